@@ -1,0 +1,102 @@
+"""Hands a target's dynamic configuration to Traefik's HTTP provider, the moment it changes.
+
+Traefik only ever asks, and says nothing about what it has: no ETag, no time. So a question is answered at once on a
+new connection; on one that was already sent the current document, it is held until there is another, or for HOLD
+seconds. Traefik compares what it gets with what it had, so getting the same again does nothing.
+
+Before there is a document there is no answer but 503: an empty one would be an empty configuration (seen on 3.7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+HOLD = 4.0  # seconds; Traefik gives up after 5 where pollTimeout is not set
+FORGET = 60.0  # seconds without a question after which a connection counts as new: its port may be another's now
+MOST_CLIENTS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A dynamic configuration, as Traefik gets it."""
+
+    generation: str
+    body: bytes
+
+
+class Feed:
+    """The document that is handed out now. Set in a target's thread, waited for in the server's."""
+
+    def __init__(self) -> None:
+        self.taken = ""  # generation with which some Traefik went away and came back for more
+        self.asked = 0.0  # when the last question came (time.monotonic)
+        self._document: Document | None = None
+        self._lock = threading.Lock()
+        self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._sent: OrderedDict[str, tuple[str, float]] = OrderedDict()  # connection -> generation, when
+        self._closing = False
+
+    @property
+    def document(self) -> Document | None:
+        """What is handed out now; None: nothing yet."""
+        return self._document
+
+    def publish(self, document: Document) -> None:
+        """Hand this out from now on, at once to those who wait."""
+        with self._lock:
+            if self._document and self._document.generation == document.generation:
+                return
+            self._document = document
+            self._wake()
+
+    def close(self) -> None:
+        """Hold no question any more: the server ends."""
+        with self._lock:
+            self._closing = True
+            self._wake()
+
+    async def answer(self, client: str) -> Document | None:
+        """Return the answer to a question, in its own time; None: there is nothing to answer with.
+
+        Args:
+            client: what tells one connection from another, ADDRESS:PORT say.
+        """
+        news = asyncio.Event()
+        with self._lock:
+            held = not self._closing and not self._is_new_to(client)
+            if held:
+                self._waiting[news] = asyncio.get_running_loop()
+        if held:
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(HOLD):
+                        await news.wait()
+            finally:
+                with self._lock:
+                    del self._waiting[news]
+        with self._lock:
+            if self._document:
+                self._sent[client] = self._document.generation, time.monotonic()
+                self._sent.move_to_end(client)
+                while len(self._sent) > MOST_CLIENTS:
+                    self._sent.popitem(last=False)
+            return self._document
+
+    def _is_new_to(self, client: str) -> bool:
+        """Tell whether there is a document that was not the last one sent on this connection."""
+        self.asked = time.monotonic()
+        sent, at = self._sent.get(client, ("", 0.0))
+        if self.asked - at > FORGET:
+            sent = ""
+        self.taken = sent or self.taken
+        return self._document is not None and self._document.generation != sent
+
+    def _wake(self) -> None:
+        for news, loop in self._waiting.items():
+            with contextlib.suppress(RuntimeError):  # that server has ended
+                loop.call_soon_threadsafe(news.set)

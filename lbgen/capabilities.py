@@ -1,0 +1,240 @@
+"""What each proxy can do, from which version, and what lbgen does instead: one table.
+
+`lint` reports what concerns a target's routes; ``python -m lbgen.capabilities`` prints docs/proxies.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lbgen.match import Test
+from lbgen.model import Backend, Route
+
+PROXIES = {"haproxy": "HAProxy", "nginx": "Nginx", "traefik": "Traefik"}
+YES, PARTLY, NO = "yes", "partly", "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How far one proxy can do something."""
+
+    level: str = YES  # YES; PARTLY: not quite the same; NO: not at all
+    instead: str = ""  # what happens then, as a sentence without its end
+    since: str = ""  # the first version that can do it fully; empty: all supported ones, or none
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One thing a route can ask for."""
+
+    name: str  # as the documentation calls it
+    key: str  # the label key that asks for it, for messages; empty: none
+    asked: Callable[[Backend, Route], bool]  # whether a backend and its route do
+    haproxy: Support = field(default_factory=Support)
+    nginx: Support = field(default_factory=Support)
+    traefik: Support = field(default_factory=Support)
+
+    def support(self, proxy: str, version: tuple[int, ...] = ()) -> Support:
+        """Return how far the proxy can do it.
+
+        Args:
+            proxy: "haproxy", "nginx", "traefik".
+            version: of its program; empty: the oldest that lbgen supports.
+        """
+        found: Support = getattr(self, proxy)
+        if found.since and version >= tuple(map(int, found.since.split("."))):
+            return Support()
+        return found
+
+
+def _check(kind: str) -> Callable[[Backend, Route], bool]:
+    return lambda backend, _: backend.health_check is not None and backend.health_check.kind == kind
+
+
+def _check_has(attribute: str, usual: object) -> Callable[[Backend, Route], bool]:
+    return lambda backend, _: (
+        backend.health_check is not None
+        and backend.health_check.kind == "http"
+        and getattr(backend.health_check, attribute) != usual
+    )
+
+
+def _tests(wanted: Callable[[Test], bool]) -> Callable[[Backend, Route], bool]:
+    return lambda _, route: any(wanted(test) for alternative in route.alternatives for test in alternative)
+
+
+PASSIVE = "servers are left out for a while after `health-check.fall` failed requests; nothing asks them"
+TABLE = (
+    Capability(
+        "UDP routes", "", lambda backend, _: backend.protocol == "udp", haproxy=Support(NO, "the route is left out")
+    ),
+    Capability(
+        "expressions on parameters",
+        "rule",
+        _tests(lambda test: test.kind == "query_regex"),
+        nginx=Support(NO, "what the route asks for with one is left out, since Nginx cannot decode parameters"),
+    ),
+    Capability(
+        "very long paths and rules",
+        "",
+        lambda _, route: any(
+            len(alternative) > 50 or any(len(test.value) > 600 for test in alternative)
+            for alternative in route.alternatives
+        ),
+        nginx=Support(NO, "a rule of more than 50 tests or 600 characters, or a path of more than 1,500, is left out"),
+    ),
+    Capability(
+        "headers with an underscore in their name",
+        "",
+        _tests(lambda test: test.kind in ("header", "header_regex") and "_" in test.name),
+        nginx=Support(NO, "Nginx drops such headers, so what asks for one never holds"),
+    ),
+    Capability(
+        "the header Host as any other header",
+        "",
+        _tests(lambda test: test.kind in ("header", "header_regex") and test.name == "host"),
+        traefik=Support(NO, "it never holds; write `host`"),
+    ),
+    Capability(
+        "least connections",
+        "balance",
+        lambda backend, _: backend.balance == "least-conn",
+        traefik=Support(PARTLY, "since 3.4 the less busy of two servers picked at random, before round robin"),
+    ),
+    Capability(
+        "by client address",
+        "balance",
+        lambda backend, _: backend.balance == "source",
+        traefik=Support(PARTLY, "round robin", since="3.6"),
+    ),
+    Capability(
+        "random server",
+        "balance",
+        lambda backend, _: backend.balance == "random",
+        traefik=Support(PARTLY, "since 3.4 the less busy of two picked at random, before round robin"),
+    ),
+    Capability(
+        "sticky cookie",
+        "sticky",
+        lambda backend, _: bool(backend.sticky_cookie),
+        nginx=Support(PARTLY, "clients are kept with a server by their address", since="1.29.6"),
+        traefik=Support(PARTLY, "a server that drains is left out at once, and its clients move"),
+    ),
+    Capability(
+        "redirect with a status of one's own",
+        "redirect.code",
+        lambda backend, _: backend.redirect is not None,
+        traefik=Support(PARTLY, "GET is answered 301 (for 301, 308) or 302 (for 302, 307), other methods 308 or 307"),
+    ),
+    Capability(
+        "308 to https",
+        "redirect-https",
+        lambda backend, _: backend.redirect_https,
+        traefik=Support(PARTLY, "GET is answered 301, other methods 308"),
+    ),
+    Capability("HTTP health checks", "health-check", _check("http"), nginx=Support(PARTLY, PASSIVE)),
+    Capability(
+        "statuses that are good",
+        "health-check.status",
+        _check_has("status", ((200, 399),)),
+        nginx=Support(NO, "only connections that fail count"),
+        traefik=Support(PARTLY, "one status exactly, else 2xx and 3xx"),
+    ),
+    Capability(
+        "method of the check",
+        "health-check.method",
+        _check_has("method", "GET"),
+        nginx=Support(NO, "nothing is asked"),
+    ),
+    Capability(
+        "TCP health checks of HTTP routes",
+        "health-check",
+        lambda backend, _: backend.protocol == "http" and _check("tcp")(backend, _),
+        nginx=Support(PARTLY, PASSIVE),
+        traefik=Support(PARTLY, "nothing asks the servers; a failed connect is repeated with another one"),
+    ),
+    Capability(
+        "health checks of TCP routes",
+        "health-check",
+        lambda backend, _: backend.protocol == "tcp" and backend.health_check is not None,
+        nginx=Support(PARTLY, PASSIVE),
+        traefik=Support(PARTLY, "nothing asks the servers", since="3.6"),
+    ),
+    Capability(
+        "good and bad checks in a row",
+        "health-check.rise",
+        lambda backend, _: (
+            backend.health_check is not None and (backend.health_check.rise, backend.health_check.fall) != (2, 2)
+        ),
+        nginx=Support(PARTLY, "`fall` counts failed requests; `rise` is not known"),
+        traefik=Support(NO, "one check decides"),
+    ),
+    Capability(
+        "time without a byte on open streams",
+        "timeout.idle",
+        lambda backend, _: backend.timeout_idle != 60,
+        nginx=Support(PARTLY, "of HTTP routes it is `timeout.response`"),
+        traefik=Support(NO, "there is no limit of lbgen's; a UDP session ends with the option `udp_timeout`"),
+    ),
+    Capability(
+        "retries of TCP routes",
+        "retries",
+        lambda backend, _: backend.protocol == "tcp" and backend.retries != 2,
+        traefik=Support(NO, "a connection that fails is not tried elsewhere"),
+    ),
+    Capability(
+        "concurrent requests for each server",
+        "max-conn",
+        lambda backend, _: backend.max_conn is not None,
+        nginx=Support(PARTLY, "further requests go to other servers, or fail; they do not queue"),
+        traefik=Support(NO, "there is no limit"),
+    ),
+)
+
+
+def document() -> str:
+    """Return docs/proxies.md."""
+    lines = [_HEAD, f"| | {' | '.join(PROXIES.values())} |", "| --- " * (len(PROXIES) + 1) + "|"]
+    for row in TABLE:
+        label = f" (`{row.key}`)" if row.key else ""
+        lines.append(f"| {row.name}{label} | {' | '.join(_spelt(row.support(proxy)) for proxy in PROXIES)} |")
+    return "\n".join(lines) + "\n" + _TAIL
+
+
+def _spelt(support: Support) -> str:
+    if support.level == YES:
+        return "yes"
+    since = f"since {support.since}; before: " if support.since else ""
+    return f"{since}{support.level}: {support.instead}"
+
+
+_HEAD = """\
+# What each proxy can do
+
+<!-- Made from the table of capabilities by `python -m lbgen.capabilities`. -->
+
+The same labels mean the same with every proxy, with these exceptions. `lbgen lint` lists those that concern a cluster's
+own routes.
+"""
+_TAIL = """
+Everything else in [labels.md](labels.md) works with all three. What no label asks for, and is not the same either:
+
+- **Paths.** HAProxy and Nginx compare them as the client sent them. Traefik first takes `//` and `..` out and decodes
+  all but the reserved characters, and sends servers the result.
+- **Retries.** All three repeat a request with another server if it could not be connected to. HAProxy and Nginx also
+  repeat what may safely be done twice if the server hung up without an answer; Traefik does not.
+- **Health over a change.** HAProxy and Nginx remember servers that were down. Traefik forgets at every change which
+  were, until their next check; lbgen publishes only what really changes and takes dead tasks out at once, and
+  Traefik's retries cover the rest.
+- **Every server fails.** HAProxy answers 503, Nginx and Traefik 502. With no server at all, all three answer 503.
+- **A reload** costs HAProxy and Traefik nothing. Nginx before 1.27.4 resets some idle connections that clients keep.
+- **Certificates.** HAProxy and Traefik look into them for names. Nginx takes `HOST.pem`, then `_.DOMAIN.pem`, then the
+  first by name.
+- **New listeners.** HAProxy and Nginx take them with a reload. Traefik has to be started anew.
+- **TCP by server name beside a server that speaks first** (MySQL, SMTP): where some routes of a listener have names,
+  Traefik and Nginx wait for the client's first bytes.
+"""
+
+if __name__ == "__main__":
+    print(document(), end="")

@@ -1,0 +1,1 @@
+"""A service's labels as typed routes. One module for each vocabulary; `keys` is the table they share."""

@@ -1,0 +1,74 @@
+"""Which vocabularies of labels are read, and one answer out of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from lbgen.labels import native, traefik, traefik_labels
+from lbgen.labels.keys import PREFIX
+from lbgen.labels.labelled import LabelledRoute, ServiceLabels
+from lbgen.labels.traefik_routers import Listeners, Provider
+
+NAMES = ("lbgen", "traefik")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialects:
+    """What is read, and how."""
+
+    names: tuple[str, ...] = ("lbgen",)
+    expose_by_default: bool = False
+    provider: Provider = field(default_factory=Provider)
+    listeners: Listeners = field(default_factory=Listeners)
+
+
+def parse(service: str, labels: Mapping[str, str], dialects: Dialects) -> ServiceLabels:
+    """Read one service's labels in every dialect; a service takes part if it does in one of them.
+
+    ``expose_by_default`` holds for the dialects that a service has labels of, and if it has none for the first: one
+    service is not routed twice for having said nothing.
+    """
+    spoken = [name for name in dialects.names if _speaks(name, labels)] or dialects.names[:1]
+    found = []
+    for name in dialects.names:
+        expose = dialects.expose_by_default and name in spoken
+        if name == "lbgen":
+            found.append(native.parse(service, labels, expose_by_default=expose))
+        else:
+            found.append(
+                traefik.parse(
+                    service,
+                    labels,
+                    expose_by_default=expose,
+                    provider=dialects.provider,
+                    listeners=dialects.listeners,
+                )
+            )
+    return found[0] if len(found) == 1 else _joined(dialects.names, found)
+
+
+def _speaks(name: str, labels: Mapping[str, str]) -> bool:
+    if name == "traefik":
+        return traefik_labels.speaks(labels)
+    return any(label.lower().startswith(PREFIX) for label in labels)
+
+
+def _joined(names: Sequence[str], found: Sequence[ServiceLabels]) -> ServiceLabels:
+    """Join what the dialects say; a route whose name an earlier one has is called after its dialect too."""
+    routes: dict[tuple[str, str], LabelledRoute] = {}
+    for name, own in zip(names, found, strict=True):
+        for route in own.routes:
+            free = route.name
+            number = 1
+            while (route.protocol, free) in routes:
+                # Short enough for every name to stay a route's name, and to stay its own.
+                suffix = name if number == 1 else f"{name}{number}"
+                free = f"{route.name[: 62 - len(suffix)]}-{suffix}" if route.name else suffix
+                number += 1
+            routes[route.protocol, free] = replace(route, name=free)
+    return ServiceLabels(
+        any(own.enabled for own in found),
+        tuple(routes[key] for key in sorted(routes)),
+        tuple(sorted({problem for own in found for problem in own.problems})),
+    )

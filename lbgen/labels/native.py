@@ -1,0 +1,197 @@
+"""lbgen's own vocabulary: ``lbgen.<key>`` and ``lbgen.http|tcp|udp.<route>.<key>``.
+
+Fails closed: a route with any problem in its own keys, or in a short key it inherits, is dropped and reported;
+the service's other routes stay.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from lbgen.labels import rule, values
+from lbgen.labels.keys import BY_NAME, ENABLE, FAMILIES, KEYS, PREFIX, PROTOCOLS, RouteKeys, find
+from lbgen.labels.labelled import ROUTE_NAME, LabelledRoute, ServiceLabels, problem_of, sound
+from lbgen.match import ALWAYS, All, AnyOf, Match, Test
+from lbgen.problem import Problem, printable
+
+MATCHING = frozenset(
+    {"host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip", "sni"}
+)
+_NAMED = re.compile(rf"({'|'.join(PROTOCOLS)})\.([^.]*)\.(.+)", re.DOTALL)
+
+
+@dataclass(slots=True)
+class _Scope:
+    """The keys written at one place: the short ones, or those of one named route."""
+
+    protocol: str = ""  # empty for the short keys, which hold for every protocol that knows them
+    route: str = ""
+    fields: dict[str, object] = field(default_factory=dict)
+    written: dict[str, tuple[str, str]] = field(default_factory=dict)  # field -> (label, value)
+    broken: dict[str, Problem] = field(default_factory=dict)  # key as written
+
+
+def parse(service: str, labels: Mapping[str, str], *, expose_by_default: bool = False) -> ServiceLabels:
+    """Read one service's labels. A pure function of its arguments."""
+    try:
+        enabled = values.boolean(labels[ENABLE]) if ENABLE in labels else expose_by_default
+    except values.BadValue as bad:
+        return ServiceLabels(False, problems=(problem_of(service, ENABLE, labels[ENABLE], bad),))
+    if not enabled:
+        return ServiceLabels(False)
+    short, named, stray = _scopes(service, labels)
+    if not named and not stray:
+        named = {("http", ""): _Scope("http")}
+    routes, problems = [], [*stray, *short.broken.values()]
+    for (protocol, name), own in sorted(named.items()):
+        route, found = _route(service, protocol, name, short, own)
+        problems += found
+        if route:
+            routes.append(route)
+    # A broken short key is one problem however many routes inherit it.
+    return ServiceLabels(True, tuple(routes), tuple(dict.fromkeys(sorted(problems))))
+
+
+def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple[str, str], _Scope], list[Problem]]:
+    """Sort the labels into short keys, named routes, and problems that belong to no route that could exist."""
+    short = _Scope()
+    named: dict[tuple[str, str], _Scope] = {}
+    stray = []
+    for label, value in sorted(labels.items()):
+        if not label.lower().startswith(PREFIX) or label == ENABLE:
+            continue
+        key = label.removeprefix(PREFIX)
+        found = _NAMED.fullmatch(key)
+        if not found:
+            _read(service, short, label, key, value)
+        elif not ROUTE_NAME.fullmatch(found[2]):
+            bad = values.BadValue(
+                f"{printable(found[2])!r} is not a route name", "use lower-case letters, digits, - and _"
+            )
+            stray.append(problem_of(service, label, value, bad))
+        else:
+            scope = named.setdefault((found[1], found[2]), _Scope(found[1], found[2]))
+            _read(service, scope, label, found[3], value)
+    return short, named, stray
+
+
+def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None:
+    """Parse one label into its scope, as a value or as a problem."""
+    located = find(key)
+    if located is None:
+        scope.broken[key] = problem_of(service, label, value, _unknown(key), scope.route)
+        return
+    field_name, member = located
+    try:
+        if scope.protocol not in ("", *KEYS[field_name].protocols):
+            raise values.BadValue(f"does not apply to a {scope.protocol} route", "remove it")
+        parsed = _parse_value(field_name, member, value)
+    except values.BadValue as bad:
+        scope.broken[key] = problem_of(service, label, value, bad, scope.route)
+        return
+    scope.written[field_name] = (label, value)
+    if member:
+        family = scope.fields.setdefault(field_name, {})
+        assert isinstance(family, dict)
+        family[member] = parsed
+    else:
+        scope.fields[field_name] = parsed
+
+
+def _parse_value(field_name: str, member: str, value: str) -> object:
+    text = sound(value)
+    if member:
+        (values.query_name if field_name == "query" else values.header_name)(member)
+    return KEYS[field_name].parse(text)
+
+
+def _route(
+    service: str, protocol: str, name: str, short: _Scope, own: _Scope
+) -> tuple[LabelledRoute | None, list[Problem]]:
+    """Lay a route's own keys over the short ones; any problem among those that count drops the route."""
+    problems = [*own.broken.values()]
+    problems += [bad for key, bad in short.broken.items() if _inherits(own, key)]
+    if problems:
+        return None, problems
+    inherited = {key: value for key, value in short.fields.items() if protocol in KEYS[key].protocols}
+    # A rule says all there is to match, so a route's own one stands instead of inherited keys, and the other way round.
+    instead = MATCHING if "rule" in own.fields else {"rule"} if MATCHING & own.fields.keys() else set()
+    inherited = {key: value for key, value in inherited.items() if key not in instead}
+    fields_ = {**inherited, **own.fields}
+    for key, value in own.fields.items():
+        before = inherited.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            fields_[key] = {**before, **value}
+    keys = RouteKeys(**fields_)  # type: ignore[arg-type]  # each value came from the field's own parser
+    written = {**{key: short.written[key] for key in inherited}, **own.written}
+    try:
+        match = match_of(protocol, keys)
+        priority = keys.priority
+        if keys.rule and priority is None:
+            priority = rule.default_priority(keys.rule, protocol)
+    except values.BadValue as bad:
+        label, value = written["rule"]
+        return None, [problem_of(service, label, value, bad, name)]
+    return LabelledRoute(protocol, name, keys, match, priority, written), []
+
+
+def _inherits(own: _Scope, key: str) -> bool:
+    """Tell whether a route with these own keys depends on a short key; on an unknown one every route does."""
+    located = find(key)
+    if located is None:
+        return True
+    field_name, member = located
+    if own.protocol not in KEYS[field_name].protocols:
+        return False
+    mine = own.fields.get(field_name)
+    return member not in mine if member and isinstance(mine, dict) else mine is None
+
+
+def match_of(protocol: str, keys: RouteKeys) -> Match:
+    """Return the expression that the matching keys mean: keys are ANDed, values of one key ORed.
+
+    Raises:
+        BadValue: the rule is none, or it stands beside other matching keys.
+    """
+    if protocol == "udp":
+        return ALWAYS
+    if keys.rule:
+        beside = [KEYS[key].name for key in sorted(MATCHING) if getattr(keys, key) != getattr(RouteKeys(), key)]
+        if beside:
+            raise values.BadValue(
+                f"stands beside {', '.join(beside)}", "write all of it in the rule, or all in the other keys"
+            )
+        return rule.parse(keys.rule, protocol)
+    if protocol == "tcp":
+        return _together([] if "*" in keys.sni else [_any("sni", keys.sni)])
+    terms = [
+        _any("host", keys.host),
+        _any("path_prefix", keys.path),
+        _any("path", keys.path_exact),
+        _any("path_regex", keys.path_regex),
+        _any("method", keys.method),
+        _any("client_ip", keys.client_ip),
+    ]
+    for kind in ("header", "header_regex", "query"):
+        terms += [_any(kind, found, name) for name, found in getattr(keys, kind).items()]
+    return _together(terms)
+
+
+def _any(kind: str, wanted: Iterable[str], name: str = "") -> Match | None:
+    tests = tuple(Test(kind, value, name) for value in wanted)
+    return AnyOf(tests) if tests else None
+
+
+def _together(terms: Iterable[Match | None]) -> Match:
+    return All(tuple(term for term in terms if term is not None))
+
+
+def _unknown(key: str) -> values.BadValue:
+    known = [*BY_NAME, *(f"{family}<name>" for family in FAMILIES), "enable"]
+    if key != key.lower():
+        return values.BadValue("keys are lower case", "write the label in lower case")
+    close = difflib.get_close_matches(key, known, n=1)
+    return values.BadValue("unknown key", f"did you mean {close[0]}?" if close else "see the list of label keys")

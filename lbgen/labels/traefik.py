@@ -1,0 +1,48 @@
+"""Traefik's vocabulary: ``traefik.enable`` and ``traefik.http|tcp|udp.routers|services|middlewares.<name>.<option>``.
+
+A router becomes a route of the same name. Nothing is ignored: a label takes part in a route, or a problem names it.
+What cannot be honoured drops the router; what only tunes or observes is reported, and the message says that it is left.
+
+Source: traefik 3.7 pkg/provider/docker/config.go, pswarm.go and shared_labels.go, pkg/provider/configuration.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lbgen.labels import traefik_constraints
+from lbgen.labels.labelled import ServiceLabels, problem_of, sound
+from lbgen.labels.traefik_labels import sort, unread
+from lbgen.labels.traefik_options import flag
+from lbgen.labels.traefik_routers import Listeners, Provider, Routers
+from lbgen.labels.values import BadValue
+
+
+def parse(
+    service: str,
+    labels: Mapping[str, str],
+    *,
+    expose_by_default: bool = False,
+    provider: Provider | None = None,
+    listeners: Listeners | None = None,
+) -> ServiceLabels:
+    """Read one service's labels. A pure function of its arguments."""
+    found = sort(service, labels)
+    enable = found.general.get("enable")
+    if enable:
+        try:
+            expose_by_default = flag(sound(enable.value))
+        except BadValue as bad:
+            return ServiceLabels(False, problems=(problem_of(service, enable.label, enable.value, bad),))
+    provider = provider or Provider()
+    if not expose_by_default or not traefik_constraints.hold(provider.constraints, labels):
+        return ServiceLabels(False)
+    reader = Routers(service, found, provider, listeners or Listeners())
+    if not found.broken:
+        reader.read_general()
+    if found.broken:  # Traefik takes nothing of such a service either
+        return ServiceLabels(True, problems=tuple(sorted(found.broken)))
+    routes = reader.routes()
+    asked = traefik_constraints.labels(provider.constraints)
+    notes = [unread(service, written) for written in found.unread if written.label not in asked]
+    return ServiceLabels(True, routes, tuple(sorted({*reader.problems, *reader.unused(), *notes})))

@@ -1,0 +1,42 @@
+"""Log lines on standard error: one a cycle, the event first, stable keys, the unit in the key, no secrets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def configure(level: str, format_: str) -> None:
+    """Set up logging for this process; ``format_`` is "text" or "json"."""
+    renderer: Any = structlog.processors.JSONRenderer() if format_ == "json" else _text
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _text(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    """``TIME level event key=value ...``; the further lines of a value follow indented, as the proxy wrote them."""
+    head = f"{event.pop('time')} {event.pop('level')} {event.pop('event')}"
+    trailing = []
+    for key, value in event.items():
+        first, *rest = str(value).splitlines() or [""]
+        head += f" {key}={_word(first)}"
+        trailing += [f"    {line}" for line in rest]
+    return "\n".join([head, *trailing])
+
+
+def _word(text: str) -> str:
+    return text if text and not any(char.isspace() or char in "\"'=" for char in text) else repr(text)

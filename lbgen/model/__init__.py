@@ -1,0 +1,32 @@
+"""Who receives traffic: listeners, routes, backends and servers, decided from one snapshot."""
+
+from lbgen.model.build import Builder, build
+from lbgen.model.types import (
+    CONTEXT_VERSION,
+    Backend,
+    Cell,
+    HealthCheck,
+    Listener,
+    Model,
+    Redirect,
+    Route,
+    Rule,
+    Rules,
+    Server,
+)
+
+__all__ = [
+    "CONTEXT_VERSION",
+    "Backend",
+    "Builder",
+    "Cell",
+    "HealthCheck",
+    "Listener",
+    "Model",
+    "Redirect",
+    "Route",
+    "Rule",
+    "Rules",
+    "Server",
+    "build",
+]

@@ -1,0 +1,97 @@
+"""Which address reaches a node, and which network reaches a service's tasks."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+
+from lbgen.labels.values import BadValue
+from lbgen.problem import Problem, printable
+from lbgen.snapshot import Network, Node, Service
+
+ADDRESS_LABEL = "lbgen.address"
+
+
+def node_address(node: Node, cidrs: Sequence[str]) -> str | Problem:
+    """Return the address that reaches the node's published ports, or the problem that names the fix.
+
+    In this order: node label ``lbgen.address``, a known address inside ``node_cidrs``, ManagerStatus.Addr,
+    Status.Addr. The engine can report 0.0.0.0 or 127.0.0.1 for managers (seen): such an address would send the
+    traffic to the proxy's own machine, so it counts only where a label or ``node_cidrs`` asks for it.
+    """
+    labelled = node.labels.get(ADDRESS_LABEL, "")
+    if labelled:
+        if _is_address(labelled) and not ipaddress.ip_address(labelled).is_unspecified:
+            return labelled
+        return Problem(
+            "",
+            "is not the IP address of a node",
+            f"docker node update --label-add {ADDRESS_LABEL}=ADDRESS {node.hostname}",
+            ADDRESS_LABEL,
+            printable(labelled),
+            node=node.hostname,
+        )
+    known = [text for text in (node.manager_address, node.address) if _is_address(text)]
+    inside = [text for text in known if any(_within(text, cidr) for cidr in cidrs)]
+    usable = [text for text in known if _is_usable(text)]
+    if inside or usable:
+        return (inside or usable)[0]
+    return Problem(
+        "",
+        f"has no address that reaches it (Swarm reports {', '.join(known) or 'none'})",
+        f"docker node update --label-add {ADDRESS_LABEL}=ADDRESS {node.hostname}, or set discovery.node_cidrs",
+        node=node.hostname,
+    )
+
+
+def shared_network(
+    service: Service, networks: Mapping[str, Network], label: str | None, preferred: Sequence[str]
+) -> Network:
+    """Return the network to reach the service's tasks on.
+
+    In this order: the label, the first of setting ``networks`` that the service is on, the only one there is.
+
+    Raises:
+        BadValue: there is none, or several and nothing says which.
+    """
+    by_name = {network.name: network for network in networks.values()}
+    asked = (networks.get(id_) or by_name.get(id_) for id_ in {*service.networks, *service.virtual_ips})
+    found = {network.name: network for network in asked if network and not network.ingress}
+    names = ", ".join(sorted(found)) or "none"
+    if label is not None:
+        chosen = found.get(label) or next((network for network in found.values() if network.id == label), None)
+        if not chosen:
+            raise BadValue(
+                f"the service is not on network {label} (it is on: {names})", "name one it is attached to", "network"
+            )
+        return chosen
+    for name in preferred:
+        if name in found:
+            return found[name]
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if found:
+        raise BadValue(f"the service is on several networks ({names})", "say which", "network")
+    raise BadValue(
+        "the service shares no overlay network with the proxy and publishes no such port",
+        "attach it to the proxy's network or publish the port",
+        "network",
+    )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a scope ("fe80::1%eth0") means nothing to another machine, and can hold any character
+
+
+def _is_usable(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    return not (address.is_unspecified or address.is_loopback)
+
+
+def _within(text: str, cidr: str) -> bool:
+    address, network = ipaddress.ip_address(text), ipaddress.ip_network(cidr, strict=False)
+    return address.version == network.version and address in network and not address.is_unspecified

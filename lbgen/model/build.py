@@ -1,0 +1,264 @@
+"""From facts and settings to listeners, routes and backends.
+
+Pure: no clock, no network, no environment. Equal snapshots give equal models in the same order, so an unchanged
+cluster renders the same bytes. Each service is decided alone; only what they compete for is decided together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from lbgen.labels import dialects
+from lbgen.labels.keys import BY_NAME, RouteKeys
+from lbgen.labels.labelled import LabelledRoute
+from lbgen.labels.values import BadValue
+from lbgen.match import Alternative, TooManyAlternatives, alternatives
+from lbgen.model.routing import routed
+from lbgen.model.servers import Found, Surroundings, servers
+from lbgen.model.types import Backend, HealthCheck, Listener, Model, Redirect, Route, Rules, Server
+from lbgen.problem import Problem, printable
+from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
+
+# What Swarm accepts as a service name (swarmkit, manager/controlapi); every proxy accepts it as an identifier. It has
+# no dot, so that "<service>.<protocol>.<route>" cannot be another service's name.
+_SERVICE_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one service adds to the model."""
+
+    routes: tuple[Route, ...] = ()
+    backends: tuple[Backend, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def build(snapshot: Snapshot, rules: Rules, retired: Collection[str] = frozenset()) -> Model:
+    """Return the model of a snapshot.
+
+    Args:
+        retired: ids of tasks and nodes whose time to drain is over; the caller has the clock, this has not.
+    """
+    return Builder(rules).build(snapshot, retired)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a service's part was decided from."""
+
+    service: Service
+    tasks: tuple[Task, ...]
+    nodes: Mapping[str, Node]
+    networks: Mapping[str, Network]
+    retired: frozenset[str]
+
+    def same(self, other: _Inputs) -> bool:
+        """Compare by identity: sources hand on the very same object for what did not change."""
+        return (
+            self.service is other.service
+            and self.nodes is other.nodes
+            and self.networks is other.networks
+            and self.retired == other.retired
+            and _identical(self.tasks, other.tasks)
+        )
+
+
+class Builder:
+    """Builds one model after another; decides again only the services whose facts have changed.
+
+    The result is the same as without the memory, and what did not change is the same object as in the model before.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.decided = self.tabled = 0  # services decided, and listeners' tables made, so far
+        self._parts: dict[str, tuple[_Inputs, Part]] = {}
+        self._routes: list[tuple[Route, ...]] = []
+        self._tables: list[tuple[Listener, list[Problem]]] = []
+
+    def build(self, snapshot: Snapshot, retired: Collection[str] = frozenset()) -> Model:
+        """Return the model of a snapshot; see `build`."""
+        around = Surroundings(self.rules, snapshot.nodes, snapshot.networks, retired)
+        tasks = snapshot.tasks_by_service()
+        nodes_over = frozenset(id_ for id_ in retired if id_ in snapshot.nodes)
+        decided: dict[str, tuple[_Inputs, Part]] = {}
+        parts = []
+        names: set[str] = set()
+        for service in sorted(snapshot.services.values(), key=lambda service: (moment(service.created_at), service.id)):
+            if service.name in names:  # not in Swarm, but in a file written by hand
+                same = Problem(service.name, "an older service has the same name", "rename one")
+                parts.append(Part(problems=(same,)))
+                continue
+            names.add(service.name)
+            own = tuple(tasks.get(service.id, ()))
+            over = nodes_over | {task.id for task in own if task.id in retired}
+            inputs = _Inputs(service, own, snapshot.nodes, snapshot.networks, over)
+            found = self._part(inputs, around)
+            decided[service.id] = inputs, found
+            parts.append(found)
+        self._parts = decided
+        return self._assemble(parts)
+
+    def _part(self, inputs: _Inputs, around: Surroundings) -> Part:
+        before = self._parts.get(inputs.service.id)
+        if before and before[0].same(inputs):
+            return before[1]
+        self.decided += 1
+        found = part(inputs.service, inputs.tasks, around)
+        return _kept(before[1], found) if before else found
+
+    def _assemble(self, parts: Sequence[Part]) -> Model:
+        """Join the services' parts and decide what several of them claim."""
+        routes = [part.routes for part in parts]
+        flat = [route for own in routes for route in own]
+        if not self._tables or not _identical(routes, self._routes):
+            self.tabled += len(self.rules.listeners)
+            self._routes, self._tables = routes, [routed(listener, flat) for listener in self.rules.listeners]
+        problems = {problem for part in parts for problem in part.problems}
+        problems.update(problem for _, claimed in self._tables for problem in claimed)
+        return Model(
+            listeners=tuple(listener for listener, _ in self._tables),
+            routes=tuple(sorted(flat, key=lambda route: route.name)),
+            backends=tuple(sorted((item for part in parts for item in part.backends), key=lambda item: item.name)),
+            problems=tuple(sorted(problems)),
+        )
+
+
+def _identical(these: Sequence[object], those: Sequence[object]) -> bool:
+    return len(these) == len(those) and all(one is other for one, other in zip(these, those, strict=True))
+
+
+def _kept(before: Part, found: Part) -> Part:
+    """Return the new part, with everything that is equal to the old one's replaced by it."""
+    if found == before:
+        return before
+    backends = {backend.name: backend for backend in before.backends}
+    return Part(
+        before.routes if found.routes == before.routes else found.routes,
+        tuple(backends[item.name] if backends.get(item.name) == item else item for item in found.backends),
+        found.problems,
+    )
+
+
+def part(service: Service, tasks: Sequence[Task], around: Surroundings) -> Part:
+    """Decide one service: its routes with their servers, and its problems. Nothing here can fail another service."""
+    if not _SERVICE_NAME.fullmatch(service.name):
+        shown = printable(service.name)
+        return Part(problems=(Problem(shown, "is not a Swarm service name", "rename the service"),))
+    labels = dialects.parse(service.name, service.labels, around.rules.reading())
+    routes, backends, problems = [], [], list(labels.problems)
+    for labelled in labels.routes:
+        try:
+            route = _route(service, labelled, around.rules)
+            found = _servers(service, tasks, labelled, around)
+        except BadValue as bad:
+            problems.append(_problem(service, labelled, bad))
+            continue
+        routes.append(route)
+        backends.append(_backend(service, labelled, route.name, found.via, tuple(found.servers)))
+        problems += found.problems
+    return Part(tuple(routes), tuple(backends), tuple(problems))
+
+
+def _route(service: Service, labelled: LabelledRoute, rules: Rules) -> Route:
+    name = f"{service.name}.{labelled.protocol}.{labelled.name}" if labelled.name else service.name
+    try:
+        expanded = alternatives(labelled.match)
+    except TooManyAlternatives as error:
+        raise BadValue(str(error), "use fewer values, or path prefixes", "host") from error
+    if labelled.protocol == "tcp" and any(_more_than_a_name(alternative) for alternative in expanded):
+        raise BadValue("asks for more than a server name", "write HostSNI and || only", "rule")
+    return Route(
+        name=name,
+        backend=name,
+        service=service.name,
+        protocol=labelled.protocol,
+        listeners=_listeners(labelled, rules),
+        alternatives=expanded,
+        priority=labelled.priority,
+        age=(moment(service.created_at), service.id),
+    )
+
+
+def _more_than_a_name(alternative: Alternative) -> bool:
+    return len(alternative) > 1 or any(test.kind != "sni" or test.negated for test in alternative)
+
+
+def _servers(service: Service, tasks: Sequence[Task], labelled: LabelledRoute, around: Surroundings) -> Found:
+    if labelled.keys.redirect:  # it is answered by the proxy itself
+        return Found("")
+    return servers(service, tasks, labelled.keys, around, "udp" if labelled.protocol == "udp" else "tcp")
+
+
+def _listeners(labelled: LabelledRoute, rules: Rules) -> tuple[str, ...]:
+    """Return the listeners that carry the route; asked for by label, or the default ones of its protocol."""
+    known = {listener.name: listener for listener in rules.listeners}
+    fitting = ", ".join(name for name, known_ in known.items() if known_.protocol == labelled.protocol) or "none"
+    if labelled.keys.listener is None:
+        names = [name for name in rules.default_listeners if known[name].protocol == labelled.protocol]
+        if not names:
+            raise BadValue(
+                f"no default listener carries {labelled.protocol}", f"name one (there are: {fitting})", "listener"
+            )
+        return tuple(names)
+    for name in labelled.keys.listener:
+        if name not in known:
+            raise BadValue(f"there is no listener {name}", f"use one of the settings' ({fitting})", "listener")
+        if known[name].protocol != labelled.protocol:
+            raise BadValue(
+                f"listener {name} carries {known[name].protocol}, not {labelled.protocol}",
+                f"use: {fitting}",
+                "listener",
+            )
+    return labelled.keys.listener
+
+
+def _backend(service: Service, labelled: LabelledRoute, name: str, via: str, found: tuple[Server, ...]) -> Backend:
+    keys = labelled.keys
+    return Backend(
+        name=name,
+        service=service.name,
+        route=labelled.name,
+        protocol=labelled.protocol,
+        via=via,
+        servers=found,
+        balance="source" if keys.sticky == "source" else keys.balance,
+        weight=keys.weight,
+        health_check=None if labelled.protocol == "udp" or keys.redirect else _health_check(keys),
+        timeout_connect=keys.timeout_connect,
+        timeout_response=keys.timeout_response,
+        timeout_idle=keys.timeout_idle,
+        retries=keys.retries,
+        max_conn=keys.max_conn,
+        backup=keys.backup,
+        sticky_cookie="" if keys.sticky in ("", "source") else keys.sticky,
+        redirect=Redirect(keys.redirect_code, keys.redirect) if keys.redirect else None,
+        redirect_https=keys.redirect_https,
+    )
+
+
+def _health_check(keys: RouteKeys) -> HealthCheck | None:
+    kind = keys.health_check or ("http" if keys.health_check_path else "tcp")
+    if kind == "off":
+        return None
+    return HealthCheck(
+        kind=kind,
+        interval=keys.health_check_interval,
+        timeout=keys.health_check_timeout,
+        rise=keys.health_check_rise,
+        fall=keys.health_check_fall,
+        path=keys.health_check_path or "/",
+        method=keys.health_check_method,
+        host=keys.health_check_host or "",
+        status=keys.health_check_status,
+        scheme=keys.health_check_scheme,
+        port=keys.health_check_port,
+    )
+
+
+def _problem(service: Service, labelled: LabelledRoute, bad: BadValue) -> Problem:
+    """Say which label is to blame: the one that was written, or the one that is missing."""
+    label, value = labelled.written.get(BY_NAME.get(bad.key, ""), (f"lbgen.{bad.key}" if bad.key else "", ""))
+    return Problem(service.name, bad.message, bad.remedy, label, printable(value), labelled.name)

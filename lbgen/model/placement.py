@@ -1,0 +1,61 @@
+"""Node choice in Swarm's own placement-constraint syntax.
+
+Same keys, operators and case-insensitive comparison as `docker service create --constraint`.
+Source: swarmkit's constraint package and the Docker service-create reference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from lbgen.labels.values import BadValue
+from lbgen.snapshot import Node
+
+Chooser = Callable[[Node], bool]
+
+_VALUE = r"[-A-Za-z0-9:_.*()?+\[\]\\^$|/]"  # swarmkit's characters
+_CONSTRAINT = re.compile(rf"([A-Za-z0-9_.-]+)\s*(==|!=)\s*({_VALUE}(?:{_VALUE}|\s)*)")
+_FIELDS: dict[str, Callable[[Node], str]] = {
+    "node.id": lambda node: node.id,
+    "node.hostname": lambda node: node.hostname,
+    "node.role": lambda node: node.role,
+    "node.platform.os": lambda node: node.os,
+    "node.platform.arch": lambda node: node.arch,
+}
+_FAMILIES: dict[str, Callable[[Node, str], str]] = {
+    "node.labels.": lambda node, key: node.labels.get(key, ""),
+    "engine.labels.": lambda node, key: node.engine_labels.get(key, ""),
+}
+
+
+def chooser(text: str) -> Chooser:
+    """Return a test for nodes that satisfy every comma-separated constraint; an empty text lets all pass.
+
+    Raises:
+        BadValue: a constraint that Swarm would not understand either.
+    """
+    tests = [_one(part.strip()) for part in text.split(",")] if text.strip() else []
+    return lambda node: all(test(node) for test in tests)
+
+
+def _one(text: str) -> Chooser:
+    found = _CONSTRAINT.fullmatch(text)
+    read = _reader(found[1]) if found else None
+    if not found or not read:
+        raise BadValue(
+            f"{text!r} is not a placement constraint",
+            "write for example node.role==worker or node.labels.zone!=eu",
+            "nodes",
+        )
+    wanted, equal = found[3].casefold(), found[2] == "=="
+    return lambda node: (read(node).casefold() == wanted) == equal
+
+
+def _reader(key: str) -> Callable[[Node], str] | None:
+    if key.lower() in _FIELDS:
+        return _FIELDS[key.lower()]
+    for prefix, read in _FAMILIES.items():
+        if key.startswith(prefix) and len(key) > len(prefix):
+            return lambda node: read(node, key.removeprefix(prefix))
+    return None

@@ -1,0 +1,160 @@
+"""Which route a request takes: every listener's routes turned into a table that any proxy can look up.
+
+The order is: higher priority first; without one the longer alternative counts as the higher (host and path
+lengths added); then the exact host, the exact path, the older service. The table gives the same answer as asking
+every route in that order, at the cost of a few look-ups however many routes there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from lbgen.match import Alternative
+from lbgen.model.types import Cell, Listener, Route, Rule
+from lbgen.problem import Problem
+
+ANY_HOST = "*"
+_Key = tuple[str, bool]  # path, exact
+_Rank = tuple[int, bool, bool, tuple[float, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """One alternative of one route, as a place in the table."""
+
+    host: str
+    path: str
+    exact: bool
+    route: Route
+    priority: int
+
+    @property
+    def rank(self) -> _Rank:
+        """Sort key: the smaller goes first."""
+        wild = self.host == ANY_HOST or self.host.startswith("*.")
+        return -self.priority, wild, not self.exact, self.route.age, self.route.name
+
+    def covers(self, path: str, exact: bool) -> bool:
+        """Tell whether every request of that place is also one of this claim's."""
+        if self.exact:
+            return exact and path == self.path
+        return self.path in ("/", path) or path.startswith(self.path + "/")
+
+
+def routed(listener: Listener, routes: Iterable[Route]) -> tuple[Listener, list[Problem]]:
+    """Return the listener with its table filled in, and the problems of routes that claimed what an older one has."""
+    ours = sorted(
+        (route for route in routes if listener.name in route.listeners), key=lambda route: (route.age, route.name)
+    )
+    return _http(listener, ours) if listener.protocol == "http" else _tcp(listener, ours)
+
+
+def _tcp(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Problem]]:
+    names: dict[str, Route] = {}
+    problems = []
+    for route in routes:
+        for alternative in route.alternatives:
+            name = alternative[0].value if alternative else ""
+            if name in names:
+                what = f"TLS name {name}" if name else "every connection"
+                problems.append(_claimed(route, names[name], listener, what))
+            else:
+                names[name] = route
+    default = names.pop("").backend if "" in names else ""
+    table = tuple(sorted((name, route.backend) for name, route in names.items()))
+    return replace(listener, names=table, default=default), problems
+
+
+def _http(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Problem]]:
+    places: dict[tuple[str, str, bool, int], _Claim] = {}
+    rules: dict[tuple[Alternative, int], tuple[Route, Rule]] = {}
+    problems = []
+    for route in routes:
+        for alternative in route.alternatives:
+            claim = _claim(route, alternative)
+            priority = _length(alternative) if route.priority is None else route.priority
+            what = " and ".join(map(str, alternative)) or "every request"
+            if claim:
+                first = places.setdefault((claim.host, claim.path, claim.exact, claim.priority), claim).route
+            else:
+                rule = Rule(alternative, route.backend, priority)
+                first = rules.setdefault((alternative, priority), (route, rule))[0]
+            if first is not route:
+                problems.append(_claimed(route, first, listener, what))
+    in_order = sorted(
+        rules.values(), key=lambda item: (-item[1].priority, item[0].age, item[0].name, item[1].alternative)
+    )
+    return (
+        replace(listener, cells=tuple(_cells(places.values())), rules=tuple(rule for _, rule in in_order)),
+        problems,
+    )
+
+
+def _length(alternative: Alternative) -> int:
+    return sum(len(test.name) + len(test.value) for test in alternative)
+
+
+def _claim(route: Route, alternative: Alternative) -> _Claim | None:
+    """Return the alternative as a place in the table, or None if it tests more than one host and one path."""
+    hosts = [test.value for test in alternative if test.kind == "host"]
+    paths = [test for test in alternative if test.kind in ("path", "path_prefix")]
+    if len(hosts) > 1 or len(paths) > 1 or len(hosts) + len(paths) < len(alternative):
+        return None
+    if any(test.negated for test in alternative):
+        return None
+    path, exact = (paths[0].value, paths[0].kind == "path") if paths else ("/", False)
+    priority = _length(alternative) if route.priority is None else route.priority
+    return _Claim(hosts[0] if hosts else ANY_HOST, path, exact, route, priority)
+
+
+def _cells(claims: Iterable[_Claim]) -> Iterator[Cell]:
+    """Decide every place that some claim names, so that the most specific place found always holds the winner."""
+    by_host: dict[str, dict[_Key, _Claim]] = {}
+    for claim in sorted(claims, key=lambda claim: claim.rank):
+        by_host.setdefault(claim.host, {}).setdefault((claim.path, claim.exact), claim)
+    for host, own in sorted(by_host.items()):
+        broader = [claim for parent in _parents(host) for claim in by_host.get(parent, {}).values()]
+        for (path, exact), winner in sorted(_decided(own, broader).items()):
+            yield Cell(host, path, exact, winner.route.backend, winner.priority)
+
+
+def _parents(host: str) -> list[str]:
+    """Return the less specific hosts that also match: ``a.b.c`` -> ``*.b.c``, ``*``."""
+    if host == ANY_HOST:
+        return []
+    wild = "*." + host.partition(".")[2]
+    return [ANY_HOST] if host.startswith("*.") or "." not in host else [wild, ANY_HOST]
+
+
+def _decided(own: Mapping[_Key, _Claim], broader: list[_Claim]) -> dict[_Key, _Claim]:
+    """Return the winner at each of a host's places.
+
+    A broader host's claim needs a place of its own here only where this host's table would answer before it is
+    reached, and answer wrongly.
+    """
+    places = set(own)
+    for claim in broader:
+        covering = _winner(own.values(), claim.path, claim.exact)
+        if covering and claim.rank < covering.rank:
+            places.add((claim.path, claim.exact))
+    rivals = [*own.values(), *broader]
+    decided = {}
+    for path, exact in places:
+        winner = _winner(rivals, path, exact)
+        assert winner is not None  # at least the claim that named the place covers it
+        decided[path, exact] = winner
+    return decided
+
+
+def _winner(claims: Iterable[_Claim], path: str, exact: bool) -> _Claim | None:
+    return min((claim for claim in claims if claim.covers(path, exact)), key=lambda claim: claim.rank, default=None)
+
+
+def _claimed(route: Route, first: Route, listener: Listener, what: str) -> Problem:
+    return Problem(
+        route.service,
+        f"{what} on listener {listener.name} is already taken by service {first.service}, which is older",
+        "change the match, or give one of the two another lbgen.priority",
+        route=route.name,
+    )

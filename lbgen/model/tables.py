@@ -1,0 +1,96 @@
+"""One listener's routing table in the two other shapes that proxies take it in: a list in order, and a table by host.
+
+Both decide every request as the look-up does that `types.Cell` and `types.Rule` describe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lbgen.match import Alternative, Test
+from lbgen.model.types import Cell, Listener, Rule
+
+_LEVELS = ("exact", "domain", "any")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a listener does with the requests for one host: all that has to be looked at once the host is known.
+
+    The longest cell that fits decides, an exact path before a prefix; but before it goes the first rule that holds, if
+    its priority is not lower than the cell's.
+    """
+
+    host: str  # "shop.example.org", "*.example.org", or "*" for every host without a site of its own
+    cells: tuple[Cell, ...]  # by path; those of broader hosts that can be reached from here are among them
+    rules: tuple[Rule, ...]  # in the order to ask; those that only other hosts can fulfil are left out
+
+
+def in_order(listener: Listener) -> list[Rule]:
+    """Return cells and rules as one list: the first that holds decides.
+
+    Where two cells overlap, the narrower never has the lower priority (see `routing`), so sorting by priority keeps the
+    narrower one first.
+    """
+    cells = sorted(
+        listener.cells,
+        key=lambda cell: (
+            -cell.priority,
+            _LEVELS.index(cell.level),
+            not cell.exact,
+            -len(cell.path),
+            cell.host,
+            cell.path,
+        ),
+    )
+    listed = [*listener.rules, *(Rule(_tests(cell), cell.backend, cell.priority) for cell in cells)]
+    return sorted(listed, key=lambda rule: -rule.priority)  # stable: at the same priority rules go first
+
+
+def by_host(listener: Listener) -> list[Site]:
+    """Return a site for each host that some cell names, sorted, and last the one for every other host."""
+    own: dict[str, list[Cell]] = {"*": []}
+    for cell in listener.cells:
+        own.setdefault(cell.host, []).append(cell)
+    # A rule for one host only must not be asked after a broader site was chosen, so such a host needs a site as well.
+    for rule in listener.rules:
+        for test in rule.alternative:
+            if test.kind == "host" and not test.negated:
+                own.setdefault(test.value, [])
+    sites = []
+    for host in sorted(own, key=lambda host: (host == "*", host)):
+        cells = list(own[host])
+        for parent in _parents(host):
+            cells += [cell for cell in own.get(parent, []) if not any(_hides(mine, cell) for mine in cells)]
+        rules = tuple(rule for rule in listener.rules if _possible(rule, host))
+        sites.append(Site(host, tuple(sorted(cells, key=lambda cell: (cell.path, not cell.exact))), rules))
+    return sites
+
+
+def _tests(cell: Cell) -> Alternative:
+    host = () if cell.level == "any" else (Test("host", cell.host),)
+    if cell.exact:
+        return (*host, Test("path", cell.path))
+    return host if cell.path == "/" else (*host, Test("path_prefix", cell.path))
+
+
+def _parents(host: str) -> list[str]:
+    if host == "*":
+        return []
+    domain = "*." + host.partition(".")[2]
+    return ["*"] if host.startswith("*.") or "." not in host else [domain, "*"]
+
+
+def _hides(narrow: Cell, broad: Cell) -> bool:
+    """Tell whether a request for the broad cell's place finds the narrow one first."""
+    if narrow.exact:
+        return broad.exact and narrow.path == broad.path
+    return narrow.path in ("/", broad.path) or broad.path.startswith(narrow.path + "/")
+
+
+def _possible(rule: Rule, host: str) -> bool:
+    """Tell whether a request that was given this site can fulfil the rule."""
+    for test in rule.alternative:
+        if test.kind == "host" and not test.negated and test.value not in (host, *_parents(host)[:-1]):
+            return False
+    return True

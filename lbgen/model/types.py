@@ -1,0 +1,185 @@
+"""Listeners, routes, backends and servers: the public vocabulary of every template.
+
+This is a contract (context version 1): fields are added, never renamed or removed. Durations are seconds.
+All sequences are sorted, so equal facts render equal bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lbgen.labels.dialects import Dialects
+from lbgen.labels.traefik_routers import Listeners, Provider
+from lbgen.match import Alternative
+from lbgen.problem import Problem
+
+CONTEXT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One place that receives traffic: a task, a node's published port, or a virtual IP."""
+
+    name: str  # "<service>.<slot>" or "<service>.<node>": outlives the task, so counters and sticky sessions do too
+    address: str  # IP literal
+    port: int  # 1..65535
+    state: str  # "up", or "drain": no new sessions, existing ones finish
+    node: str  # hostname of the node; empty for a virtual IP
+    origin: str  # id of the task, node or service it stands for
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How the proxy asks a server whether it is well."""
+
+    kind: str  # "http" or "tcp"
+    interval: float
+    timeout: float
+    rise: int
+    fall: int
+    path: str = "/"  # this and what follows: kind http only
+    method: str = "GET"
+    host: str = ""  # Host header; empty: none asked for
+    status: tuple[tuple[int, int], ...] = ((200, 399),)  # inclusive ranges of good statuses
+    scheme: str = "http"  # http, https
+    port: int | None = None  # None: the server's own
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """The answer of a backend that has no servers of its own: go elsewhere."""
+
+    code: int  # 301, 302, 307, 308
+    parts: tuple[tuple[str, str], ...]  # the URL: ("text", "https://"), ("host", ""), ("path", ""), ("query", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The servers of one route and how they are used. Without servers (and `redirect`) it answers 503."""
+
+    name: str  # the service's name, or "<service>.<protocol>.<route>" for a named route; unique
+    service: str
+    route: str  # as in lbgen.http.<route>; empty for the route made of short keys
+    protocol: str  # "http", "tcp" or "udp"
+    via: str  # "mesh", "host", "task" or "vip": what auto became; empty for a redirect
+    servers: tuple[Server, ...]
+    balance: str  # "round-robin", "least-conn", "source", "random"
+    weight: int  # of each server, 0..256
+    health_check: HealthCheck | None
+    timeout_connect: float
+    timeout_response: float
+    timeout_idle: float
+    retries: int
+    max_conn: int | None  # concurrent requests for each server
+    backup: bool
+    sticky_cookie: str = ""  # protocol http: name of the cookie that keeps a client with its server; empty: none
+    redirect: Redirect | None = None  # protocol http
+    redirect_https: bool = False  # protocol http: on a listener without TLS, 308 to the same URL with https
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which requests of its listeners go to one backend."""
+
+    name: str  # the backend's name
+    backend: str
+    service: str
+    protocol: str  # "http", "tcp" or "udp"
+    listeners: tuple[str, ...]
+    alternatives: tuple[Alternative, ...]  # the match as an OR of ANDs; one empty alternative: always
+    priority: int | None  # as the label says; None: the length of the alternative that matched
+    age: tuple[float, str]  # creation time and id of the service: the smaller is older and wins a conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A place in a listener's routing table: requests that arrive here go to this backend.
+
+    Look up the request's host, then ``*.`` and what follows its first label, then ``*``: at each of the three the
+    exact path first, then the longest prefix by segment. The first cell found decides.
+    """
+
+    host: str  # "shop.example.org", "*.example.org" or "*"
+    path: str  # "/", "/api": no trailing slash
+    exact: bool  # the whole path, not a prefix
+    backend: str
+    priority: int
+
+    @property
+    def level(self) -> str:
+        """Which of the three hosts it is found under: "exact", "domain" (``*.``) or "any" (``*``)."""
+        return "any" if self.host == "*" else "domain" if self.host.startswith("*.") else "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A match that no cell can express. It is asked in the order of the list; the first that holds decides.
+
+    It goes before a cell of the same or a lower priority.
+    """
+
+    alternative: Alternative
+    backend: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A port the proxy accepts connections on, and what it does with them."""
+
+    name: str
+    address: str  # "*" for all addresses
+    port: int
+    protocol: str  # "http", "tcp" or "udp"
+    tls: bool
+    cells: tuple[Cell, ...] = ()  # protocol http: sorted by host, path
+    rules: tuple[Rule, ...] = ()  # protocol http: in the order to ask
+    names: tuple[tuple[str, str], ...] = ()  # protocol tcp: (TLS server name or "*.name", backend), sorted
+    default: str = ""  # protocols tcp, udp: backend for every other connection; empty: refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Everything a template sees of the cluster, decided."""
+
+    listeners: tuple[Listener, ...] = ()
+    routes: tuple[Route, ...] = ()
+    backends: tuple[Backend, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """Every server of every backend, in backend order."""
+        return tuple(server for backend in self.backends for server in backend.servers)
+
+    def only(self, listeners: frozenset[str]) -> Model:
+        """Return what concerns these listeners: their routes, and the backends of those."""
+        kept = tuple(listener for listener in self.listeners if listener.name in listeners)
+        routes = tuple(route for route in self.routes if not listeners.isdisjoint(route.listeners))
+        needed = {route.backend for route in routes}
+        backends = tuple(backend for backend in self.backends if backend.name in needed)
+        return Model(kept, routes, backends, self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that the model depends on."""
+
+    listeners: tuple[Listener, ...]
+    default_listeners: tuple[str, ...]
+    expose_by_default: bool = False
+    networks: tuple[str, ...] = ()  # preferred, in this order
+    nodes: str = ""  # placement constraints for mesh servers
+    node_cidrs: tuple[str, ...] = ()
+    dialects: tuple[str, ...] = ("lbgen",)  # the vocabularies of labels that are read
+    provider: Provider = field(default_factory=Provider)  # what Traefik's labels depend on besides
+
+    def reading(self) -> Dialects:
+        """Return how labels are read."""
+        web = [listener for listener in self.listeners if listener.protocol == "http"]
+        listeners = Listeners(
+            default=tuple(listener.name for listener in web if listener.name in self.default_listeners),
+            plain=frozenset(listener.name for listener in web if not listener.tls),
+            secure=frozenset(listener.name for listener in web if listener.tls),
+        )
+        return Dialects(self.dialects, self.expose_by_default, self.provider, listeners)

@@ -1,0 +1,130 @@
+"""Services, tasks, nodes and networks as a source saw them at one moment.
+
+Facts only, frozen, and complete: a source never hands on half a listing. Everything downstream is a
+function of these objects, so what is not read here cannot reach a template.
+``lbgen/source/wire.py`` reads them from Engine API objects and writes them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A Swarm node (``GET /nodes``)."""
+
+    id: str
+    hostname: str
+    role: str = "worker"  # worker, manager
+    availability: str = "active"  # active, pause, drain
+    state: str = "ready"  # ready, down, unknown, disconnected
+    address: str = ""  # Status.Addr; on managers it can be 0.0.0.0 or 127.0.0.1
+    manager_address: str = ""  # host part of ManagerStatus.Addr; empty on workers
+    labels: Mapping[str, str] = field(default_factory=dict)  # Spec.Labels
+    engine_labels: Mapping[str, str] = field(default_factory=dict)
+    os: str = ""
+    arch: str = ""
+    updated_at: str = field(default="", compare=False)  # RFC 3339, as the engine wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """A port as the service asks for it (``Service.Endpoint.Ports``) or as a task has it (``PortStatus``)."""
+
+    target: int  # where the application listens, 1..65535
+    published: int = 0  # 0: not known (host mode, chosen by the node: see the task)
+    protocol: str = "tcp"  # tcp, udp, sctp
+    mode: str = "ingress"  # ingress, host
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service (``GET /services``)."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the service, not of its containers
+    created_at: str = ""  # RFC 3339, as the engine wrote it
+    updated_at: str = ""
+    mode: str = "replicated"  # replicated, global, replicated-job, global-job
+    replicas: int = 1
+    endpoint_mode: str = "vip"  # vip, dnsrr
+    ports: tuple[PublishedPort, ...] = ()
+    networks: tuple[str, ...] = ()  # ids (or, in hand-written files, names) the specification asks for
+    virtual_ips: Mapping[str, str] = field(default_factory=dict)  # network id -> address without prefix length
+    update_state: str = ""  # updating, paused, completed, rollback_started, ...
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task of a service (``GET /tasks``); tasks without a service are not recorded."""
+
+    id: str
+    service_id: str
+    node_id: str = ""  # empty until scheduled
+    slot: int = 0  # 0 for global services
+    state: str = "new"  # new .. running .. failed: Status.State
+    desired_state: str = "running"  # what Swarm wants next: running, shutdown, remove, ...
+    created_at: str = ""
+    updated_at: str = ""
+    state_at: str = field(default="", compare=False)  # since when it is in its state, by its node's clock
+    addresses: Mapping[str, str] = field(default_factory=dict)  # network id -> address without prefix length
+    ports: tuple[PublishedPort, ...] = ()  # host-mode ports really in use
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network that services can share (``GET /networks``, scope swarm)."""
+
+    id: str
+    name: str
+    driver: str = "overlay"
+    ingress: bool = False  # the routing mesh's own network: never send traffic to addresses on it
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One change that led to a snapshot, for people."""
+
+    text: str  # "task web.3 on node2: desired state shutdown"
+    at: float  # seconds since 1970: Swarm's own time of the change, else when it was learnt
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole cluster at one moment, each kind keyed by id in id order.
+
+    Two snapshots are equal when their facts are, whenever and however they were taken.
+    """
+
+    cluster: str = ""  # the cluster's id; empty in hand-written files
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict)
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    networks: Mapping[str, Network] = field(default_factory=dict)
+    taken_at: float = field(default=0.0, compare=False)  # seconds since 1970
+    listing: int = field(default=0, compare=False)  # counts the source's full listings; larger is independent
+    causes: tuple[Cause, ...] = field(default=(), compare=False)  # what changed since the source's one before
+
+    def tasks_by_service(self) -> dict[str, list[Task]]:
+        """Group the tasks by service id, in task id order."""
+        grouped: dict[str, list[Task]] = {}
+        for task in self.tasks.values():
+            grouped.setdefault(task.service_id, []).append(task)
+        return grouped
+
+
+def moment(text: str) -> float:
+    """Return an RFC 3339 time as seconds since 1970; 0.0 where there is none or it cannot be read.
+
+    Go writes nanoseconds and drops trailing zeros, so the texts themselves do not sort.
+    """
+    try:
+        found = datetime.fromisoformat(text)  # digits after the sixth are dropped
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except ValueError:
+        return 0.0

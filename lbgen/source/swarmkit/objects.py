@@ -1,0 +1,193 @@
+"""The store's objects as the Engine API would list them, read by the same code: both say the same of the same object.
+
+The engine's own conversion is in moby, daemon/cluster/convert; its listings leave out plugins and plain containers on
+overlay networks (daemon/cluster/services.go, tasks.go) and predefined networks (networks.go), and so does this. One
+field is in no message: ``ManagerStatus``, which the managers keep outside the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from lbgen.errors import SourceError
+from lbgen.source import wire
+from lbgen.source.fields import Json
+from lbgen.source.signals import Change
+from lbgen.source.swarmkit import watch_pb2 as pb
+
+_ANY: Any = pb.WATCH_ACTION_CREATE | pb.WATCH_ACTION_UPDATE | pb.WATCH_ACTION_REMOVE
+_WANTED = [pb.WatchRequest.WatchEntry(kind=kind, action=_ANY) for kind in ("node", "service", "network", "task")]
+REQUEST = pb.WatchRequest(entries=_WANTED).SerializeToString()  # what the stream is asked for
+
+
+def changes(data: bytes) -> list[Change]:
+    """Return what one message of the stream says, in its order; nothing for the first one, which is empty.
+
+    Raises:
+        SourceError: it is no message, or an object in it makes no sense.
+    """
+    try:
+        message = pb.WatchMessage.FromString(data)
+    except DecodeError as error:
+        raise SourceError(f"not a message of the Watch service: {error}") from error
+    return list(_changes(message))
+
+
+def _changes(message: pb.WatchMessage) -> Iterator[Change]:
+    for event in message.events:
+        match event.object.WhichOneof("Object"):
+            case "task":
+                yield _change("tasks", event, event.object.task, task(event.object.task))
+            case "service":
+                yield _change("services", event, event.object.service, service(event.object.service))
+            case "node":
+                yield _change("nodes", event, event.object.node, node(event.object.node))
+            case "network":
+                yield _change("networks", event, event.object.network, network(event.object.network))
+
+
+def _change(kind: str, event: pb.WatchMessage.Event, found: Any, item: Json | None) -> Change:
+    gone = item is None or event.action == pb.WATCH_ACTION_REMOVE
+    read = None if gone else wire.read(kind, [item]).get(found.id)
+    return Change(kind, found.id, read, found.meta.version.index)
+
+
+def task(found: pb.Task) -> Json | None:
+    """Return an item of ``GET /tasks``, None for what is not listed there."""
+    if found.spec.WhichOneof("runtime") not in ("container", None):
+        return None
+    return {
+        "ID": found.id,
+        **_times(found.meta),
+        "ServiceID": found.service_id,
+        "NodeID": found.node_id,
+        "Slot": found.slot,
+        "Status": {
+            "Timestamp": moment(found.status.timestamp),
+            "State": _name(pb.TaskState, found.status.state),
+            "PortStatus": {"Ports": _ports(found.status.port_status.ports)},
+        },
+        "DesiredState": _name(pb.TaskState, found.desired_state),
+        "NetworksAttachments": [
+            {"Network": {"ID": attached.network.id}, "Addresses": list(attached.addresses)}
+            for attached in found.networks
+        ],
+    }
+
+
+def service(found: pb.Service) -> Json | None:
+    """Return an item of ``GET /services``, None for what is not listed there."""
+    spec = found.spec
+    if spec.task.WhichOneof("runtime") != "container":
+        return None
+    return {
+        "ID": found.id,
+        **_times(found.meta),
+        "Spec": {
+            "Name": spec.annotations.name,
+            "Labels": dict(spec.annotations.labels),
+            "Mode": _mode(spec),
+            "TaskTemplate": {"Networks": [{"Target": network.target} for network in spec.task.networks]},
+            "Networks": [{"Target": network.target} for network in spec.networks],
+            "EndpointSpec": {
+                "Mode": _name(pb.EndpointSpec.ResolutionMode, spec.endpoint.mode),
+                "Ports": _ports(spec.endpoint.ports),
+            },
+        },
+        "Endpoint": {
+            "Ports": _ports(found.endpoint.ports),
+            "VirtualIPs": [{"NetworkID": ip.network_id, "Addr": ip.addr} for ip in found.endpoint.virtual_ips],
+        },
+        "UpdateStatus": {"State": _update_state(found)},
+    }
+
+
+def node(found: pb.Node) -> Json:
+    """Return an item of ``GET /nodes``, without its ManagerStatus."""
+    spec, description = found.spec, found.description
+    return {
+        "ID": found.id,
+        **_times(found.meta),
+        "Spec": {
+            "Role": _name(pb.NodeRole, spec.desired_role),
+            "Availability": _name(pb.NodeSpec.Availability, spec.availability),
+            "Labels": dict(spec.annotations.labels),
+        },
+        "Description": {
+            "Hostname": description.hostname,
+            "Platform": {"OS": description.platform.os, "Architecture": description.platform.architecture},
+            "Engine": {"Labels": dict(description.engine.labels)},
+        },
+        "Status": {"State": _name(pb.NodeStatus.State, found.status.state), "Addr": found.status.addr},
+    }
+
+
+def network(found: pb.Network) -> Json | None:
+    """Return an item of ``GET /networks``, None for what is not listed there."""
+    name, labels = found.spec.annotations.name, dict(found.spec.annotations.labels)
+    if labels.get("com.docker.swarm.predefined") == "true":  # stands for the "host" or "bridge" of every node
+        return None
+    return {
+        "Id": found.id,
+        "Name": name,
+        "Scope": "swarm",
+        "Driver": found.driver_state.name,
+        # The label is how swarms of old marked the network they made themselves.
+        "Ingress": found.spec.ingress or ("com.docker.swarm.internal" in labels and name == "ingress"),
+        "Labels": labels,
+    }
+
+
+def moment(time: Timestamp) -> str:
+    """Return a time as Go writes it: RFC 3339 with nanoseconds, without trailing zeros; an absent one is 1970."""
+    text = datetime.fromtimestamp(time.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    fraction = f"{time.nanos:09d}".rstrip("0")
+    return f"{text}.{fraction}Z" if fraction else f"{text}Z"
+
+
+def _times(meta: pb.Meta) -> Json:
+    return {"CreatedAt": moment(meta.created_at), "UpdatedAt": moment(meta.updated_at)}
+
+
+def _mode(spec: pb.ServiceSpec) -> Json:
+    match spec.WhichOneof("mode"):
+        case "replicated":
+            return {"Replicated": {"Replicas": spec.replicated.replicas}}
+        case "global":
+            return {"Global": {}}
+        case "replicated_job":
+            return {"ReplicatedJob": {}}
+        case "global_job":
+            return {"GlobalJob": {}}
+        case _:
+            return {}
+
+
+def _update_state(found: pb.Service) -> str:
+    state = found.update_status.state
+    return _name(pb.UpdateStatus.UpdateState, state) if state else ""
+
+
+def _ports(ports: Iterable[pb.PortConfig]) -> list[Json]:
+    return [
+        {
+            "Protocol": _name(pb.PortConfig.Protocol, port.protocol),
+            "TargetPort": port.target_port,
+            "PublishedPort": port.published_port,
+            "PublishMode": _name(pb.PortConfig.PublishMode, port.publish_mode),
+        }
+        for port in ports
+    ]
+
+
+def _name(enum: Any, value: int) -> str:
+    """Return a value as the engine spells it; one that is not known here as its number, as Go does."""
+    try:
+        return str(enum.Name(value)).lower()
+    except ValueError:
+        return str(value)

@@ -1,0 +1,115 @@
+"""Serves the status API from a thread of its own. The proxy matters more: without a port, lbgen goes on without it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import structlog
+
+from lbgen.apply.traefik_feed import Feed
+from lbgen.status.view import View
+
+if TYPE_CHECKING:
+    from lbgen.status.calm import Server
+
+log = structlog.get_logger()
+
+MOST_CONNECTIONS = 64  # at a time; more are told 503, so that they do not take the descriptors that proxies need
+ENDING = 2.0  # seconds that unfinished answers may hold up the end
+KEEP_ALIVE = 15  # seconds without a question; Traefik asks anew after 5 where pollInterval is not set
+
+
+@contextlib.contextmanager
+def served(where: tuple[str, int] | None, view: View, feeds: Mapping[str, Feed] | None = None) -> Iterator[int]:
+    """Serve while the block runs; give the port, 0 if it is not served.
+
+    Args:
+        where: address ("*" for all of IPv4) and port (0 for any that is free); None for no status.
+        feeds: dynamic configurations that Traefiks ask for, by target.
+    """
+    listening = _bound(where) if where else None
+    if not listening:
+        yield 0
+        return
+    server = _Server(view, listening, feeds)
+    thread = threading.Thread(target=server.run, name="status", daemon=True)
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        server.stop()
+        thread.join(ENDING)
+
+
+def _bound(where: tuple[str, int]) -> socket.socket | None:
+    address, port = where
+    shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    # With the protocol named, asyncio sets TCP_NODELAY: else the end of an answer may wait 40 ms for the client's ACK.
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("" if address == "*" else address, port))
+        listening.listen()  # at once: only this tells of another process that listens there
+    except OSError as error:
+        listening.close()
+        log.error(
+            "status_unavailable",
+            address=shown,
+            error=error.strerror,
+            effect="no status and no metrics; all else goes on",
+            remedy="free the port, or set status.bind (LBGEN_STATUS__BIND) to another address, or to nothing",
+        )
+        return None
+    log.info("status", address=shown)
+    return listening
+
+
+class _Server:
+    def __init__(self, view: View, listening: socket.socket, feeds: Mapping[str, Feed] | None = None) -> None:
+        self._view, self._listening, self._feeds = view, listening, feeds or {}
+        self._server: Server | None = None
+        self._stopping = False
+
+    def run(self) -> None:
+        try:
+            # Here and not above: they take a quarter of a second, during which the proxy can be brought up.
+            import uvicorn
+
+            from lbgen.status.app import application
+            from lbgen.status.calm import Server
+
+            settings = uvicorn.Config(
+                application(self._view, self._feeds),
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                log_level="critical",  # a client's garbage is no news
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=MOST_CONNECTIONS,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=1,
+            )
+            self._server = Server(settings)
+            if not self._stopping:
+                self._server.run(sockets=[self._listening])
+        except Exception:
+            log.exception("status_ended", effect="no status and no metrics; all else goes on")
+        finally:
+            self._listening.close()
+
+    def stop(self) -> None:
+        self._stopping = True
+        for feed in self._feeds.values():
+            feed.close()
+        if self._server:
+            self._server.end()

@@ -1,0 +1,150 @@
+"""The loop and its targets as plain documents, for the status API.
+
+Reads what the loop's thread writes, without locks: models and changes are frozen, everything else is a single value.
+So nothing here can hold the loop up. Times are RFC 3339 in UTC, durations seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import lbgen
+from lbgen.history import Change
+from lbgen.lane import Lane
+from lbgen.loop import Loop
+from lbgen.target import Target
+
+STUCK = 60.0  # seconds; a round that takes longer waits for something that will not come: a checker has as long at most
+Document = dict[str, Any]
+
+
+class View:
+    """What can be said about one loop."""
+
+    def __init__(self, loop: Loop, targets: Sequence[Target], lanes: Sequence[Lane] = ()) -> None:
+        self.loop, self.targets, self._lanes = loop, targets, lanes
+        self._started, self._started_at = time.monotonic(), time.time()
+
+    def stuck(self) -> str:
+        """Say why the loop does not live, if so."""
+        began = [
+            found for found in (self.loop.busy_since, *(lane.busy_since for lane in self._lanes)) if found is not None
+        ]
+        busy = time.monotonic() - min(began) if began else 0.0
+        return f"a round has been under way for {busy:.0f} s" if busy > STUCK else ""
+
+    def unready(self) -> list[str]:
+        """Say which targets have never served a snapshot yet, and why not."""
+        return [f"{target.name}: {self._obstacle(target)}" for target in self.targets if not target.ready]
+
+    def status(self) -> Document:
+        """Return everything in brief."""
+        model = self.loop.model
+        return {
+            "version": lbgen.__version__,
+            "started_at": stamp(self._started_at),
+            "uptime_seconds": round(time.monotonic() - self._started, 1),
+            "alive": not self.stuck(),
+            "ready": not self.unready(),
+            "not_ready": self.unready(),
+            "source": self.source(),
+            "targets": [_target(target) for target in self.targets],
+            "servers": self.servers(),
+            "servers_held": self.loop.held,
+            "problems": len(model.problems),
+        }
+
+    def source(self) -> Document:
+        """Return where the facts come from, and how changes are learnt."""
+        taken = self.loop.accepted.taken_at if self.loop.accepted else 0.0
+        found: Document = {"mode": "file", "endpoint": str(getattr(self.loop.source, "path", "")), "stream_age": None}
+        stats = getattr(self.loop.source, "stats", None)  # a file has none
+        if stats is not None:
+            found = asdict(stats)
+        age = found.pop("stream_age")
+        found["stream_age_seconds"] = None if age is None else round(age, 3)
+        return found | {"snapshot_at": stamp(taken) if taken else None}
+
+    def servers(self) -> dict[str, int]:
+        """Count the servers of the model by state."""
+        states = [server.state for server in self.loop.model.servers]
+        return {state: states.count(state) for state in ("up", "drain")}
+
+    def model(self) -> Document:
+        """Return who receives traffic, and what each target has made of it."""
+        model = self.loop.model
+        return {
+            "listeners": model.listeners,
+            "routes": model.routes,
+            "backends": model.backends,
+            "targets": [_in_force(target) for target in self.targets],
+        }
+
+    def problems(self) -> Document:
+        """Return what is wrong with services and nodes; ``text`` says it in one line."""
+        return {"problems": [asdict(found) | {"text": str(found)} for found in self.loop.model.problems]}
+
+    def history(self, limit: int | None = None) -> Document:
+        """Return the last changes of all targets, newest first."""
+        # Copied in one step: the loop may add to it meanwhile.
+        changes = [change for target in self.targets for change in target.history.copy()]
+        changes.sort(key=lambda change: change.at, reverse=True)
+        return {"changes": [_change(change) for change in changes[:limit]]}
+
+    def _obstacle(self, target: Target) -> str:
+        if target.failing and target.failure:
+            return target.failure.error
+        if self.loop.accepted or self.loop.busy_since:
+            return "the first change is under way, or waits for min_reload_interval"
+        return f"no snapshot yet, source mode {self.source()['mode']}"
+
+
+def stamp(at: float) -> str:
+    """Return a time in seconds since 1970 as ``2026-11-23T10:00:00.123Z``."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _target(target: Target) -> Document:
+    changes, failure = target.history.copy(), target.failure
+    return {
+        "name": target.name,
+        "generation": _generation(target),
+        "ready": target.ready,
+        "failing": target.failing,
+        "last_change": _change(changes[-1]) if changes else None,
+        "last_error": {"at": stamp(failure.at), "kind": failure.kind, "error": failure.error} if failure else None,
+    }
+
+
+def _in_force(target: Target) -> Document:
+    changes = target.history.copy()
+    last = changes[-1] if changes else None  # without one it was found running
+    return {
+        "name": target.name,
+        "generation": _generation(target),
+        "method": last.method if last else None,
+        "at": stamp(last.at) if last else None,
+    }
+
+
+def _generation(target: Target) -> str:
+    running = target.running
+    return running.generation if running else ""
+
+
+def _change(change: Change) -> Document:
+    causes = zip(change.causes, change.lags, strict=True)
+    return {
+        "at": stamp(change.at),
+        "target": change.target,
+        "generation": change.generation,
+        "method": change.method,
+        "detail": change.detail,
+        "duration_seconds": round(change.seconds, 6),
+        "lag_seconds": round(max(change.lags), 6) if change.lags else None,
+        "causes": [{"text": cause.text, "at": stamp(cause.at), "lag_seconds": round(lag, 6)} for cause, lag in causes],
+    }

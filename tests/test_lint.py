@@ -1,0 +1,169 @@
+"""`lbgen lint` and the table of capabilities: what a proxy cannot do is said before anybody relies on it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lbgen import capabilities
+from lbgen.capabilities import NO, PARTLY, PROXIES, TABLE, YES, Capability, Support, document
+from lbgen.cli import main
+from lbgen.labels.keys import BY_NAME
+from lbgen.lint import Limit, limits
+from lbgen.model import build
+from lbgen.source.file import write_snapshot
+from tests.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot, a_task
+
+DOCS = Path(__file__).parents[1] / "docs"
+SNAPSHOT = Path(__file__).parents[1] / "examples" / "snapshot.yml"
+EVERYTHING = {
+    "http.a.host": "a.org",
+    "http.a.balance": "random",
+    "http.a.sticky": "cookie",
+    "http.a.max-conn": "5",
+    "http.a.health-check.path": "/up",
+    "http.a.health-check.status": "200",
+    "http.a.health-check.method": "HEAD",
+    "http.a.health-check.rise": "3",
+    "http.b.host": "b.org",
+    "http.b.balance": "least-conn",
+    "http.b.weight": "0",
+    "http.c.host": "c.org",
+    "http.c.balance": "source",
+    "http.d.host": "d.org",
+    "http.d.redirect": "/x",
+    "http.d.redirect.code": "307",
+    "http.q.rule": "QueryRegexp(`a`, `b`)",
+    "http.u.host": "u.org",
+    "http.u.header.x_y": "1",
+    "http.u.timeout.idle": "5s",
+    "http.u.redirect-https": "true",
+    "http.h.header.host": "h.org",
+    "http.l.header.x-long": "l" * 700,
+    "tcp.t.retries": "0",
+    "udp.e.port": "53",
+}
+
+
+def cluster(**keys: object):
+    """A service with everything that some proxy cannot do, or with these keys."""
+    facts = [a_node(), a_network(), a_service("web", {"port": 80, **(keys or EVERYTHING)}, networks=("edge-id",))]
+    return a_snapshot(*facts, a_task(addresses={"edge-id": "10.0.0.1"}))
+
+
+def found(proxy: str, version: tuple[int, ...] = (), **keys: object) -> list[Limit]:
+    """What lint says of the cluster."""
+    snapshot = cluster(**keys)
+    model = build(snapshot, a_rules(a_listener(), a_listener("pg", 5432, "tcp"), a_listener("dns", 53, "udp")))
+    assert model.problems == ()
+    return list(limits(model, snapshot, "edge", proxy, version))
+
+
+def test_documentation_is_current():
+    """docs/proxies.md is what the table says."""
+    assert (DOCS / "proxies.md").read_text() == document()
+
+
+def test_every_row_can_be_asked_for():
+    """Each row is told of by some proxy, names a label that exists, and is met by who asks for everything."""
+    said = {limit.feature for proxy in PROXIES for limit in found(proxy)}
+    for row in TABLE:
+        assert any(getattr(row, proxy).level != YES for proxy in PROXIES), row.name
+        assert not row.key or row.key in BY_NAME, row.name
+        assert row.name in said
+        for proxy in PROXIES:
+            support = getattr(row, proxy)
+            assert bool(support.instead) == (support.level != YES)
+            assert support.level in (YES, PARTLY, NO)
+
+
+def test_nothing_is_asked_for():
+    """A plain service has no limits with HAProxy, and one of another kind of target none at all."""
+    assert found("haproxy", host="a.org") == []
+    assert found("other") == []
+
+
+def test_what_is_said():
+    """A limit names the service, the label that asks for it (of the named route first), its value, and what happens."""
+    keys = {"balance": "least-conn", "http.a.balance": "random", "http.a.host": "a.org", "http.b.host": "b.org"}
+    said = {limit.route: limit for limit in found("traefik", **keys) if "balance" in limit.label}
+    assert (said["a"].label, said["a"].value) == ("lbgen.http.a.balance", "random")
+    assert (said["b"].label, said["b"].value) == ("lbgen.balance", "least-conn")
+    assert str(said["a"]).startswith(
+        "service web, label lbgen.http.a.balance='random': Traefik can do only in part: random server"
+    )
+
+
+def test_versions(monkeypatch):
+    """From the version on that can do it, a proxy has no limit; of an unknown version the least is assumed."""
+    row = Capability("x", "", lambda *_: True, nginx=Support(NO, "nothing", since="1.27.3"))
+    monkeypatch.setattr(capabilities, "TABLE", (row,))
+    assert row.support("nginx").level == NO
+    assert row.support("nginx", (1, 26, 3)).level == NO
+    assert row.support("nginx", (1, 27, 3)).level == YES
+    assert row.support("nginx", (2, 0)).level == YES
+    assert "since 1.27.3; before: no: nothing" in document()
+
+
+def lint(*words: str, snapshot: Path = SNAPSHOT):
+    """Run the command."""
+    return CliRunner().invoke(main, ["lint", "--from", str(snapshot), *words])
+
+
+def written(tmp_path: Path, **keys: object) -> Path:
+    """A snapshot file of such a service."""
+    path = tmp_path / "snapshot.json"
+    write_snapshot(cluster(**keys), path)
+    return path
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_fine(proxy):
+    """The example has no problems, and nothing that any proxy cannot do at all."""
+    done = lint("--proxy", proxy)
+    assert done.exit_code == 0, done.output
+
+
+def test_problems(tmp_path):
+    """A problem is listed with its remedy, and fails; without any target as well."""
+    done = lint(snapshot=written(tmp_path, host="a.org", weight="heavy"))
+    assert done.exit_code == 5
+    assert "problem: service web, label lbgen.weight='heavy': is not a whole number" in done.output
+
+
+def test_strict(tmp_path):
+    """What a proxy can do in part is listed, and fails only if asked to."""
+    path = written(tmp_path, host="a.org", redirect="/x", **{"redirect.code": "307"})
+    done = lint("--proxy", "traefik", snapshot=path)
+    assert done.exit_code == 0
+    assert "traefik: service web, label lbgen.redirect.code='307': Traefik can do only in part" in done.output
+    assert lint("--proxy", "traefik", "--strict", snapshot=path).exit_code == 5
+    assert lint("--proxy", "haproxy", "--strict", snapshot=path).exit_code == 0
+
+
+def test_json(tmp_path):
+    """Everything is there for a script as well."""
+    path = written(tmp_path, host="a.org", redirect="/x")
+    told = json.loads(lint("--proxy", "traefik", "--output", "json", snapshot=path).output)
+    assert told["problems"] == []
+    (limit,) = told["limits"]
+    assert (limit["target"], limit["service"], limit["level"]) == ("traefik", "web", "partly")
+    assert limit["text"].startswith("service web")
+
+
+def test_settings_targets(tmp_path):
+    """The settings' targets are asked, each for the listeners that it serves."""
+    path = written(tmp_path, **{"udp.dns.port": 53})
+    settings = tmp_path / "lbgen.yml"
+    settings.write_text(
+        f"source: {{file: {path}}}\nlisteners: {{web: {{bind: ':80'}}, dns: {{bind: ':53', protocol: udp}}}}\n"
+        "default_listeners: [web, dns]\ntargets:\n"
+        "  one: {templates: haproxy, output: /tmp/one, listeners: [web]}\n"
+        "  two: {templates: haproxy, output: /tmp/two}\n"
+    )
+    done = CliRunner().invoke(main, ["lint", "--config", str(settings)])
+    assert done.exit_code == 5, done.output
+    assert [line.split(":")[0] for line in done.output.splitlines()] == ["two"]
