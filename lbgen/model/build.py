@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lbgen.labels import dialects
 from lbgen.labels.keys import BY_NAME, RouteKeys
 from lbgen.labels.labelled import LabelledRoute
 from lbgen.labels.values import BadValue
 from lbgen.match import Alternative, TooManyAlternatives, alternatives
+from lbgen.model.policy import Policy, policy_of
 from lbgen.model.routing import routed
 from lbgen.model.servers import Found, Surroundings, servers
-from lbgen.model.types import Backend, HealthCheck, Listener, Model, Redirect, Route, Rules, Server
+from lbgen.model.types import Backend, HealthCheck, Listener, Model, Redirect, Route, Rules
 from lbgen.problem import Problem, printable
 from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
 
@@ -152,12 +153,13 @@ def part(service: Service, tasks: Sequence[Task], around: Surroundings) -> Part:
     for labelled in labels.routes:
         try:
             route = _route(service, labelled, around.rules)
+            policy = policy_of(labelled.keys)
             found = _servers(service, tasks, labelled, around)
         except BadValue as bad:
             problems.append(_problem(service, labelled, bad))
             continue
         routes.append(route)
-        backends.append(_backend(service, labelled, route.name, found.via, tuple(found.servers)))
+        backends.append(_backend(service, labelled, route.name, found, policy))
         problems += found.problems
     return Part(tuple(routes), tuple(backends), tuple(problems))
 
@@ -215,15 +217,15 @@ def _listeners(labelled: LabelledRoute, rules: Rules) -> tuple[str, ...]:
     return labelled.keys.listener
 
 
-def _backend(service: Service, labelled: LabelledRoute, name: str, via: str, found: tuple[Server, ...]) -> Backend:
+def _backend(service: Service, labelled: LabelledRoute, name: str, found: Found, policy: Policy) -> Backend:
     keys = labelled.keys
     return Backend(
         name=name,
         service=service.name,
         route=labelled.name,
         protocol=labelled.protocol,
-        via=via,
-        servers=found,
+        via=found.via,
+        servers=tuple(replace(server, weight=keys.weight) for server in found.servers),
         balance="source" if keys.sticky == "source" else keys.balance,
         weight=keys.weight,
         health_check=None if labelled.protocol == "udp" or keys.redirect else _health_check(keys),
@@ -236,6 +238,12 @@ def _backend(service: Service, labelled: LabelledRoute, name: str, via: str, fou
         sticky_cookie="" if keys.sticky in ("", "source") else keys.sticky,
         redirect=Redirect(keys.redirect_code, keys.redirect) if keys.redirect else None,
         redirect_https=keys.redirect_https,
+        scheme=keys.scheme,
+        slow_start=keys.slow_start,
+        send_proxy=keys.send_proxy,
+        policy=policy,
+        certificate=keys.tls or "",
+        client_ca=keys.client_ca,
     )
 
 

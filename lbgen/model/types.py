@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from lbgen.labels.dialects import Dialects
 from lbgen.labels.traefik_routers import Listeners, Provider
 from lbgen.match import Alternative
+from lbgen.model.policy import NOTHING, Policy
 from lbgen.problem import Problem
 
 CONTEXT_VERSION = 1
@@ -26,6 +27,7 @@ class Server:
     state: str  # "up", or "drain": no new sessions, existing ones finish
     node: str  # hostname of the node; empty for a virtual IP
     origin: str  # id of the task, node or service it stands for
+    weight: int = 100  # share of the traffic among the backend's servers, 0..256; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Backend:
     via: str  # "mesh", "host", "task" or "vip": what auto became; empty for a redirect
     servers: tuple[Server, ...]
     balance: str  # "round-robin", "least-conn", "source", "random"
-    weight: int  # of each server, 0..256
+    weight: int  # of each server, 0..256; in a group, where each server's own counts, the largest there can be
     health_check: HealthCheck | None
     timeout_connect: float
     timeout_response: float
@@ -75,6 +77,12 @@ class Backend:
     sticky_cookie: str = ""  # protocol http: name of the cookie that keeps a client with its server; empty: none
     redirect: Redirect | None = None  # protocol http
     redirect_https: bool = False  # protocol http: on a listener without TLS, 308 to the same URL with https
+    scheme: str = "http"  # protocol http: spoken to servers: "http", "https" (certificates are not verified), "h2c"
+    slow_start: float = 0.0  # until a server that has come up gets its full share; 0: at once
+    send_proxy: str = ""  # PROXY protocol to servers: "v1", "v2"; empty: none
+    policy: Policy = NOTHING  # what happens to requests and answers on their way
+    certificate: str = ""  # protocol http: name of the one for the route's hosts; empty: by host
+    client_ca: str = ""  # protocol http: name of the authority that clients need a certificate of; empty: they do not
 
 
 @dataclass(frozen=True, slots=True)
