@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from tests.builders import a_listener, a_rules, a_snapshot
 from tests.real_traefik import app, rendered, renderer
 
 GOLDEN = Path(__file__).parent / "golden" / "traefik"
+CERTIFICATES = Path(__file__).parent / "fixtures" / "certificates"  # for these tests alone, and expired
 CHOSEN = (
     *("backends", "drains", "health-checks", "ipv6", "listeners", "named-routes", "rules", "scaled-to-zero"),
     *("tcp-sni", "tls"),
@@ -38,10 +40,8 @@ CASES = [case for case in golden_cases.CASES if case.stem in CHOSEN]
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_golden(case, tmp_path, monkeypatch):
     """Each cluster renders to exactly the files beside it."""
-    (tmp_path / "certs").mkdir()
-    for name in ("b.pem", "a.pem", "readme"):
-        (tmp_path / "certs" / name).touch()
-        os.utime(tmp_path / "certs" / name, (1700000000, 1700000000))
+    shutil.copytree(CERTIFICATES, tmp_path / "certs")
+    (tmp_path / "certs" / "readme").touch()
     monkeypatch.chdir(tmp_path)
     made = renderer(Path(), certificates=Path("certs"), feed="http://127.0.0.1:9099/traefik/edge")
     files = made.render(*golden_cases.modelled(case))

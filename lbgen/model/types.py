@@ -59,8 +59,8 @@ class Redirect:
 class Backend:
     """The servers of one route and how they are used. Without servers (and `redirect`) it answers 503."""
 
-    name: str  # the service's name, or "<service>.<protocol>.<route>" for a named route; unique
-    service: str
+    name: str  # the service's name, "<service>.<protocol>.<route>" for a named route, or "<group>.group"; unique
+    service: str  # of a group, the one that leads it
     route: str  # as in lbgen.http.<route>; empty for the route made of short keys
     protocol: str  # "http", "tcp" or "udp"
     via: str  # "mesh", "host", "task" or "vip": what auto became; empty for a redirect
@@ -81,7 +81,6 @@ class Backend:
     slow_start: float = 0.0  # until a server that has come up gets its full share; 0: at once
     send_proxy: str = ""  # PROXY protocol to servers: "v1", "v2"; empty: none
     policy: Policy = NOTHING  # what happens to requests and answers on their way
-    certificate: str = ""  # protocol http: name of the one for the route's hosts; empty: by host
     client_ca: str = ""  # protocol http: name of the authority that clients need a certificate of; empty: they do not
 
 
@@ -97,6 +96,8 @@ class Route:
     alternatives: tuple[Alternative, ...]  # the match as an OR of ANDs; one empty alternative: always
     priority: int | None  # as the label says; None: the length of the alternative that matched
     age: tuple[float, str]  # creation time and id of the service: the smaller is older and wins a conflict
+    certificate: str = ""  # name of the one for its hosts; empty: by host
+    client_ca: str = ""  # as the backend's
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,15 @@ class Rule:
     priority: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class TlsHost:
+    """What a TLS listener does for one host before it knows more of the request."""
+
+    host: str  # "shop.example.org", "*.example.org", or "*" for routes that name no host
+    certificate: str  # name of its file, without suffix; empty: chosen by host
+    client_ca: str  # name of the authority; empty: clients need no certificate
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """A port the proxy accepts connections on, and what it does with them."""
@@ -144,6 +154,7 @@ class Listener:
     rules: tuple[Rule, ...] = ()  # protocol http: in the order to ask
     names: tuple[tuple[str, str], ...] = ()  # protocol tcp: (TLS server name or "*.name", backend), sorted
     default: str = ""  # protocols tcp, udp: backend for every other connection; empty: refuse
+    hosts: tuple[TlsHost, ...] = ()  # protocol http with tls: the hosts that ask for something; "*" last
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from lbgen.render import quoting
 
 # The names that every template sees, for messages about those it does not.
 CONTEXT = (
-    *("listeners", "routes", "backends", "servers", "certificates", "problems", "target", "options", "settings"),
-    *("snapshot", "generation", "context_version"),
+    *("listeners", "routes", "backends", "servers", "certificates", "users", "client_cas", "problems", "target"),
+    *("options", "settings", "snapshot", "generation", "context_version"),
 )
 
 
