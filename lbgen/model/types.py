@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lbgen.labels.dialects import Dialects
+from lbgen.labels.dockerflow import Ports
 from lbgen.labels.traefik_routers import Listeners, Provider
 from lbgen.match import Alternative
 from lbgen.model.policy import NOTHING, Policy
@@ -201,4 +202,5 @@ class Rules:
             plain=frozenset(listener.name for listener in web if not listener.tls),
             secure=frozenset(listener.name for listener in web if listener.tls),
         )
-        return Dialects(self.dialects, self.expose_by_default, self.provider, listeners)
+        ports = Ports(tuple((listener.protocol, listener.port, listener.name) for listener in self.listeners))
+        return Dialects(self.dialects, self.expose_by_default, self.provider, listeners, ports)
