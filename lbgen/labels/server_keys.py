@@ -94,8 +94,12 @@ class ServerKeys:
     health_check_port: int | None = key(
         "health-check.port", values.port, "Port the check asks; default: the server's", only=STREAMS, example="8081"
     )
-    health_check_scheme: str = key(
-        "health-check.scheme", values.choice("http", "https"), "http or https", "http", only=STREAMS, example="https"
+    health_check_scheme: str | None = key(
+        "health-check.scheme",
+        values.choice("http", "https"),
+        "http or https; default: as `scheme`",
+        only=STREAMS,
+        example="https",
     )
     timeout_connect: float = key(
         "timeout.connect", values.duration(0.01, 600), "To connect to a server", 1.0, only=STREAMS, example="500ms"

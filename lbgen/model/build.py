@@ -309,7 +309,7 @@ def _health_check(keys: RouteKeys) -> HealthCheck | None:
         method=keys.health_check_method,
         host=keys.health_check_host or "",
         status=keys.health_check_status,
-        scheme=keys.health_check_scheme,
+        scheme=keys.health_check_scheme or ("https" if keys.scheme == "https" else "http"),
         port=keys.health_check_port,
     )
 
