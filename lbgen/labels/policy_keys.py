@@ -42,18 +42,23 @@ class PolicyKeys:
     )
     strip_prefix: tuple[str, ...] = key(
         "strip-prefix",
-        values.listed(values.path_prefix),
+        values.listed(policy_values.rewritten(values.path_prefix)),
         "Taken off the path, by segment; servers are told in X-Forwarded-Prefix",
         (),
         example="/api",
         only="http",
     )
     replace_path: str = key(
-        "replace-path", values.path, "The path that servers see, whatever was asked for", "", example="/", only="http"
+        "replace-path",
+        policy_values.rewritten(values.path),
+        "The path that servers see, whatever was asked for",
+        "",
+        example="/",
+        only="http",
     )
     add_prefix: str = key(
         "add-prefix",
-        values.path_prefix,
+        policy_values.rewritten(values.path_prefix),
         "Put before the path, after `strip-prefix` and `replace-path`",
         "",
         example="/v1",

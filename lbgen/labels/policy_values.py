@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lbgen.labels.values import BadValue, boolean, header_name, header_value, host, method, name, port
+from lbgen.labels.values import BadValue, Parser, boolean, header_name, header_value, host, method, name, port
 
 _SIZE = re.compile(r"([0-9]{1,12})([kmg]?)")
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -28,6 +28,18 @@ def size(text: str) -> int:
     if not 1 <= result <= MOST:
         raise BadValue("is outside 1 to 1024g", "write a size of 1 to 1024g")
     return result
+
+
+def rewritten(parse: Parser[str]) -> Parser[str]:
+    """A path that is put together or taken apart: without a control character, however it is written."""
+
+    def parsed(text: str) -> str:
+        found = parse(text)
+        if re.search(r"%(?:[01][0-9a-fA-F]|7[fF])|%(?![0-9a-fA-F]{2})", found):
+            raise BadValue("has a percent sign that is no character's, or a control character's", "remove it")
+        return found
+
+    return parsed
 
 
 def rate(text: str) -> tuple[int, int]:

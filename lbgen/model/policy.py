@@ -7,10 +7,14 @@ rewritten and headers are set.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lbgen.labels.keys import RouteKeys
 from lbgen.labels.values import BadValue
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,46 @@ class Policy:
     hsts: str = ""  # the value of Strict-Transport-Security, on listeners with TLS
     compress: bool = False
 
+    @property
+    def admitted(self) -> tuple[str, ...]:
+        """`allow` less `deny` as one list of networks, for proxies that only know whom to let in; empty: everybody."""
+        return _admitted(self.allow, self.deny)
+
 
 NOTHING = Policy()
+
+
+_NOBODY = "255.255.255.255/32"  # no client has this address
+
+
+@lru_cache(maxsize=1024)
+def _admitted(allow: tuple[str, ...], deny: tuple[str, ...]) -> tuple[str, ...]:
+    if not deny:
+        return allow
+    left = [ipaddress.ip_network(text) for text in allow or ("0.0.0.0/0", "::/0")]
+    for text in deny:
+        kept = []
+        for network in left:
+            kept += _without(network, ipaddress.ip_network(text))
+        left = kept
+    spelt = sorted(str(network) for version in (4, 6) for network in _collapsed(left, version))
+    return tuple(spelt) or (_NOBODY,)
+
+
+def _without(network: _Network, denied: _Network) -> list[_Network]:
+    if isinstance(network, ipaddress.IPv4Network) and isinstance(denied, ipaddress.IPv4Network):
+        if network.subnet_of(denied):
+            return []
+        return list(network.address_exclude(denied)) if denied.subnet_of(network) else [network]
+    if isinstance(network, ipaddress.IPv6Network) and isinstance(denied, ipaddress.IPv6Network):
+        if network.subnet_of(denied):
+            return []
+        return list(network.address_exclude(denied)) if denied.subnet_of(network) else [network]
+    return [network]
+
+
+def _collapsed(networks: list[_Network], version: int) -> list[_Network]:
+    return list(ipaddress.collapse_addresses(network for network in networks if network.version == version))  # type: ignore[type-var]
 
 
 def policy_of(keys: RouteKeys) -> Policy:

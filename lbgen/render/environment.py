@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateRuntimeError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -84,6 +85,8 @@ def environment(directories: list[Path], builtin: Path, quote: str) -> Environme
         "quote": quoting.QUOTING[quote],
         "word": quoting.word,
         "duration": spell_duration,
+        "decoded": unquote,
+        "regex_literal": quoting.regex_literal,
         "indent": _producing(env.filters["indent"]),
         "trim": _producing(env.filters["trim"]),
     }
