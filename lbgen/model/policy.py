@@ -57,6 +57,10 @@ class Policy:
     hsts: str = ""  # the value of Strict-Transport-Security, on listeners with TLS
     compress: bool = False
 
+    def __bool__(self) -> bool:
+        """Whether anything happens at all."""
+        return self != NOTHING
+
 
 NOTHING = Policy()
 
