@@ -45,7 +45,9 @@ class Answer:
     def differs(self, expected: dict[str, Any]) -> list[str]:
         """Say what is not as expected."""
         found = {"status": self.status, "service": self.service}
-        wrong = [f"{key}: {found[key]}, not {value}" for key, value in expected.items() if found.get(key, value) != value]
+        wrong = [
+            f"{key}: {found[key]}, not {value}" for key, value in expected.items() if found.get(key, value) != value
+        ]
         for key in ("headers", "sees"):
             for name, value in expected.get(key, {}).items():
                 got = getattr(self, key).get(name)
