@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from lbgen.match import Test
 from lbgen.model import Backend, Route
+from lbgen.model.policy import Policy
 
 PROXIES = {"haproxy": "HAProxy", "nginx": "Nginx", "traefik": "Traefik"}
 YES, PARTLY, NO = "yes", "partly", "no"
@@ -64,6 +65,16 @@ def _tests(wanted: Callable[[Test], bool]) -> Callable[[Backend, Route], bool]:
     return lambda _, route: any(wanted(test) for alternative in route.alternatives for test in alternative)
 
 
+def _is_long(policy: Policy) -> bool:
+    """Tell whether something in a policy is longer than the Nginx set writes."""
+    cors = ", ".join(policy.cors.headers) if policy.cors else ""
+    values = [cors, *(value for _, value in (*policy.request_headers, *policy.response_headers))]
+    paths = [policy.replace_path, policy.add_prefix, *policy.strip_prefixes]
+    return any(
+        len(text) + 14 * text.count("$") > most for most, texts in ((600, paths), (1900, values)) for text in texts
+    )
+
+
 PASSIVE = "servers are left out for a while after `health-check.fall` failed requests; nothing asks them"
 TABLE = (
     Capability(
@@ -76,13 +87,20 @@ TABLE = (
         nginx=Support(NO, "what the route asks for with one is left out, since Nginx cannot decode parameters"),
     ),
     Capability(
-        "very long paths and rules",
+        "very long paths, rules and headers",
         "",
-        lambda _, route: any(
-            len(alternative) > 50 or any(len(test.value) > 600 for test in alternative)
-            for alternative in route.alternatives
+        lambda backend, route: (
+            any(
+                len(alternative) > 50 or any(len(test.value) > 600 for test in alternative)
+                for alternative in route.alternatives
+            )
+            or _is_long(backend.policy)
         ),
-        nginx=Support(NO, "a rule of more than 50 tests or 600 characters, or a path of more than 1,500, is left out"),
+        nginx=Support(
+            NO,
+            "a rule of more than 50 tests or 600 characters, a path of more than 1,500, a rewritten path of more than "
+            "600 or a header of more than 1,900 (a `$` counts for 15 in these two) is left out",
+        ),
     ),
     Capability(
         "headers with an underscore in their name",
@@ -189,6 +207,56 @@ TABLE = (
         lambda backend, _: backend.max_conn is not None,
         nginx=Support(PARTLY, "further requests go to other servers, or fail; they do not queue"),
         traefik=Support(NO, "there is no limit"),
+    ),
+    Capability(
+        "rate limit",
+        "rate-limit",
+        lambda backend, _: backend.policy.rate is not None and backend.policy.rate.period == 3600,
+        nginx=Support(PARTLY, "a rate per hour is rounded up to whole requests per minute, one at least"),
+    ),
+    Capability(
+        "passwords",
+        "basic-auth",
+        lambda backend, _: bool(backend.policy.users),
+        nginx=Support(
+            PARTLY,
+            "Nginx's workers read the file at the path that lbgen has it at, on their own account; where they cannot, "
+            "nobody is let in",
+        ),
+    ),
+    Capability(
+        "host header",
+        "host-header",
+        lambda backend, _: backend.policy.host_header == "server",
+        nginx=Support(PARTLY, "of several servers all see the address of the first"),
+    ),
+    Capability(
+        "response headers",
+        "",
+        lambda backend, _: any(name == "server" for name, _ in backend.policy.response_headers),
+        nginx=Support(NO, "the header Server is Nginx's own, and stays"),
+    ),
+    Capability(
+        "scheme of servers",
+        "scheme",
+        lambda backend, _: backend.scheme == "h2c",
+        nginx=Support(NO, "servers are spoken to with HTTP/1.1"),
+    ),
+    Capability(
+        "slow start",
+        "slow-start",
+        lambda backend, _: backend.slow_start > 0,
+        nginx=Support(NO, "a server that comes up gets its full share at once"),
+    ),
+    Capability(
+        "proxy protocol",
+        "send-proxy",
+        lambda backend, _: bool(backend.send_proxy),
+        nginx=Support(
+            PARTLY,
+            "servers of TCP routes are told in version 1, if all routes of the listener ask for it; servers of HTTP "
+            "routes are not, and have X-Forwarded-For",
+        ),
     ),
 )
 

@@ -100,6 +100,7 @@ def settings_of(proxy: str, directory: Path, suite: dict[str, Any]) -> config.Se
     """A listener without TLS and one with it on free ports, and one proxy that lbgen runs."""
     certificate(directory / "certs" / "any.pem", "any.example.org")
     (directory / "users").mkdir()
+    directory.chmod(0o755)  # Nginx's workers read it, on an account of their own
     for name, users in suite.get("users", {}).items():
         (directory / "users" / name).write_text("".join(f"{user}:{HASH}\n" for user in users))
     return config.Settings.model_validate(

@@ -66,6 +66,10 @@ class Policy:
         """`allow` less `deny` as one list of networks, for proxies that only know whom to let in; empty: everybody."""
         return _admitted(self.allow, self.deny)
 
+    def __bool__(self) -> bool:
+        """Whether anything happens at all."""
+        return self != NOTHING
+
 
 NOTHING = Policy()
 
