@@ -218,6 +218,7 @@ TABLE = (
         "passwords",
         "basic-auth",
         lambda backend, _: bool(backend.policy.users),
+        traefik=Support(PARTLY, "only users whose hash is one of bcrypt, as `htpasswd -nB` makes it, are let in"),
         nginx=Support(
             PARTLY,
             "Nginx's workers read the file at the path that lbgen has it at, on their own account; where they cannot, "
@@ -225,9 +226,29 @@ TABLE = (
         ),
     ),
     Capability(
+        "largest body",
+        "max-body",
+        lambda backend, _: backend.policy.max_body is not None,
+        haproxy=Support(PARTLY, "bodies that are sent in chunks, without their length, are not limited"),
+        traefik=Support(PARTLY, "the whole body is taken before the server gets any of it"),
+    ),
+    Capability(
+        "rewritten paths",
+        "strip-prefix",
+        lambda backend, _: bool(backend.policy.strip_prefixes),
+        traefik=Support(PARTLY, "X-Forwarded-Prefix ends in a slash where the path goes on"),
+    ),
+    Capability(
+        "pages of other origins",
+        "cors.origins",
+        lambda backend, _: backend.policy.cors is not None,
+        traefik=Support(PARTLY, "preflight requests are answered 200, not 204"),
+    ),
+    Capability(
         "host header",
         "host-header",
         lambda backend, _: backend.policy.host_header == "server",
+        haproxy=Support(NO, "servers see the client's Host, since it is set before a server is chosen"),
         nginx=Support(PARTLY, "of several servers all see the address of the first"),
     ),
     Capability(
@@ -246,12 +267,15 @@ TABLE = (
         "slow start",
         "slow-start",
         lambda backend, _: backend.slow_start > 0,
+        haproxy=Support(PARTLY, "only with a health check, which says when a server has come up"),
+        traefik=Support(NO, "a server that comes up gets its full share at once"),
         nginx=Support(NO, "a server that comes up gets its full share at once"),
     ),
     Capability(
         "proxy protocol",
         "send-proxy",
         lambda backend, _: bool(backend.send_proxy),
+        traefik=Support(PARTLY, "servers of TCP routes are told since 3.6; those of HTTP routes have X-Forwarded-For"),
         nginx=Support(
             PARTLY,
             "servers of TCP routes are told in version 1, if all routes of the listener ask for it; servers of HTTP "

@@ -14,29 +14,28 @@ from lbgen.named_files import NamedFiles, Reader, User, missing, noted
 from tests.builders import a_listener, a_network, a_node, a_rules, a_service, modelled
 from tests.real_haproxy import certificate
 
-BCRYPT = "$2y$05$abcdefghijklmnopqrstuuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0"
+BCRYPT = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
 
 
 @dataclass
 class Places:
     certificates: Path
     users: Path
-    client_cas: Path
 
 
 @pytest.fixture
 def places(tmp_path):
-    """Three empty directories."""
-    made = Places(tmp_path / "certs", tmp_path / "users", tmp_path / "ca")
-    for path in (made.certificates, made.users, made.client_cas):
+    """Two empty directories."""
+    made = Places(tmp_path / "certs", tmp_path / "users")
+    for path in (made.certificates, made.users):
         path.mkdir()
     return made
 
 
 def test_nothing(places, tmp_path):
     """Empty directories are there; others are not, which is no problem by itself."""
-    assert Reader(places).read() == NamedFiles(there=frozenset({"certificates", "users", "client_cas"}))
-    nowhere = Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")
+    assert Reader(places).read() == NamedFiles(there=frozenset({"certificates", "users"}))
+    nowhere = Places(tmp_path / "1", tmp_path / "2")
     assert Reader(nowhere).read() == NamedFiles()
 
 
@@ -112,19 +111,9 @@ def test_bad_file_name(places, name):
     assert str(found.problems[0]).isprintable()
 
 
-def test_authorities(places):
-    """A certificate without key, found by its name without suffix."""
-    text = certificate(places.users.parent / "x.pem", "authority").read_text()
-    (places.client_cas / "partners.pem").write_text(text[: text.index("-----BEGIN PRIVATE")])
-    (places.client_cas / "broken.pem").write_text("x")
-    found = Reader(places).read()
-    assert list(found.client_cas) == ["partners"]
-    assert [problem.file for problem in found.problems] == [str(places.client_cas / "broken.pem")]
-
-
 def test_users(places):
     """Lines NAME:HASH, in every form that some proxy takes."""
-    hashes = {"a": BCRYPT, "b": "$6$salt$hash", "c": "$apr1$salt$hash", "d": "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="}
+    hashes = {"a": BCRYPT, "b": "$6$salt$hash", "c": "$5$rounds=1000$salt$hash"}
     lines = "".join(f"{name}:{hashed}\n" for name, hashed in reversed(hashes.items()))
     (places.users / "staff").write_text("# people\n\n" + lines)
     (places.users / "nobody").write_text("")
@@ -132,7 +121,19 @@ def test_users(places):
     assert found.users == {"nobody": (), "staff": tuple(User(*item) for item in hashes.items())}
 
 
-@pytest.mark.parametrize("line", ["anna:s3cret", "anna", ":x", "an na:" + BCRYPT, "anna:$2y$05$a b", f"a'b:{BCRYPT}"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "anna:s3cret",
+        "anna",
+        ":x",
+        "an na:" + BCRYPT,
+        "anna:$2y$05$a b",
+        "anna:$apr1$salt$hash",
+        "anna:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+        f"a'b:{BCRYPT}",
+    ],
+)
 def test_bad_users(places, line):
     """The file is left out, and what it says, which may be a password, is in no message."""
     (places.users / "staff").write_text(f"bob:{BCRYPT}\n{line}\n")
@@ -160,20 +161,15 @@ def asking(**keys: str) -> Model:
     return modelled(a_node(), a_network(), service, rules=rules)
 
 
-@pytest.mark.parametrize(
-    ("key", "file"),
-    [("basic-auth", "users: x"), ("client-ca", "client_cas: x.pem"), ("tls", "certificates: x.pem")],
-)
-def test_missing(key, file, places, tmp_path):
+def test_missing(places, tmp_path):
     """A name without a file is a problem of its service, unless there is no such directory at all."""
-    model = asking(**{key: "x"})
+    model = asking(**{"basic-auth": "x"})
     assert model.problems == ()
     (problem,) = missing(model, Reader(places).read())
-    assert (problem.service, problem.label, problem.value) == ("shop", f"lbgen.{key}", "x")
-    kind, _, name = file.partition(": ")
-    assert f"there is no file {name} in the directory of setting {kind}" in problem.message
+    assert (problem.service, problem.label, problem.value) == ("shop", "lbgen.basic-auth", "x")
+    assert "there is no file x in the directory of setting users" in problem.message
     assert noted(model, Reader(places).read()).problems == (problem,)
-    nowhere = Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")
+    nowhere = Places(tmp_path / "1", tmp_path / "2")
     assert noted(model, Reader(nowhere).read()) is model
 
 
