@@ -67,7 +67,7 @@ def _tests(wanted: Callable[[Test], bool]) -> Callable[[Backend, Route], bool]:
 
 def _is_long(policy: Policy) -> bool:
     """Tell whether something in a policy is longer than the Nginx set writes."""
-    cors = ", ".join(policy.cors.headers) if policy.cors else ""
+    cors = ",".join(policy.cors.headers) if policy.cors else ""
     values = [cors, *(value for _, value in (*policy.request_headers, *policy.response_headers))]
     paths = [policy.replace_path, policy.add_prefix, *policy.strip_prefixes]
     return any(

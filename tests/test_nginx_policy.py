@@ -116,21 +116,29 @@ def test_no_way_around_the_rate(nginx, servers, way):
         assert found == [200, 200, 200, 429, 429]
 
 
-@pytest.mark.parametrize("keys", [{"redirect": "https://b.org/"}, {"redirect-https": "true"}, {"weight": "0"}, {}])
 @pytest.mark.parametrize("way", WAYS)
-def test_answers_of_its_own_are_guarded(nginx, servers, keys, way):
+def test_answers_of_its_own_are_guarded(nginx, servers, way):
     """What Nginx answers itself, a redirect or that there is no server, waits for addresses, rates and passwords.
 
     Passwords never travel in the clear where a redirect leads to https.
     """
     users(nginx, "staff", f"anna:{HASH}")
     guards = {"allow-ip": "127.0.0.0/29", "basic-auth": "staff", "rate-limit": "1/m", "rate-limit.burst": "3"}
-    port = nginx.start(*app("web", {"host": "a.org", **guards, **keys, **way}, servers.port, "127.1.0.1"))["web"]
-    expected = {"redirect": 302, "redirect-https": 308, "weight": 503}.get(next(iter(keys), ""), 200)
-    assert status(port, ANNA, source="127.0.0.9") == 403
-    assert status(port, {}) == (308 if expected == 308 else 401)
-    assert status(port, ANNA) == expected
-    assert [status(port, ANNA) for _ in range(3)] == [expected, expected, 429]
+    answers = {
+        "moved.org": ({"redirect": "https://b.org/"}, 302),
+        "secure.org": ({"redirect-https": "true"}, 308),
+        "empty.org": ({"weight": "0"}, 503),
+        "there.org": ({}, 200),
+    }
+    facts: list[Fact] = []
+    for host, (keys, _) in answers.items():
+        facts += app(host.removesuffix(".org"), {"host": host, **guards, **keys, **way}, servers.port, "127.1.0.1")
+    port = nginx.start(*facts)["web"]
+    nginx.accepted()
+    for host, (_, expected) in answers.items():
+        assert status(port, ANNA, source="127.0.0.9", host=host) == 403
+        assert status(port, {}, host=host) == (308 if expected == 308 else 401)
+        assert [status(port, ANNA, host=host) for _ in range(4)] == [expected] * 3 + [429]
 
 
 @pytest.mark.parametrize("way", WAYS)
