@@ -36,6 +36,7 @@ CASES = [
     "ipv6",
     "listeners",
     "named-routes",
+    "policies",
     "rules",
     "scaled-to-zero",
     "tcp-sni",
