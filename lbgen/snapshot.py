@@ -72,7 +72,7 @@ class Task:
     updated_at: str = ""
     state_at: str = field(default="", compare=False)  # since when it is in its state, by its node's clock
     addresses: Mapping[str, str] = field(default_factory=dict)  # network id -> address without prefix length
-    ports: tuple[PublishedPort, ...] = ()  # host-mode ports really in use
+    ports: tuple[PublishedPort, ...] = ()  # host-mode ports really in use; of one target, that of IPv4 is first
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import pytest
 
 from lbgen.apply import haproxy
 from lbgen.apply.haproxy import HAProxy, Master
-from lbgen.apply.haproxy_live import read_state
+from lbgen.apply.haproxy_live import Runtime, read_state
 from lbgen.apply.haproxy_plan import Commands
 from lbgen.errors import ApplyFailed
 from lbgen.render.files import PLACEHOLDER, Files
@@ -263,6 +263,35 @@ def test_many_servers_at_once(running: Running, applications: dict[str, int]) ->
     running.change(running.of(many))
     assert len(running.state()) == 400
     assert running.answered_by(40) == {"b", "c"}
+
+
+def test_an_address_that_is_taken_up_late(running: Running, applications: dict[str, int]) -> None:
+    """From 3.0 on a moved server can show its old address for a moment: that is waited for, not reloaded."""
+    running.start(running.of(f"s1={applications['a']}"))
+    before = haproxy.ask(running.directory / "s", "show servers state b")
+    asked = []
+
+    def late(line: str) -> str:
+        reply = haproxy.ask(running.directory / "s", line, half_close=False)
+        asked.append(line)
+        return before if asked.count("show servers state b") == 1 and line.startswith("show servers") else reply
+
+    desired = running.of(f"s1={applications['b']}")
+    step = running.proxy.plan(running.files, desired)
+    assert isinstance(step, Commands)
+    Runtime(late).change(step, desired.generation)
+    assert asked.count("show servers state b") == 2
+    assert running.answered_by() == {"b"}
+
+
+def test_an_address_that_is_not_taken_up(running: Running, applications: dict[str, int]) -> None:
+    """What never shows is said, so that a reload follows."""
+    running.start(running.of(f"s1={applications['a']}"))
+    before = haproxy.ask(running.directory / "s", "show servers state b")
+    step = running.proxy.plan(running.files, running.of(f"s1={applications['b']}"))
+    assert isinstance(step, Commands)
+    with pytest.raises(ApplyFailed, match=f"srv_port is {applications['a']}, not {applications['b']}"):
+        Runtime(lambda _: before).change(step, "0")
 
 
 def test_a_reload_keeps_what_is_down(running: Running, applications: dict[str, int]) -> None:

@@ -255,6 +255,15 @@ def test_host_fixed_port_beside_dynamic():
     assert plain(found(service, [a_task(ports=bound)], {"published-port": 9999})) == ["web.1 192.168.1.1:9999"]
 
 
+@pytest.mark.parametrize(("address", "port"), [("192.168.1.1", 32789), ("2001:db8::1", 32769)])
+def test_host_port_of_each_family(address, port):
+    """Engine 20.10 can choose other ports for IPv6: the first is that of IPv4 (the lab's test shows the real thing)."""
+    bound = (PublishedPort(8080, 32789, mode="host"), PublishedPort(8080, 32769, mode="host"))
+    nodes = [a_node("node1", address=address)]
+    result = found(a_service(ports=(host_port(8080),)), [a_task(ports=bound)], {}, *nodes)
+    assert [(server.address, server.port) for server in result.servers] == [(address, port)]
+
+
 # ------------------------------------------------------------------------------------------------ task and vip
 
 

@@ -205,6 +205,7 @@ def test_taken_over(supervised, pids, tmp_path):
             assert pids() == [pid]
             left_behind.kill()
             eventually(lambda: len(pids()) == 2)
+            eventually(lambda: len(logs) == 3)
         assert [entry["event"] for entry in logs] == ["proxy_taken_over", "proxy_ended", "proxy_started"]
         assert logs[0]["pid"] == pid
     finally:

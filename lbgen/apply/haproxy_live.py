@@ -3,11 +3,13 @@
 The replies carry no status, so they are not relied on: what `show servers state` and `show map` say afterwards is.
 Facts (observed on 2.6 and 3.0): a new server starts in maintenance, without its default-server and with its check
 off; a server with connections cannot be deleted, one in maintenance gets no new ones; from 3.0 on only the first line
-of a connection is executed, so commands are joined by ``;``; 3.2 refuses lines above 16 KiB.
+of a connection is executed, so commands are joined by ``;``; 3.2 refuses lines above 16 KiB. From 3.0 on a new address
+is taken up by a task of its own (``server_atomic_sync`` in its source), so it can show a moment after the reply.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
@@ -21,6 +23,8 @@ log = structlog.get_logger()
 GENERATION = "proc.lbgen_generation"
 OLDEST = (2, 6)  # earlier versions cannot add servers that are checked
 _LONGEST = 8000  # characters of a line, half of what the strictest version takes
+_PATIENCE = 2.0  # seconds for addresses to be taken up
+_PAUSE = 0.005  # between two looks
 _MAINTENANCE, _CHECK_ENABLED = 1, 4  # bits of srv_admin_state and srv_check_state
 
 
@@ -72,7 +76,7 @@ class Runtime:
 
     def _prove(self, live: Commands) -> None:
         for backend, servers in live.expected.items():
-            state = read_state(self._ask(f"show servers state {backend}"))
+            state = self._settled(backend, servers)
             for line in servers:
                 wrong = _wrong(line, state.pop(line.name, None))
                 if wrong:
@@ -85,6 +89,16 @@ class Runtime:
             for change in live.maps:
                 if change.file == file and entries.get(change.key) != change.new:
                     raise ApplyFailed(f"map {file}: {change.key} is {entries.get(change.key)}, not {change.new}")
+
+    def _settled(self, backend: str, servers: Sequence[ServerLine]) -> dict[str, dict[str, str]]:
+        """Return the backend's state once its servers have taken up their addresses, or when they had the time to."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            state = read_state(self._ask(f"show servers state {backend}"))
+            moving = any(line.name in state and not _is_at(line, state[line.name]) for line in servers)
+            if not moving or time.monotonic() > deadline:
+                return state
+            time.sleep(_PAUSE)
 
     def _send(self, commands: Iterable[str]) -> None:
         for batch in _batches(commands):
@@ -152,6 +166,10 @@ def _fixed(line: ServerLine) -> dict[str, str]:
 
 def _where(line: ServerLine) -> str:
     return f"[{line.address}]:{line.port}" if ":" in line.address else f"{line.address}:{line.port}"
+
+
+def _is_at(line: ServerLine, row: dict[str, str]) -> bool:
+    return (row["srv_addr"], row["srv_port"]) == (line.address, str(line.port))
 
 
 def _wrong(line: ServerLine, row: dict[str, str] | None) -> str:

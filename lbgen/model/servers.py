@@ -136,7 +136,7 @@ def _mesh(service: Service, tasks: Sequence[Task], keys: RouteKeys, port: Publis
         if leaving and node.id in around.retired:
             continue
         state = "drain" if leaving else overall
-        _add(found, service, _label_of(node), node, port.published, state, node.id, around)
+        _add(found, service, _label_of(node), node, [port.published], state, node.id, around)
     return _named(found, newest=())
 
 
@@ -147,7 +147,7 @@ def _host(service: Service, tasks: Sequence[Task], port: PublishedPort, around: 
         if port.published in bound:
             bound = [port.published]
         if bound and bound[0]:
-            _add(found, service, _slot(task, node), node, bound[0], state, task.id, around)
+            _add(found, service, _slot(task, node), node, bound, state, task.id, around)
     return _named(found, newest=_by_age(tasks))
 
 
@@ -195,13 +195,25 @@ def _service_state(tasks: Sequence[Task], around: Surroundings) -> str:
 
 
 def _add(
-    found: Found, service: Service, label: str, node: Node, port: int, state: str, origin: str, around: Surroundings
+    found: Found,
+    service: Service,
+    label: str,
+    node: Node,
+    ports: Sequence[int],
+    state: str,
+    origin: str,
+    around: Surroundings,
 ) -> None:
-    """Add a server on a node's address, or the problem why it has none."""
+    """Add a server on a node's address, or the problem why it has none.
+
+    Args:
+        ports: that lead to it there; where IPv4 and IPv6 have ports of their own, in this order.
+    """
     address = node_address(node, around.rules.node_cidrs)
     if isinstance(address, Problem):
         found.problems.append(address)
     else:
+        port = ports[-1] if ":" in address else ports[0]
         found.servers.append(Server(f"{service.name}.{label}", address, port, state, node.hostname, origin))
 
 

@@ -124,8 +124,9 @@ def service(item: Json) -> Service:
 
 def task(item: Json) -> Task:
     """Read one item of ``GET /tasks``."""
-    # Each host-mode port is listed twice, for IPv4 and IPv6 (seen): the set keeps one.
-    ports = set(each(item, "Status.PortStatus.Ports", lambda port: _port({**port, "PublishMode": "host"})))
+    # Each host-mode port is listed twice, for IPv4 and then for IPv6 (seen). Mostly the numbers are equal and one is
+    # kept; where a node chooses them and one was taken in one family, engine 20.10 reports two: their order counts.
+    ports = dict.fromkeys(each(item, "Status.PortStatus.Ports", lambda port: _port({**port, "PublishMode": "host"})))
     return Task(
         id=get(item, "ID", str),
         service_id=get(item, "ServiceID", str, ""),
@@ -137,7 +138,7 @@ def task(item: Json) -> Task:
         updated_at=get(item, "UpdatedAt", str, ""),
         state_at=get(item, "Status.Timestamp", str, ""),
         addresses={id_: address for id_, address in each(item, "NetworksAttachments", _attachment) if address},
-        ports=tuple(sorted(ports, key=lambda port: (port.target, port.protocol, port.published))),
+        ports=tuple(sorted(ports, key=lambda port: (port.target, port.protocol))),
     )
 
 

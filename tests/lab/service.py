@@ -180,12 +180,12 @@ class Service:
         raise LabError(f"task {task['ID']} of {self.name} is not on network {network}")
 
     def host_ports(self, target: int = 8080) -> list[Address]:
-        """Node address and host-mode port of each running task."""
+        """Node address and host-mode port of each running task: of two the first, which is that of IPv4."""
         found = []
         for task in self.running():
             ports = (task["Status"].get("PortStatus") or {}).get("Ports") or []
-            published = {port["PublishedPort"] for port in ports if port["TargetPort"] == target}
-            found += [(self.swarm.node_of(task).address, port) for port in sorted(published)]
+            published = [port["PublishedPort"] for port in ports if port["TargetPort"] == target]
+            found += [(self.swarm.node_of(task).address, port) for port in published[:1]]
         return found
 
     def published_port(self, target: int = 8080) -> int:

@@ -13,6 +13,7 @@ from lbgen.errors import SourceError
 from lbgen.source.agenda import Pace
 from lbgen.source.engine import EngineSource
 from tests.fixtures.following import Following, wait_for
+from tests.lab.probe import get, socket_in
 from tests.lab.service import host_port, ingress_port
 from tests.socket_proxy import READ_ONLY, SocketProxy
 
@@ -86,7 +87,7 @@ def test_snapshot_says_what_docker_says(lab, proxy):
 
     assert service_of(snapshot, "ingress").labels == labels
     assert [port.published for port in service_of(snapshot, "ingress").ports] == [made["ingress"].published_port()]
-    ports = {(snapshot.nodes[t.node_id].address, p.published) for t in serving(snapshot, "dynamic") for p in t.ports}
+    ports = {(snapshot.nodes[t.node_id].address, t.ports[0].published) for t in serving(snapshot, "dynamic")}
     assert ports == set(made["dynamic"].host_ports())
     networks = {network.name: network.id for network in snapshot.networks.values()}
     assert networks.keys() == {"front", "back", "ingress"}
@@ -95,6 +96,28 @@ def test_snapshot_says_what_docker_says(lab, proxy):
         assert found == {address for address, _ in made[name].addresses(network)}
     assert service_of(snapshot, "rr").endpoint_mode == "dnsrr"
     assert {method for method, _ in proxy.requests} == {"GET"}
+
+
+def test_host_ports_that_differ_by_family(lab, proxy):
+    """A node that finds its next port taken for IPv4 has another one there than for IPv6: the first one answers."""
+
+    def start(name):
+        service = lab.service(name, publish=[host_port()], constraints=[f"node.hostname=={lab.manager.name}"])
+        ((address, port),) = service.host_ports()
+        return address, port, service.running()[0]["Status"]["PortStatus"]["Ports"]
+
+    _, port, _ = start("first")
+    with socket_in(lab.manager.netns) as other:
+        other.bind(("0.0.0.0", port + 1))
+        other.listen()
+        address, port, reported = start("second")
+    assert len({item["PublishedPort"] for item in reported}) == 2
+    snapshot = EngineSource([proxy.endpoint], pace=PACE).take()
+    (task,) = serving(snapshot, "second")
+    assert (snapshot.nodes[task.node_id].address, task.ports[0].published) == (address, port)
+    assert get(address, port).status == 200
+    with pytest.raises(ConnectionRefusedError):
+        get(address, task.ports[1].published)
 
 
 def test_follow(lab, proxy):
