@@ -1,4 +1,4 @@
-"""The files that settings and labels name: certificates, and users with their passwords.
+"""The files that labels name: certificates, users and their passwords, authorities of client certificates.
 
 Each kind has a directory in the settings. What is wrong with a file is a problem of that file, and leaves it out; a
 label that names a file that is not there is a problem of its service, and templates then let nobody in.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -30,7 +30,7 @@ _USER = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A PEM file: a certificate with its chain and its key."""
+    """A PEM file: a certificate with its chain and its key, or (of `client_cas`) one or more authorities."""
 
     name: str  # of the file: "shop.example.org.pem"
     path: str
@@ -51,8 +51,9 @@ class NamedFiles:
 
     certificates: tuple[Certificate, ...] = ()  # by name, but default.pem first
     users: Mapping[str, tuple[User, ...]] = field(default_factory=dict)  # by the file's name
+    client_cas: Mapping[str, Certificate] = field(default_factory=dict)  # by the file's name without suffix
     problems: tuple[Problem, ...] = ()
-    there: frozenset[str] = frozenset()  # the directories that can be read: "certificates", "users"
+    there: frozenset[str] = frozenset()  # the directories that can be read: "certificates", "users", "client_cas"
 
 
 class Directories(Protocol):
@@ -65,6 +66,10 @@ class Directories(Protocol):
     @property
     def users(self) -> Path:
         """Of files with lines NAME:HASH."""
+
+    @property
+    def client_cas(self) -> Path:
+        """Of NAME.pem files with authorities."""
 
 
 class Reader:
@@ -86,6 +91,7 @@ class Reader:
         kinds: tuple[tuple[str, Callable[[Path], object]], ...] = (
             ("certificates", _certificate),
             ("users", _users),
+            ("client_cas", _authorities),
         )
         seen: dict[Path, tuple[object, object]] = {}
         for kind, read in kinds:
@@ -98,7 +104,7 @@ class Reader:
                     remedy = f"{value.remedy}; it is left out till then"
                     problems.append(Problem("", value.message, remedy, file=printable(str(path), 200)))
                 elif value is not None:
-                    found[kind][path.name] = value
+                    found[kind][path.name.removesuffix(SUFFIX) if kind == "client_cas" else path.name] = value
             if directory.is_dir():
                 there.add(kind)
         self._known = seen
@@ -106,6 +112,7 @@ class Reader:
         return NamedFiles(
             tuple(sorted(certificates, key=lambda item: (item.name != DEFAULT, item.name))),
             {name: users for name, users in sorted(found["users"].items()) if isinstance(users, tuple)},
+            {name: ca for name, ca in sorted(found["client_cas"].items()) if isinstance(ca, Certificate)},
             tuple(problems),
             frozenset(there),
         )
@@ -134,13 +141,23 @@ def missing(model: Model, files: NamedFiles) -> list[Problem]:
 
     A pipeline that lints a stack file has none of the files, and need not.
     """
+    backends = {backend.name: backend for backend in model.backends}
+    certificates = {item.name.removesuffix(SUFFIX) for item in files.certificates}
     problems = []
-    for backend in model.backends:
-        name = backend.policy.users
-        if name and "users" in files.there and name not in files.users:
-            message = f"there is no file {name} in the directory of setting users; till then nobody is let in"
-            label = f"lbgen.{backend.protocol}.{backend.route}.basic-auth" if backend.route else "lbgen.basic-auth"
-            problems.append(Problem(backend.service, message, "put it there", label, name, backend.route))
+    for route in model.routes:
+        backend = backends[route.backend]
+        named: tuple[tuple[str, str, Container[str], str, str], ...] = (
+            ("users", backend.policy.users, files.users, "basic-auth", "nobody is let in"),
+            ("client_cas", route.client_ca, files.client_cas, "client-ca", "nobody is let in"),
+            ("certificates", route.certificate, certificates, "tls", "the certificate is chosen by host"),
+        )
+        for kind, name, known, key, instead in named:
+            if name and kind in files.there and name not in known:
+                suffix = "" if kind == "users" else SUFFIX
+                message = f"there is no file {name}{suffix} in the directory of setting {kind}; till then {instead}"
+                own = backend.route if backend.service == route.service else ""
+                label = f"lbgen.{route.protocol}.{own}.{key}" if own else f"lbgen.{key}"
+                problems.append(Problem(route.service, message, "put it there", label, name, own))
     return problems
 
 
@@ -190,6 +207,18 @@ def _certificate(path: Path) -> Certificate:
     spelt = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if key.public_key().public_bytes(*spelt) != first.public_key().public_bytes(*spelt):
         raise BadValue("has a key that is not its certificate's", "put the two that belong together into it")
+    return Certificate(path.name, str(path), _digest(content))
+
+
+def _authorities(path: Path) -> Certificate:
+    from cryptography import x509
+
+    _printable_name(path)
+    content = path.read_bytes()
+    try:
+        x509.load_pem_x509_certificates(content)
+    except ValueError as error:
+        raise BadValue("has no certificate in it", "put the authority's certificate into it, in PEM form") from error
     return Certificate(path.name, str(path), _digest(content))
 
 

@@ -110,7 +110,10 @@ TABLE = [
     ("cors.max-age", "10m", 600.0, ["10", "25h"]),
     ("cors.credentials", "true", True, ["include"]),
     ("compress", "true", True, ["gzip"]),
-    ("tls", "true", True, ["shop.example.org"]),
+    ("tls", "true", "", ["/etc/x.pem", "a b", "../x"]),
+    ("tls", "false", None, []),
+    ("tls", "shop.example.org", "shop.example.org", []),
+    ("client-ca", "partners", "partners", ["/etc/ca.pem", "..", ""]),
 ]
 SNI = ("sni", "*, DB.org", ("*", "db.org"), ["a:5432", "*.*"])
 PASSTHROUGH = ("passthrough", "true", True, ["maybe"])

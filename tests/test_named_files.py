@@ -21,21 +21,22 @@ BCRYPT = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
 class Places:
     certificates: Path
     users: Path
+    client_cas: Path
 
 
 @pytest.fixture
 def places(tmp_path):
-    """Two empty directories."""
-    made = Places(tmp_path / "certs", tmp_path / "users")
-    for path in (made.certificates, made.users):
+    """Three empty directories."""
+    made = Places(tmp_path / "certs", tmp_path / "users", tmp_path / "ca")
+    for path in (made.certificates, made.users, made.client_cas):
         path.mkdir()
     return made
 
 
 def test_nothing(places, tmp_path):
     """Empty directories are there; others are not, which is no problem by itself."""
-    assert Reader(places).read() == NamedFiles(there=frozenset({"certificates", "users"}))
-    nowhere = Places(tmp_path / "1", tmp_path / "2")
+    assert Reader(places).read() == NamedFiles(there=frozenset({"certificates", "users", "client_cas"}))
+    nowhere = Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")
     assert Reader(nowhere).read() == NamedFiles()
 
 
@@ -111,6 +112,16 @@ def test_bad_file_name(places, name):
     assert str(found.problems[0]).isprintable()
 
 
+def test_authorities(places):
+    """A certificate without key, found by its name without suffix."""
+    text = certificate(places.users.parent / "x.pem", "authority").read_text()
+    (places.client_cas / "partners.pem").write_text(text[: text.index("-----BEGIN PRIVATE")])
+    (places.client_cas / "broken.pem").write_text("x")
+    found = Reader(places).read()
+    assert list(found.client_cas) == ["partners"]
+    assert [problem.file for problem in found.problems] == [str(places.client_cas / "broken.pem")]
+
+
 def test_users(places):
     """Lines NAME:HASH, in every form that some proxy takes."""
     hashes = {"a": BCRYPT, "b": "$6$salt$hash", "c": "$5$rounds=1000$salt$hash"}
@@ -161,15 +172,20 @@ def asking(**keys: str) -> Model:
     return modelled(a_node(), a_network(), service, rules=rules)
 
 
-def test_missing(places, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "file"),
+    [("basic-auth", "users: x"), ("client-ca", "client_cas: x.pem"), ("tls", "certificates: x.pem")],
+)
+def test_missing(key, file, places, tmp_path):
     """A name without a file is a problem of its service, unless there is no such directory at all."""
-    model = asking(**{"basic-auth": "x"})
+    model = asking(**{key: "x"})
     assert model.problems == ()
     (problem,) = missing(model, Reader(places).read())
-    assert (problem.service, problem.label, problem.value) == ("shop", "lbgen.basic-auth", "x")
-    assert "there is no file x in the directory of setting users" in problem.message
+    assert (problem.service, problem.label, problem.value) == ("shop", f"lbgen.{key}", "x")
+    kind, _, name = file.partition(": ")
+    assert f"there is no file {name} in the directory of setting {kind}" in problem.message
     assert noted(model, Reader(places).read()).problems == (problem,)
-    nowhere = Places(tmp_path / "1", tmp_path / "2")
+    nowhere = Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")
     assert noted(model, Reader(nowhere).read()) is model
 
 

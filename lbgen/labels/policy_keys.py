@@ -171,7 +171,21 @@ class PolicyKeys:
         example="true",
         only="http",
     )
-    tls: bool = key("tls", values.boolean, "On listeners with TLS only", False, example="true", only="http")
+    tls: str | None = key(
+        "tls",
+        policy_values.certificate,
+        "`true`: on listeners with TLS only; or the name of the certificate for this route's hosts",
+        example="shop.example.org",
+        only="http",
+    )
+    client_ca: str = key(
+        "client-ca",
+        policy_values.file_name,
+        "Clients need a certificate of this authority, a file of the directory of setting `client_cas`",
+        "",
+        example="partners",
+        only="http",
+    )
     passthrough: bool = key(
         "passthrough",
         values.boolean,

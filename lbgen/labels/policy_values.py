@@ -123,6 +123,14 @@ def hsts(text: str) -> str:
     return "; ".join([f"max-age={int(age[1])}", *(spelt[part] for part in parts[1:])])
 
 
+def certificate(text: str) -> str | None:
+    """Whether a route is for TLS only, and with which certificate: None, empty (by its host), or a name."""
+    try:
+        return "" if boolean(text) else None
+    except BadValue:
+        return file_name(text)
+
+
 def file_name(text: str) -> str:
     """The name of a file in one of the settings' directories, without its suffix."""
     return name(text)

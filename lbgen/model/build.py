@@ -14,11 +14,12 @@ from lbgen.labels import dialects
 from lbgen.labels.keys import BY_NAME, RouteKeys
 from lbgen.labels.labelled import LabelledRoute
 from lbgen.labels.values import BadValue
-from lbgen.match import Alternative, TooManyAlternatives, alternatives
+from lbgen.match import Alternative, Test, TooManyAlternatives, alternatives
 from lbgen.model.groups import Group, Member, grouped
 from lbgen.model.policy import Policy, policy_of
 from lbgen.model.routing import routed
 from lbgen.model.servers import Found, Surroundings, servers
+from lbgen.model.tls import secured
 from lbgen.model.types import Backend, HealthCheck, Listener, Model, Redirect, Route, Rules
 from lbgen.problem import Problem, printable
 from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
@@ -121,7 +122,7 @@ class Builder:
         backends = [backend for part in parts for backend in part.backends] + [group.backend for group in groups]
         if not self._tables or not _identical(routes, self._routes):
             self.tabled += len(self.rules.listeners)
-            self._routes, self._tables = routes, [routed(listener, flat) for listener in self.rules.listeners]
+            self._routes, self._tables = routes, [_table(listener, flat) for listener in self.rules.listeners]
         problems = {problem for part in parts for problem in part.problems}
         problems.update(problem for group in groups for problem in group.problems)
         problems.update(problem for _, claimed in self._tables for problem in claimed)
@@ -142,6 +143,12 @@ class Builder:
             known = before.get(key)
             self._groups[key] = known if known and _identical(known[0], own) else (own, grouped(own))
         return [group for _, group in self._groups.values()]
+
+
+def _table(listener: Listener, routes: Sequence[Route]) -> tuple[Listener, list[Problem]]:
+    secure, carried, problems = secured(listener, routes)
+    filled, claimed = routed(secure, carried)
+    return filled, problems + claimed
 
 
 def _identical(these: Sequence[object], those: Sequence[object]) -> bool:
@@ -194,6 +201,9 @@ def _route(service: Service, labelled: LabelledRoute, rules: Rules) -> Route:
         raise BadValue(str(error), "use fewer values, or path prefixes", "host") from error
     if labelled.protocol == "tcp" and any(_more_than_a_name(alternative) for alternative in expanded):
         raise BadValue("asks for more than a server name", "write HostSNI and || only", "rule")
+    by_host = "client-ca" if labelled.keys.client_ca else "tls" if labelled.keys.tls else ""
+    if by_host and not all(any(_names_host(test) for test in alternative) for alternative in expanded):
+        raise BadValue("is chosen by host, and this route is for any", "add the key host", by_host)
     if labelled.keys.group and labelled.keys.redirect:
         raise BadValue("shares servers, and a redirect has none", "remove it, or the redirect", "group")
     return Route(
@@ -205,11 +215,17 @@ def _route(service: Service, labelled: LabelledRoute, rules: Rules) -> Route:
         alternatives=expanded,
         priority=labelled.priority,
         age=(moment(service.created_at), service.id),
+        certificate=labelled.keys.tls or "",
+        client_ca=labelled.keys.client_ca,
     )
 
 
 def _more_than_a_name(alternative: Alternative) -> bool:
     return len(alternative) > 1 or any(test.kind != "sni" or test.negated for test in alternative)
+
+
+def _names_host(test: Test) -> bool:
+    return test.kind == "host" and not test.negated
 
 
 def _servers(service: Service, tasks: Sequence[Task], labelled: LabelledRoute, around: Surroundings) -> Found:
@@ -223,12 +239,13 @@ def _listeners(labelled: LabelledRoute, rules: Rules) -> tuple[str, ...]:
     keys, protocol = labelled.keys, labelled.protocol
     known = {listener.name: listener for listener in rules.listeners}
     secure = [name for name, listener in known.items() if listener.protocol == protocol and listener.tls]
+    tls = "client-ca" if keys.client_ca else "tls" if keys.tls is not None else ""  # the key that asks for it
     fitting = ", ".join(name for name, listener in known.items() if listener.protocol == protocol) or "none"
     if keys.listener is None:
         names = [name for name in rules.default_listeners if known[name].protocol == protocol]
-        if keys.tls and not secure:
-            raise BadValue("asks for TLS, which no HTTP listener has", "give a listener tls: true", "tls")
-        if keys.tls:
+        if tls and not secure:
+            raise BadValue("asks for TLS, which no HTTP listener has", "give a listener tls: true", tls)
+        if tls:
             names = [name for name in names if name in secure] or secure
         if not names:
             raise BadValue(f"no default listener carries {protocol}", f"name one (there are: {fitting})", "listener")
@@ -241,9 +258,9 @@ def _listeners(labelled: LabelledRoute, rules: Rules) -> tuple[str, ...]:
             raise BadValue(
                 f"listener {name} carries {known[name].protocol}, not {protocol}", f"use: {fitting}", "listener"
             )
-        if keys.tls and name not in secure:
+        if tls and name not in secure:
             remedy = f"use: {', '.join(secure)}" if secure else "give a listener tls: true"
-            raise BadValue(f"asks for TLS, which listener {name} does not have", remedy, "tls")
+            raise BadValue(f"asks for TLS, which listener {name} does not have", remedy, tls)
         if keys.passthrough and known[name].tls:
             raise BadValue(f"listener {name} ends TLS", "use a listener without tls", "passthrough")
     return tuple(names)
@@ -274,6 +291,7 @@ def _backend(service: Service, labelled: LabelledRoute, name: str, found: Found,
         slow_start=keys.slow_start,
         send_proxy=keys.send_proxy,
         policy=policy,
+        client_ca=keys.client_ca,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lbgen.labels.dialects import Dialects
+from lbgen.labels.dockerflow import Ports
 from lbgen.labels.traefik_routers import Listeners, Provider
 from lbgen.match import Alternative
 from lbgen.model.policy import NOTHING, Policy
@@ -81,6 +82,7 @@ class Backend:
     slow_start: float = 0.0  # until a server that has come up gets its full share; 0: at once
     send_proxy: str = ""  # PROXY protocol to servers: "v1", "v2"; empty: none
     policy: Policy = NOTHING  # what happens to requests and answers on their way
+    client_ca: str = ""  # protocol http: name of the authority that clients need a certificate of; empty: they do not
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class Route:
     alternatives: tuple[Alternative, ...]  # the match as an OR of ANDs; one empty alternative: always
     priority: int | None  # as the label says; None: the length of the alternative that matched
     age: tuple[float, str]  # creation time and id of the service: the smaller is older and wins a conflict
+    certificate: str = ""  # name of the one for its hosts; empty: by host
+    client_ca: str = ""  # as the backend's
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,15 @@ class Rule:
     priority: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class TlsHost:
+    """What a TLS listener does for one host before it knows more of the request."""
+
+    host: str  # "shop.example.org", "*.example.org", or "*" for routes that name no host
+    certificate: str  # name of its file, without suffix; empty: chosen by host
+    client_ca: str  # name of the authority; empty: clients need no certificate
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """A port the proxy accepts connections on, and what it does with them."""
@@ -142,6 +155,7 @@ class Listener:
     rules: tuple[Rule, ...] = ()  # protocol http: in the order to ask
     names: tuple[tuple[str, str], ...] = ()  # protocol tcp: (TLS server name or "*.name", backend), sorted
     default: str = ""  # protocols tcp, udp: backend for every other connection; empty: refuse
+    hosts: tuple[TlsHost, ...] = ()  # protocol http with tls: the hosts that ask for something; "*" last
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,4 +202,5 @@ class Rules:
             plain=frozenset(listener.name for listener in web if not listener.tls),
             secure=frozenset(listener.name for listener in web if listener.tls),
         )
-        return Dialects(self.dialects, self.expose_by_default, self.provider, listeners)
+        ports = Ports(tuple((listener.protocol, listener.port, listener.name) for listener in self.listeners))
+        return Dialects(self.dialects, self.expose_by_default, self.provider, listeners, ports)

@@ -87,6 +87,7 @@ class Renderer:
             "problems": model.problems,
             "certificates": files.certificates,
             "users": files.users,
+            "client_cas": files.client_cas,
             "target": self.target,
             "options": self.target.options,
             "settings": self.settings,

@@ -23,7 +23,7 @@ from lbgen.render import quoting
 
 # The names that every template sees, for messages about those it does not.
 CONTEXT = (
-    *("listeners", "routes", "backends", "servers", "certificates", "users", "problems", "target"),
+    *("listeners", "routes", "backends", "servers", "certificates", "users", "client_cas", "problems", "target"),
     *("options", "settings", "snapshot", "generation", "context_version"),
 )
 
