@@ -144,7 +144,7 @@ class Loop:
             self.source.relist()
             return False
         if self._files:
-            model = noted(model, self._files.read())
+            model = noted(model, self._files.read(), here=True)
         self.model = model
         self._report(model)
         for target in self.targets:

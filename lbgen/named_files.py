@@ -11,11 +11,14 @@ import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lbgen.labels.values import BadValue
 from lbgen.model import Model
 from lbgen.problem import Problem, printable
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 T = TypeVar("T")
 
@@ -26,6 +29,7 @@ LARGEST = 1 << 20  # bytes of a file; a larger one is a mistake
 # one hash that its libc does not know.
 _HASH = re.compile(r"\$2[aby]\$[0-9]{2}\$[A-Za-z0-9./]{53}|\$[56]\$[A-Za-z0-9./$=]+")
 _USER = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
+_HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Certificate:
     name: str  # of the file: "shop.example.org.pem"
     path: str
     digest: str  # of its content; another one means that it was renewed
+    names: tuple[str, ...] = ()  # hosts that it is for, "*.example.org" too, in lower case and sorted; of authorities none
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +141,14 @@ class Reader:
             return None, BadValue(f"cannot be read: {error.strerror}", "let lbgen's account read it")
 
 
-def missing(model: Model, files: NamedFiles) -> list[Problem]:
-    """Return a problem for each name in the model that no file has. Of a directory that is not there, nothing is said.
+def missing(model: Model, files: NamedFiles, *, here: bool = False) -> list[Problem]:
+    """Return a problem for each name in the model that no file has, and for each listener that has no certificate.
 
-    A pipeline that lints a stack file has none of the files, and need not.
+    Args:
+        here: a directory that is not there is an empty one. Else nothing is said of it: a pipeline that lints a stack
+            file has none of the files, and need not.
     """
+    there = {"certificates", "users", "client_cas"} if here else files.there
     backends = {backend.name: backend for backend in model.backends}
     certificates = {item.name.removesuffix(SUFFIX) for item in files.certificates}
     problems = []
@@ -152,18 +160,23 @@ def missing(model: Model, files: NamedFiles) -> list[Problem]:
             ("certificates", route.certificate, certificates, "tls", "the certificate is chosen by host"),
         )
         for kind, name, known, key, instead in named:
-            if name and kind in files.there and name not in known:
+            if name and kind in there and name not in known:
                 suffix = "" if kind == "users" else SUFFIX
                 message = f"there is no file {name}{suffix} in the directory of setting {kind}; till then {instead}"
                 own = backend.route if backend.service == route.service else ""
                 label = f"lbgen.{route.protocol}.{own}.{key}" if own else f"lbgen.{key}"
                 problems.append(Problem(route.service, message, "put it there", label, name, own))
+    closed = ", ".join(listener.name for listener in model.listeners if listener.tls)
+    if closed and "certificates" in there and not files.certificates:
+        message = f"is not there, nor any other certificate for {closed}, which HAProxy and Nginx leave closed till then"
+        remedy = "put a certificate, its chain and its key into the directory of setting certificates, as one PEM file"
+        problems.append(Problem("", message, remedy, file=DEFAULT))
     return problems
 
 
-def noted(model: Model, files: NamedFiles) -> Model:
-    """Return the model with what is wrong with the files that it names."""
-    found = {*files.problems, *missing(model, files)}
+def noted(model: Model, files: NamedFiles, *, here: bool = False) -> Model:
+    """Return the model with what is wrong with the files that it names, as `missing` finds it."""
+    found = {*files.problems, *missing(model, files, here=here)}
     return replace(model, problems=tuple(sorted({*model.problems, *found}))) if found else model
 
 
@@ -207,7 +220,22 @@ def _certificate(path: Path) -> Certificate:
     spelt = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if key.public_key().public_bytes(*spelt) != first.public_key().public_bytes(*spelt):
         raise BadValue("has a key that is not its certificate's", "put the two that belong together into it")
-    return Certificate(path.name, str(path), _digest(content))
+    return Certificate(path.name, str(path), _digest(content), _names(first))
+
+
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the hosts that a certificate is for; a common name counts where there are no others (RFC 6125, 6.4.4)."""
+    from cryptography import x509
+
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = found.get_values_for_type(x509.DNSName)
+    except (x509.ExtensionNotFound, ValueError):
+        names = []
+    if not names:
+        common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        names = [str(item.value) for item in common]
+    return tuple(sorted({name.lower() for name in names if _HOST.fullmatch(name.lower())}))
 
 
 def _authorities(path: Path) -> Certificate:

@@ -16,6 +16,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
+from lbgen.handshakes import Handshakes
 from lbgen.labels.values import spell_duration
 from lbgen.model.tables import by_host, in_order
 from lbgen.problem import printable
@@ -82,6 +83,7 @@ def environment(directories: list[Path], builtin: Path, quote: str) -> Environme
     env.filters |= {
         "in_order": in_order,
         "by_host": by_host,
+        "handshakes": Handshakes,
         "quote": quoting.QUOTING[quote],
         "word": quoting.word,
         "duration": spell_duration,
