@@ -65,6 +65,11 @@ def _tests(wanted: Callable[[Test], bool]) -> Callable[[Backend, Route], bool]:
     return lambda _, route: any(wanted(test) for alternative in route.alternatives for test in alternative)
 
 
+def _has_wildcard(route: Route) -> bool:
+    tests = (test for alternative in route.alternatives for test in alternative)
+    return any(test.kind == "host" and test.value.startswith("*.") for test in tests)
+
+
 def _is_long(policy: Policy) -> bool:
     """Tell whether something in a policy is longer than the Nginx set writes."""
     cors = ",".join(policy.cors.headers) if policy.cors else ""
@@ -226,6 +231,24 @@ TABLE = (
         ),
     ),
     Capability(
+        "certificates by name",
+        "tls",
+        lambda _, route: bool(route.certificate),
+        traefik=Support(NO, "Traefik chooses by the names in the certificates"),
+    ),
+    Capability(
+        "client certificates",
+        "client-ca",
+        lambda _, route: bool(route.client_ca),
+        traefik=Support(PARTLY, "all routes of its hosts ask for them, since Traefik asks before it knows the path"),
+    ),
+    Capability(
+        "client certificates of a domain",
+        "client-ca",
+        lambda _, route: bool(route.client_ca) and _has_wildcard(route),
+        traefik=Support(NO, "nobody is let in, since Traefik asks for them by exact names"),
+    ),
+    Capability(
         "largest body",
         "max-body",
         lambda backend, _: backend.policy.max_body is not None,
@@ -321,8 +344,9 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
   Traefik's retries cover the rest.
 - **Every server fails.** HAProxy answers 503, Nginx and Traefik 502. With no server at all, all three answer 503.
 - **A reload** costs HAProxy and Traefik nothing. Nginx before 1.27.4 resets some idle connections that clients keep.
-- **Certificates.** HAProxy and Traefik look into them for names. Nginx takes `HOST.pem`, then `_.DOMAIN.pem`, then the
-  first by name.
+- **Certificates.** For HAProxy and Nginx lbgen chooses: the file that a label names, else `HOST.pem`, else one that has
+  the host among its names, else `_.DOMAIN.pem`, else one for all names of the domain, else `default.pem` or the first
+  by name. Traefik goes by the names in them alone.
 - **New listeners.** HAProxy and Nginx take them with a reload. Traefik has to be started anew.
 - **TCP by server name beside a server that speaks first** (MySQL, SMTP): where some routes of a listener have names,
   Traefik and Nginx wait for the client's first bytes.

@@ -32,9 +32,9 @@ class Handshakes:
         self._first = certificates[:1]
         self._files = {item.name: item for item in certificates}
         self._named: dict[str, list[Certificate]] = {}
-        for item in certificates:
-            for name in item.names:
-                self._named.setdefault(name, []).append(item)
+        for certificate in certificates:
+            for name in certificate.names:
+                self._named.setdefault(name, []).append(certificate)
 
     def certificates(self, name: str) -> Sequence[Certificate]:
         """Return those that a client may be shown that asks for the name; empty: there are none at all.

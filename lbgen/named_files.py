@@ -39,7 +39,7 @@ class Certificate:
     name: str  # of the file: "shop.example.org.pem"
     path: str
     digest: str  # of its content; another one means that it was renewed
-    names: tuple[str, ...] = ()  # hosts that it is for, "*.example.org" too, in lower case and sorted; of authorities none
+    names: tuple[str, ...] = ()  # hosts it is for, "*.example.org" too, in lower case, sorted; of authorities none
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def missing(model: Model, files: NamedFiles, *, here: bool = False) -> list[Prob
                 problems.append(Problem(route.service, message, "put it there", label, name, own))
     closed = ", ".join(listener.name for listener in model.listeners if listener.tls)
     if closed and "certificates" in there and not files.certificates:
-        message = f"is not there, nor any other certificate for {closed}, which HAProxy and Nginx leave closed till then"
+        message = f"is not there, nor any other certificate for {closed}; HAProxy and Nginx leave that closed till then"
         remedy = "put a certificate, its chain and its key into the directory of setting certificates, as one PEM file"
         problems.append(Problem("", message, remedy, file=DEFAULT))
     return problems

@@ -31,6 +31,8 @@ BESIDE = {
     "mesh-nodes": {"via": "mesh"},
     "redirect.code": {"redirect": "/new"},
     "rate-limit.burst": {"rate-limit": "100/s"},
+    "tls": {"host": "shop.example.org"},
+    "client-ca": {"host": "shop.example.org"},
     "cors.methods": {"cors.origins": "https://shop.example.org"},
     "cors.headers": {"cors.origins": "https://shop.example.org"},
     "cors.max-age": {"cors.origins": "https://shop.example.org"},

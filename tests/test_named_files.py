@@ -180,6 +180,7 @@ def test_missing(key, file, places, tmp_path):
     """A name without a file is a problem of its service, unless there is no such directory at all."""
     model = asking(**{key: "x"})
     assert model.problems == ()
+    certificate(places.certificates / "default.pem", "default.example")
     (problem,) = missing(model, Reader(places).read())
     assert (problem.service, problem.label, problem.value) == ("shop", f"lbgen.{key}", "x")
     kind, _, name = file.partition(": ")
@@ -198,5 +199,23 @@ def test_named_route(places):
 def test_there(places):
     """No problem with what is there."""
     (places.users / "staff").write_text(f"bob:{BCRYPT}\n")
+    certificate(places.certificates / "a.pem", "a.org")
     assert missing(asking(**{"basic-auth": "staff"}), Reader(places).read()) == []
     assert named_files.DEFAULT == "default.pem"
+
+
+def test_no_certificate(places, tmp_path):
+    """A TLS listener without any certificate is a problem; for a pipeline only if there is such a directory."""
+    model = asking()
+    (problem,) = missing(model, Reader(places).read())
+    assert problem.file == "default.pem"
+    assert "websecure" in problem.message
+    nowhere = Reader(Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")).read()
+    assert missing(model, nowhere) == []
+    assert missing(model, nowhere, here=True) == [problem]
+
+
+def test_names(places):
+    """The hosts that a certificate is for; its common name counts where it has no others."""
+    certificate(places.certificates / "a.pem", "A.org", "*.a.org")
+    assert Reader(places).read().certificates[0].names == ("*.a.org", "a.org")

@@ -27,7 +27,6 @@ from lbgen.model import Model, build
 from lbgen.named_files import Reader, noted
 from lbgen.snapshot import Snapshot
 from lbgen.target import Target
-from tests import real_nginx
 from tests.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
 from tests.real_haproxy import DEADLINE, anybody, certificate, eventually, free_port, http_servers, tcp_servers
 from tests.real_haproxy import certificate as self_signed
@@ -217,7 +216,7 @@ def answer(connection: ssl.SSLSocket) -> int | str:
 
 @EVERY
 def test_certificates(site, port):
-    """By the name of a label, by a file's name, by the names in it; the default for all others. A broken one harms none."""
+    """By the name of a label, by a file's name, by the names in it; the default for others. A broken one harms none."""
     for file, *names in [
         ("default", "default.example"),
         ("aaa", "other.org"),
@@ -458,9 +457,9 @@ def test_resumed_session(guarded, version):
         ):
             said(connection, name)  # with TLS 1.3 the ticket comes along with the answer
             session = connection.session
-        with contextlib.suppress(ssl.SSLError, ConnectionError, http.client.BadStatusLine):
-            with (
-                socket.create_connection(("127.0.0.1", guarded.port), timeout=DEADLINE) as plain,
-                made.wrap_socket(plain, server_hostname="a.org", session=session) as connection,
-            ):
-                assert said(connection, "a.org") in (400, 403, 421)
+        with (
+            contextlib.suppress(ssl.SSLError, ConnectionError, http.client.BadStatusLine),
+            socket.create_connection(("127.0.0.1", guarded.port), timeout=DEADLINE) as plain,
+            made.wrap_socket(plain, server_hostname="a.org", session=session) as connection,
+        ):
+            assert said(connection, "a.org") in (400, 403, 421)

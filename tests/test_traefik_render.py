@@ -29,7 +29,6 @@ from tests.builders import a_listener, a_rules, a_snapshot
 from tests.real_traefik import app, rendered, renderer
 
 GOLDEN = Path(__file__).parent / "golden" / "traefik"
-CERTIFICATES = Path(__file__).parent / "fixtures" / "certificates"  # for these tests alone, and expired
 CHOSEN = (
     *("backends", "drains", "health-checks", "ipv6", "listeners", "named-routes", "rules", "scaled-to-zero"),
     *("tcp-sni", "tls"),
@@ -40,7 +39,7 @@ CASES = [case for case in golden_cases.CASES if case.stem in CHOSEN]
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_golden(case, tmp_path, monkeypatch):
     """Each cluster renders to exactly the files beside it."""
-    shutil.copytree(CERTIFICATES, tmp_path / "certs")
+    shutil.copytree(golden_cases.CERTIFICATES, tmp_path / "certs")
     (tmp_path / "certs" / "readme").touch()
     monkeypatch.chdir(tmp_path)
     made = renderer(Path(), certificates=Path("certs"), feed="http://127.0.0.1:9099/traefik/edge")
@@ -107,14 +106,14 @@ def test_static():
 
 
 def test_default_certificate(tmp_path):
-    """It is in the document where no listener has TLS, if it is there and wanted."""
+    """It is in the document where there is no certificate of somebody's, if it is there and wanted."""
     assert "tls" not in documents(renderer(tmp_path))[0]
     traefik_certificate.ensure(tmp_path)
     pem = (tmp_path / "default.pem").read_text()
     document, _ = documents(renderer(tmp_path))
     assert document["tls"]["stores"]["default"]["defaultCertificate"] == {"certFile": pem, "keyFile": pem}
     assert "tls" not in documents(renderer(tmp_path, default_certificate=False))[0]
-    assert "tls" not in documents(renderer(tmp_path), a_listener(tls=True))[0]
+    assert documents(renderer(tmp_path), a_listener(tls=True))[0]["tls"] == document["tls"]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ class Renderer:
         """
         self.templates, self.target, self.settings = templates, target, settings
         # As HAProxy and Nginx have it: what is relative is so to the files.
-        self._files = Reader(settings, Path(target.output))
+        self.reader = Reader(settings, Path(target.output))
         self._listeners = None if listeners is None else frozenset(listeners)
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
         self._sections: dict[object, tuple[object, str]] = {}
@@ -77,7 +77,7 @@ class Renderer:
         self._notice_changes()
         model = self.served(model)
         sections, once = self._once()
-        files = self._files.read()
+        files = self.reader.read()
         context = {
             "context_version": CONTEXT_VERSION,
             "listeners": model.listeners,
