@@ -411,7 +411,8 @@ def _run(loop: Loop, renderers: Iterable[Renderer], settings: config.Settings) -
         signal.signal(number, lambda *_: loop.stop())
     signal.signal(signal.SIGHUP, lambda *_: loop.poke())
     directories = [directory for renderer in renderers for directory in renderer.templates.directories]
-    directories += [path for path in (settings.certificates, settings.users) if path.is_dir()]
+    named = (settings.certificates, settings.users, settings.client_cas)
+    directories += [path for path in named if path.is_dir()]
     with watched(directories, loop.poke):
         loop.run()
 
