@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from lbgen.match import Test
 from lbgen.model import Backend, Route
+from lbgen.model.policy import Policy
 
 PROXIES = {"haproxy": "HAProxy", "nginx": "Nginx", "traefik": "Traefik"}
 YES, PARTLY, NO = "yes", "partly", "no"
@@ -64,6 +65,21 @@ def _tests(wanted: Callable[[Test], bool]) -> Callable[[Backend, Route], bool]:
     return lambda _, route: any(wanted(test) for alternative in route.alternatives for test in alternative)
 
 
+def _has_wildcard(route: Route) -> bool:
+    tests = (test for alternative in route.alternatives for test in alternative)
+    return any(test.kind == "host" and test.value.startswith("*.") for test in tests)
+
+
+def _is_long(policy: Policy) -> bool:
+    """Tell whether something in a policy is longer than the Nginx set writes."""
+    cors = ",".join(policy.cors.headers) if policy.cors else ""
+    values = [cors, *(value for _, value in (*policy.request_headers, *policy.response_headers))]
+    paths = [policy.replace_path, policy.add_prefix, *policy.strip_prefixes]
+    return any(
+        len(text) + 14 * text.count("$") > most for most, texts in ((600, paths), (1900, values)) for text in texts
+    )
+
+
 PASSIVE = "servers are left out for a while after `health-check.fall` failed requests; nothing asks them"
 TABLE = (
     Capability(
@@ -76,13 +92,20 @@ TABLE = (
         nginx=Support(NO, "what the route asks for with one is left out, since Nginx cannot decode parameters"),
     ),
     Capability(
-        "very long paths and rules",
+        "very long paths, rules and headers",
         "",
-        lambda _, route: any(
-            len(alternative) > 50 or any(len(test.value) > 600 for test in alternative)
-            for alternative in route.alternatives
+        lambda backend, route: (
+            any(
+                len(alternative) > 50 or any(len(test.value) > 600 for test in alternative)
+                for alternative in route.alternatives
+            )
+            or _is_long(backend.policy)
         ),
-        nginx=Support(NO, "a rule of more than 50 tests or 600 characters, or a path of more than 1,500, is left out"),
+        nginx=Support(
+            NO,
+            "a rule of more than 50 tests or 600 characters, a path of more than 1,500, a rewritten path of more than "
+            "600 or a header of more than 1,900 (a `$` counts for 15 in these two) is left out",
+        ),
     ),
     Capability(
         "headers with an underscore in their name",
@@ -190,6 +213,98 @@ TABLE = (
         nginx=Support(PARTLY, "further requests go to other servers, or fail; they do not queue"),
         traefik=Support(NO, "there is no limit"),
     ),
+    Capability(
+        "rate limit",
+        "rate-limit",
+        lambda backend, _: backend.policy.rate is not None and backend.policy.rate.period == 3600,
+        nginx=Support(PARTLY, "a rate per hour is rounded up to whole requests per minute, one at least"),
+    ),
+    Capability(
+        "passwords",
+        "basic-auth",
+        lambda backend, _: bool(backend.policy.users),
+        traefik=Support(PARTLY, "only users whose hash is one of bcrypt, as `htpasswd -nB` makes it, are let in"),
+        nginx=Support(
+            PARTLY,
+            "Nginx's workers read the file at the path that lbgen has it at, on their own account; where they cannot, "
+            "nobody is let in",
+        ),
+    ),
+    Capability(
+        "certificates by name",
+        "tls",
+        lambda _, route: bool(route.certificate),
+        traefik=Support(NO, "Traefik chooses by the names in the certificates"),
+    ),
+    Capability(
+        "client certificates",
+        "client-ca",
+        lambda _, route: bool(route.client_ca),
+        traefik=Support(PARTLY, "all routes of its hosts ask for them, since Traefik asks before it knows the path"),
+    ),
+    Capability(
+        "client certificates of a domain",
+        "client-ca",
+        lambda _, route: bool(route.client_ca) and _has_wildcard(route),
+        traefik=Support(NO, "nobody is let in, since Traefik asks for them by exact names"),
+    ),
+    Capability(
+        "largest body",
+        "max-body",
+        lambda backend, _: backend.policy.max_body is not None,
+        haproxy=Support(PARTLY, "bodies that are sent in chunks, without their length, are not limited"),
+        traefik=Support(PARTLY, "the whole body is taken before the server gets any of it"),
+    ),
+    Capability(
+        "rewritten paths",
+        "strip-prefix",
+        lambda backend, _: bool(backend.policy.strip_prefixes),
+        traefik=Support(PARTLY, "X-Forwarded-Prefix ends in a slash where the path goes on"),
+    ),
+    Capability(
+        "pages of other origins",
+        "cors.origins",
+        lambda backend, _: backend.policy.cors is not None,
+        traefik=Support(PARTLY, "preflight requests are answered 200, not 204"),
+    ),
+    Capability(
+        "host header",
+        "host-header",
+        lambda backend, _: backend.policy.host_header == "server",
+        haproxy=Support(NO, "servers see the client's Host, since it is set before a server is chosen"),
+        nginx=Support(PARTLY, "of several servers all see the address of the first"),
+    ),
+    Capability(
+        "response headers",
+        "",
+        lambda backend, _: any(name == "server" for name, _ in backend.policy.response_headers),
+        nginx=Support(NO, "the header Server is Nginx's own, and stays"),
+    ),
+    Capability(
+        "scheme of servers",
+        "scheme",
+        lambda backend, _: backend.scheme == "h2c",
+        nginx=Support(NO, "servers are spoken to with HTTP/1.1"),
+    ),
+    Capability(
+        "slow start",
+        "slow-start",
+        lambda backend, _: backend.slow_start > 0,
+        haproxy=Support(PARTLY, "only with a health check, which says when a server has come up"),
+        traefik=Support(NO, "a server that comes up gets its full share at once"),
+        nginx=Support(NO, "a server that comes up gets its full share at once"),
+    ),
+    Capability(
+        "proxy protocol",
+        "send-proxy",
+        lambda backend, _: bool(backend.send_proxy),
+        traefik=Support(PARTLY, "servers of TCP routes are told since 3.6; those of HTTP routes have X-Forwarded-For"),
+        nginx=Support(
+            PARTLY,
+            "servers of TCP routes are told in version 1, if all routes of the listener ask for it; servers of HTTP "
+            "routes are not, and have X-Forwarded-For",
+        ),
+    ),
 )
 
 
@@ -229,8 +344,9 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
   Traefik's retries cover the rest.
 - **Every server fails.** HAProxy answers 503, Nginx and Traefik 502. With no server at all, all three answer 503.
 - **A reload** costs HAProxy and Traefik nothing. Nginx before 1.27.4 resets some idle connections that clients keep.
-- **Certificates.** HAProxy and Traefik look into them for names. Nginx takes `HOST.pem`, then `_.DOMAIN.pem`, then the
-  first by name.
+- **Certificates.** For HAProxy and Nginx lbgen chooses: the file that a label names, else `HOST.pem`, else one that has
+  the host among its names, else `_.DOMAIN.pem`, else one for all names of the domain, else `default.pem` or the first
+  by name. Traefik goes by the names in them alone.
 - **New listeners.** HAProxy and Nginx take them with a reload. Traefik has to be started anew.
 - **TCP by server name beside a server that speaks first** (MySQL, SMTP): where some routes of a listener have names,
   Traefik and Nginx wait for the client's first bytes.

@@ -8,7 +8,7 @@ import platform
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,11 +22,13 @@ from lbgen.authoring import watched
 from lbgen.errors import LbgenError, ProblemsFound
 from lbgen.lane import Lane
 from lbgen.lint import Limit, Report, limits
-from lbgen.loop import Loop
+from lbgen.loop import Follower, Loop
 from lbgen.model import build
+from lbgen.named_files import Reader, noted
 from lbgen.preview import Preview, Wishes
 from lbgen.render import Renderer
 from lbgen.render.templates import builtin_names
+from lbgen.source import Source
 from lbgen.source.file import write_snapshot
 from lbgen.status import client, text
 from lbgen.status.server import served
@@ -158,12 +160,12 @@ def run(
     targets = [wiring.target_of(name, target, settings) for name, target in chosen.items()]
     log.info("started", version=lbgen.__version__, pid=os.getpid())
     lanes = [Lane(target) for target in targets]
-    loop = Loop(wiring.source_of(settings), settings.rules(), lanes, drain_grace=settings.discovery.drain_grace)
+    loop = _loop(settings, wiring.source_of(settings), lanes)
     ended = threading.Event()
     if os.getpid() == 1:
         threading.Thread(target=reap_orphans, args=[ended], name="reap", daemon=True).start()
     with served(_status_address(settings), View(loop, targets, lanes), wiring.feeds_of(targets)):
-        _run(loop, [target.renderer for target in targets])
+        _run(loop, [target.renderer for target in targets], settings)
     ended.set()
     log.info("stopped")
 
@@ -207,11 +209,11 @@ def render(
         previews.append(Preview(name, renderer, wiring.checker_of(name, target, settings), wishes))
     source = wiring.source_of(settings)
     if not once:
-        loop = Loop(source, settings.rules(), previews, drain_grace=settings.discovery.drain_grace)
-        _run(loop, [preview.renderer for preview in previews])
+        loop = _loop(settings, source, previews)
+        _run(loop, [preview.renderer for preview in previews], settings)
         return
     snapshot = source.take()
-    model = build(snapshot, settings.rules())
+    model = noted(build(snapshot, settings.rules()), Reader(settings).read())
     for problem in model.problems:
         log.warning("problem", problem=str(problem))
     failures = []
@@ -249,7 +251,7 @@ def lint(
     settings = _settings(config_file, endpoint, log_level or "warning", log_format, from_file)
     chosen = wiring.chosen_targets(settings, proxy, templates) if proxy or templates else settings.targets
     snapshot = wiring.source_of(settings).take()
-    model = build(snapshot, settings.rules())
+    model = noted(build(snapshot, settings.rules()), Reader(settings).read())
     found: list[Limit] = []
     for name, target in chosen.items():
         renderer = wiring.renderer_of(name, target, settings)
@@ -398,12 +400,19 @@ def _show(lines: Iterable[str]) -> None:
         click.echo(line)
 
 
-def _run(loop: Loop, renderers: Iterable[Renderer]) -> None:
-    """Run the loop until a signal ends it; render again when a template is saved."""
+def _loop(settings: config.Settings, source: Source, followers: Sequence[Follower]) -> Loop:
+    grace = settings.discovery.drain_grace
+    return Loop(source, settings.rules(), followers, drain_grace=grace, files=Reader(settings))
+
+
+def _run(loop: Loop, renderers: Iterable[Renderer], settings: config.Settings) -> None:
+    """Run the loop until a signal ends it; render again when a template, a certificate or a users file is saved."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
     signal.signal(signal.SIGHUP, lambda *_: loop.poke())
     directories = [directory for renderer in renderers for directory in renderer.templates.directories]
+    named = (settings.certificates, settings.users, settings.client_cas)
+    directories += [path for path in named if path.is_dir()]
     with watched(directories, loop.poke):
         loop.run()
 

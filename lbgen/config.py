@@ -286,7 +286,11 @@ class Settings(Section):
     default_listeners: Texts = []
     """Listeners of routes that name none; default: web if there is one, else the only one."""
     certificates: Path = Path("/etc/lbgen/certs")
-    """Directory of PEM files (certificate chain and key) for listeners with tls."""
+    """Directory of PEM files (certificate chain and key) for listeners with tls; default.pem is for all other names."""
+    users: Path = Path("/etc/lbgen/users")
+    """Directory of the files that label basic-auth names: lines NAME:HASH, as `htpasswd -nB NAME` prints them."""
+    client_cas: Path = Path("/etc/lbgen/client-ca")
+    """Directory of the files NAME.pem that label client-ca names: authorities of clients' certificates."""
     targets: dict[Name, Target] = {}
     min_reload_interval: Seconds = 1.0
     """Least time between two reloads of a proxy; changes meanwhile are applied together."""

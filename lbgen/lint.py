@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lbgen.capabilities import NO, PROXIES, TABLE
-from lbgen.model import Backend, Model
+from lbgen.model import Backend, Model, Route
 from lbgen.problem import Problem, printable
 from lbgen.snapshot import Snapshot
 
@@ -74,11 +74,13 @@ def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: t
     if proxy not in PROXIES:
         return
     labels = {service.name: service.labels for service in snapshot.services.values()}
-    routes = {route.backend: route for route in model.routes}
+    routes: dict[str, list[Route]] = {}
+    for route in model.routes:
+        routes.setdefault(route.backend, []).append(route)
     for backend in model.backends:
         for row in TABLE:
             support = row.support(proxy, version)
-            if support.instead and row.asked(backend, routes[backend.name]):
+            if support.instead and any(row.asked(backend, route) for route in routes[backend.name]):
                 label, value = _written(backend, row.key, labels.get(backend.service, {}).items())
                 yield Limit(
                     target,

@@ -16,6 +16,7 @@ import structlog
 from lbgen.guard import Guard
 from lbgen.model import Builder, Model, Rules
 from lbgen.model.servers import leaving
+from lbgen.named_files import Reader, noted
 from lbgen.snapshot import Snapshot
 from lbgen.source import Source
 from lbgen.tally import Tally
@@ -42,11 +43,24 @@ class Follower(Protocol):
 class Loop:
     """Follows one source and keeps the targets at what it says, until `stop`."""
 
-    def __init__(self, source: Source, rules: Rules, targets: Sequence[Follower], *, drain_grace: float = 10.0) -> None:
+    def __init__(
+        self,
+        source: Source,
+        rules: Rules,
+        targets: Sequence[Follower],
+        *,
+        drain_grace: float = 10.0,
+        files: Reader | None = None,
+    ) -> None:
+        """
+        Args:
+            files: reads what labels name, so that what is missing is a problem.
+        """
         self.source, self.targets = source, targets
         self._builder = Builder(rules)
         self._drains = Drains(drain_grace)
         self._guard = Guard()
+        self._files = files
         self._wake = threading.Condition()
         self.accepted: Snapshot | None = None  # the snapshot in force, and the model of it
         self.model = Model()
@@ -129,6 +143,8 @@ class Loop:
             log.warning("held", servers_vanished=vanished, remedy="waiting for a second listing to confirm it")
             self.source.relist()
             return False
+        if self._files:
+            model = noted(model, self._files.read(), here=True)
         self.model = model
         self._report(model)
         for target in self.targets:

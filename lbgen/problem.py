@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong with one service, or with one node (then ``service`` is empty).
+    """One thing wrong with one service, or with one node or file (then ``service`` is empty).
 
     ``label`` and ``value`` are empty where the trouble is not in a label. ``value`` is as the user wrote it,
     shortened and with control characters escaped, so that it is safe to print.
@@ -23,9 +23,12 @@ class Problem:
     value: str = ""
     route: str = ""  # the route it drops, unless it is a note on something left out; empty: not just one
     node: str = ""  # the node's hostname, where the trouble is a node's
+    file: str = ""  # its path, where the trouble is a file's
 
     def __str__(self) -> str:
         where = f"service {self.service}" if self.service else f"node {self.node}"
+        if self.file:
+            where = f"file {self.file}"
         if self.label:
             where += f", label {self.label}={self.value!r}" if self.value else f", label {self.label}"
         return f"{where}: {self.message}; {self.remedy}"

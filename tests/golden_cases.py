@@ -5,16 +5,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from lbgen import config, wiring
 from lbgen.model import Model, build
+from lbgen.named_files import NamedFiles, Reader
 from lbgen.render import Files, Renderer
 from lbgen.snapshot import Snapshot
 from lbgen.source.file import load
 
 GOLDEN = Path(__file__).parent / "golden" / "haproxy"
 CASES = sorted(GOLDEN.glob("*.yaml"))
+CERTIFICATES = Path(__file__).parent / "fixtures" / "certificates"  # for these tests alone, and expired
+
+
+class Beside(Reader):
+    """Finds the certificates of tests/fixtures, as if they lay in certs/ beside the files; no others."""
+
+    def __init__(self) -> None:
+        super().__init__(config.Settings(certificates=CERTIFICATES))
+
+    def read(self) -> NamedFiles:
+        """Return them."""
+        found = super().read().certificates
+        return NamedFiles(tuple(replace(certificate, path=f"certs/{certificate.name}") for certificate in found))
 
 
 def settings_of(case: Path) -> config.Settings:
@@ -24,12 +39,19 @@ def settings_of(case: Path) -> config.Settings:
 
 
 def renderer_of(case: Path, output: Path | None = None, name: str = "edge") -> Renderer:
-    """Return a renderer as `lbgen render` would make it, for another output directory or target if there is one."""
+    """Return a renderer as `lbgen render` would make it.
+
+    Args:
+        output: another directory, whose certificates are those in certs/ there; None: `Beside`.
+    """
     settings = settings_of(case)
     target = settings.targets.get("edge") or config.Target(templates=["haproxy"])
     if output:
         target = target.model_copy(update={"output": output})
-    return wiring.renderer_of(name, target, settings)
+    made = wiring.renderer_of(name, target, settings)
+    if not output:
+        made.reader = Beside()
+    return made
 
 
 def modelled(case: Path) -> tuple[Model, Snapshot]:

@@ -101,8 +101,8 @@ class Servers:
 
 
 @contextlib.contextmanager
-def http_servers() -> Iterator[Servers]:
-    """Run HTTP servers."""
+def http_servers(tls: ssl.SSLContext | None = None) -> Iterator[Servers]:
+    """Run HTTP servers, with TLS if there is a context. A request says in X-Answer which headers it wants back."""
     servers = Servers()
 
     class Handler(BaseHTTPRequestHandler):
@@ -124,6 +124,8 @@ def http_servers() -> Iterator[Servers]:
             text = json.dumps({**said, "body": body.decode("latin-1")}).encode()
             self.send_response(503 if mood == "ill" else 200)
             self.send_header("Content-Length", str(len(text)))
+            for wished in self.headers.get_all("X-Answer", []):
+                self.send_header(*wished.split(": ", 1))
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(text)
@@ -136,6 +138,11 @@ def http_servers() -> Iterator[Servers]:
     class Server(ThreadingHTTPServer):
         daemon_threads = True
         request_queue_size = 128
+
+        def finish_request(self, request: Any, client_address: Any) -> None:
+            """In the connection's own thread: a check that says nothing must not hold others."""
+            with contextlib.suppress(OSError):
+                super().finish_request(tls.wrap_socket(request, server_side=True) if tls else request, client_address)
 
         def handle_error(self, *_: object) -> None:
             """A checker or client that hangs up is no error."""

@@ -161,7 +161,7 @@ class Site:
         snapshot = a_snapshot(a_node(), EDGE, *facts)
         self.model = build(snapshot, a_rules(*listeners))
         assert faulty or self.model.problems == ()
-        settings = config.Settings(certificates=self.directory / "certs")
+        settings = config.Settings(certificates=self.directory / "certs", users=self.directory / "users")
         files = renderer(target(self.program, self.directory, **more), settings).render(self.model, snapshot)
         write(files, self.directory)
         self.ports = {listener.name: listener.port for listener in listeners}

@@ -92,9 +92,9 @@ def start(short_dir) -> Iterator[Start]:
 @pytest.mark.parametrize("case", golden_cases.CASES, ids=lambda path: path.stem)
 def test_golden_is_accepted(case, short_dir):
     """HAProxy accepts every golden file, without a warning."""
+    certificate(short_dir / "certs/a.pem", "a.org")
     files = golden_cases.rendered(case, short_dir)
     write(files, short_dir)
-    certificate(short_dir / "certs/a.pem", "a.org")
     done = haproxy_check(short_dir)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stdout + done.stderr

@@ -72,8 +72,52 @@ TABLE = [
     ),
     ("redirect.code", "308", 308, ["300", "200", "permanent"]),
     ("redirect-https", "true", True, ["https"]),
+    ("scheme", "https", "https", ["HTTPS", "fcgi"]),
+    ("group", "shop", "shop", ["a b", "/", "-"]),
+    ("slow-start", "30s", 30.0, ["30", "2h"]),
+    ("send-proxy", "v2", "v2", ["v3", "2"]),
+    ("send-proxy", "true", "v1", []),
+    ("send-proxy", "off", "", []),
+    ("host-header", "pass", "", ["*.a.org", "a b", "a.org:", "a.org:0", "a.org:x", "a.org/x"]),
+    ("host-header", "server", "server", []),
+    ("host-header", "Shop.internal:8080", "shop.internal:8080", []),
+    ("strip-prefix", "/api/, /v1", ("/api", "/v1"), ["api", "/a b", "/a?b"]),
+    ("replace-path", "/", "/", ["x", "/a#b"]),
+    ("add-prefix", "/v1/", "/v1", ["v1", "/a?b"]),
+    ("request-header.x-env", "a b", {"x-env": "a b"}, ["\u00e4"]),
+    ("request-header.x-env", "", {"x-env": ""}, []),
+    ("response-header.x-env", "%[src] $host \"'#\\{}", {"x-env": "%[src] $host \"'#\\{}"}, ["\u00e4"]),
+    ("allow-ip", "192.0.2.7, 2001:db8::/32", ("192.0.2.7/32", "2001:db8::/32"), ["192.0.2.7/24", "all", "a.org"]),
+    ("deny-ip", "10.0.0.0/8", ("10.0.0.0/8",), ["10", "10.0.0.0/33"]),
+    ("basic-auth", "staff", "staff", ["../staff", "/etc/passwd", ".", "user:secret"]),
+    ("rate-limit", "100/s", (100, 1), ["100", "0/s", "-1/s", "1/d", "1.5/s", "100 / s"]),
+    ("rate-limit", "30/m", (30, 60), []),
+    ("rate-limit.burst", "0", 0, ["-1", "many"]),
+    ("max-body", "10M", 10 << 20, ["0", "10mb", "1.5m", "2000g", "-1"]),
+    ("max-body", "100", 100, []),
+    ("hsts", "true", "max-age=31536000", ["31536000", "max-age=a", "max-age=1; preload; preload", "max-age=1; x=y"]),
+    ("hsts", "max-age=10;includesubdomains;PRELOAD", "max-age=10; includeSubDomains; preload", []),
+    ("hsts", "false", "", []),
+    (
+        "cors.origins",
+        "https://A.org, http://b.org:8080",
+        ("https://a.org", "http://b.org:8080"),
+        ["a.org", "https://a.org/", "https://*.a.org", "https://a.org:99999", "null", "ftp://a.org"],
+    ),
+    ("cors.origins", "*", ("*",), []),
+    ("cors.methods", "GET,PUT", ("GET", "PUT"), ["get"]),
+    ("cors.headers", "X-Token, *", ("x-token", "*"), ["a b"]),
+    ("cors.max-age", "10m", 600.0, ["10", "25h"]),
+    ("cors.credentials", "true", True, ["include"]),
+    ("compress", "true", True, ["gzip"]),
+    ("tls", "true", "", ["/etc/x.pem", "a b", "../x"]),
+    ("tls", "false", None, []),
+    ("tls", "shop.example.org", "shop.example.org", []),
+    ("client-ca", "partners", "partners", ["/etc/ca.pem", "..", ""]),
 ]
 SNI = ("sni", "*, DB.org", ("*", "db.org"), ["a:5432", "*.*"])
+PASSTHROUGH = ("passthrough", "true", True, ["maybe"])
+TCP_ONLY = frozenset({"sni", "passthrough"})
 
 
 def only(labels: native.ServiceLabels) -> native.LabelledRoute:
@@ -85,7 +129,7 @@ def only(labels: native.ServiceLabels) -> native.LabelledRoute:
 
 def test_table_is_complete():
     """Every key there is has its line in TABLE."""
-    assert {key for key, *_ in [*TABLE, SNI]} == {*BY_NAME, *(f"{family}x-env" for family in FAMILIES)}
+    assert {key for key, *_ in [*TABLE, SNI, PASSTHROUGH]} == {*BY_NAME, *(f"{family}x-env" for family in FAMILIES)}
 
 
 @pytest.mark.parametrize(("key", "value", "meant"), [row[:3] for row in TABLE])
@@ -98,10 +142,12 @@ def test_good_value(prefix, key, value, meant):
     assert route.written[field] == (f"lbgen.{prefix}{key}", f" {value} ")
 
 
-@pytest.mark.parametrize(("key", "value"), [(key, bad) for key, _, _, bads in [*TABLE, SNI] for bad in bads])
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, bad) for key, _, _, bads in [*TABLE, SNI, PASSTHROUGH] for bad in bads]
+)
 def test_bad_value(key, value):
     """A bad value drops the route and is reported with service, label, value and remedy."""
-    protocol = "tcp" if key == "sni" else "http"
+    protocol = "tcp" if key in TCP_ONLY else "http"
     labels = parsed({f"{protocol}.api.{key}": value}, service="shop")
     (problem,) = labels.problems
     assert labels.routes == ()
@@ -117,7 +163,7 @@ def test_bad_value(key, value):
     ["a.org\n", "\n", "a.org\nbackend x", "a\x00b", "a\x1b[31m", "a\x7f", "a\u0085b", "a\u2028b", "\ud800", ""],
     ids=ascii,
 )
-@pytest.mark.parametrize("key", sorted({*BY_NAME, "header.x-a"} - {"sni"}))
+@pytest.mark.parametrize("key", sorted({*BY_NAME, "header.x-a"} - TCP_ONLY))
 def test_no_control_characters(key, value):
     """No key takes a control character, a newline or nothing at all, and the problem shows them escaped."""
     labels = parsed({key: value})
@@ -127,7 +173,7 @@ def test_no_control_characters(key, value):
     assert labels.problems[0].value.isprintable()
 
 
-@pytest.mark.parametrize("key", sorted({*BY_NAME, "header.x-a"} - {"sni"}))
+@pytest.mark.parametrize("key", sorted({*BY_NAME, "header.x-a"} - TCP_ONLY))
 def test_over_long(key):
     """A value above 4096 characters is refused before anything else is done with it, and shown shortened."""
     (problem,) = parsed({key: "a" * (values.MAX_VALUE + 1)}).problems
@@ -431,3 +477,18 @@ def test_rule_of_a_tcp_route():
     labels = parsed({"rule": "Host(`a.org`)", "tcp.a.port": "1", "http.b.port": "2"})
     assert [route.name for route in labels.routes] == ["b"]
     assert [problem.label for problem in labels.problems] == ["lbgen.rule"]
+
+
+@pytest.mark.parametrize("name", ["host", "Connection", "transfer-encoding", "content-length", "upgrade"])
+@pytest.mark.parametrize("family", ["request-header", "response-header"])
+def test_framing_is_not_for_labels(family, name):
+    """Headers that say where a message ends, or whose it is, are the proxy's business."""
+    labels = parsed({f"{family}.{name.lower()}": "x"})
+    assert labels.routes == ()
+    assert "proxy's own business" in labels.problems[0].message
+
+
+def test_edited_headers_are_inherited_one_by_one():
+    """A named route's own headers are laid over the short ones."""
+    labels = parsed({"request-header.a": "1", "request-header.b": "2", "http.api.request-header.b": ""})
+    assert only(labels).keys.request_header == {"a": "1", "b": ""}

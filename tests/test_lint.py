@@ -43,9 +43,28 @@ EVERYTHING = {
     "http.u.redirect-https": "true",
     "http.h.header.host": "h.org",
     "http.l.header.x-long": "l" * 700,
+    "http.p.host": "p.org",
+    "http.p.rate-limit": "500/h",
+    "http.p.basic-auth": "staff",
+    "http.p.host-header": "server",
+    "http.p.response-header.server": "mine",
+    "http.p.scheme": "h2c",
+    "http.p.slow-start": "10s",
+    "http.p.max-body": "1m",
+    "http.p.strip-prefix": "/x",
+    "http.p.cors.origins": "*",
+    "http.p.send-proxy": "v2",
+    "http.s.host": "s.org,*.s.org",
+    "http.s.tls": "somebody",
+    "http.s.client-ca": "partners",
     "tcp.t.retries": "0",
     "udp.e.port": "53",
 }
+
+
+LISTENERS = a_rules(
+    *(a_listener(), a_listener("websecure", 443, tls=True), a_listener("pg", 5432, "tcp"), a_listener("dns", 53, "udp"))
+)
 
 
 def cluster(**keys: object):
@@ -57,7 +76,7 @@ def cluster(**keys: object):
 def found(proxy: str, version: tuple[int, ...] = (), **keys: object) -> list[Limit]:
     """What lint says of the cluster."""
     snapshot = cluster(**keys)
-    model = build(snapshot, a_rules(a_listener(), a_listener("pg", 5432, "tcp"), a_listener("dns", 53, "udp")))
+    model = build(snapshot, LISTENERS)
     assert model.problems == ()
     return list(limits(model, snapshot, "edge", proxy, version))
 

@@ -36,6 +36,7 @@ CASES = [
     "ipv6",
     "listeners",
     "named-routes",
+    "policies",
     "rules",
     "scaled-to-zero",
     "tcp-sni",
@@ -51,7 +52,7 @@ def a_renderer(
     made: config.Settings | None = None,
     **options: object,
 ) -> Renderer:
-    """A renderer for an Nginx of this version."""
+    """A renderer for an Nginx of this version, with certificates."""
     templates = find(["nginx"])
     context = TargetContext(
         "edge",
@@ -62,7 +63,9 @@ def a_renderer(
         pid_file=f"{output}/nginx.pid",
         probe="127.0.0.1:9180",
     )
-    return Renderer(templates, context, made or config.Settings())
+    renderer = Renderer(templates, context, made or config.Settings())
+    renderer.reader = golden_cases.Beside()
+    return renderer
 
 
 def golden(case: str) -> str:

@@ -136,7 +136,9 @@ def refused(templates, template: str, **more: str) -> str:
 def test_builtin_sets():
     """The built-in sets are found by name."""
     assert "haproxy" in builtin_names()
-    assert find(["haproxy"]).names() == ["haproxy.cfg.j2", "names.map.j2", "paths.map.j2", "routes.map.j2"]
+    assert find(["haproxy"]).names() == [
+        *("certificates.list.j2", "haproxy.cfg.j2", "names.map.j2", "paths.map.j2", "routes.map.j2")
+    ]
 
 
 def test_own_set(templates):

@@ -154,10 +154,10 @@ def test_other_faults(tmp_path):
         check(Files({**found.texts, STATIC: "["}, found.generation))
     check(Files({DYNAMIC: found.texts[DYNAMIC]}, found.generation))  # somebody else's entry points
     bad = certificate(tmp_path / "bad.pem", "a.org")
+    made = rendered(renderer(certificates=tmp_path), [a_listener(tls=True)], *app("web", {}, 80, "10.0.0.1"))
     bad.write_bytes(bad.read_bytes().partition(b"-----BEGIN PRIVATE")[0])
-    made = renderer(certificates=tmp_path)
     with pytest.raises(CheckFailed, match=r"certificate .*bad\.pem: cannot be used"):
-        check(rendered(made, [a_listener(tls=True)], *app("web", {}, 80, "10.0.0.1")))
+        check(made)
 
 
 @pytest.mark.parametrize(

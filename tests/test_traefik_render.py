@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,8 @@ CASES = [case for case in golden_cases.CASES if case.stem in CHOSEN]
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_golden(case, tmp_path, monkeypatch):
     """Each cluster renders to exactly the files beside it."""
-    (tmp_path / "certs").mkdir()
-    for name in ("b.pem", "a.pem", "readme"):
-        (tmp_path / "certs" / name).touch()
-        os.utime(tmp_path / "certs" / name, (1700000000, 1700000000))
+    shutil.copytree(golden_cases.CERTIFICATES, tmp_path / "certs")
+    (tmp_path / "certs" / "readme").touch()
     monkeypatch.chdir(tmp_path)
     made = renderer(Path(), certificates=Path("certs"), feed="http://127.0.0.1:9099/traefik/edge")
     files = made.render(*golden_cases.modelled(case))
@@ -107,14 +106,14 @@ def test_static():
 
 
 def test_default_certificate(tmp_path):
-    """It is in the document where no listener has TLS, if it is there and wanted."""
+    """It is in the document where there is no certificate of somebody's, if it is there and wanted."""
     assert "tls" not in documents(renderer(tmp_path))[0]
     traefik_certificate.ensure(tmp_path)
     pem = (tmp_path / "default.pem").read_text()
     document, _ = documents(renderer(tmp_path))
     assert document["tls"]["stores"]["default"]["defaultCertificate"] == {"certFile": pem, "keyFile": pem}
     assert "tls" not in documents(renderer(tmp_path, default_certificate=False))[0]
-    assert "tls" not in documents(renderer(tmp_path), a_listener(tls=True))[0]
+    assert documents(renderer(tmp_path), a_listener(tls=True))[0]["tls"] == document["tls"]
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lbgen.labels import native, traefik, traefik_labels
+from lbgen.labels import dockerflow, native, traefik, traefik_labels
 from lbgen.labels.keys import PREFIX
 from lbgen.labels.labelled import LabelledRoute, ServiceLabels
 from lbgen.labels.traefik_routers import Listeners, Provider
 
-NAMES = ("lbgen", "traefik")
+NAMES = ("lbgen", "traefik", "dockerflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Dialects:
     expose_by_default: bool = False
     provider: Provider = field(default_factory=Provider)
     listeners: Listeners = field(default_factory=Listeners)
+    ports: dockerflow.Ports = field(default_factory=dockerflow.Ports)
 
 
 def parse(service: str, labels: Mapping[str, str], dialects: Dialects) -> ServiceLabels:
@@ -35,6 +36,8 @@ def parse(service: str, labels: Mapping[str, str], dialects: Dialects) -> Servic
         expose = dialects.expose_by_default and name in spoken
         if name == "lbgen":
             found.append(native.parse(service, labels, expose_by_default=expose))
+        elif name == "dockerflow":
+            found.append(dockerflow.parse(service, labels, expose_by_default=expose, ports=dialects.ports))
         else:
             found.append(
                 traefik.parse(
@@ -51,6 +54,8 @@ def parse(service: str, labels: Mapping[str, str], dialects: Dialects) -> Servic
 def _speaks(name: str, labels: Mapping[str, str]) -> bool:
     if name == "traefik":
         return traefik_labels.speaks(labels)
+    if name == "dockerflow":
+        return dockerflow.speaks(labels)
     return any(label.lower().startswith(PREFIX) for label in labels)
 
 

@@ -16,7 +16,7 @@ Labels are those of the service (`docker service create --label`, `deploy.labels
 containers. `lbgen.enable=true` makes a service take part. `lbgen.<key>` holds for every route of the service;
 `lbgen.http.<route>.<key>` and `lbgen.tcp.<route>.<key>` make named routes, whose own keys win. Without a named route
 the short keys make one HTTP route. Keys are lower case; lists are separated by commas; durations are `500ms`, `2s`,
-`1m`.
+`1m`; sizes are `64k`, `10m`, `1g`.
 
 Matching keys are ANDed, the values of one key ORed. A request takes the matching route with the highest `priority`;
 without one, the longer match counts as the higher: host and path lengths added. At the same length a match on method or
@@ -26,9 +26,9 @@ are a conflict: the older service keeps it, the newer is told.
 A route with any problem in its own keys, or in a short key it inherits, is dropped and reported; the service's other
 routes, and all other services, go on.
 
-| key | routes | default | meaning |
-| --- | --- | --- | --- |
-| `enable` | | setting `discovery.expose_by_default` | Take part: `true` or `false` |
+| key | routes | default | example | meaning |
+| --- | --- | --- | --- | --- |
+| `enable` | | setting `discovery.expose_by_default` | `true` | Take part: `true` or `false` |
 """
 
 _TAIL = """
@@ -42,7 +42,9 @@ def document() -> str:
     for name, row in KEYS.items():
         default = FIELDS[name].default
         shown = "" if default in (None, MISSING, (), "") else f"`{_spelt(default)}`"
-        rows.append(f"| `{row.name}` | {', '.join(row.protocols)} | {shown} | {row.doc} |")
+        example = row.example.partition("=")[2] if row.family else row.example
+        example = f"`` {example} ``" if "`" in example else f"`{example}`"
+        rows.append(f"| `{row.name}` | {', '.join(row.protocols)} | {shown} | {example} | {row.doc} |")
     return _HEAD + "\n".join(rows) + "\n" + _TAIL
 
 

@@ -41,7 +41,7 @@ def problem_of(service: str, label: str, value: str, bad: BadValue, route: str =
     return Problem(service, bad.message, bad.remedy, printable(label), printable(value), route)
 
 
-def sound(value: str) -> str:
+def sound(value: str, *, may_be_empty: bool = False) -> str:
     """Return a label's value without the spaces around it.
 
     Raises:
@@ -51,6 +51,6 @@ def sound(value: str) -> str:
         raise BadValue(f"is {len(value)} characters long", f"keep it below {MAX_VALUE} characters")
     if not value.isprintable():
         raise BadValue("contains a control character or a newline", "remove it")
-    if not value.strip():
+    if not value.strip() and not may_be_empty:
         raise BadValue("is empty", "give it a value or remove the label")
     return value.strip()

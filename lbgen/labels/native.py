@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from lbgen.labels import rule, values
+from lbgen.labels import policy_values, rule, values
 from lbgen.labels.keys import BY_NAME, ENABLE, FAMILIES, KEYS, PREFIX, PROTOCOLS, RouteKeys, find
 from lbgen.labels.labelled import ROUTE_NAME, LabelledRoute, ServiceLabels, problem_of, sound
 from lbgen.match import ALWAYS, All, AnyOf, Match, Test
@@ -20,6 +20,12 @@ from lbgen.problem import Problem, printable
 MATCHING = frozenset(
     {"host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip", "sni"}
 )
+# What the names in a family may be; those that are not here are names of headers.
+_MEMBERS: Mapping[str, values.Parser[str]] = {
+    "query": values.query_name,
+    "request_header": policy_values.edited_header,
+    "response_header": policy_values.edited_header,
+}
 _NAMED = re.compile(rf"({'|'.join(PROTOCOLS)})\.([^.]*)\.(.+)", re.DOTALL)
 
 
@@ -102,9 +108,9 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
 
 
 def _parse_value(field_name: str, member: str, value: str) -> object:
-    text = sound(value)
+    text = sound(value, may_be_empty=KEYS[field_name].may_be_empty)
     if member:
-        (values.query_name if field_name == "query" else values.header_name)(member)
+        _MEMBERS.get(field_name, values.header_name)(member)
     return KEYS[field_name].parse(text)
 
 

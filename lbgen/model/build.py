@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lbgen.labels import dialects
 from lbgen.labels.keys import BY_NAME, RouteKeys
 from lbgen.labels.labelled import LabelledRoute
 from lbgen.labels.values import BadValue
-from lbgen.match import Alternative, TooManyAlternatives, alternatives
+from lbgen.match import Alternative, Test, TooManyAlternatives, alternatives
+from lbgen.model.groups import Group, Member, grouped
+from lbgen.model.policy import Policy, policy_of
 from lbgen.model.routing import routed
 from lbgen.model.servers import Found, Surroundings, servers
-from lbgen.model.types import Backend, HealthCheck, Listener, Model, Redirect, Route, Rules, Server
+from lbgen.model.tls import secured
+from lbgen.model.types import Backend, HealthCheck, Listener, Model, Redirect, Route, Rules
 from lbgen.problem import Problem, printable
 from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
 
@@ -33,6 +36,7 @@ class Part:
     routes: tuple[Route, ...] = ()
     backends: tuple[Backend, ...] = ()
     problems: tuple[Problem, ...] = ()
+    members: tuple[Member, ...] = ()  # routes that share their backend with other services
 
 
 def build(snapshot: Snapshot, rules: Rules, retired: Collection[str] = frozenset()) -> Model:
@@ -77,6 +81,7 @@ class Builder:
         self._parts: dict[str, tuple[_Inputs, Part]] = {}
         self._routes: list[tuple[Route, ...]] = []
         self._tables: list[tuple[Listener, list[Problem]]] = []
+        self._groups: dict[tuple[str, str], tuple[list[Member], Group]] = {}
 
     def build(self, snapshot: Snapshot, retired: Collection[str] = frozenset()) -> Model:
         """Return the model of a snapshot; see `build`."""
@@ -111,19 +116,39 @@ class Builder:
 
     def _assemble(self, parts: Sequence[Part]) -> Model:
         """Join the services' parts and decide what several of them claim."""
-        routes = [part.routes for part in parts]
+        groups = self._grouped(parts)
+        routes = [part.routes for part in parts] + [group.routes for group in groups]
         flat = [route for own in routes for route in own]
+        backends = [backend for part in parts for backend in part.backends] + [group.backend for group in groups]
         if not self._tables or not _identical(routes, self._routes):
             self.tabled += len(self.rules.listeners)
-            self._routes, self._tables = routes, [routed(listener, flat) for listener in self.rules.listeners]
+            self._routes, self._tables = routes, [_table(listener, flat) for listener in self.rules.listeners]
         problems = {problem for part in parts for problem in part.problems}
+        problems.update(problem for group in groups for problem in group.problems)
         problems.update(problem for _, claimed in self._tables for problem in claimed)
         return Model(
             listeners=tuple(listener for listener, _ in self._tables),
             routes=tuple(sorted(flat, key=lambda route: route.name)),
-            backends=tuple(sorted((item for part in parts for item in part.backends), key=lambda item: item.name)),
+            backends=tuple(sorted(backends, key=lambda backend: backend.name)),
             problems=tuple(sorted(problems)),
         )
+
+    def _grouped(self, parts: Sequence[Part]) -> list[Group]:
+        """Join what services share; a group none of whose members changed is the same object as before."""
+        members: dict[tuple[str, str], list[Member]] = {}
+        for member in (member for part in parts for member in part.members):
+            members.setdefault(member.key, []).append(member)
+        before, self._groups = self._groups, {}
+        for key, own in members.items():
+            known = before.get(key)
+            self._groups[key] = known if known and _identical(known[0], own) else (own, grouped(own))
+        return [group for _, group in self._groups.values()]
+
+
+def _table(listener: Listener, routes: Sequence[Route]) -> tuple[Listener, list[Problem]]:
+    secure, carried, problems = secured(listener, routes)
+    filled, claimed = routed(secure, carried)
+    return filled, problems + claimed
 
 
 def _identical(these: Sequence[object], those: Sequence[object]) -> bool:
@@ -139,6 +164,7 @@ def _kept(before: Part, found: Part) -> Part:
         before.routes if found.routes == before.routes else found.routes,
         tuple(backends[item.name] if backends.get(item.name) == item else item for item in found.backends),
         found.problems,
+        before.members if found.members == before.members else found.members,
     )
 
 
@@ -148,18 +174,23 @@ def part(service: Service, tasks: Sequence[Task], around: Surroundings) -> Part:
         shown = printable(service.name)
         return Part(problems=(Problem(shown, "is not a Swarm service name", "rename the service"),))
     labels = dialects.parse(service.name, service.labels, around.rules.reading())
-    routes, backends, problems = [], [], list(labels.problems)
+    routes, backends, members, problems = [], [], [], list(labels.problems)
     for labelled in labels.routes:
         try:
             route = _route(service, labelled, around.rules)
+            policy = policy_of(labelled.keys)
             found = _servers(service, tasks, labelled, around)
         except BadValue as bad:
             problems.append(_problem(service, labelled, bad))
             continue
-        routes.append(route)
-        backends.append(_backend(service, labelled, route.name, found.via, tuple(found.servers)))
+        backend = _backend(service, labelled, route.name, found, policy)
+        if labelled.keys.group:
+            members.append(Member(labelled.keys.group, route, backend, frozenset(labelled.written)))
+        else:
+            routes.append(route)
+            backends.append(backend)
         problems += found.problems
-    return Part(tuple(routes), tuple(backends), tuple(problems))
+    return Part(tuple(routes), tuple(backends), tuple(problems), tuple(members))
 
 
 def _route(service: Service, labelled: LabelledRoute, rules: Rules) -> Route:
@@ -170,6 +201,11 @@ def _route(service: Service, labelled: LabelledRoute, rules: Rules) -> Route:
         raise BadValue(str(error), "use fewer values, or path prefixes", "host") from error
     if labelled.protocol == "tcp" and any(_more_than_a_name(alternative) for alternative in expanded):
         raise BadValue("asks for more than a server name", "write HostSNI and || only", "rule")
+    by_host = "client-ca" if labelled.keys.client_ca else "tls" if labelled.keys.tls else ""
+    if by_host and not all(any(_names_host(test) for test in alternative) for alternative in expanded):
+        raise BadValue("is chosen by host, and this route is for any", "add the key host", by_host)
+    if labelled.keys.group and labelled.keys.redirect:
+        raise BadValue("shares servers, and a redirect has none", "remove it, or the redirect", "group")
     return Route(
         name=name,
         backend=name,
@@ -179,11 +215,17 @@ def _route(service: Service, labelled: LabelledRoute, rules: Rules) -> Route:
         alternatives=expanded,
         priority=labelled.priority,
         age=(moment(service.created_at), service.id),
+        certificate=labelled.keys.tls or "",
+        client_ca=labelled.keys.client_ca,
     )
 
 
 def _more_than_a_name(alternative: Alternative) -> bool:
     return len(alternative) > 1 or any(test.kind != "sni" or test.negated for test in alternative)
+
+
+def _names_host(test: Test) -> bool:
+    return test.kind == "host" and not test.negated
 
 
 def _servers(service: Service, tasks: Sequence[Task], labelled: LabelledRoute, around: Surroundings) -> Found:
@@ -194,36 +236,45 @@ def _servers(service: Service, tasks: Sequence[Task], labelled: LabelledRoute, a
 
 def _listeners(labelled: LabelledRoute, rules: Rules) -> tuple[str, ...]:
     """Return the listeners that carry the route; asked for by label, or the default ones of its protocol."""
+    keys, protocol = labelled.keys, labelled.protocol
     known = {listener.name: listener for listener in rules.listeners}
-    fitting = ", ".join(name for name, known_ in known.items() if known_.protocol == labelled.protocol) or "none"
-    if labelled.keys.listener is None:
-        names = [name for name in rules.default_listeners if known[name].protocol == labelled.protocol]
+    secure = [name for name, listener in known.items() if listener.protocol == protocol and listener.tls]
+    tls = "client-ca" if keys.client_ca else "tls" if keys.tls is not None else ""  # the key that asks for it
+    fitting = ", ".join(name for name, listener in known.items() if listener.protocol == protocol) or "none"
+    if keys.listener is None:
+        names = [name for name in rules.default_listeners if known[name].protocol == protocol]
+        if tls and not secure:
+            raise BadValue("asks for TLS, which no HTTP listener has", "give a listener tls: true", tls)
+        if tls:
+            names = [name for name in names if name in secure] or secure
         if not names:
-            raise BadValue(
-                f"no default listener carries {labelled.protocol}", f"name one (there are: {fitting})", "listener"
-            )
-        return tuple(names)
-    for name in labelled.keys.listener:
+            raise BadValue(f"no default listener carries {protocol}", f"name one (there are: {fitting})", "listener")
+    else:
+        names = list(keys.listener)
+    for name in names:
         if name not in known:
             raise BadValue(f"there is no listener {name}", f"use one of the settings' ({fitting})", "listener")
-        if known[name].protocol != labelled.protocol:
+        if known[name].protocol != protocol:
             raise BadValue(
-                f"listener {name} carries {known[name].protocol}, not {labelled.protocol}",
-                f"use: {fitting}",
-                "listener",
+                f"listener {name} carries {known[name].protocol}, not {protocol}", f"use: {fitting}", "listener"
             )
-    return labelled.keys.listener
+        if tls and name not in secure:
+            remedy = f"use: {', '.join(secure)}" if secure else "give a listener tls: true"
+            raise BadValue(f"asks for TLS, which listener {name} does not have", remedy, tls)
+        if keys.passthrough and known[name].tls:
+            raise BadValue(f"listener {name} ends TLS", "use a listener without tls", "passthrough")
+    return tuple(names)
 
 
-def _backend(service: Service, labelled: LabelledRoute, name: str, via: str, found: tuple[Server, ...]) -> Backend:
+def _backend(service: Service, labelled: LabelledRoute, name: str, found: Found, policy: Policy) -> Backend:
     keys = labelled.keys
     return Backend(
         name=name,
         service=service.name,
         route=labelled.name,
         protocol=labelled.protocol,
-        via=via,
-        servers=found,
+        via=found.via,
+        servers=tuple(replace(server, weight=keys.weight) for server in found.servers),
         balance="source" if keys.sticky == "source" else keys.balance,
         weight=keys.weight,
         health_check=None if labelled.protocol == "udp" or keys.redirect else _health_check(keys),
@@ -236,6 +287,11 @@ def _backend(service: Service, labelled: LabelledRoute, name: str, via: str, fou
         sticky_cookie="" if keys.sticky in ("", "source") else keys.sticky,
         redirect=Redirect(keys.redirect_code, keys.redirect) if keys.redirect else None,
         redirect_https=keys.redirect_https,
+        scheme=keys.scheme,
+        slow_start=keys.slow_start,
+        send_proxy=keys.send_proxy,
+        policy=policy,
+        client_ca=keys.client_ca,
     )
 
 
@@ -253,7 +309,7 @@ def _health_check(keys: RouteKeys) -> HealthCheck | None:
         method=keys.health_check_method,
         host=keys.health_check_host or "",
         status=keys.health_check_status,
-        scheme=keys.health_check_scheme,
+        scheme=keys.health_check_scheme or ("https" if keys.scheme == "https" else "http"),
         port=keys.health_check_port,
     )
 

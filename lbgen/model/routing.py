@@ -56,6 +56,8 @@ def _tcp(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Proble
     for route in routes:
         for alternative in route.alternatives:
             name = alternative[0].value if alternative else ""
+            if name in names and names[name].backend == route.backend:
+                continue
             if name in names:
                 what = f"TLS name {name}" if name else "every connection"
                 problems.append(_claimed(route, names[name], listener, what))
@@ -80,7 +82,7 @@ def _http(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Probl
             else:
                 rule = Rule(alternative, route.backend, priority)
                 first = rules.setdefault((alternative, priority), (route, rule))[0]
-            if first is not route:
+            if first.backend != route.backend:  # routes of one group may well ask for the same
                 problems.append(_claimed(route, first, listener, what))
     in_order = sorted(
         rules.values(), key=lambda item: (-item[1].priority, item[0].age, item[0].name, item[1].alternative)

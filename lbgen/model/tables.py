@@ -5,6 +5,7 @@ Both decide every request as the look-up does that `types.Cell` and `types.Rule`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lbgen.match import Alternative, Test
@@ -47,9 +48,13 @@ def in_order(listener: Listener) -> list[Rule]:
     return sorted(listed, key=lambda rule: -rule.priority)  # stable: at the same priority rules go first
 
 
-def by_host(listener: Listener) -> list[Site]:
-    """Return a site for each host that some cell names, sorted, and last the one for every other host."""
-    own: dict[str, list[Cell]] = {"*": []}
+def by_host(listener: Listener, hosts: Iterable[str] = ()) -> list[Site]:
+    """Return a site for each host that some cell names, sorted, and last the one for every other host.
+
+    Args:
+        hosts: others that are to have a site of their own.
+    """
+    own: dict[str, list[Cell]] = {"*": [], **{host: [] for host in hosts}}
     for cell in listener.cells:
         own.setdefault(cell.host, []).append(cell)
     # A rule for one host only must not be asked after a broader site was chosen, so such a host needs a site as well.

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lbgen.labels.dialects import Dialects
+from lbgen.labels.dockerflow import Ports
 from lbgen.labels.traefik_routers import Listeners, Provider
 from lbgen.match import Alternative
+from lbgen.model.policy import NOTHING, Policy
 from lbgen.problem import Problem
 
 CONTEXT_VERSION = 1
@@ -26,6 +28,7 @@ class Server:
     state: str  # "up", or "drain": no new sessions, existing ones finish
     node: str  # hostname of the node; empty for a virtual IP
     origin: str  # id of the task, node or service it stands for
+    weight: int = 100  # share of the traffic among the backend's servers, 0..256; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,14 @@ class Redirect:
 class Backend:
     """The servers of one route and how they are used. Without servers (and `redirect`) it answers 503."""
 
-    name: str  # the service's name, or "<service>.<protocol>.<route>" for a named route; unique
-    service: str
+    name: str  # the service's name, "<service>.<protocol>.<route>" for a named route, or "<group>.group"; unique
+    service: str  # of a group, the one that leads it
     route: str  # as in lbgen.http.<route>; empty for the route made of short keys
     protocol: str  # "http", "tcp" or "udp"
     via: str  # "mesh", "host", "task" or "vip": what auto became; empty for a redirect
     servers: tuple[Server, ...]
     balance: str  # "round-robin", "least-conn", "source", "random"
-    weight: int  # of each server, 0..256
+    weight: int  # of each server, 0..256; in a group, where each server's own counts, the largest there can be
     health_check: HealthCheck | None
     timeout_connect: float
     timeout_response: float
@@ -75,6 +78,11 @@ class Backend:
     sticky_cookie: str = ""  # protocol http: name of the cookie that keeps a client with its server; empty: none
     redirect: Redirect | None = None  # protocol http
     redirect_https: bool = False  # protocol http: on a listener without TLS, 308 to the same URL with https
+    scheme: str = "http"  # protocol http: spoken to servers: "http", "https" (certificates are not verified), "h2c"
+    slow_start: float = 0.0  # until a server that has come up gets its full share; 0: at once
+    send_proxy: str = ""  # PROXY protocol to servers: "v1", "v2"; empty: none
+    policy: Policy = NOTHING  # what happens to requests and answers on their way
+    client_ca: str = ""  # protocol http: name of the authority that clients need a certificate of; empty: they do not
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,8 @@ class Route:
     alternatives: tuple[Alternative, ...]  # the match as an OR of ANDs; one empty alternative: always
     priority: int | None  # as the label says; None: the length of the alternative that matched
     age: tuple[float, str]  # creation time and id of the service: the smaller is older and wins a conflict
+    certificate: str = ""  # name of the one for its hosts; empty: by host
+    client_ca: str = ""  # as the backend's
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,15 @@ class Rule:
     priority: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class TlsHost:
+    """What a TLS listener does for one host before it knows more of the request."""
+
+    host: str  # "shop.example.org", "*.example.org", or "*" for routes that name no host
+    certificate: str  # name of its file, without suffix; empty: chosen by host
+    client_ca: str  # name of the authority; empty: clients need no certificate
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """A port the proxy accepts connections on, and what it does with them."""
@@ -136,6 +155,7 @@ class Listener:
     rules: tuple[Rule, ...] = ()  # protocol http: in the order to ask
     names: tuple[tuple[str, str], ...] = ()  # protocol tcp: (TLS server name or "*.name", backend), sorted
     default: str = ""  # protocols tcp, udp: backend for every other connection; empty: refuse
+    hosts: tuple[TlsHost, ...] = ()  # protocol http with tls: the hosts that ask for something; "*" last
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,4 +202,5 @@ class Rules:
             plain=frozenset(listener.name for listener in web if not listener.tls),
             secure=frozenset(listener.name for listener in web if listener.tls),
         )
-        return Dialects(self.dialects, self.expose_by_default, self.provider, listeners)
+        ports = Ports(tuple((listener.protocol, listener.port, listener.name) for listener in self.listeners))
+        return Dialects(self.dialects, self.expose_by_default, self.provider, listeners, ports)

@@ -11,9 +11,9 @@ from typing import Any
 
 from jinja2 import TemplateNotFound, TemplateSyntaxError
 
-from lbgen.certificates import certificates
 from lbgen.errors import TemplateError
 from lbgen.model import CONTEXT_VERSION, Model
+from lbgen.named_files import Directories, Reader
 from lbgen.render.environment import Environment, environment
 from lbgen.render.files import PLACEHOLDER, Files
 from lbgen.render.templates import BUILTIN, TemplateSet, find
@@ -52,7 +52,7 @@ class Renderer:
         self,
         templates: TemplateSet,
         target: TargetContext,
-        settings: object,
+        settings: Directories,
         listeners: Sequence[str] | None = None,
     ) -> None:
         """
@@ -61,7 +61,7 @@ class Renderer:
         """
         self.templates, self.target, self.settings = templates, target, settings
         # As HAProxy and Nginx have it: what is relative is so to the files.
-        self._certificates = Path(target.output) / getattr(settings, "certificates", "")
+        self.reader = Reader(settings, Path(target.output))
         self._listeners = None if listeners is None else frozenset(listeners)
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
         self._sections: dict[object, tuple[object, str]] = {}
@@ -77,6 +77,7 @@ class Renderer:
         self._notice_changes()
         model = self.served(model)
         sections, once = self._once()
+        files = self.reader.read()
         context = {
             "context_version": CONTEXT_VERSION,
             "listeners": model.listeners,
@@ -84,7 +85,9 @@ class Renderer:
             "backends": model.backends,
             "servers": model.servers,
             "problems": model.problems,
-            "certificates": certificates(self._certificates),
+            "certificates": files.certificates,
+            "users": files.users,
+            "client_cas": files.client_cas,
             "target": self.target,
             "options": self.target.options,
             "settings": self.settings,

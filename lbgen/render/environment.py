@@ -10,11 +10,13 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateRuntimeError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
+from lbgen.handshakes import Handshakes
 from lbgen.labels.values import spell_duration
 from lbgen.model.tables import by_host, in_order
 from lbgen.problem import printable
@@ -22,8 +24,8 @@ from lbgen.render import quoting
 
 # The names that every template sees, for messages about those it does not.
 CONTEXT = (
-    *("listeners", "routes", "backends", "servers", "certificates", "problems", "target", "options", "settings"),
-    *("snapshot", "generation", "context_version"),
+    *("listeners", "routes", "backends", "servers", "certificates", "users", "client_cas", "problems", "target"),
+    *("options", "settings", "snapshot", "generation", "context_version"),
 )
 
 
@@ -81,9 +83,12 @@ def environment(directories: list[Path], builtin: Path, quote: str) -> Environme
     env.filters |= {
         "in_order": in_order,
         "by_host": by_host,
+        "handshakes": Handshakes,
         "quote": quoting.QUOTING[quote],
         "word": quoting.word,
         "duration": spell_duration,
+        "decoded": unquote,
+        "regex_literal": quoting.regex_literal,
         "indent": _producing(env.filters["indent"]),
         "trim": _producing(env.filters["trim"]),
     }

@@ -27,6 +27,11 @@ def haproxy(value: object) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
+def regex_literal(value: object) -> str:
+    """Write a regular expression that finds this very text, in every grammar of regular expressions."""
+    return re.sub(r"([^A-Za-z0-9_/ -])", lambda found: found[1] if ord(found[1]) > 127 else "\\" + found[1], str(value))
+
+
 def yaml(value: object) -> str:
     """Quote for YAML that may also be read as a Go template: every value, also one that YAML would leave a text.
 

@@ -1,0 +1,146 @@
+"""What each parameter of docker-flow-proxy means here: taken, left out with a note, or too much to be left out.
+
+Values are lists where docker-flow-proxy splits them at commas (its SEPARATOR). What is HAProxy's own language there
+(log formats, conditions, templates) drops the destination: it may be what guards it.
+
+Source: docker-flow-proxy docs/usage.md, proxy/types.go (getServiceDest), proxy/template.go.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lbgen.labels import policy_values, values
+from lbgen.labels.policy_values import cors_method
+from lbgen.labels.traefik_options import Left, Lost, Table, Taken, flag
+from lbgen.labels.values import BadValue, Parser
+
+PREFIX = "com.df."
+DOMAIN_ALGORITHMS = ("hdr_beg(host)", "hdr(host)", "hdr_dom(host)", "hdr_end(host)")
+PATH_TYPES = ("path_beg", "path", "path_reg", "path_end", "path_sub")
+_DOMAIN = re.compile(r"(\*\.?)?([A-Za-z0-9_.-]*)")
+
+
+def _seconds(low: float, high: float) -> Parser[float]:
+    number = values.integer(int(low), int(high))
+    return lambda text: float(number(text.removesuffix("s")))
+
+
+def domain(text: str) -> tuple[str, str]:
+    """A domain as (asterisk, name): ("", "a.org"), ("*.", "a.org"), ("*", "a.org"), ("*", "")."""
+    found = _DOMAIN.fullmatch(text)
+    if not found or not (found[1] or found[2]):
+        raise BadValue("is not a domain", "write a name such as shop.example.org")
+    return found[1] or "", values.host(found[2]) if found[2] else ""
+
+
+def _algorithm(text: str) -> str:
+    found = text.removesuffix("-i").strip()
+    if found in DOMAIN_ALGORITHMS:
+        return found
+    raise BadValue(f"is not one of {', '.join(DOMAIN_ALGORITHMS)}", f"write one of {', '.join(DOMAIN_ALGORITHMS)}")
+
+
+def _header_filter(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise BadValue("is not NAME:VALUE", "write the header's name, a colon and its value")
+    return values.header_name(name.strip()), values.header_value(value.strip())
+
+
+def _edit(text: str) -> tuple[str, str]:
+    """One header that is set: ``X-Frame-Options DENY``."""
+    name, _, value = text.partition(" ")
+    if "%[" in value or re.search(r"(^|\s)(if|unless)\s", value):
+        raise BadValue("has HAProxy's own language in it, a log format or a condition", "write a value that is fixed")
+    return policy_values.edited_header(name), values.header_value(value.strip().strip('"'))
+
+
+def _replacement(text: str) -> tuple[str, str]:
+    """One ``SEARCH,REPLACE`` of literal paths: ("/api", "/v1"), without slashes at their ends."""
+    pairs = text.split(":")
+    search, comma, replace = pairs[0].partition(",")
+    literal = re.fullmatch(r"\^?(/[A-Za-z0-9/_~-]*)", search)
+    if len(pairs) > 1 or not comma or not literal or not re.fullmatch(r"(/[A-Za-z0-9/_.~-]*)?", replace):
+        raise BadValue(
+            "is more than one prefix that becomes another", "write /old/,/new/, or leave the rest to the application"
+        )
+    return literal[1].rstrip("/"), replace.rstrip("/")
+
+
+_TUNING = Left("is left out: it tunes docker-flow-proxy alone", "remove it")
+_NATIVE = "say it in labels that begin with lbgen, or leave the service to docker-flow-proxy"
+_TEXT = Lost("is HAProxy's own language, which labels may not speak", _NATIVE)
+_FORWARDED = Lost("redirects by X-Forwarded-Proto, which is not read here", "use httpsOnly where this proxy ends TLS")
+
+OPTIONS: Table = {
+    "notify": _TUNING,
+    "distribute": Taken(str),
+    "replicas": Taken(str),
+    "servicename": Taken(str),
+    "port": Taken(values.port, "port"),
+    "srcport": Taken(values.port, "_source_port"),
+    "reqmode": Taken(values.choice("http", "tcp", "sni"), "_mode"),
+    "servicedomain": Taken(values.listed(domain), "_domains"),
+    "servicedomainalgo": Taken(_algorithm, "_algorithm"),
+    "servicepath": Taken(values.listed(str), "_paths"),
+    "servicepathexclude": Taken(values.listed(str), "_excluded"),
+    "pathtype": Taken(values.choice(*PATH_TYPES), "_path_type"),
+    "serviceheader": Taken(values.listed(_header_filter), "_headers"),
+    "useragent": Taken(values.listed(values.header_value), "_agents"),
+    "allowedmethods": Taken(values.listed(cors_method), "_allowed"),
+    "deniedmethods": Taken(values.listed(cors_method), "_denied"),
+    "isdefaultbackend": Taken(flag, "_default"),
+    "httpsonly": Taken(flag, "redirect_https"),
+    "httpsredirectcode": Left("is left out: the redirect to https is always 308", "remove it"),
+    "denyhttp": Taken(flag, "_deny_http"),
+    "redirectfromdomain": Taken(values.listed(values.host), "_redirected"),
+    "redirectwhenhttpproto": _FORWARDED,
+    "redirectunlesshttpsproto": _FORWARDED,
+    "setreqheader": Taken(values.listed(_edit), "_set_request"),
+    "addreqheader": Taken(values.listed(_edit), "_add_request"),
+    "delreqheader": Taken(values.listed(policy_values.edited_header), "_del_request"),
+    "setresheader": Taken(values.listed(_edit), "_set_response"),
+    "addresheader": Taken(values.listed(_edit), "_add_response"),
+    "delresheader": Taken(values.listed(policy_values.edited_header), "_del_response"),
+    "reqpathsearchreplace": Taken(_replacement, "_replace"),
+    "reqpathsearch": Lost("is deprecated by docker-flow-proxy", "write reqPathSearchReplace=/old/,/new/"),
+    "reqpathreplace": Lost("is deprecated by docker-flow-proxy", "write reqPathSearchReplace=/old/,/new/"),
+    "timeoutserver": Taken(_seconds(1, 86400), "timeout_response"),
+    "timeouttunnel": Taken(_seconds(1, 86400), "timeout_idle"),
+    "timeoutclient": Left("is left out: a client's time-out is that of the listener", "set it in the target's options"),
+    "sessiontype": Taken(lambda text: text == "sticky-server", "_sticky"),
+    "sslverifynone": Taken(flag, "_tls_servers"),
+    "compressionalgo": Taken(lambda text: text != "identity", "compress"),
+    "compressiontype": Left("is left out: texts of all kinds are compressed", "remove it"),
+    "userssecret": Taken(policy_values.file_name, "basic_auth"),
+    "userspassencrypted": Taken(flag),
+    "ignoreauthorization": Taken(flag, "_open"),
+    "users": Lost(
+        "has passwords in it, which labels may not",
+        "write usersSecret=NAME, and lines NAME:HASH into the file NAME of setting users",
+        secret=True,
+    ),
+    "servicecert": Lost(
+        "has a certificate in it, which labels may not",
+        "put it into the directory of setting certificates",
+        secret=True,
+    ),
+    "verifyclientssl": Lost("asks for client certificates of the authority in CA_FILE", "write lbgen.client-ca=NAME"),
+    "httpsport": Lost("sends what came by https to another port", "let one port serve both"),
+    "srchttpsport": Taken(values.port, "_source_port"),
+    "outboundhostname": Lost("sends the requests out of the Swarm", _NATIVE),
+    "backendextra": _TEXT,
+    "templatebepath": _TEXT,
+    "templatefepath": _TEXT,
+    "proxyinstancename": Lost("picks one of several proxies", "use the key listener, and targets with listeners"),
+    "checktcp": Taken(lambda text: "tcp" if flag(text) else "off", "health_check"),
+    "servicegroup": Taken(values.name, "group"),
+    "balancegroup": Taken(values.choice("roundrobin", "leastconn", "source", "random"), "_balance"),
+    "aclname": Left("is left out: routes are ordered by the length of what they match", "use the key priority"),
+    "connectionmode": _TUNING,
+    "checkresolvers": _TUNING,
+    "discoverytype": _TUNING,
+    "clitcpka": _TUNING,
+    "userdef": Left("is left out: no template of lbgen's reads it", "remove it"),
+}

@@ -1,0 +1,153 @@
+"""What happens to a backend's requests and answers on their way: part of the public vocabulary of templates.
+
+As `types`: fields are added, never renamed or removed. Durations are seconds, sizes bytes.
+In order: clients' addresses, rate, password, size; then redirects and preflight requests are answered; then the path is
+rewritten and headers are set.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lbgen.labels.keys import RouteKeys
+from lbgen.labels.values import BadValue
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many requests one client address may make; more are answered 429."""
+
+    requests: int
+    period: int  # seconds: 1, 60, 3600
+    burst: int  # so many more at once
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Which pages of other origins may use the answers; preflight requests are answered by the proxy, with 204."""
+
+    origins: tuple[str, ...]  # "https://shop.example.org", or "*" for any
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]
+    max_age: int | None
+    credentials: bool
+
+    @property
+    def any_origin(self) -> bool:
+        """Whether every page may."""
+        return "*" in self.origins
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All of it; as it stands here, nothing happens."""
+
+    allow: tuple[str, ...] = ()  # networks; empty: all. Others: 403, or the connection is closed (protocol tcp)
+    deny: tuple[str, ...] = ()  # networks; goes before `allow`
+    rate: Rate | None = None
+    users: str = ""  # name of the file of users that may come in
+    max_body: int | None = None  # larger requests: 413
+    host_header: str = ""  # what servers see: empty: what the client sent; "server": the server's address; or a name
+    strip_prefixes: tuple[str, ...] = ()  # longest first; by segment; servers are told in X-Forwarded-Prefix
+    replace_path: str = ""  # the path that servers see
+    add_prefix: str = ""  # put before the path, after the two above
+    request_headers: tuple[tuple[str, str], ...] = ()  # (name in lower case, value); empty value: removed
+    response_headers: tuple[tuple[str, str], ...] = ()
+    cors: Cors | None = None
+    hsts: str = ""  # the value of Strict-Transport-Security, on listeners with TLS
+    compress: bool = False
+
+    @property
+    def admitted(self) -> tuple[str, ...]:
+        """`allow` less `deny` as one list of networks, for proxies that only know whom to let in; empty: everybody."""
+        return _admitted(self.allow, self.deny)
+
+    def __bool__(self) -> bool:
+        """Whether anything happens at all."""
+        return self != NOTHING
+
+
+NOTHING = Policy()
+
+
+_NOBODY = "255.255.255.255/32"  # no client has this address
+
+
+@lru_cache(maxsize=1024)
+def _admitted(allow: tuple[str, ...], deny: tuple[str, ...]) -> tuple[str, ...]:
+    if not deny:
+        return allow
+    left = [ipaddress.ip_network(text) for text in allow or ("0.0.0.0/0", "::/0")]
+    for text in deny:
+        kept = []
+        for network in left:
+            kept += _without(network, ipaddress.ip_network(text))
+        left = kept
+    spelt = sorted(str(network) for version in (4, 6) for network in _collapsed(left, version))
+    return tuple(spelt) or (_NOBODY,)
+
+
+def _without(network: _Network, denied: _Network) -> list[_Network]:
+    if isinstance(network, ipaddress.IPv4Network) and isinstance(denied, ipaddress.IPv4Network):
+        if network.subnet_of(denied):
+            return []
+        return list(network.address_exclude(denied)) if denied.subnet_of(network) else [network]
+    if isinstance(network, ipaddress.IPv6Network) and isinstance(denied, ipaddress.IPv6Network):
+        if network.subnet_of(denied):
+            return []
+        return list(network.address_exclude(denied)) if denied.subnet_of(network) else [network]
+    return [network]
+
+
+def _collapsed(networks: list[_Network], version: int) -> list[_Network]:
+    return list(ipaddress.collapse_addresses(network for network in networks if network.version == version))  # type: ignore[type-var]
+
+
+def policy_of(keys: RouteKeys) -> Policy:
+    """Return what a route's keys ask for.
+
+    Raises:
+        BadValue: a key makes no sense without, or beside, another.
+    """
+    policy = Policy(
+        allow=keys.allow_ip,
+        deny=keys.deny_ip,
+        rate=_rate(keys),
+        users=keys.basic_auth,
+        max_body=keys.max_body,
+        host_header=keys.host_header,
+        strip_prefixes=tuple(sorted((path for path in keys.strip_prefix if path != "/"), key=lambda path: -len(path))),
+        replace_path=keys.replace_path,
+        add_prefix=keys.add_prefix.rstrip("/"),
+        request_headers=tuple(sorted(keys.request_header.items())),
+        response_headers=tuple(sorted(keys.response_header.items())),
+        cors=_cors(keys),
+        hsts=keys.hsts,
+        compress=keys.compress,
+    )
+    return NOTHING if policy == NOTHING else policy
+
+
+def _rate(keys: RouteKeys) -> Rate | None:
+    if keys.rate_limit is None:
+        if keys.rate_limit_burst is not None:
+            raise BadValue("has no rate beside it", "add rate-limit, such as 100/s", "rate-limit.burst")
+        return None
+    requests, period = keys.rate_limit
+    return Rate(requests, period, requests if keys.rate_limit_burst is None else keys.rate_limit_burst)
+
+
+def _cors(keys: RouteKeys) -> Cors | None:
+    if not keys.cors_origins:
+        if keys.cors_credentials or keys.cors_headers or keys.cors_max_age is not None:
+            raise BadValue("nothing says which pages may use the answers", "add cors.origins", "cors.origins")
+        return None
+    if keys.cors_credentials and "*" in (*keys.cors_origins, *keys.cors_methods, *keys.cors_headers):
+        # Browsers take * for nothing special then, and every page of the web acting as its visitors is never meant.
+        raise BadValue("goes with * nowhere", "name the origins, methods and headers", "cors.credentials")
+    age = None if keys.cors_max_age is None else int(keys.cors_max_age)
+    return Cors(keys.cors_origins, keys.cors_methods, keys.cors_headers, age, keys.cors_credentials)

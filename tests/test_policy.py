@@ -1,0 +1,50 @@
+"""`lbgen.model.policy`: keys that only make sense together, and the order of what is written in no order."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbgen.labels.keys import RouteKeys
+from lbgen.labels.values import BadValue
+from lbgen.model.policy import NOTHING, Cors, Policy, Rate, policy_of
+
+
+def test_nothing_asked():
+    """All of it is one object, so that templates and plans see no difference."""
+    assert policy_of(RouteKeys()) is NOTHING
+
+
+@pytest.mark.parametrize(
+    ("keys", "policy"),
+    [
+        ({"rate_limit": (30, 60)}, Policy(rate=Rate(30, 60, 30))),
+        ({"rate_limit": (30, 60), "rate_limit_burst": 0}, Policy(rate=Rate(30, 60, 0))),
+        ({"strip_prefix": ("/a", "/a/b", "/")}, Policy(strip_prefixes=("/a/b", "/a"))),
+        ({"add_prefix": "/"}, NOTHING),
+        ({"request_header": {"b": "1", "a": ""}}, Policy(request_headers=(("a", ""), ("b", "1")))),
+        (
+            {"cors_origins": ("*",), "cors_max_age": 60.0},
+            Policy(cors=Cors(("*",), ("GET", "HEAD", "POST"), (), 60, False)),
+        ),
+    ],
+)
+def test_policy(keys, policy):
+    """Keys come to a policy."""
+    assert policy_of(RouteKeys(**keys)) == policy
+
+
+@pytest.mark.parametrize(
+    ("keys", "key"),
+    [
+        ({"rate_limit_burst": 5}, "rate-limit.burst"),
+        ({"cors_credentials": True}, "cors.origins"),
+        ({"cors_headers": ("x",)}, "cors.origins"),
+        ({"cors_origins": ("*",), "cors_credentials": True}, "cors.credentials"),
+        ({"cors_origins": ("https://a.org",), "cors_headers": ("*",), "cors_credentials": True}, "cors.credentials"),
+    ],
+)
+def test_together(keys, key):
+    """What makes no sense names the key at fault."""
+    with pytest.raises(BadValue) as caught:
+        policy_of(RouteKeys(**keys))
+    assert caught.value.key == key
