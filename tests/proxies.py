@@ -11,6 +11,7 @@ By hand: ``python -m tests.proxies`` makes it and prints the paths.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -64,14 +65,13 @@ def _home(suite: str) -> Path:
     home = CACHE / f"{suite}-proxies-{key}"
     if not home.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f"{suite}-part-", dir=CACHE) as unfinished:
-            made = Path(unfinished) / "home"
-            _make(suite, made, home)
-            try:
-                made.rename(home)
-            except OSError:  # another process was faster
-                if not home.exists():
-                    raise
+        with (CACHE / f"{suite}-proxies.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another row of tests may be making it
+            if not home.exists():
+                with tempfile.TemporaryDirectory(prefix=f"{suite}-part-", dir=CACHE) as unfinished:
+                    made = Path(unfinished) / "home"
+                    _make(suite, made, home)
+                    made.rename(home)
     return home
 
 
