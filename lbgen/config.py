@@ -269,6 +269,11 @@ class Status(Section):
             split_bind(value)
         return value
 
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """`bind` as address and port; None: off."""
+        return split_bind(self.bind) if self.bind else None
+
 
 class Log(Section):
     """Log lines go to standard error."""
