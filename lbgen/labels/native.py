@@ -26,6 +26,7 @@ _MEMBERS: Mapping[str, values.Parser[str]] = {
     "request_header": policy_values.edited_header,
     "response_header": policy_values.edited_header,
 }
+_SWITCHED_OFF = f"label {ENABLE} says no"
 _NAMED = re.compile(rf"({'|'.join(PROTOCOLS)})\.([^.]*)\.(.+)", re.DOTALL)
 
 
@@ -45,9 +46,10 @@ def parse(service: str, labels: Mapping[str, str], *, expose_by_default: bool = 
     try:
         enabled = values.boolean(labels[ENABLE]) if ENABLE in labels else expose_by_default
     except values.BadValue as bad:
-        return ServiceLabels(False, problems=(problem_of(service, ENABLE, labels[ENABLE], bad),))
+        unless = f"label {ENABLE} is neither true nor false"
+        return ServiceLabels(False, problems=(problem_of(service, ENABLE, labels[ENABLE], bad),), unless=unless)
     if not enabled:
-        return ServiceLabels(False)
+        return ServiceLabels(False, unless=f"label {ENABLE}=true is missing" if ENABLE not in labels else _SWITCHED_OFF)
     short, named, stray = _scopes(service, labels)
     if not named and not stray:
         named = {("http", ""): _Scope("http")}
