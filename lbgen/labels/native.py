@@ -21,7 +21,7 @@ MATCHING = frozenset(
     {"host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip", "sni"}
 )
 # What the names in a family may be; those that are not here are names of headers.
-_MEMBERS: Mapping[str, values.Parser[str]] = {
+MEMBERS: Mapping[str, values.Form[str]] = {
     "query": values.query_name,
     "request_header": policy_values.edited_header,
     "response_header": policy_values.edited_header,
@@ -112,7 +112,7 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
 def _parse_value(field_name: str, member: str, value: str) -> object:
     text = sound(value, may_be_empty=KEYS[field_name].may_be_empty)
     if member:
-        _MEMBERS.get(field_name, values.header_name)(member)
+        MEMBERS.get(field_name, values.header_name)(member)
     return KEYS[field_name].parse(text)
 
 
