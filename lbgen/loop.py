@@ -57,13 +57,15 @@ class Loop:
             files: reads what labels name, so that what is missing is a problem.
         """
         self.source, self.targets = source, targets
+        self.rules = rules
         self._builder = Builder(rules)
         self._drains = Drains(drain_grace)
         self._guard = Guard()
-        self._files = files
+        self.files = files
         self._wake = threading.Condition()
         self.accepted: Snapshot | None = None  # the snapshot in force, and the model of it
         self.model = Model()
+        self.retired: frozenset[str] = frozenset()  # ids of tasks and nodes whose time to drain was over for it
         self.busy_since: float | None = None  # when the round under way began (time.monotonic)
         self.held = 0  # servers that would vanish in a snapshot that the shrink guard holds
         self.tally = Tally()
@@ -135,7 +137,8 @@ class Loop:
             self.tally.took("round", time.monotonic() - began)
 
     def _bring_to(self, snapshot: Snapshot) -> bool:
-        model = self._builder.build(snapshot, self._drains.over(leaving(snapshot)))
+        retired = self._drains.over(leaving(snapshot))
+        model = self._builder.build(snapshot, retired)
         vanished = self._guard.vanished(model, snapshot.listing)
         if snapshot is not self.accepted:  # rendered again, that one says nothing about what is held
             self.held = vanished
@@ -143,9 +146,9 @@ class Loop:
             log.warning("held", servers_vanished=vanished, remedy="waiting for a second listing to confirm it")
             self.source.relist()
             return False
-        if self._files:
-            model = noted(model, self._files.read(), here=True)
-        self.model = model
+        if self.files:
+            model = noted(model, self.files.read(), here=True)
+        self.model, self.retired = model, retired
         self._report(model)
         for target in self.targets:
             target.bring_to(model, snapshot)

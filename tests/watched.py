@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbgen.history import Change, Failure
-from lbgen.model import Model
-from lbgen.render import Files
+from lbgen.model import Model, Rules
+from lbgen.named_files import Reader
+from lbgen.render import Files, Renderer
 from lbgen.snapshot import Cause, Snapshot
 from lbgen.source.engine import Stats
 from lbgen.tally import Tally
+from tests.builders import a_renderer, a_rules
 
 AT = 1_795_341_600.0  # 2026-11-22T10:00:00Z
 
@@ -49,6 +51,9 @@ class FakeLoop:
     source: object = field(default_factory=FakeSource)
     accepted: Snapshot | None = None
     model: Model = field(default_factory=Model)
+    rules: Rules = field(default_factory=a_rules)
+    files: Reader | None = None
+    retired: frozenset[str] = frozenset()
     busy_since: float | None = None
     held: int = 0
     tally: Tally = field(default_factory=Tally)
@@ -59,6 +64,7 @@ class FakeTarget:
     """What there is to read of a target."""
 
     name: str = "edge"
+    renderer: Renderer = field(default_factory=a_renderer)
     ready: bool = False
     failing: bool = False
     failure: Failure | None = None
