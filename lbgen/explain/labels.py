@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lbgen.labels import dialects, native
 from lbgen.labels.dialects import PREFIXES, Dialects
-from lbgen.labels.keys import BY_NAME, ENABLE, PREFIX, find
+from lbgen.labels.keys import ENABLE
 from lbgen.labels.labelled import ServiceLabels
+from lbgen.labels.misspelt import meant as meant_by
 from lbgen.model.build import route_name
 from lbgen.problem import Problem, printable
 from lbgen.snapshot import Service
 
 _SWITCHES = ("traefik.enable", "com.df.notify")  # beside `ENABLE` they decide whether a service takes part
-_LIKE = 0.75  # of two words, from 0 to 1: "lbgn" and "lbgen" have 0.89
 
 
 def explained(
@@ -66,7 +64,7 @@ def _is_switch(label: str) -> bool:
 
 def _unread(service: Service, label: str, dialect: str, reading: Dialects) -> tuple[str, str, str]:
     if not dialect:
-        meant = _meant(label, reading.names)
+        meant = meant_by(label, reading.names)
         return ("unused", f"is no label that is read; did you mean {meant}?", "") if meant else ("other", "", "")
     if dialect not in reading.names:
         return "unused", f"is of dialect {dialect}, which setting discovery.dialects does not have", ""
@@ -81,24 +79,8 @@ def _would_be(labels: Mapping[str, str], label: str) -> str:
     """Return what would be wrong with a label of lbgen's if the service took part."""
     others = {name: value for name, value in labels.items() if name != ENABLE}
     wrong = native.parse("", others, expose_by_default=True).problems
-    meant = _meant(label, ("lbgen",))
+    meant = meant_by(label)
     for problem in wrong:
         if problem.label == printable(label):
             return f"{problem.message}; {f'did you mean {meant}?' if meant else problem.remedy}"
-    return ""
-
-
-def _meant(label: str, names: Sequence[str]) -> str:
-    """Return the label that was probably meant by a misspelt one: ``lbgn.port``, ``lbgen/port``, ``lbgen.io/port``."""
-    head, *rest = re.split(r"[./]", label.lower(), maxsplit=1)
-    for name in names:
-        word = PREFIXES[name].removesuffix(".")
-        if not rest or "." in word or difflib.SequenceMatcher(None, head, word).ratio() < _LIKE:
-            continue
-        if name != "lbgen":
-            return printable(f"{PREFIXES[name]}{rest[0]}")
-        key = rest[0].removeprefix("io/")
-        if key != "enable" and not find(key) and not re.match(r"(?:http|tcp|udp)\.", key):
-            key = next(iter(difflib.get_close_matches(key, ["enable", *BY_NAME], 1)), "")
-        return printable(f"{PREFIX}{key}") if key and f"{PREFIX}{key}" != label else ""
     return ""
