@@ -9,7 +9,7 @@ from typing import Any
 from lbgen.explain.facts import Facts
 from lbgen.handshakes import Handshakes
 from lbgen.match import Alternative
-from lbgen.model import Listener, Route
+from lbgen.model import Cell, Listener, Route
 from lbgen.model.routing import Conflict, place_of, priority_of, routed
 from lbgen.model.tls import hosts_of, secured
 
@@ -18,9 +18,9 @@ from lbgen.model.tls import hosts_of, secured
 class _Table:
     """One listener's routing, decided once more for the explanation."""
 
-    listener: Listener
     carried: frozenset[str]  # names of the routes that it carries
     conflicts: tuple[Conflict, ...]
+    cells: dict[tuple[str, str, bool], Cell]  # by place
 
 
 class Listeners:
@@ -90,9 +90,9 @@ class Listeners:
             if alternative in lost:
                 taken_by = lost[alternative].service
                 why = f"service {taken_by}, which is older, asks for the same"
-            elif hidden := _hidden_by(route, alternative, table.listener):
-                taken_by, priority = hidden
-                why = f"backend {taken_by} has the same requests at priority {priority}"
+            elif (cell := _cell_of(alternative, table)) and cell.backend != route.backend:
+                taken_by = cell.backend
+                why = f"backend {taken_by} has the same requests at priority {cell.priority}"
             yield {
                 "match": " && ".join(map(str, alternative)) or "every request",
                 "priority": priority_of(route, alternative),
@@ -106,14 +106,12 @@ class Listeners:
             secure, carried, _ = secured(listener, self._facts.model.routes)
             filled, conflicts = routed(secure, carried)
             names = frozenset(route.name for route in carried)
-            self._tables[listener.name] = _Table(filled, names, tuple(conflicts))
+            cells = {(cell.host, cell.path, cell.exact): cell for cell in filled.cells}
+            self._tables[listener.name] = _Table(names, tuple(conflicts), cells)
         return self._tables[listener.name]
 
 
-def _hidden_by(route: Route, alternative: Alternative, listener: Listener) -> tuple[str, int] | None:
-    """Return the backend that has all of an alternative's requests in its place, and its priority."""
-    place = place_of(alternative) if listener.protocol == "http" else None
-    for cell in listener.cells if place else ():
-        if (cell.host, cell.path, cell.exact) == place and cell.backend != route.backend:
-            return cell.backend, cell.priority
-    return None
+def _cell_of(alternative: Alternative, table: _Table) -> Cell | None:
+    """Return who has all of an alternative's requests, if it is a place in the table."""
+    place = place_of(alternative)
+    return table.cells.get(place) if place else None
