@@ -151,6 +151,46 @@ def test_let_through(label, value):
     assert accepted(label, value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("host-header", "pass"),
+        ("host-header", "server"),
+        ("host-header", "a.org:8080"),
+        ("send-proxy", "true"),
+        ("send-proxy", "v1"),
+        ("cors.origins", "*"),
+        ("cors.origins", "http://a.org:8080,https://b.org"),
+        ("cors.methods", "*"),
+        ("cors.headers", "X-A, *"),
+        ("hsts", "true"),
+        ("hsts", "max-age=5; preload; includeSubDomains"),
+        ("rate-limit", "30/m"),
+        ("rate-limit", "500/h"),
+        ("max-body", "500"),
+        ("max-body", "1G"),
+        ("tls", "false"),
+        ("tls", "a.org"),
+        ("sticky", "source"),
+        ("sticky", "cookie"),
+        ("redirect", "/new{path}"),
+        ("redirect", "https://{host}/?{query}"),
+        ("client-ip", "2001:db8::1,10.0.0.0/8"),
+        ("health-check.status", "204,300-399"),
+        ("timeout.idle", "1h"),
+        ("timeout.idle", "1500ms"),
+        ("timeout.idle", "2m"),
+        ("redirect.code", "301"),
+        ("header-regex.x-a", "^(a|b),[0-9]{1,3}$"),
+        ("nodes", "node.labels.zone == eu, node.role!=manager"),
+    ],
+)
+def test_other_spellings(name, value):
+    """What a type can be besides its key's example is read, and accepted."""
+    assert not [problem for problem in parsed({name: value}).problems if problem.label == f"lbgen.{name}"]
+    assert accepted(f"lbgen.{name}", value)
+
+
 @pytest.mark.parametrize("field", sorted(KEYS))
 @given(data=st.data())
 @settings(deadline=None, max_examples=40)
