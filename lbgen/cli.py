@@ -12,6 +12,7 @@ import click
 import lbgen
 from lbgen.commands.asking import history, status
 from lbgen.commands.config import config
+from lbgen.commands.explain import explain
 from lbgen.commands.given import FORM
 from lbgen.commands.lint import lint
 from lbgen.commands.render import render
@@ -24,10 +25,10 @@ EXIT_CODES = """
 Exit codes:
   0  fine
   1  something unexpected
-  2  the command line or the settings cannot be used
+  2  the command line or the settings cannot be used; explain: there is no such service
   3  the proxy's checker, or a template, refused
   4  the source (Docker, or the file) cannot be read; status, history: no daemon answers
-  5  problems were found (lint, render --strict)
+  5  problems were found (lint, render --strict), or the service is not routed (explain)
   6  the result differs from the directory given to --diff
 """
 
@@ -68,7 +69,7 @@ def version(form: str) -> None:
         click.echo(f"lbgen {lbgen.__version__} (Python {platform.python_version()})")
 
 
-for command in (run, render, lint, snapshot, status, history, config, version):
+for command in (run, render, lint, explain, snapshot, status, history, config, version):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -52,6 +52,12 @@ class SourceError(LbgenError):
     exit_code = 4
 
 
+class UnknownService(LbgenError):
+    """Nothing in the snapshot has the name or id that was asked for."""
+
+    exit_code = 2
+
+
 class NoDaemon(LbgenError):
     """No `lbgen run` answers where its status was asked for. Whether one runs is not known."""
 

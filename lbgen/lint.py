@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lbgen.capabilities import NO, PROXIES, TABLE
+from lbgen.labels.dialects import PREFIXES
+from lbgen.labels.misspelt import meant
+from lbgen.lines import folded
 from lbgen.model import Backend, Model, Route
-from lbgen.problem import Problem, printable
+from lbgen.problem import Problem, label_text, printable
 from lbgen.snapshot import Snapshot
 
 
@@ -29,11 +32,28 @@ class Limit:
     def __str__(self) -> str:
         where = f"service {self.service}"
         if self.label:
-            where += f", label {self.label}={self.value!r}"
+            where += f", {label_text(self.label, self.value)}"
         elif self.route:
             where += f", route {self.route}"
+        return f"{where}: {self.what}"
+
+    @property
+    def what(self) -> str:
+        """What cannot be done, and what happens instead."""
         how = "cannot do" if self.level == NO else "can do only in part"
-        return f"{where}: {PROXIES[self.proxy]} {how}: {self.feature}; {self.instead}"
+        return f"{PROXIES[self.proxy]} {how}: {self.feature}; {self.instead}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Note:
+    """Labels that nobody reads, although somebody may have meant them to be read."""
+
+    service: str
+    label: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"service {self.service}, label {self.label}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +62,87 @@ class Report:
 
     problems: tuple[Problem, ...]
     limits: tuple[Limit, ...]
+    notes: tuple[Note, ...] = ()
+    services: int = 0  # in the cluster
+    routed: int = 0  # of these, that have a route or a share of one
 
     def failing(self, *, strict: bool) -> bool:
         """Tell whether something is wrong: a problem, or what a proxy cannot do at all (strict: or not quite)."""
         return bool(self.problems) or any(strict or limit.level == NO for limit in self.limits)
 
     def lines(self) -> Iterator[str]:
-        """Say it to a person."""
+        """Say it to a person: what one service's owner has to know together, and a summary at the end."""
+        found: dict[str, list[tuple[str, str, str]]] = {}
         for problem in self.problems:
-            yield f"problem: {problem}"
+            route = f"route {problem.route}" if problem.route not in ("", problem.service) else ""
+            head = label_text(problem.label, problem.value) if problem.label else route
+            found.setdefault(problem.whose, []).append(("problem", head, problem.what))
         for limit in self.limits:
-            yield f"{limit.target}: {limit}"
-        if not self.problems and not self.limits:
-            yield "nothing to complain about"
+            head = label_text(limit.label, limit.value) if limit.label else f"route {limit.route}" * bool(limit.route)
+            found.setdefault(f"service {limit.service}", []).append((limit.target, head, limit.what))
+        for note in self.notes:
+            found.setdefault(f"service {note.service}", []).append(("note", f"label {note.label}", note.message))
+        for whose in sorted(found):
+            yield whose
+            for kind, head, what in dict.fromkeys(found[whose]):
+                yield from folded(f"{head}: {what}" if head else what, f"  {kind}: ", "    ")
+            yield ""
+        yield self.summary
+
+    @property
+    def summary(self) -> str:
+        """All of it in one line."""
+        no = sum(limit.level == NO for limit in self.limits)
+        counts = (
+            (len(self.problems), "problem"),
+            (no, "thing that a proxy cannot do"),
+            (len(self.limits) - no, "thing that a proxy can do only in part"),
+            (len(self.notes), "label that may be misspelt, or of a dialect that is not read"),
+        )
+        said = [f"{count} {_plural(what) if count > 1 else what}" for count, what in counts if count]
+        return f"{self.routed} of {self.services} services routed; {', '.join(said) or 'nothing to complain about'}"
 
     def document(self) -> dict[str, Any]:
         """Say it to a program."""
         return {
+            "services": self.services,
+            "routed": self.routed,
             "problems": [asdict(problem) | {"text": str(problem)} for problem in self.problems],
             "limits": [asdict(limit) | {"text": str(limit)} for limit in self.limits],
+            "notes": [asdict(note) | {"text": str(note)} for note in self.notes],
         }
+
+
+def reported(snapshot: Snapshot, model: Model, found: Iterable[Limit], read: Sequence[str]) -> Report:
+    """Put a report together.
+
+    Args:
+        read: the dialects that are read.
+    """
+    routed = {route.service for route in model.routes}
+    routed |= {server.name.partition(".")[0] for server in model.servers}  # a member of a group has no route perhaps
+    return Report(model.problems, tuple(found), tuple(notes(snapshot, read)), len(snapshot.services), len(routed))
+
+
+def notes(snapshot: Snapshot, read: Sequence[str]) -> Iterator[Note]:
+    """Find labels whose name only looks like one that is read, and, once for each service, those of other dialects."""
+    for service in sorted(snapshot.services.values(), key=lambda service: (service.name, service.id)):
+        name = printable(service.name)
+        for dialect, prefix in PREFIXES.items():
+            first = next((label for label in sorted(service.labels) if label.lower().startswith(prefix)), None)
+            if first is not None and dialect not in read:
+                message = f"is of dialect {dialect}, which setting discovery.dialects does not have"
+                yield Note(name, printable(first), message)
+        for label in sorted(service.labels):
+            if not any(label.lower().startswith(prefix) for prefix in PREFIXES.values()) and (
+                other := meant(label, read)
+            ):
+                yield Note(name, printable(label), f"is not read; did you mean {other}?")
+
+
+def _plural(what: str) -> str:
+    first, _, rest = what.partition(" ")
+    return f"{first}s {rest}".rstrip()
 
 
 def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: tuple[int, ...] = ()) -> Iterator[Limit]:

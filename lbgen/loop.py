@@ -60,7 +60,7 @@ class Loop:
         self._builder = Builder(rules)
         self._drains = Drains(drain_grace)
         self._guard = Guard()
-        self._files = files
+        self.files = files
         self._wake = threading.Condition()
         self.accepted: Snapshot | None = None  # the snapshot in force, and the model of it
         self.model = Model()
@@ -143,8 +143,8 @@ class Loop:
             log.warning("held", servers_vanished=vanished, remedy="waiting for a second listing to confirm it")
             self.source.relist()
             return False
-        if self._files:
-            model = noted(model, self._files.read(), here=True)
+        if self.files:
+            model = noted(model, self.files.read(), here=True)
         self.model = model
         self._report(model)
         for target in self.targets:

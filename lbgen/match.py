@@ -83,6 +83,30 @@ Alternative = tuple[Test, ...]  # tests that must all hold, sorted; () is always
 ALWAYS = All()
 
 
+def spelt(match: Match) -> str:
+    """Return the expression for people: ``host(a.org) && !(path(/x) || path(/y))``; "every request" for `ALWAYS`."""
+    return "every request" if match == ALWAYS else _spelt(match)
+
+
+def _spelt(match: Match) -> str:
+    match match:
+        case Test():
+            return str(match)
+        case Not():
+            return f"!{_inner(match.term)}"
+        case All(terms) | AnyOf(terms) if len(terms) == 1:
+            return _spelt(terms[0])
+        case All(terms):
+            return " && ".join(map(_inner, terms)) or "true"
+        case AnyOf(terms):
+            return " || ".join(map(_inner, terms)) or "false"
+
+
+def _inner(match: Match) -> str:
+    several = isinstance(match, All | AnyOf) and len(match.terms) > 1
+    return f"({_spelt(match)})" if several else _spelt(match)
+
+
 class TooManyAlternatives(LbgenError):
     """The expression multiplies out to more than MAX_ALTERNATIVES; the route has to be split by its owner."""
 

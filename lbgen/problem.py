@@ -25,13 +25,25 @@ class Problem:
     node: str = ""  # the node's hostname, where the trouble is a node's
     file: str = ""  # its path, where the trouble is a file's
 
-    def __str__(self) -> str:
-        where = f"service {self.service}" if self.service else f"node {self.node}"
+    @property
+    def whose(self) -> str:
+        """What has it: "service shop", "node node1", "file /etc/lbgen/certs/a.pem"."""
         if self.file:
-            where = f"file {self.file}"
-        if self.label:
-            where += f", label {self.label}={self.value!r}" if self.value else f", label {self.label}"
-        return f"{where}: {self.message}; {self.remedy}"
+            return f"file {self.file}"
+        return f"service {self.service}" if self.service else f"node {self.node}"
+
+    def __str__(self) -> str:
+        return f"{self.whose}{f', {label_text(self.label, self.value)}' if self.label else ''}: {self.what}"
+
+    @property
+    def what(self) -> str:
+        """What is wrong, and what to do about it."""
+        return f"{self.message}; {self.remedy}"
+
+
+def label_text(label: str, value: str) -> str:
+    """Return a label and its value as messages show them."""
+    return f"label {label}={value!r}" if value else f"label {label}"
 
 
 def printable(value: str, limit: int = 80) -> str:

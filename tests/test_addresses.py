@@ -101,12 +101,12 @@ NETWORKS = {network.id: network for network in (EDGE, BACK, MESH)}
 )
 def test_network(attached, label, preferred, expected):
     """The label decides, then the first of the settings' networks, then the only one; never the ingress network."""
-    assert shared_network(a_service(networks=tuple(attached)), NETWORKS, label, preferred) == expected
+    assert shared_network(a_service(networks=tuple(attached)), NETWORKS, label, preferred).network == expected
 
 
 def test_network_of_a_virtual_ip():
     """A network that only the virtual IPs name counts as well."""
-    assert shared_network(a_service(virtual_ips={"edge-id": "10.0.0.2"}), NETWORKS, None, []) == EDGE
+    assert shared_network(a_service(virtual_ips={"edge-id": "10.0.0.2"}), NETWORKS, None, []).network == EDGE
 
 
 @pytest.mark.parametrize(

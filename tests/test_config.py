@@ -222,6 +222,7 @@ def test_bad_bind(bind):
         ("discovery: {node_cidrs: [10.0.0.1/8]}", ("discovery", "node_cidrs"), ["10.0.0.1/8"]),
         ("discovery: {expose_by_default: true}", ("discovery", "expose_by_default"), True),
         ("discovery: {dialects: 'lbgen, traefik'}", ("discovery", "dialects"), ["lbgen", "traefik"]),
+        ("discovery: {dialects: dockerflow}", ("discovery", "dialects"), ["dockerflow"]),
         ("source: {file: snap.yml}", ("source", "file"), Path("snap.yml")),
     ],
 )

@@ -1,17 +1,29 @@
-"""The example of every label key, as docs/labels.md shows it: it is taken, and all proxies' templates render it."""
+"""docs/labels.md is what the table of keys says, and its examples work: each key's, and the worked ones.
+
+They are routed without a problem, all proxies' templates render them, and the proxies' own programs accept the result.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from pathlib import Path
 
 import pytest
+import yaml
 
 from lbgen import config, wiring
+from lbgen.capabilities import NO
+from lbgen.labels.document import THEMES, document, theme_of
+from lbgen.labels.examples import EXAMPLES
 from lbgen.labels.keys import KEYS
+from lbgen.lint import limits
 from lbgen.model import Model, build
 from lbgen.render import Renderer
 from lbgen.snapshot import Snapshot
 from tests.builders import a_network, a_node, a_service, a_snapshot, a_task, host_port, ingress
+from tests.real_haproxy import certificate
+from tests.test_conformance import PROXIES
 
 SETTINGS = config.Settings.model_validate(
     {
@@ -49,8 +61,7 @@ def renderer(proxy: str) -> Renderer:
 def asking(field: str) -> tuple[Model, Snapshot]:
     """The model of a service with the key's example."""
     key = KEYS[field]
-    member, _, value = key.example.partition("=") if key.family else ("", "", key.example)
-    name = key.name.replace("<name>", member)
+    name, value = key.name.replace("<name>", key.member), key.sample
     protocol = key.protocols[0]
     labels = {"port": 8080, **BESIDE.get(key.name, {}), name: value}
     if name in ("port", "published-port"):
@@ -74,3 +85,90 @@ def test_example(field):
     assert len(model.routes) == 1
     for proxy in ("haproxy", "nginx", "traefik"):
         assert renderer(proxy).render(model, snapshot).texts
+
+
+# ------------------------------------------------------------------------------------------------ the document
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "labels.md"
+# What is said in YAML of the examples, service by service, and the listeners that they are shown with.
+LISTENERS, *WRITTEN = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", document(), re.DOTALL))
+
+
+def test_document_is_current():
+    """docs/labels.md is what the table and the examples say: `python -m lbgen.labels.document > docs/labels.md`."""
+    assert DOCUMENT.read_text() == document()
+
+
+def test_themes():
+    """Every key has a row, in one chapter, and every chapter names keys that there are."""
+    rows = re.findall(r"^\| `([^`]+)` \|", document(), re.MULTILINE)
+    assert sorted(rows) == sorted(key.name for key in KEYS.values())
+    stems = {key.name.partition(".")[0] for key in KEYS.values()}
+    for theme in THEMES:
+        assert set(theme.keys) <= stems, theme.title
+    assert sum(len(set(theme.keys)) for theme in THEMES) == len({stem for theme in THEMES for stem in theme.keys})
+    assert all(theme_of(field) in THEMES for field in KEYS)
+
+
+def test_examples_as_they_are_written():
+    """The YAML of an example is read back as the very labels."""
+    read = [{name: service["deploy"]["labels"] for name, service in found["services"].items()} for found in WRITTEN]
+    assert read == [
+        {
+            name: {"lbgen.enable": "true", **{f"lbgen.{key}": value for key, value in labels.items()}}
+            for name, labels in example.services.items()
+        }
+        for example in EXAMPLES
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ the worked examples
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory) -> config.Settings:
+    """The settings that the examples are shown with, and the files that they name."""
+    home = tmp_path_factory.mktemp("named")
+    for name in ("certificates", "users", "client_cas"):
+        (home / name).mkdir()
+    certificate(home / "certificates" / "default.pem", "example.org")
+    certificate(home / "client_cas" / "partners.pem", "partners")
+    (home / "users" / "staff").write_text("ada:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n")
+    directories = {name: home / name for name in ("certificates", "users", "client_cas")}
+    return config.Settings.model_validate(LISTENERS | directories)
+
+
+def cluster() -> Snapshot:
+    """All services of all examples, the first of each the oldest."""
+    facts = [a_node(), a_network("edge")]
+    labels = [(name, labels) for found in WRITTEN for name, labels in found["services"].items()]
+    for number, (name, service) in enumerate(labels, 1):
+        created = f"2026-11-22T10:{number:02}:00Z"
+        own = service["deploy"]["labels"]
+        facts.append(a_service(name, labels=own, networks=("edge-id",), created_at=created))
+        facts.append(a_task(name, addresses={"edge-id": f"10.0.0.{number}"}))
+    return a_snapshot(*facts)
+
+
+def test_worked_examples(shown):
+    """No problem, and every service has its requests or its share of them."""
+    model = build(cluster(), shown.rules())
+    assert model.problems == ()
+    served = {server.name.partition(".")[0] for server in model.servers}
+    assert served == {name for example in EXAMPLES for name in example.services}
+    shares = {server.name: server.weight for server in model.servers if "shop" in server.name}
+    assert shares["shop.1"] == pytest.approx(9 * shares["shop-canary.1"], rel=0.05)
+
+
+@pytest.mark.parametrize("proxy", [pytest.param(name, marks=pytest.mark.proxy(name)) for name in PROXIES])
+def test_worked_examples_are_accepted(shown, proxy, tmp_path):
+    """The proxy's own program accepts them all; what it cannot do at all is said beside the example."""
+    target = config.Target(templates=[proxy], output=tmp_path)
+    snapshot, made = cluster(), wiring.renderer_of("edge", target, shown)
+    model = build(snapshot, shown.rules())
+    wiring.checker_of("edge", target, shown)(made.render(model, snapshot))
+    cannot = {
+        limit.service for limit in limits(model, snapshot, "edge", proxy, made.target.version) if limit.level == NO
+    }
+    told = {name for example in EXAMPLES for name in example.services if "proxies.md" in example.text}
+    assert cannot <= told

@@ -188,7 +188,7 @@ def test_enable(written, meant):
     """``lbgen.enable`` decides, whatever the setting says."""
     for default in (True, False):
         labels = native.parse("web", {"lbgen.enable": written}, expose_by_default=default)
-        assert labels == native.ServiceLabels(meant, labels.routes)
+        assert labels == native.ServiceLabels(meant, labels.routes, (), "" if meant else "label lbgen.enable says no")
         assert bool(labels.routes) is meant
 
 

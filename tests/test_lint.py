@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from lbgen import capabilities
 from lbgen.capabilities import NO, PARTLY, PROXIES, TABLE, YES, Capability, Support, document
@@ -15,7 +15,7 @@ from lbgen.labels.keys import BY_NAME
 from lbgen.lint import Limit, limits
 from lbgen.model import build
 from lbgen.source.file import write_snapshot
-from tests.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot, a_task
+from tests.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot, a_task, ingress
 
 DOCS = Path(__file__).parents[1] / "docs"
 SNAPSHOT = Path(__file__).parents[1] / "examples" / "snapshot.yml"
@@ -132,6 +132,11 @@ def lint(*words: str, snapshot: Path = SNAPSHOT):
     return CliRunner().invoke(main, ["lint", "--from", str(snapshot), *words])
 
 
+def flat(done: Result) -> str:
+    """The output without line breaks."""
+    return " ".join(done.output.split())
+
+
 def written(tmp_path: Path, **keys: object) -> Path:
     """A snapshot file of such a service."""
     path = tmp_path / "snapshot.json"
@@ -150,7 +155,10 @@ def test_problems(tmp_path):
     """A problem is listed with its remedy, and fails; without any target as well."""
     done = lint(snapshot=written(tmp_path, host="a.org", weight="heavy"))
     assert done.exit_code == 5
-    assert "problem: service web, label lbgen.weight='heavy': is not a whole number" in done.output
+    assert flat(done).startswith(
+        "service web problem: label lbgen.weight='heavy': is not a whole number from 0 to 256;"
+    )
+    assert done.output.endswith("\n\n0 of 1 services routed; 1 problem\n")
 
 
 def test_strict(tmp_path):
@@ -158,7 +166,8 @@ def test_strict(tmp_path):
     path = written(tmp_path, host="a.org", redirect="/x", **{"redirect.code": "307"})
     done = lint("--proxy", "traefik", snapshot=path)
     assert done.exit_code == 0
-    assert "traefik: service web, label lbgen.redirect.code='307': Traefik can do only in part" in done.output
+    assert "service web traefik: label lbgen.redirect.code='307': Traefik can do only in part" in flat(done)
+    assert done.output.endswith("1 of 1 services routed; 1 thing that a proxy can do only in part\n")
     assert lint("--proxy", "traefik", "--strict", snapshot=path).exit_code == 5
     assert lint("--proxy", "haproxy", "--strict", snapshot=path).exit_code == 0
 
@@ -185,4 +194,55 @@ def test_settings_targets(tmp_path):
     )
     done = CliRunner().invoke(main, ["lint", "--config", str(settings)])
     assert done.exit_code == 5, done.output
-    assert [line.split(":")[0] for line in done.output.splitlines()] == ["two"]
+    assert [line.split(":")[0] for line in done.output.splitlines() if ": " in line] == ["  two"]
+
+
+def test_grouped(tmp_path):
+    """What concerns one service stands together: problems, limits, conflicts, labels that nobody reads."""
+    facts = [
+        a_node(address="0.0.0.0"),
+        a_network(),
+        a_service("old", {"port": 80, "host": "a.org"}, networks=("edge-id",), created_at="2026-11-21T10:00:00Z"),
+        a_service("new", {"port": 80, "http.x.host": "a.org"}, networks=("edge-id",)),
+        a_service("mesh", {"host": "b.org"}, ports=(ingress(),)),
+        a_service("typo", labels={"lbgn.enable": "true", "traefik.enable": "true", "traefik.b": "x", "other": "x"}),
+        a_task("mesh"),
+    ]
+    path = tmp_path / "snapshot.json"
+    write_snapshot(a_snapshot(*facts), path)
+    done = lint(snapshot=path)
+    assert done.exit_code == 5
+    assert (
+        done.output
+        == """\
+node node1
+  problem: has no address that reaches it (Swarm reports 0.0.0.0); docker node update --label-add
+    lbgen.address=ADDRESS node1, or set discovery.node_cidrs
+
+service new
+  problem: route new.http.x: host(a.org) on listener web is already taken by service old, which is
+    older; change the match, or give one of the two another lbgen.priority
+
+service typo
+  note: label traefik.b: is of dialect traefik, which setting discovery.dialects does not have
+  note: label lbgn.enable: is not read; did you mean lbgen.enable?
+
+3 of 4 services routed; 2 problems, 2 labels that may be misspelt, or of a dialect that is not read
+"""
+    )
+    told = json.loads(lint("--output", "json", snapshot=path).output)
+    assert (told["services"], told["routed"]) == (4, 3)
+    assert [note["text"] for note in told["notes"]] == [
+        "service typo, label traefik.b: is of dialect traefik, which setting discovery.dialects does not have",
+        "service typo, label lbgn.enable: is not read; did you mean lbgen.enable?",
+    ]
+    assert all(found["text"].startswith(("node node1:", "service new")) for found in told["problems"])
+
+
+def test_notes_do_not_fail(tmp_path):
+    """A label that may be misspelt is no reason to fail, and nothing to complain about is said so."""
+    path = tmp_path / "snapshot.json"
+    write_snapshot(a_snapshot(a_service("typo", labels={"lbgen/enable": "true"})), path)
+    assert lint("--strict", snapshot=path).exit_code == 0
+    write_snapshot(a_snapshot(a_service("other", labels={"com.docker.stack.image": "x"})), path)
+    assert lint(snapshot=path).output == "0 of 1 services routed; nothing to complain about\n"

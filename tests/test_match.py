@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbgen.match import ALWAYS, MAX_ALTERNATIVES, All, AnyOf, Match, Not, Test, TooManyAlternatives, alternatives
+from lbgen.match import ALWAYS, MAX_ALTERNATIVES, All, AnyOf, Match, Not, Test, TooManyAlternatives, alternatives, spelt
 
 A, B, C, D = (Test("host", name) for name in "abcd")
 
@@ -114,3 +114,22 @@ def test_too_many_alternatives(match, fits):
 def test_shown(test, shown):
     """A test is shown the way people write it."""
     assert str(test) == shown
+
+
+@pytest.mark.parametrize(
+    ("match", "shown"),
+    [
+        (ALWAYS, "every request"),
+        (Test("host", "a.org"), "host(a.org)"),
+        (All((AnyOf((Test("host", "a.org"),)), Test("path", "/x"))), "host(a.org) && path(/x)"),
+        (
+            All((AnyOf((Test("host", "a"), Test("host", "b"))), Not(AnyOf((Test("path", "/x"), Test("path", "/y")))))),
+            "(host(a) || host(b)) && !(path(/x) || path(/y))",
+        ),
+        (Not(Test("header", "1", "x-a")), "!header(x-a: 1)"),
+        (AnyOf((All((Test("host", "a"), Test("path", "/"))), ALWAYS)), "(host(a) && path(/)) || true"),
+    ],
+)
+def test_spelt(match, shown):
+    """An expression is shown with its operators, and parentheses only where they mean something."""
+    assert spelt(match) == shown

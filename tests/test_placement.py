@@ -60,6 +60,12 @@ def test_chosen(text, chosen):
     assert chooser(text)(NODE) is chosen
 
 
+def test_refusal():
+    """The first constraint that a node does not satisfy, as it was written."""
+    assert chooser("node.role==manager, node.labels.zone == us").refusal(NODE) == "node.labels.zone == us"
+    assert chooser("node.role==manager").refusal(NODE) == ""
+
+
 @pytest.mark.parametrize(
     "text",
     [

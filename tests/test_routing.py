@@ -208,7 +208,8 @@ def test_conflict(tests, shown, priority):
     """The older service keeps a match, the newer one gets a problem that names both and the remedy."""
     routes = [a_route("new", tests, age=NEW, priority=priority), a_route("old", tests, age=OLD, priority=priority)]
     for order in (routes, routes[::-1]):
-        listener, (problem,) = routed(WEB, order)
+        listener, (conflict,) = routed(WEB, order)
+        problem = conflict.problem
         assert {claim.backend for claim in (*listener.cells, *listener.rules)} == {"old"}
         assert (problem.service, problem.route) == ("new", "new")
         assert f"{shown} on listener web" in problem.message
@@ -233,11 +234,11 @@ def test_conflict_by_age_then_id():
 
 def test_conflict_of_one_alternative():
     """A route that loses one of its matches keeps the others."""
-    listener, problems = routed(
+    listener, conflicts = routed(
         WEB, [a_route("old", (host("a.org"),), age=OLD), a_route("new", (host("a.org"),), (host("b.org"),), age=NEW)]
     )
     assert cells(listener) == {("a.org", "/", "old"), ("b.org", "/", "new")}
-    assert len(problems) == 1
+    assert [conflict.alternative for conflict in conflicts] == [(host("a.org"),)]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,8 @@ def test_tcp():
 def test_tcp_conflict(names, shown):
     """Two TCP routes for one name, or for all, are a conflict; the older wins."""
     routes = [a_tcp_route("new", *names, age=NEW), a_tcp_route("old", *names, age=OLD)]
-    listener, (problem,) = routed(PG, routes)
+    listener, (conflict,) = routed(PG, routes)
+    problem = conflict.problem
     assert {*dict(listener.names).values(), listener.default} - {""} == {"old"}
     assert f"{shown} on listener pg" in problem.message
     assert problem.service == "new"

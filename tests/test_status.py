@@ -28,6 +28,7 @@ from lbgen import config
 from lbgen.cli import main
 from lbgen.history import Failure
 from lbgen.loop import Loop
+from lbgen.model import build
 from lbgen.problem import Problem
 from lbgen.quarantine import Held
 from lbgen.snapshot import Cause
@@ -280,6 +281,31 @@ def test_quarantined(api):
     metrics = api.get("/metrics")[1]
     assert f'lbgen_quarantined_services{{target="{api.targets[0].name}"}} 1.0' in metrics
     assert "lbgen_problems 1.0" in metrics
+
+
+def explainable(api: Served) -> None:
+    """Give the loop a snapshot with one service that has a problem, and a task whose time to drain is over."""
+    api.loop.accepted = a_snapshot(
+        a_node(),
+        a_network(),
+        a_service("web", {"port": 80, "host": "web.org", "http.b.weight": "x"}, networks=("edge-id",)),
+        a_task("web", 1, addresses={"edge-id": "10.0.0.1"}),
+        a_task("web", 2, addresses={"edge-id": "10.0.0.2"}, desired_state="shutdown"),
+    )
+    api.loop.model = build(api.loop.accepted, a_rules(), frozenset({"web-2-id"}))
+
+
+def test_explain(api):
+    """Why a service is served as it is: of the running model, with its drains, for this daemon's targets."""
+    assert api.get("/api/v1/explain/web") == (503, "no snapshot yet\n")
+    explainable(api)
+    document = api.json("/api/v1/explain/web")
+    assert document == api.json("/api/v1/explain/web-id")
+    assert (document["service"], document["routed"], document["ok"]) == ("web", False, False)
+    assert document["problems"][0]["label"] == "lbgen.http.b.weight"
+    api.targets[0].quarantine.held["web-id"] = Held("web", {}, None, "haproxy refused it")
+    assert "haproxy refused it" in str(api.json("/api/v1/explain/web")["problems"])
+    assert api.get("/api/v1/explain/wbe") == (404, "there is no service 'wbe': did you mean web?\n")
 
 
 def test_history(api):
@@ -550,6 +576,23 @@ def test_colours(busy):
     """Colours are made, and `click.echo` drops them unless a terminal reads."""
     document, problems = busy.json("/api/v1/status"), busy.json("/api/v1/problems")
     assert click.style("live", "green") in "\n".join(text.status(document, problems))
+
+
+def test_explain_command(api):
+    """The daemon is asked what it decided; text, JSON and exit codes are those of the command without it."""
+    silent = CliRunner().invoke(main, ["explain", "web", "--status", api.url])
+    assert (silent.exit_code, silent.output) == (4, f"lbgen: {api.url}: no snapshot yet\n")
+    explainable(api)
+    done = CliRunner().invoke(main, ["explain", "web", "--status", api.url])
+    assert done.exit_code == 5
+    assert done.output.startswith("service web: not routed\n  - route b is dropped")
+    asked = CliRunner().invoke(main, ["explain", "web", "--status", api.url, "--output", "json"])
+    assert json.loads(asked.output) == api.json("/api/v1/explain/web")
+    unknown = CliRunner().invoke(main, ["explain", "a/b c", "--status", api.url])
+    assert (unknown.exit_code, unknown.output) == (
+        2,
+        "lbgen: there is no service 'a/b c': there is 1, 'docker service ls' lists them\n",
+    )
 
 
 def test_history_command(busy):

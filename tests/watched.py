@@ -8,11 +8,13 @@ from pathlib import Path
 
 from lbgen.history import Change, Failure
 from lbgen.model import Model
+from lbgen.named_files import Reader
 from lbgen.quarantine import Quarantine
-from lbgen.render import Files
+from lbgen.render import Files, Renderer
 from lbgen.snapshot import Cause, Snapshot
 from lbgen.source.engine import Stats
 from lbgen.tally import Tally
+from tests.builders import a_renderer
 
 AT = 1_795_341_600.0  # 2026-11-22T10:00:00Z
 
@@ -50,6 +52,7 @@ class FakeLoop:
     source: object = field(default_factory=FakeSource)
     accepted: Snapshot | None = None
     model: Model = field(default_factory=Model)
+    files: Reader | None = None
     busy_since: float | None = None
     held: int = 0
     tally: Tally = field(default_factory=Tally)
@@ -60,6 +63,7 @@ class FakeTarget:
     """What there is to read of a target."""
 
     name: str = "edge"
+    renderer: Renderer = field(default_factory=a_renderer)
     ready: bool = False
     failing: bool = False
     failure: Failure | None = None

@@ -9,6 +9,7 @@ import click
 from lbgen import wiring
 from lbgen.commands.given import Given, given
 from lbgen.config import Settings
+from lbgen.labels import schema as label_schema
 
 
 @click.group("config")
@@ -27,6 +28,11 @@ def check(common: Given) -> None:
 
 
 @config.command()
-def schema() -> None:
-    """Print the JSON Schema of the settings file."""
-    click.echo(json.dumps(Settings.model_json_schema(), indent=2))
+@click.option("--labels", is_flag=True, help="Of a service's labels instead: the map 'deploy.labels' of a stack file.")
+def schema(labels: bool) -> None:
+    """Print the JSON Schema of the settings file, or of labels: for editors and pipelines.
+
+    That of labels allows what lbgen can read, and all labels that are not lbgen's. What no schema can say (whether a
+    rule is one, how long a time-out may be) is left to 'lbgen lint'.
+    """
+    click.echo(json.dumps(label_schema.document() if labels else Settings.model_json_schema(), indent=2))

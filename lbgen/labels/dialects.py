@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lbgen.labels import dockerflow, native, traefik, traefik_labels
+from lbgen.labels import dockerflow, dockerflow_options, native, traefik, traefik_labels
 from lbgen.labels.keys import PREFIX
 from lbgen.labels.labelled import LabelledRoute, ServiceLabels
 from lbgen.labels.traefik_routers import Listeners, Provider
 
-NAMES = ("lbgen", "traefik", "dockerflow")
+# The dialects, and what their labels begin with.
+PREFIXES = {"lbgen": PREFIX, "traefik": traefik_labels.PREFIX, "dockerflow": dockerflow_options.PREFIX}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def parse(service: str, labels: Mapping[str, str], dialects: Dialects) -> Servic
     ``expose_by_default`` holds for the dialects that a service has labels of, and if it has none for the first: one
     service is not routed twice for having said nothing.
     """
-    spoken = [name for name in dialects.names if _speaks(name, labels)] or dialects.names[:1]
+    spoken = [name for name in dialects.names if speaks(name, labels)] or dialects.names[:1]
     found = []
     for name in dialects.names:
         expose = dialects.expose_by_default and name in spoken
@@ -51,12 +52,9 @@ def parse(service: str, labels: Mapping[str, str], dialects: Dialects) -> Servic
     return found[0] if len(found) == 1 else _joined(dialects.names, found)
 
 
-def _speaks(name: str, labels: Mapping[str, str]) -> bool:
-    if name == "traefik":
-        return traefik_labels.speaks(labels)
-    if name == "dockerflow":
-        return dockerflow.speaks(labels)
-    return any(label.lower().startswith(PREFIX) for label in labels)
+def speaks(name: str, labels: Iterable[str]) -> bool:
+    """Tell whether some of the labels are of this dialect."""
+    return any(label.lower().startswith(PREFIXES[name]) for label in labels)
 
 
 def _joined(names: Sequence[str], found: Sequence[ServiceLabels]) -> ServiceLabels:
@@ -72,8 +70,10 @@ def _joined(names: Sequence[str], found: Sequence[ServiceLabels]) -> ServiceLabe
                 free = f"{route.name[: 62 - len(suffix)]}-{suffix}" if route.name else suffix
                 number += 1
             routes[route.protocol, free] = replace(route, name=free)
+    enabled = any(own.enabled for own in found)
     return ServiceLabels(
-        any(own.enabled for own in found),
+        enabled,
         tuple(routes[key] for key in sorted(routes)),
         tuple(sorted({problem for own in found for problem in own.problems})),
+        "" if enabled else "; ".join(own.unless for own in found),
     )

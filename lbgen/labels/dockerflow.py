@@ -46,11 +46,6 @@ class Ports:
         raise BadValue(f"names port {port}, on which no {protocol} listener is", "add it to setting listeners")
 
 
-def speaks(labels: Mapping[str, str]) -> bool:
-    """Tell whether a service has a label of this dialect."""
-    return any(label.lower().startswith(PREFIX) for label in labels)
-
-
 def parse(
     service: str, labels: Mapping[str, str], *, expose_by_default: bool = False, ports: Ports | None = None
 ) -> ServiceLabels:
@@ -66,7 +61,8 @@ def parse(
         except BadValue:
             expose_by_default = True
     if not expose_by_default:
-        return ServiceLabels(False)
+        unless = f"label {PREFIX}notify=true is missing" if notify is None else f"label {PREFIX}notify says no"
+        return ServiceLabels(False, unless=unless)
     found, stray = _destinations(service, labels)
     routes, problems = [], list(stray)
     for name, element in found.items():
@@ -138,7 +134,8 @@ class _Destination:
         self, protocol: str, name: str, fields: dict[str, object], match: Match, priority: int | None, found: Read
     ) -> LabelledRoute:
         keys = RouteKeys(**fields)  # type: ignore[arg-type]  # each value came from the field's own parser
-        return LabelledRoute(protocol, name, keys, match, priority, found.written)
+        origin = f"destination {self.name}" if self.name else ""
+        return LabelledRoute(protocol, name, keys, match, priority, found.written, "dockerflow", origin)
 
     def _fields(self, found: Read, protocol: str) -> dict[str, object]:
         """Return the fields of `RouteKeys`; docker-flow-proxy's own time-outs where none are given."""

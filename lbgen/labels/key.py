@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from lbgen.labels.values import Parser
+from lbgen.labels.form import Form
 
 PROTOCOLS = ("http", "tcp", "udp")
 STREAMS = ("http", "tcp")  # what makes connections: it can be asked whether it is well, and tried again
@@ -16,7 +16,7 @@ class Key:
     """One row of the table."""
 
     name: str  # as written after "lbgen." or "lbgen.http.<route>."; "header.<name>" stands for a family
-    parse: Parser[Any]
+    parse: Form[Any]
     doc: str
     protocols: tuple[str, ...]
     example: str  # a value; of a family the member and the value: "x-tenant=blue"
@@ -27,10 +27,20 @@ class Key:
         """``header.`` for ``header.<name>``; empty for a plain key."""
         return self.name.removesuffix("<name>") if self.name.endswith("<name>") else ""
 
+    @property
+    def member(self) -> str:
+        """Of a family, the name in the example."""
+        return self.example.partition("=")[0] if self.family else ""
+
+    @property
+    def sample(self) -> str:
+        """The value in the example."""
+        return self.example.partition("=")[2] if self.family else self.example
+
 
 def key(
     name: str,
-    parse: Parser[Any],
+    parse: Form[Any],
     doc: str,
     default: object = None,
     *,

@@ -25,6 +25,8 @@ class LabelledRoute:
     priority: int | None  # as the label says, or the length of the rule; None: the length of what matches
     # field -> (label, value), for messages; the value is empty where the label was not written but could have been
     written: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    dialect: str = "lbgen"  # whose labels ask for it
+    origin: str = ""  # what it is made of there: "router shop", "destination 1"; empty: nothing particular
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class ServiceLabels:
     enabled: bool
     routes: tuple[LabelledRoute, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unless: str = ""  # why the service does not take part
 
 
 def problem_of(service: str, label: str, value: str, bad: BadValue, route: str = "") -> Problem:

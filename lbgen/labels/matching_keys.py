@@ -73,7 +73,7 @@ class MatchingKeys:
     )
     rule: str | None = key(
         "rule",
-        str,
+        values.text,
         "Traefik's rule syntax, instead of the matching keys above: ``Host(`a.org`) && !PathPrefix(`/api`)``",
         example="Host(`shop.example.org`) && !PathPrefix(`/api`)",
         only=("http", "tcp"),

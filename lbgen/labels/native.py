@@ -21,11 +21,12 @@ MATCHING = frozenset(
     {"host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip", "sni"}
 )
 # What the names in a family may be; those that are not here are names of headers.
-_MEMBERS: Mapping[str, values.Parser[str]] = {
+MEMBERS: Mapping[str, values.Form[str]] = {
     "query": values.query_name,
     "request_header": policy_values.edited_header,
     "response_header": policy_values.edited_header,
 }
+_SWITCHED_OFF = f"label {ENABLE} says no"
 _NAMED = re.compile(rf"({'|'.join(PROTOCOLS)})\.([^.]*)\.(.+)", re.DOTALL)
 
 
@@ -45,9 +46,10 @@ def parse(service: str, labels: Mapping[str, str], *, expose_by_default: bool = 
     try:
         enabled = values.boolean(labels[ENABLE]) if ENABLE in labels else expose_by_default
     except values.BadValue as bad:
-        return ServiceLabels(False, problems=(problem_of(service, ENABLE, labels[ENABLE], bad),))
+        unless = f"label {ENABLE} is neither true nor false"
+        return ServiceLabels(False, problems=(problem_of(service, ENABLE, labels[ENABLE], bad),), unless=unless)
     if not enabled:
-        return ServiceLabels(False)
+        return ServiceLabels(False, unless=f"label {ENABLE}=true is missing" if ENABLE not in labels else _SWITCHED_OFF)
     short, named, stray = _scopes(service, labels)
     if not named and not stray:
         named = {("http", ""): _Scope("http")}
@@ -110,7 +112,7 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
 def _parse_value(field_name: str, member: str, value: str) -> object:
     text = sound(value, may_be_empty=KEYS[field_name].may_be_empty)
     if member:
-        _MEMBERS.get(field_name, values.header_name)(member)
+        MEMBERS.get(field_name, values.header_name)(member)
     return KEYS[field_name].parse(text)
 
 

@@ -24,7 +24,7 @@ class ServerKeys:
     )
     nodes: str = key(
         "nodes",
-        str,
+        values.text,
         "Nodes that may receive mesh traffic, as placement constraints",
         "",
         example="node.labels.zone==eu",

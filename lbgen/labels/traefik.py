@@ -33,10 +33,14 @@ def parse(
         try:
             expose_by_default = flag(sound(enable.value))
         except BadValue as bad:
-            return ServiceLabels(False, problems=(problem_of(service, enable.label, enable.value, bad),))
+            unless = f"label {enable.label} is neither true nor false"
+            return ServiceLabels(False, problems=(problem_of(service, enable.label, enable.value, bad),), unless=unless)
     provider = provider or Provider()
-    if not expose_by_default or not traefik_constraints.hold(provider.constraints, labels):
-        return ServiceLabels(False)
+    if not expose_by_default:
+        unless = f"label {enable.label} says no" if enable else "label traefik.enable=true is missing"
+        return ServiceLabels(False, unless=unless)
+    if not traefik_constraints.hold(provider.constraints, labels):
+        return ServiceLabels(False, unless="its labels do not satisfy setting discovery.traefik.constraints")
     reader = Routers(service, found, provider, listeners or Listeners())
     if not found.broken:
         reader.read_general()

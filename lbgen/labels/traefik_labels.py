@@ -58,11 +58,6 @@ class Labels:
         return {name: found for (its, kind_, name), found in self.elements.items() if (its, kind_) == (protocol, kind)}
 
 
-def speaks(labels: Mapping[str, str]) -> bool:
-    """Tell whether a service has a label of this dialect."""
-    return any(label.lower().startswith(PREFIX) for label in labels)
-
-
 def sort(service: str, labels: Mapping[str, str]) -> Labels:
     """Sort a service's labels; those of other programs are left out."""
     found = Labels()

@@ -123,7 +123,8 @@ class Routers:
                 fields[key] = found.fields[key]
         written = {**self.written, **own.written, **effects.read.written, **found.written}
         keys = RouteKeys(**fields)  # type: ignore[arg-type]  # each value came from the field's own parser
-        return LabelledRoute(protocol, router.name, keys, match, priority, written)
+        origin = f"router {router.name}" if router.name else "no router, by the default rule"
+        return LabelledRoute(protocol, router.name, keys, match, priority, written, "traefik", origin)
 
     def _service(self, protocol: str, router: Element, found: Read) -> Read:
         """Read the service that a router leads to; what is wrong with the choice is the router's."""

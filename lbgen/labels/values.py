@@ -4,47 +4,49 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
 from typing import TypeVar
 
+from lbgen.labels.form import BadValue, Form, Parser, form, list_pattern, matching, numbers, spelling_of
 from lbgen.problem import printable
 
 T = TypeVar("T")
-Parser = Callable[[str], T]
+
+__all__ = ["BadValue", "Form", "Parser"]
 
 MAX_VALUE = 4096  # characters; a longer label value is a mistake or an attack
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
-_HOST = re.compile(
-    r"(?:\*\.)?(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-)
-_PATH = re.compile(r"/[!-~]*")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")  # HTTP allows more, which is syntax to one proxy or another
-_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = rf"(?:\*\.)?(?:{_LABEL}\.)*{_LABEL}"
+_PATH = r"/[!-~]*"
+_HEADER_NAME = r"[A-Za-z0-9_-]{1,128}"  # HTTP allows more, which is syntax to one proxy or another
+_DURATION = r"([0-9]{1,9})(ms|s|m|h)"
+_STATUSES = r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-class BadValue(ValueError):
-    """A value that cannot be used: what is wrong with it, and what to write instead.
-
-    ``key`` is the label key at fault (``network``), where the one who raises it knows better than the one who reads.
-    """
-
-    def __init__(self, message: str, remedy: str, key: str = "") -> None:
-        super().__init__(message)
-        self.message, self.remedy, self.key = message, remedy, key
+def any_case(*words: str) -> str:
+    """Return a pattern of the words, in whatever case."""
+    return "|".join("".join(f"[{char.upper()}{char}]" if char.isalpha() else char for char in word) for word in words)
 
 
-def boolean(text: str) -> bool:
-    """``true`` or ``false``, and the other spellings Compose users know."""
+def _boolean(text: str) -> bool:
     lowered = text.lower()
-    if lowered in {"true", "yes", "on", "1"}:
+    if lowered in _YES:
         return True
-    if lowered in {"false", "no", "off", "0"}:
+    if lowered in _NO:
         return False
     raise BadValue("is neither true nor false", "write true or false")
 
 
-def integer(low: int, high: int) -> Parser[int]:
+# ``true`` or ``false``, and the other spellings Compose users know.
+boolean = Form(_boolean, any_case(*_YES, *_NO), spell=lambda value: str(value).lower(), types=("boolean",))
+
+
+text = Form(str)  # what is read elsewhere: a rule, placement constraints
+
+
+def integer(low: int, high: int) -> Form[int]:
     """A whole number from ``low`` to ``high``."""
 
     def parse(text: str) -> int:
@@ -52,13 +54,13 @@ def integer(low: int, high: int) -> Parser[int]:
             return int(text)
         raise BadValue(f"is not a whole number from {low} to {high}", f"write a number from {low} to {high}")
 
-    return parse
+    return Form(parse, numbers(low, high), types=("integer",), bounds=(low, high))
 
 
 port = integer(1, 65535)
 
 
-def choice(*allowed: str) -> Parser[str]:
+def choice(*allowed: str) -> Form[str]:
     """One of a few words."""
 
     def parse(text: str) -> str:
@@ -66,14 +68,14 @@ def choice(*allowed: str) -> Parser[str]:
             return text
         raise BadValue("is not one of " + ", ".join(allowed), "write one of " + ", ".join(allowed))
 
-    return parse
+    return Form(parse, "|".join(map(re.escape, allowed)), words=allowed)
 
 
-def duration(low: float, high: float) -> Parser[float]:
+def duration(low: float, high: float) -> Form[float]:
     """``500ms``, ``2s``, ``1m`` as seconds, bounded by ``low`` and ``high`` seconds."""
 
     def parse(text: str) -> float:
-        found = _DURATION.fullmatch(text)
+        found = re.fullmatch(_DURATION, text)
         if not found:
             raise BadValue("is not a duration", "write a number with its unit, such as 500ms, 2s or 1m")
         seconds = round(int(found[1]) * _UNITS[found[2]], 3)
@@ -82,7 +84,7 @@ def duration(low: float, high: float) -> Parser[float]:
             raise BadValue(f"is outside {bounds}", f"write a duration of {bounds}")
         return seconds
 
-    return parse
+    return Form(parse, _DURATION, spell=spell_duration)
 
 
 def spell_duration(seconds: float) -> str:
@@ -94,7 +96,7 @@ def spell_duration(seconds: float) -> str:
     return f"{milliseconds}ms"
 
 
-def listed(parse: Parser[T], *, outside: bool = False) -> Parser[tuple[T, ...]]:
+def listed(parse: Parser[T], *, outside: bool = False) -> Form[tuple[T, ...]]:
     """A comma-separated list without empty or repeated items, in the order written.
 
     Args:
@@ -107,7 +109,8 @@ def listed(parse: Parser[T], *, outside: bool = False) -> Parser[tuple[T, ...]]:
             raise BadValue("has an empty item", "separate the items by single commas")
         return tuple(dict.fromkeys(parse(item) for item in items))
 
-    return parse_all
+    spell = spelling_of(parse)
+    return Form(parse_all, list_pattern(parse), spell=lambda found: ",".join(map(spell, found)))
 
 
 def _outside(text: str) -> list[str]:
@@ -126,6 +129,7 @@ def _outside(text: str) -> list[str]:
     return items
 
 
+@form(r"[0-9A-Fa-f.:]+(?:/[0-9]{1,3}|/[0-9.]+)?")
 def network(text: str) -> str:
     """A network in canonical form: ``192.0.2.0/24``; one address is a /32 or /128."""
     try:
@@ -134,20 +138,14 @@ def network(text: str) -> str:
         raise BadValue("is not a network", "write an address or a network such as 192.0.2.0/24") from error
 
 
-def query_value(text: str) -> str:
-    """A parameter's value, decoded: visible ASCII and spaces."""
-    if re.fullmatch(r"[ -~]+", text):
-        return text
-    raise BadValue("has a character outside visible ASCII", "match it by another parameter")
+# A parameter's value, decoded: visible ASCII and spaces; and its name.
+query_value = matching(
+    r"[ -~]+", "has a character outside visible ASCII", "match it by another parameter", item=r"[ -+\--~]+"
+)
+query_name = matching(r"[A-Za-z0-9._~-]{1,64}", "is not a parameter's name", "write letters, digits and . _ ~ -")
 
 
-def query_name(text: str) -> str:
-    """A parameter's name."""
-    if re.fullmatch(r"[A-Za-z0-9._~-]{1,64}", text):
-        return text
-    raise BadValue("is not a parameter's name", "write letters, digits and . _ ~ -")
-
-
+@form(_NAME.pattern)
 def name(text: str) -> str:
     """A name as Swarm and lbgen write them (networks, listeners)."""
     if len(text) <= 128 and _NAME.fullmatch(text):
@@ -155,32 +153,35 @@ def name(text: str) -> str:
     raise BadValue("is not a name", "write letters, digits, dots, dashes and underscores only")
 
 
-def number(*allowed: int) -> Parser[int]:
+def number(*allowed: int) -> Form[int]:
     """One of a few numbers."""
     words = choice(*map(str, allowed))
-    return lambda text: int(words(text))
+    return Form(lambda text: int(words(text)), words.pattern, types=("integer",))
 
 
+@form(_HOST + r"\.?")
 def host(text: str) -> str:
     """A host name, lower-cased, or ``*.name``; an international name has to be given in its xn-- form."""
     if not text.isascii():
         raise BadValue("has characters outside ASCII", "write the name in its punycode form (xn--...)")
     lowered = text.lower().removesuffix(".")
-    if _HOST.fullmatch(lowered):
+    if re.fullmatch(_HOST, lowered) and len(lowered.removeprefix("*.")) <= 253:
         return lowered
     raise BadValue("is not a host name", "write a name such as shop.example.org or *.example.org, without port")
 
 
+@form(rf"\*|{_HOST}\.?")
 def sni(text: str) -> str:
     """A server name as `host`, or ``*`` for any."""
     return text if text == "*" else host(text)
 
 
+@form(r"/[!\"$->@-~]*", item=r"/[!\"$-+\-->@-~]*")
 def path(text: str) -> str:
     """An absolute URL path in its percent-encoded form, without query."""
     if not text.startswith("/"):
         raise BadValue("does not begin with a slash", "write an absolute path such as /api")
-    if not _PATH.fullmatch(text) or "?" in text or "#" in text:
+    if not re.fullmatch(_PATH, text) or "?" in text or "#" in text:
         raise BadValue(
             "has a space, a query, a fragment or a character outside ASCII",
             "write the path alone, percent-encoded, such as /caf%C3%A9",
@@ -188,32 +189,33 @@ def path(text: str) -> str:
     return text
 
 
+@form(path.pattern, item=path.item)
 def path_prefix(text: str) -> str:
     """A path that stands for itself and all below it; a trailing slash means the same."""
     return path(text).rstrip("/") or "/"
 
 
-def header_value(text: str) -> str:
-    """A header's value: visible ASCII and single spaces."""
-    if re.fullmatch(r"[!-~](?:[ -~]*[!-~])?", text):
-        return text
-    raise BadValue("has a character no header may carry", "write visible ASCII characters")
+# A header's value: visible ASCII and single spaces.
+header_value = matching(
+    r"[!-~](?:[ -~]*[!-~])?",
+    "has a character no header may carry",
+    "write visible ASCII characters",
+    item=r"[!-+\--~](?:[ -+\--~]*[!-+\--~])?",
+)
 
 
+@form(_HEADER_NAME)
 def header_name(text: str) -> str:
     """A header's name, lower-cased."""
-    if _HEADER_NAME.fullmatch(text):
+    if re.fullmatch(_HEADER_NAME, text):
         return text.lower()
     raise BadValue("is not a header name", "write letters, digits, - and _")
 
 
-def method(text: str) -> str:
-    """An HTTP method."""
-    if re.fullmatch(r"[A-Z]{1,20}", text):
-        return text
-    raise BadValue("is not an HTTP method", "write it in capitals, such as GET")
+method = matching(r"[A-Z]{1,20}", "is not an HTTP method", "write it in capitals, such as GET")
 
 
+@form(r"source|cookie(?::[A-Za-z0-9_-]{1,64})?", lambda found: found if found in ("", "source") else f"cookie:{found}")
 def sticky(text: str) -> str:
     """``source``, or the name of a cookie: ``cookie:NAME``; ``cookie`` alone names it ``lbgen``."""
     kind, _, cookie = text.partition(":")
@@ -226,6 +228,11 @@ def sticky(text: str) -> str:
     )
 
 
+def _spell_redirect(parts: tuple[tuple[str, str], ...]) -> str:
+    return "".join(text if kind == "text" else f"{{{kind}}}" for kind, text in parts)
+
+
+@form(r"(?:https?://|/)(?:[A-Za-z0-9._~:/?#\[\]@!&()*+,;=%-]|\{(?:host|path|query)\})*", _spell_redirect)
 def redirect(text: str) -> tuple[tuple[str, str], ...]:
     """A URL with ``{host} {path} {query}`` as (kind, text) pairs: ("text", "https://"), ("host", ""), ...
 
@@ -249,13 +256,12 @@ def redirect(text: str) -> tuple[tuple[str, str], ...]:
     return parts
 
 
-def status_codes(text: str) -> tuple[tuple[int, int], ...]:
-    """``200-399,404`` as ((200, 399), (404, 404))."""
+@form(_STATUSES, lambda found: f"{found[0]}" if found[0] == found[1] else f"{found[0]}-{found[1]}")
+def _statuses(text: str) -> tuple[int, int]:
+    found = re.fullmatch(_STATUSES, text)
+    if not found or int(found[1]) > int(found[2] or found[1]):
+        raise BadValue("is not a list of status codes", "write codes and ranges such as 200-399,404")
+    return int(found[1]), int(found[2] or found[1])
 
-    def parse(item: str) -> tuple[int, int]:
-        found = re.fullmatch(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", item)
-        if not found or int(found[1]) > int(found[2] or found[1]):
-            raise BadValue("is not a list of status codes", "write codes and ranges such as 200-399,404")
-        return int(found[1]), int(found[2] or found[1])
 
-    return listed(parse)(text)
+status_codes = listed(_statuses)  # ``200-399,404`` as ((200, 399), (404, 404))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lbgen.labels.values import BadValue
 from lbgen.problem import Problem, printable
@@ -44,9 +45,18 @@ def node_address(node: Node, cidrs: Sequence[str]) -> str | Problem:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SharedNetwork:
+    """The network that was chosen, and how."""
+
+    network: Network
+    by: str  # "label"; "setting": networks; "only": there is no other
+    candidates: tuple[str, ...]  # names of the networks that the service is on, sorted
+
+
 def shared_network(
     service: Service, networks: Mapping[str, Network], label: str | None, preferred: Sequence[str]
-) -> Network:
+) -> SharedNetwork:
     """Return the network to reach the service's tasks on.
 
     In this order: the label, the first of setting ``networks`` that the service is on, the only one there is.
@@ -57,19 +67,20 @@ def shared_network(
     by_name = {network.name: network for network in networks.values()}
     asked = (networks.get(id_) or by_name.get(id_) for id_ in {*service.networks, *service.virtual_ips})
     found = {network.name: network for network in asked if network and not network.ingress}
-    names = ", ".join(sorted(found)) or "none"
+    candidates = tuple(sorted(found))
+    names = ", ".join(candidates) or "none"
     if label is not None:
         chosen = found.get(label) or next((network for network in found.values() if network.id == label), None)
         if not chosen:
             raise BadValue(
                 f"the service is not on network {label} (it is on: {names})", "name one it is attached to", "network"
             )
-        return chosen
+        return SharedNetwork(chosen, "label", candidates)
     for name in preferred:
         if name in found:
-            return found[name]
+            return SharedNetwork(found[name], "setting", candidates)
     if len(found) == 1:
-        return next(iter(found.values()))
+        return SharedNetwork(found[candidates[0]], "only", candidates)
     if found:
         raise BadValue(f"the service is on several networks ({names})", "say which", "network")
     raise BadValue(

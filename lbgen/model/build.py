@@ -148,8 +148,8 @@ class Builder:
 
 def _table(listener: Listener, routes: Sequence[Route]) -> tuple[Listener, list[Problem]]:
     secure, carried, problems = secured(listener, routes)
-    filled, claimed = routed(secure, carried)
-    return filled, problems + claimed
+    filled, conflicts = routed(secure, carried)
+    return filled, problems + [conflict.problem for conflict in conflicts]
 
 
 def _identical(these: Sequence[object], those: Sequence[object]) -> bool:
@@ -178,13 +178,10 @@ def part(service: Service, tasks: Sequence[Task], around: Surroundings) -> Part:
     routes, backends, members, problems = [], [], [], list(labels.problems)
     for labelled in labels.routes:
         try:
-            route = _route(service, labelled, around.rules)
-            policy = policy_of(labelled.keys)
-            found = _servers(service, tasks, labelled, around)
+            route, backend, found = decide(service, tasks, labelled, around)
         except BadValue as bad:
             problems.append(_problem(service, labelled, bad))
             continue
-        backend = _backend(service, labelled, route.name, found, policy)
         if labelled.keys.group:
             members.append(Member(labelled.keys.group, route, backend, frozenset(labelled.written)))
         else:
@@ -194,8 +191,27 @@ def part(service: Service, tasks: Sequence[Task], around: Surroundings) -> Part:
     return Part(tuple(routes), tuple(backends), tuple(problems), tuple(members))
 
 
+def decide(
+    service: Service, tasks: Sequence[Task], labelled: LabelledRoute, around: Surroundings
+) -> tuple[Route, Backend, Found]:
+    """Decide one route: which requests it takes, to which backend, and how that one's servers were found.
+
+    Raises:
+        BadValue: a key cannot be honoured; the route is not served.
+    """
+    route = _route(service, labelled, around.rules)
+    policy = policy_of(labelled.keys)
+    found = _servers(service, tasks, labelled, around)
+    return route, _backend(service, labelled, route.name, found, policy), found
+
+
+def route_name(service: str, labelled: LabelledRoute) -> str:
+    """Return the name that the route and its backend have."""
+    return f"{service}.{labelled.protocol}.{labelled.name}" if labelled.name else service
+
+
 def _route(service: Service, labelled: LabelledRoute, rules: Rules) -> Route:
-    name = f"{service.name}.{labelled.protocol}.{labelled.name}" if labelled.name else service.name
+    name = route_name(service.name, labelled)
     try:
         expanded = alternatives(labelled.match)
     except TooManyAlternatives as error:

@@ -15,7 +15,7 @@ from lbgen.problem import Problem
 
 LARGEST_WEIGHT = 256  # HAProxy's limit
 # What is a member's own: where its servers are, and which requests are meant for the group.
-_OWN = frozenset(
+OWN = frozenset(
     {
         *("port", "published_port", "via", "network", "nodes", "mesh_nodes", "weight", "group", "listener", "priority"),
         *("host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip"),
@@ -116,7 +116,7 @@ def _overruled(member: Member, leader: Member) -> Iterable[Problem]:
     mine, theirs = member.backend, leader.backend
     if all(getattr(mine, item.name) == getattr(theirs, item.name) for item in fields(Backend) if item.name in _SHARED):
         return
-    written = sorted(KEYS[key].name.removesuffix(".<name>") for key in member.asked - _OWN)
+    written = sorted(KEYS[key].name.removesuffix(".<name>") for key in member.asked - OWN)
     if written:
         guarded = _guards(member) and _guards(member) != _guards(leader) and not member.wants_all
         yield Problem(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lbgen.labels.values import BadValue
 from lbgen.snapshot import Node
 
-Chooser = Callable[[Node], bool]
+_Test = Callable[[Node], bool]
 
 _VALUE = r"[-A-Za-z0-9:_.*()?+\[\]\\^$|/]"  # swarmkit's characters
 _CONSTRAINT = re.compile(rf"([A-Za-z0-9_.-]+)\s*(==|!=)\s*({_VALUE}(?:{_VALUE}|\s)*)")
@@ -29,17 +30,32 @@ _FAMILIES: dict[str, Callable[[Node, str], str]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """Tells which nodes satisfy all of some constraints."""
+
+    constraints: tuple[tuple[str, _Test], ...] = ()  # each as it was written, and what it asks
+
+    def __call__(self, node: Node) -> bool:
+        """Whether a node does."""
+        return all(test(node) for _, test in self.constraints)
+
+    def refusal(self, node: Node) -> str:
+        """Return the first constraint that a node does not satisfy; empty if there is none."""
+        return next((text for text, test in self.constraints if not test(node)), "")
+
+
 def chooser(text: str) -> Chooser:
-    """Return a test for nodes that satisfy every comma-separated constraint; an empty text lets all pass.
+    """Return the test for nodes that comma-separated constraints are; an empty text lets all pass.
 
     Raises:
         BadValue: a constraint that Swarm would not understand either.
     """
-    tests = [_one(part.strip()) for part in text.split(",")] if text.strip() else []
-    return lambda node: all(test(node) for test in tests)
+    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    return Chooser(tuple((part, _one(part)) for part in parts))
 
 
-def _one(text: str) -> Chooser:
+def _one(text: str) -> _Test:
     found = _CONSTRAINT.fullmatch(text)
     read = _reader(found[1]) if found else None
     if not found or not read:

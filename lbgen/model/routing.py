@@ -42,63 +42,91 @@ class _Claim:
         return self.path in ("/", path) or path.startswith(self.path + "/")
 
 
-def routed(listener: Listener, routes: Iterable[Route]) -> tuple[Listener, list[Problem]]:
-    """Return the listener with its table filled in, and the problems of routes that claimed what an older one has."""
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A route that claims what an older one has."""
+
+    route: Route
+    first: Route  # the older one, which keeps it
+    listener: str
+    alternative: Alternative
+
+    @property
+    def problem(self) -> Problem:
+        """It, for the newer service's owner."""
+        return Problem(
+            self.route.service,
+            f"{self._what} on listener {self.listener} is already taken by service {self.first.service}, "
+            "which is older",
+            "change the match, or give one of the two another lbgen.priority",
+            route=self.route.name,
+        )
+
+    @property
+    def _what(self) -> str:
+        if self.route.protocol != "http":
+            return f"TLS name {self.alternative[0].value}" if self.alternative else "every connection"
+        return " and ".join(map(str, self.alternative)) or "every request"
+
+
+def routed(listener: Listener, routes: Iterable[Route]) -> tuple[Listener, list[Conflict]]:
+    """Return the listener with its table filled in, and which routes claimed what an older one has."""
     ours = sorted(
         (route for route in routes if listener.name in route.listeners), key=lambda route: (route.age, route.name)
     )
     return _http(listener, ours) if listener.protocol == "http" else _tcp(listener, ours)
 
 
-def _tcp(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Problem]]:
+def _tcp(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Conflict]]:
     names: dict[str, Route] = {}
-    problems = []
+    conflicts = []
     for route in routes:
         for alternative in route.alternatives:
             name = alternative[0].value if alternative else ""
             if name in names and names[name].backend == route.backend:
                 continue
             if name in names:
-                what = f"TLS name {name}" if name else "every connection"
-                problems.append(_claimed(route, names[name], listener, what))
+                conflicts.append(Conflict(route, names[name], listener.name, alternative))
             else:
                 names[name] = route
     default = names.pop("").backend if "" in names else ""
     table = tuple(sorted((name, route.backend) for name, route in names.items()))
-    return replace(listener, names=table, default=default), problems
+    return replace(listener, names=table, default=default), conflicts
 
 
-def _http(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Problem]]:
+def _http(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Conflict]]:
     places: dict[tuple[str, str, bool, int], _Claim] = {}
     rules: dict[tuple[Alternative, int], tuple[Route, Rule]] = {}
-    problems = []
+    conflicts = []
     for route in routes:
         for alternative in route.alternatives:
             claim = _claim(route, alternative)
-            priority = _length(alternative) if route.priority is None else route.priority
-            what = " and ".join(map(str, alternative)) or "every request"
+            priority = priority_of(route, alternative)
             if claim:
                 first = places.setdefault((claim.host, claim.path, claim.exact, claim.priority), claim).route
             else:
                 rule = Rule(alternative, route.backend, priority)
                 first = rules.setdefault((alternative, priority), (route, rule))[0]
             if first.backend != route.backend:  # routes of one group may well ask for the same
-                problems.append(_claimed(route, first, listener, what))
+                conflicts.append(Conflict(route, first, listener.name, alternative))
     in_order = sorted(
         rules.values(), key=lambda item: (-item[1].priority, item[0].age, item[0].name, item[1].alternative)
     )
     return (
         replace(listener, cells=tuple(_cells(places.values())), rules=tuple(rule for _, rule in in_order)),
-        problems,
+        conflicts,
     )
 
 
-def _length(alternative: Alternative) -> int:
+def priority_of(route: Route, alternative: Alternative) -> int:
+    """Return the priority that one of a route's alternatives has: that of the route, else its own length."""
+    if route.priority is not None:
+        return route.priority
     return sum(len(test.name) + len(test.value) for test in alternative)
 
 
-def _claim(route: Route, alternative: Alternative) -> _Claim | None:
-    """Return the alternative as a place in the table, or None if it tests more than one host and one path."""
+def place_of(alternative: Alternative) -> tuple[str, str, bool] | None:
+    """Return the place in the table (host, path, exact), or None if it tests more than one host and one path."""
     hosts = [test.value for test in alternative if test.kind == "host"]
     paths = [test for test in alternative if test.kind in ("path", "path_prefix")]
     if len(hosts) > 1 or len(paths) > 1 or len(hosts) + len(paths) < len(alternative):
@@ -106,8 +134,12 @@ def _claim(route: Route, alternative: Alternative) -> _Claim | None:
     if any(test.negated for test in alternative):
         return None
     path, exact = (paths[0].value, paths[0].kind == "path") if paths else ("/", False)
-    priority = _length(alternative) if route.priority is None else route.priority
-    return _Claim(hosts[0] if hosts else ANY_HOST, path, exact, route, priority)
+    return hosts[0] if hosts else ANY_HOST, path, exact
+
+
+def _claim(route: Route, alternative: Alternative) -> _Claim | None:
+    place = place_of(alternative)
+    return _Claim(*place, route, priority_of(route, alternative)) if place else None
 
 
 def _cells(claims: Iterable[_Claim]) -> Iterator[Cell]:
@@ -151,12 +183,3 @@ def _decided(own: Mapping[_Key, _Claim], broader: list[_Claim]) -> dict[_Key, _C
 
 def _winner(claims: Iterable[_Claim], path: str, exact: bool) -> _Claim | None:
     return min((claim for claim in claims if claim.covers(path, exact)), key=lambda claim: claim.rank, default=None)
-
-
-def _claimed(route: Route, first: Route, listener: Listener, what: str) -> Problem:
-    return Problem(
-        route.service,
-        f"{what} on listener {listener.name} is already taken by service {first.service}, which is older",
-        "change the match, or give one of the two another lbgen.priority",
-        route=route.name,
-    )

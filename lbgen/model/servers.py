@@ -1,4 +1,4 @@
-"""Which servers a route has, decided from one service, its tasks and the nodes."""
+"""Which servers a route has, decided from one service, its tasks and the nodes; who is none, and why."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from lbgen.labels.keys import RouteKeys
 from lbgen.labels.values import BadValue
-from lbgen.model.addresses import node_address, shared_network
+from lbgen.model.addresses import SharedNetwork, node_address, shared_network
+from lbgen.model.destination import Destination, destination
 from lbgen.model.placement import chooser
 from lbgen.model.types import Rules, Server
 from lbgen.problem import Problem
@@ -32,6 +33,9 @@ class Found:
     via: str
     servers: list[Server] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)  # id of a task or node that is no server -> why not
+    destination: Destination | None = None  # None: a redirect
+    network: SharedNetwork | None = None  # via task and vip
 
 
 def servers(
@@ -47,144 +51,145 @@ def servers(
     if service.mode.endswith("-job"):
         raise BadValue(f"the service is a {service.mode}, which ends by itself", "do not route it", "enable")
     chooser(keys.nodes)  # a bad value is a problem even where it chooses nothing
-    via, port = _destination(service, keys, transport)
-    match via:
+    where = destination(service, keys, transport)
+    match where.via:
         case "mesh":
-            return _mesh(service, tasks, keys, port, around)
+            found = _mesh(service, tasks, keys, where.port, around)
         case "host":
-            return _host(service, tasks, port, around)
+            found = _host(service, tasks, where.port, around)
         case "task":
-            return _task(service, tasks, keys, port, around)
+            found = _task(service, tasks, keys, where.port, around)
         case _:
-            return _vip(service, tasks, keys, port, around)
+            found = _vip(service, tasks, keys, where.port, around)
+    found.destination = where
+    return found
+
+
+def judged(task: Task, node: Node | None, retired: Collection[str] = frozenset()) -> tuple[str, str]:
+    """Return "up", "drain", or "" to leave the task out; and why it is not "up"."""
+    if task.state != "running":
+        return "", "it does not run"
+    if node is None:
+        return "", "it is on no node that is known"
+    # Only "down" counts: after a manager leader change every node is "unknown" for a while.
+    if node.state == "down":
+        return "", "its node is down"
+    if task.desired_state != "running":
+        return _departing(task.id, retired, "Swarm wants it gone")
+    if node.availability == "drain":
+        return _departing(task.id, retired, "its node is drained")
+    return "up", ""
+
+
+def _departing(id_: str, retired: Collection[str], why: str) -> tuple[str, str]:
+    return ("", "its time to drain is over") if id_ in retired else ("drain", why)
 
 
 def server_state(task: Task, node: Node | None, retired: Collection[str] = frozenset()) -> str:
     """Return "up", "drain", or "" to leave the task out."""
-    # Only "down" counts: after a manager leader change every node is "unknown" for a while.
-    if task.state != "running" or node is None or node.state == "down":
-        return ""
-    if task.desired_state == "running" and node.availability != "drain":
-        return "up"
-    return "" if task.id in retired else "drain"
+    return judged(task, node, retired)[0]
 
 
-def _destination(service: Service, keys: RouteKeys, transport: str) -> tuple[str, PublishedPort]:
-    """Decide between mesh, host, task and vip, and on the port."""
-    fitting = [
-        port
-        for port in service.ports
-        if port.protocol == transport
-        and keys.port in (None, port.target)
-        and (keys.published_port is None or keys.published_port == port.published)
-    ]
-    ingress = [port for port in fitting if port.mode == "ingress" and port.published]
-    host = [port for port in fitting if port.mode == "host"]
-    via = keys.via
-    if via == "auto":
-        via = "mesh" if ingress else "host" if host else "task"
-    if via in ("mesh", "host"):
-        return via, _only(ingress if via == "mesh" else host, via, keys, transport)
-    if keys.port is not None:
-        return via, PublishedPort(keys.port, protocol=transport)
-    targets = {port.target for port in fitting}
-    if len(targets) != 1:
-        raise BadValue(_which_port(sorted(targets)), "say where the application listens", "port")
-    return via, PublishedPort(targets.pop(), protocol=transport)
-
-
-def _only(candidates: list[PublishedPort], via: str, keys: RouteKeys, transport: str) -> PublishedPort:
-    mode = "ingress" if via == "mesh" else "host"
-    if not candidates:
-        asked = (
-            f"port {keys.port or keys.published_port}" if keys.port or keys.published_port else f"no {transport} port"
-        )
-        verb = "is not published" if keys.port or keys.published_port else "is published"
-        raise BadValue(
-            f"{asked} {verb} in {mode} mode", f"publish the port with mode={mode}, or choose another way", "via"
-        )
-    if len(candidates) > 1:
-        shown = ", ".join(f"{port.published or '*'}->{port.target}" for port in candidates)
-        raise BadValue(
-            f"several ports are published in {mode} mode ({shown})",
-            "say which by this label or lbgen.published-port",
-            "port",
-        )
-    return candidates[0]
-
-
-def _which_port(targets: list[int]) -> str:
-    if not targets:
-        return "nothing says which port the application listens on"
-    return f"several ports are possible ({', '.join(map(str, targets))})"
+def chosen_nodes(keys: RouteKeys, around: Surroundings) -> tuple[list[Node], dict[str, str]]:
+    """Return the nodes that the placement constraints leave, and the ids of the others with the reason."""
+    wanted, allowed = chooser(keys.nodes), chooser(around.rules.nodes)
+    chosen, refused = [], {}
+    for node in around.nodes.values():
+        if constraint := wanted.refusal(node):
+            refused[node.id] = f"key nodes asks for {constraint}"
+        elif constraint := allowed.refusal(node):
+            refused[node.id] = f"setting discovery.nodes asks for {constraint}"
+        else:
+            chosen.append(node)
+    return chosen, refused
 
 
 def _mesh(service: Service, tasks: Sequence[Task], keys: RouteKeys, port: PublishedPort, around: Surroundings) -> Found:
     found = Found("mesh")
-    wanted, allowed = chooser(keys.nodes), chooser(around.rules.nodes)
-    running = {task.node_id for task in tasks if server_state(task, around.nodes.get(task.node_id))}
-    overall = _service_state(tasks, around)
-    chosen = [node for node in around.nodes.values() if wanted(node) and allowed(node)]
+    chosen, found.left_out = chosen_nodes(keys, around)
     if not chosen:
         raise BadValue(
             "no node satisfies the placement constraints", "correct this label or setting discovery.nodes", "nodes"
         )
+    running = {task.node_id for task in tasks if server_state(task, around.nodes.get(task.node_id))}
+    overall = _service_state(tasks, around)
     for node in chosen:
-        if node.state == "down" or not overall or (keys.mesh_nodes == "running" and node.id not in running):
-            continue
         leaving = node.availability == "drain"
-        if leaving and node.id in around.retired:
-            continue
-        state = "drain" if leaving else overall
-        _add(found, service, _label_of(node), node, [port.published], state, node.id, around)
+        if node.state == "down":
+            found.left_out[node.id] = "it is down"
+        elif not overall:
+            found.left_out[node.id] = "no task of the service runs"
+        elif keys.mesh_nodes == "running" and node.id not in running:
+            found.left_out[node.id] = "it runs no task of the service, and key mesh-nodes is running"
+        elif leaving and node.id in around.retired:
+            found.left_out[node.id] = "it is drained, and its time to drain is over"
+        else:
+            _add(
+                found,
+                service,
+                _label_of(node),
+                node,
+                [port.published],
+                "drain" if leaving else overall,
+                node.id,
+                around,
+            )
     return _named(found, newest=())
 
 
 def _host(service: Service, tasks: Sequence[Task], port: PublishedPort, around: Surroundings) -> Found:
     found = Found("host")
-    for task, node, state in _serving(tasks, around):
+    for task, node, state in _serving(tasks, around, found.left_out):
         bound = [real.published for real in task.ports if (real.target, real.protocol) == (port.target, port.protocol)]
         if port.published in bound:
             bound = [port.published]
         if bound and bound[0]:
             _add(found, service, _slot(task, node), node, bound, state, task.id, around)
+        else:
+            found.left_out[task.id] = "its port is not bound on the node"
     return _named(found, newest=_by_age(tasks))
 
 
 def _task(service: Service, tasks: Sequence[Task], keys: RouteKeys, port: PublishedPort, around: Surroundings) -> Found:
-    network = shared_network(service, around.networks, keys.network, around.rules.networks)
-    found = Found("task")
-    for task, node, state in _serving(tasks, around):
-        address = task.addresses.get(network.id)
-        # A task of before an update that added the network has no address there; it is about to go.
+    shared = shared_network(service, around.networks, keys.network, around.rules.networks)
+    found = Found("task", network=shared)
+    for task, node, state in _serving(tasks, around, found.left_out):
+        address = task.addresses.get(shared.network.id)
         if address:
             name = f"{service.name}.{_slot(task, node)}"
             found.servers.append(Server(name, address, port.target, state, node.hostname, task.id))
+        else:  # a task of before an update that added the network; it is about to go
+            found.left_out[task.id] = "it has no address on the network"
     return _named(found, newest=_by_age(tasks))
 
 
 def _vip(service: Service, tasks: Sequence[Task], keys: RouteKeys, port: PublishedPort, around: Surroundings) -> Found:
-    network = shared_network(service, around.networks, keys.network, around.rules.networks)
-    address = service.virtual_ips.get(network.id)
+    shared = shared_network(service, around.networks, keys.network, around.rules.networks)
+    address = service.virtual_ips.get(shared.network.id)
     if service.endpoint_mode != "vip" or not address:
         raise BadValue(
-            f"the service has no virtual IP on {network.name} (endpoint mode {service.endpoint_mode})",
+            f"the service has no virtual IP on {shared.network.name} (endpoint mode {service.endpoint_mode})",
             "use lbgen.via=task, or endpoint mode vip",
             "via",
         )
     state = _service_state(tasks, around)
     name = f"{service.name}.vip"
-    return Found("vip", [Server(name, address, port.target, state, "", service.id)] if state else [])
+    servers = [Server(name, address, port.target, state, "", service.id)] if state else []
+    return Found("vip", servers, network=shared)
 
 
-def _serving(tasks: Sequence[Task], around: Surroundings) -> list[tuple[Task, Node, str]]:
-    """Return the tasks that receive or finish traffic, each with its node and state."""
+def _serving(
+    tasks: Sequence[Task], around: Surroundings, left_out: dict[str, str] | None = None
+) -> list[tuple[Task, Node, str]]:
+    """Return the tasks that receive or finish traffic, each with its node and state; note why others do not."""
     serving = []
     for task in tasks:
         node = around.nodes.get(task.node_id)
-        state = server_state(task, node, around.retired)
+        state, why = judged(task, node, around.retired)
         if node and state:
             serving.append((task, node, state))
+        elif left_out is not None:
+            left_out[task.id] = why
     return serving
 
 
@@ -212,6 +217,7 @@ def _add(
     address = node_address(node, around.rules.node_cidrs)
     if isinstance(address, Problem):
         found.problems.append(address)
+        found.left_out[origin] = "the node has no address that reaches it"
     else:
         port = ports[-1] if ":" in address else ports[0]
         found.servers.append(Server(f"{service.name}.{label}", address, port, state, node.hostname, origin))
@@ -250,7 +256,8 @@ def _named(found: Found, newest: Sequence[str]) -> Found:
         name = next((name for name in candidates if name not in taken), f"{server.name}-{len(taken)}")
         taken.add(name)
         renamed.append(Server(name, server.address, server.port, server.state, server.node, server.origin))
-    return Found(found.via, sorted(renamed, key=lambda server: natural(server.name)), found.problems)
+    found.servers = sorted(renamed, key=lambda server: natural(server.name))
+    return found
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -62,7 +62,7 @@ class Renderer:
         self.templates, self.target, self.settings = templates, target, settings
         # As HAProxy and Nginx have it: what is relative is so to the files.
         self.reader = Reader(settings, Path(target.output))
-        self._listeners = None if listeners is None else frozenset(listeners)
+        self.listeners = None if listeners is None else frozenset(listeners)
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
         self._sections: dict[object, tuple[object, str]] = {}
         self._stamp: object = None
@@ -105,7 +105,7 @@ class Renderer:
 
     def served(self, model: Model) -> Model:
         """Return the part of the model that this target serves."""
-        return model if self._listeners is None else model.only(self._listeners)
+        return model if self.listeners is None else model.only(self.listeners)
 
     def edition(self) -> int:
         """Return which edition of the templates this is; forget everything once one was changed, added or removed.

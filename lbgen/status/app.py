@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from lbgen.apply.traefik_feed import Feed
+from lbgen.errors import UnknownService
 from lbgen.metrics import registry_of
 from lbgen.status.view import Document, View
 
@@ -49,6 +50,13 @@ def application(view: View, feeds: Mapping[str, Feed]) -> Starlette:
     async def problems(_: Request) -> Response:
         return _json(view.problems())
 
+    async def explain(request: Request) -> Response:
+        try:
+            document = view.explanation(request.path_params["service"])
+        except UnknownService as error:
+            raise HTTPException(404, f"{error}\n") from error
+        return _said("no snapshot yet", 503) if document is None else _json(document)
+
     async def history(request: Request) -> Response:
         return _json(view.history(_limit(request)))
 
@@ -72,6 +80,7 @@ def application(view: View, feeds: Mapping[str, Feed]) -> Starlette:
             Route("/api/v1/model", model),
             Route("/api/v1/problems", problems),
             Route("/api/v1/history", history),
+            Route("/api/v1/explain/{service:path}", explain),
             Route("/traefik/{target}", traefik),
         ],
         exception_handlers={Exception: _failed},

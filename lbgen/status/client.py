@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
-from lbgen.errors import NoDaemon, SettingsError
+from lbgen.errors import NoDaemon, SettingsError, UnknownService
 
 TIMEOUT = 10.0  # seconds
 EVERYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -26,13 +27,28 @@ def tidied(url: str) -> str:
 
 def ask(url: str, path: str) -> Any:
     """Return the document that the daemon has there; raise NoDaemon."""
-    status, body = _get(url, path)
+    return _document(url, path, *_get(url, path))
+
+
+def _document(url: str, path: str, status: int, body: bytes) -> Any:
     try:
         if status != 200:
             raise ValueError(f"status {status}")
         return json.loads(body)
     except ValueError as error:
         raise NoDaemon(f"{url}{path}: this is no lbgen, or one of another version ({error})") from error
+
+
+def explanation(url: str, service: str) -> Any:
+    """Return what the daemon says of a service; raise UnknownService, or NoDaemon."""
+    path = f"/api/v1/explain/{quote(service, safe='')}"
+    status, body = _get(url, path)
+    said = body.decode(errors="replace").strip()
+    if status == 404 and said.startswith("there is no service "):
+        raise UnknownService(said)
+    if status == 503:
+        raise NoDaemon(f"{url}: {said}")
+    return _document(url, path, status, body)
 
 
 def unready(url: str) -> str:

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from lbgen.problem import printable
+from lbgen.lines import aligned, in_one, plain
 
-LONGEST = 1000  # characters of one line of what others wrote
 MOST_CAUSES = 3  # of a change; the JSON has all
 Document = dict[str, Any]
 
@@ -20,7 +19,7 @@ def status(document: Document, problems: Document) -> Iterator[str]:
     if not document["alive"]:
         state = click.style("stuck", "red")
     yield f"lbgen {document['version']}, up {duration(document['uptime_seconds'])}: {state}"
-    yield from (f"  {line}" for reason in document["not_ready"] for line in _plain(reason))
+    yield from (f"  {line}" for reason in document["not_ready"] for line in plain(reason))
     yield from _source(document["source"])
     servers = ", ".join(f"{number} {state}" for state, number in document["servers"].items())
     held = document["servers_held"]
@@ -30,7 +29,7 @@ def status(document: Document, problems: Document) -> Iterator[str]:
     found = problems["problems"]
     yield ""
     yield click.style(f"{len(found)} problem{'s' if found[1:] else ''}:", "yellow") if found else "no problems"
-    yield from (f"  {line}" for problem in found for line in _plain(problem["text"]))
+    yield from (f"  {line}" for problem in found for line in plain(problem["text"]))
 
 
 def history(document: Document) -> Iterator[str]:
@@ -42,12 +41,12 @@ def history(document: Document) -> Iterator[str]:
     rows = [
         (_time(change["at"]), change["target"], change["method"], duration(change["lag_seconds"])) for change in changes
     ]
-    heading, *lines = _aligned([("TIME (UTC)", "TARGET", "METHOD", "LAG"), *rows])
+    heading, *lines = aligned([("TIME (UTC)", "TARGET", "METHOD", "LAG"), *rows])
     yield f"{heading}  WHAT"
     for line, change in zip(lines, changes, strict=True):
-        yield f"{line}  {_in_one(change['detail'])}"
+        yield f"{line}  {in_one(change['detail'])}"
         causes = change["causes"]
-        yield from (f"    {_in_one(cause['text'])}" for cause in causes[:MOST_CAUSES])
+        yield from (f"    {in_one(cause['text'])}" for cause in causes[:MOST_CAUSES])
         if causes[MOST_CAUSES:]:
             yield f"    and {len(causes) - MOST_CAUSES} more"
 
@@ -72,14 +71,14 @@ def _source(source: Document) -> Iterator[str]:
     mode = source["mode"]
     shown = {"none": click.style("no endpoint answers", "red"), "push": "push", "file": "file"}.get(mode, mode)
     age = source["stream_age_seconds"]
-    said = [f"source    {shown}", _in_one(source["endpoint"])]
+    said = [f"source    {shown}", in_one(source["endpoint"])]
     if source.get("cluster"):
-        said.append(f"cluster {_in_one(source['cluster'])}")
+        said.append(f"cluster {in_one(source['cluster'])}")
     if age is not None:
         said.append(f"last word {duration(age)} ago")
     yield ", ".join(said)
     if source.get("no_push"):
-        yield f"          no push: {_in_one(source['no_push'])}"
+        yield f"          no push: {in_one(source['no_push'])}"
     if "drift" in source:
         counts = {"listings": "listings", "drift": "missed by the stream", "reconnects": "reconnects"}
         yield "          " + ", ".join(f"{word}: {source[key]}" for key, word in counts.items())
@@ -93,7 +92,7 @@ def _targets(targets: Sequence[Document]) -> Iterator[str]:
             (_time(last["at"]), last["method"]) if last else ("-", "found running" if target["generation"] else "-")
         )
         rows.append((target["name"], target["generation"] or "-", *changed))
-    heading, *lines = _aligned(rows)
+    heading, *lines = aligned(rows)
     yield f"{heading}  STATE"
     for line, target in zip(lines, targets, strict=True):
         state, colour = ("live", "green") if target["ready"] else ("not live yet", "yellow")
@@ -101,24 +100,10 @@ def _targets(targets: Sequence[Document]) -> Iterator[str]:
         error = target["last_error"]
         if error:
             over = "" if target["failing"] else ", which is over"
-            first, *more = _plain(error["error"]) or [""]
+            first, *more = plain(error["error"]) or [""]
             yield f"    {error['kind']} at {_time(error['at'])}{over}: {first}"
             yield from (f"      {further}" for further in more)
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-
-
 def _time(stamp: str) -> str:
     return stamp.replace("T", " ").removesuffix("Z")
-
-
-def _in_one(text: str) -> str:
-    return " ".join(_plain(text))
-
-
-def _plain(text: str) -> list[str]:
-    """Return the lines of what others wrote, without anything that a terminal would act upon."""
-    return [printable(line, LONGEST) for line in text.splitlines()]

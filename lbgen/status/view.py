@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import lbgen
+from lbgen.explain import Aim, Facts, explained
 from lbgen.history import Change
 from lbgen.lane import Lane
 from lbgen.loop import Loop
+from lbgen.named_files import NamedFiles
 from lbgen.problem import Problem
 from lbgen.target import Target
 
@@ -87,6 +89,16 @@ class View:
     def problems(self) -> Document:
         """Return what is wrong with services and nodes; ``text`` says it in one line."""
         return {"problems": [asdict(found) | {"text": str(found)} for found in self._problems()]}
+
+    def explanation(self, service: str) -> Document | None:
+        """Return why a service is routed as it is, None before the first snapshot; raise UnknownService."""
+        accepted, files = self.loop.accepted, self.loop.files
+        if accepted is None:
+            return None
+        aims = tuple(Aim.of(target.name, target.renderer) for target in self.targets)
+        named = files.read() if files else NamedFiles()
+        model = replace(self.loop.model, problems=tuple(self._problems()))
+        return explained(Facts(accepted, model, named, aims), service)
 
     def history(self, limit: int | None = None) -> Document:
         """Return the last changes of all targets, newest first."""

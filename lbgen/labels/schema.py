@@ -1,0 +1,71 @@
+"""The label vocabulary as JSON Schema: whole label names, and what their values may be; made from the table of keys.
+
+It is for the map ``deploy.labels`` of a stack file. Labels of other programs are let through, unknown ones of lbgen's
+are not. It refuses nothing that lbgen reads, but spaces around a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING
+from typing import Any
+
+from lbgen.labels import values
+from lbgen.labels.key import Key
+from lbgen.labels.keys import ENABLE, FIELDS, KEYS, PREFIX, PROTOCOLS
+from lbgen.labels.labelled import ROUTE_NAME
+from lbgen.labels.native import MEMBERS
+
+_LOWER = "(?!.*[A-Z])"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def document() -> dict[str, Any]:
+    """Return the schema."""
+    short = {field: _name(field, key) for field, key in KEYS.items()}
+    plain = {ENABLE: _enable()}
+    plain |= {f"{PREFIX}{key.name}": _value(field) for field, key in KEYS.items() if not key.family}
+    patterns = {f"^{re.escape(PREFIX)}{short[field]}$": _value(field) for field, key in KEYS.items() if key.family}
+    for field, key in KEYS.items():
+        patterns[f"^{re.escape(PREFIX)}{_route(key.protocols)}{short[field]}$"] = _value(field)
+    known = "|".join(["enable", *short.values(), *_named(short)])
+    return {
+        "$schema": _DIALECT,
+        "title": "Labels of a Swarm service that lbgen reads",
+        "type": "object",
+        "properties": plain,
+        # The last one is for names that begin as lbgen's do and are none.
+        "patternProperties": {**patterns, f"^(?!{re.escape(PREFIX)}(?:{known})$)[Ll][Bb][Gg][Ee][Nn]\\.": False},
+    }
+
+
+def _named(short: dict[str, str]) -> Iterator[str]:
+    """Yield a pattern of the keys of named routes for each protocol."""
+    for protocol in PROTOCOLS:
+        own = "|".join(short[field] for field, key in KEYS.items() if protocol in key.protocols)
+        yield f"{_route((protocol,))}(?:{own})"
+
+
+def _route(protocols: tuple[str, ...]) -> str:
+    return f"(?:{'|'.join(protocols)})\\.{ROUTE_NAME.pattern}\\."
+
+
+def _name(field: str, key: Key) -> str:
+    """Return a pattern of the key as it is written after "lbgen."."""
+    if not key.family:
+        return re.escape(key.name)
+    member = MEMBERS.get(field, values.header_name).pattern
+    return re.escape(key.family) + (member if field == "query" else f"{_LOWER}(?:{member})")
+
+
+def _value(field: str) -> dict[str, Any]:
+    key, default = KEYS[field], FIELDS[field].default
+    found = {**key.parse.schema, "maxLength": values.MAX_VALUE, "description": key.doc, "examples": [key.sample]}
+    if default not in (None, MISSING, (), ""):
+        found["default"] = key.parse.spell(default)
+    return found
+
+
+def _enable() -> dict[str, Any]:
+    return {**values.boolean.schema, "description": "Take part", "examples": ["true"]}
