@@ -1,4 +1,4 @@
-"""What owners should know before they rely on a proxy: problems, and what it cannot do of what was asked."""
+"""What owners should know before they rely on a proxy: problems, notes on files, and what it cannot do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from lbgen.capabilities import NO, PROXIES, TABLE
 from lbgen.model import Backend, Model, Route
 from lbgen.problem import Problem, printable
-from lbgen.snapshot import Snapshot
+from lbgen.snapshot import Note, Snapshot
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,24 +42,33 @@ class Report:
 
     problems: tuple[Problem, ...]
     limits: tuple[Limit, ...]
+    notes: tuple[Note, ...] = ()  # of the snapshot
 
     def failing(self, *, strict: bool) -> bool:
-        """Tell whether something is wrong: a problem, or what a proxy cannot do at all (strict: or not quite)."""
-        return bool(self.problems) or any(strict or limit.level == NO for limit in self.limits)
+        """Tell whether something is wrong: a problem, what `docker stack deploy` refuses, or what a proxy cannot do.
+
+        Args:
+            strict: count what it can do only in part as well.
+        """
+        refused = any(note.refused for note in self.notes)
+        return bool(self.problems) or refused or any(strict or limit.level == NO for limit in self.limits)
 
     def lines(self) -> Iterator[str]:
         """Say it to a person."""
         for problem in self.problems:
             yield f"problem: {problem}"
+        for note in self.notes:
+            yield f"{'refused' if note.refused else 'note'}: {note}"
         for limit in self.limits:
             yield f"{limit.target}: {limit}"
-        if not self.problems and not self.limits:
+        if not self.problems and not self.limits and not self.notes:
             yield "nothing to complain about"
 
     def document(self) -> dict[str, Any]:
         """Say it to a program."""
         return {
             "problems": [asdict(problem) | {"text": str(problem)} for problem in self.problems],
+            "notes": [asdict(note) | {"text": str(note)} for note in self.notes],
             "limits": [asdict(limit) | {"text": str(limit)} for limit in self.limits],
         }
 

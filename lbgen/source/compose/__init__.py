@@ -62,7 +62,6 @@ def stack_of(texts: Texts, variables: Mapping[str, str]) -> tuple[Stack, list[St
     for file in files:
         forbidden(file)
     files = [interpolated(file, variables) for file in files]
-    raise_errors(files)
     stacks = [(file, _checked(file, version)) for file in files]
     raise_errors(files)
     return merged(stacks), files

@@ -31,7 +31,7 @@ NODES = (
 )
 NAMESPACE = "com.docker.stack.namespace"
 IMAGE = "com.docker.stack.image"
-_ROLE = re.compile(r"\s*node\.role\s*(==|!=)\s*(\S+)\s*", re.IGNORECASE)
+_CONSTRAINT = re.compile(r"\s*node\.(role|platform\.os)\s*(==|!=)\s*(\S+)\s*", re.IGNORECASE)
 _OF_EACH_NODE = ("host", "bridge", "none", "default", "nat")  # networks that are no overlay
 
 
@@ -56,10 +56,11 @@ def invented(stack: Stack, name: str) -> Snapshot:
 
 
 def allowed(constraint: str, node: Node) -> bool | None:
-    """Tell whether a node fits a placement constraint; None if that depends on more than its role."""
-    if not (match := _ROLE.fullmatch(constraint)):
+    """Tell whether a node fits a placement constraint; None if that depends on more than its role and system."""
+    if not (match := _CONSTRAINT.fullmatch(constraint)):
         return None
-    return (match[2].lower() == node.role) == (match[1] == "==")
+    value = node.role if match[1].lower() == "role" else node.os
+    return (match[3].lower() == value) == (match[2] == "==")
 
 
 def _of(service: StackService) -> tuple[str, ...]:

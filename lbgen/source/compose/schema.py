@@ -43,6 +43,10 @@ def _mapping(keys: dict[str, Shape]) -> Shape:
     return Shape(("mapping",), keys)
 
 
+def _compose_only(*keys: str) -> dict[str, str]:
+    return dict.fromkeys(keys, "remove it")
+
+
 def _choice(*values: str) -> Shape:
     return Shape(("text",), form=lambda value: value in values, expected=" or ".join(values))
 
@@ -76,7 +80,7 @@ _DEPLOY = Shape(
         "resources": _mapping(
             {
                 "limits": _mapping({"cpus": _TEXT, "memory": _TEXT, "pids": _INTEGER.from_version(9)}),
-                "reservations": Shape(("mapping",), _RESERVATIONS, compose_keys=frozenset(("devices",))),
+                "reservations": Shape(("mapping",), _RESERVATIONS, compose_keys=_compose_only("devices")),
             }
         ),
         "restart_policy": _mapping(
@@ -108,7 +112,7 @@ _PORT = Shape(
     },
     form=is_short,
     expected="a port as 8080, 80:8080, 80-82:8080-8082 or 53:53/udp",
-    compose_keys=frozenset(("name", "host_ip", "app_protocol")),
+    compose_keys=_compose_only("name", "host_ip", "app_protocol"),
 )
 
 _VOLUME_MOUNT = Shape(
@@ -166,7 +170,7 @@ _SERVICE_NETWORK = Shape(
         "ipv4_address": _TEXT,
         "ipv6_address": _TEXT,
     },
-    compose_keys=frozenset(("gw_priority", "interface_name", "link_local_ips", "mac_address", "priority")),
+    compose_keys=_compose_only("gw_priority", "interface_name", "link_local_ips", "mac_address", "priority"),
 )
 
 # Of the Compose Specification; `extends` and `include` are missing since what they would bring in is not read.
@@ -253,7 +257,7 @@ SERVICE = Shape(
         "working_dir": _TEXT,
     },
     extensible=7,
-    compose_keys=frozenset(_COMPOSE_SERVICE_KEYS.split()),
+    compose_keys=_compose_only(*_COMPOSE_SERVICE_KEYS.split()),
 )
 
 _EXTERNAL = Shape(("boolean", "mapping"), {"name": _TEXT})
@@ -273,11 +277,11 @@ _NETWORK = Shape(
                     items=Shape(
                         ("mapping",),
                         {"subnet": _TEXT},
-                        compose_keys=frozenset(("gateway", "ip_range", "aux_addresses")),
+                        compose_keys=_compose_only("gateway", "ip_range", "aux_addresses"),
                     ),
                 ),
             },
-            compose_keys=frozenset(("options",)),
+            compose_keys=_compose_only("options"),
         ),
         "external": _EXTERNAL,
         "internal": _BOOLEAN,
@@ -285,7 +289,7 @@ _NETWORK = Shape(
         "labels": _PAIRS,
     },
     extensible=7,
-    compose_keys=frozenset(("enable_ipv4", "enable_ipv6")),
+    compose_keys=_compose_only("enable_ipv4", "enable_ipv6"),
 )
 
 _VOLUME = Shape(
@@ -304,8 +308,7 @@ _FILE = {
 
 
 def _files(keys: dict[str, Shape], since: int) -> Shape:
-    compose = frozenset(("content", "environment"))
-    each = Shape(("mapping",), keys, extensible=7, compose_keys=compose)
+    each = Shape(("mapping",), keys, extensible=7, compose_keys=_compose_only("content", "environment"))
     return Shape(("mapping",), names=_NAMES, each=each, since=since)
 
 
@@ -320,5 +323,5 @@ FILE = Shape(
         "configs": _files(_FILE, 3),
     },
     extensible=4,
-    compose_keys=frozenset(("name", "models")),
+    compose_keys=_compose_only("models") | {"name": "give the stack's name on the command line"},
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,7 +41,7 @@ class Shape:
     open: bool = False  # every other key is left alone
     since: int = 0  # the version 3.N that had it first
     compose: Mapping[str, str] = field(default_factory=dict)  # kinds that only Compose takes, each with the remedy
-    compose_keys: frozenset[str] = frozenset()  # that only Compose has here
+    compose_keys: Mapping[str, str] = field(default_factory=dict)  # that only Compose has here, with the remedy
 
     def from_version(self, minor: int) -> Shape:
         """Return the shape for a key that version 3.`minor` has first."""
@@ -102,7 +102,7 @@ def _check_version(file: StackFile, since: int, version: int, place: KeyPath) ->
 
 def _unknown(file: StackFile, key: str, shape: Shape, place: KeyPath) -> None:
     if key in shape.compose_keys:
-        file.refused(place, "is known to Docker Compose, but not to `docker stack deploy`", "remove it")
+        file.refused(place, "is known to Docker Compose, but not to `docker stack deploy`", shape.compose_keys[key])
     elif shape.each is not None:
         file.wrong(place, "is no name: it may have letters, digits, dots, dashes and underscores", "rename it")
     else:
@@ -128,17 +128,3 @@ def _shown(value: object) -> str:
         return str(value).lower()
     kind = kind_of(value)
     return _KIND_NAMES[kind] if kind in ("list", "mapping", "null") else printable(repr(value))
-
-
-def keys_of(shape: Shape, prefix: str = "") -> Iterator[tuple[str, int]]:
-    """Return every key below a shape by its path, ``services.*.ports.[].mode``, with the version that it is in since.
-
-    For the comparison with docker's own schema.
-    """
-    for key, inner in shape.keys.items():
-        yield f"{prefix}{key}", inner.since
-        yield from keys_of(inner, f"{prefix}{key}.")
-    if shape.each is not None:
-        yield from keys_of(shape.each, f"{prefix}*.")
-    if shape.items is not None:
-        yield from keys_of(shape.items, f"{prefix}[].")

@@ -22,8 +22,10 @@ class StackFile:
     notes: list[Note] = field(default_factory=list)
 
     def wrong(self, path: KeyPath, message: str, remedy: str) -> None:
-        """Add something that makes the file unusable."""
-        self.errors.append(self._note(path, message, remedy))
+        """Add something that makes the file unusable; only the first thing about a place is told."""
+        found = self._note(path, message, remedy)
+        if all(error.place != found.place for error in self.errors):
+            self.errors.append(found)
 
     def refused(self, path: KeyPath, message: str, remedy: str) -> None:
         """Add something that can be read, but not by `docker stack deploy`."""
