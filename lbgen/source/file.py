@@ -163,17 +163,21 @@ def parse(text: str, name: str) -> Snapshot:
 
 def _snapshot_of(texts: Sequence[tuple[str, str]], stack: str) -> Snapshot:
     found = [(name, text, documents.parse(text, name, SourceError)) for name, text in texts]
-    if any(compose.is_compose(data) for _, _, data in found):
+    name, _, data = found[0]
+    if len(found) > 1 and (alone := next((name for name, _, data in found if _is_snapshot(data)), "")):
+        raise SourceError(f"{alone}: only Compose files can be read together, and this is a snapshot: give one file")
+    if len(found) > 1 or compose.is_compose(data):
         return compose.load(found, stack)
-    (name, _, data), *more = found
-    if more:
-        raise SourceError(f"{name}: only Compose files can be read together, and this is none: give one file")
     if stack:
         raise SourceError(f"{name}: only Compose files are given the name of a stack ({stack!r}), and this is none")
     try:
         return _snapshot(data)
     except SourceError as error:
         raise SourceError(f"{name}: {error}") from error
+
+
+def _is_snapshot(data: object) -> bool:
+    return isinstance(data, Mapping) and any(isinstance(data.get(kind), list) for kind in KINDS)
 
 
 def _listed(paths: Paths) -> list[Path]:
