@@ -255,7 +255,7 @@ def test_no_short_ports(text):
         ("service: {web: {image: x}}\nnetworks: {}", "a.yml:1: service: is no key that is known here"),
         ("services: {}\nversion: '2.4'", "a.yml:2: version: `docker stack deploy` reads versions 3.0 to 3.13"),
         ("services: {}\nvolumes: []", "volumes: expected a mapping, found a list; correct it"),
-        (a_service("deploy: {replicas: -1}"), "a.yml:4: services.web.deploy.replicas: -1 is not from 0 to 10000"),
+        (a_service("deploy: {replicas: -1}"), "a.yml:4: services.web.deploy.replicas: -1 is less than nothing"),
         (a_service("deploy: {mode: globl}"), "deploy.mode: there is no mode 'globl'; write one of replicated, global"),
         (a_service("deploy: {endpoint_mode: x}"), "there is no endpoint_mode 'x'; write one of vip, dnsrr"),
         (
@@ -515,6 +515,17 @@ def test_addresses(services, endpoint_mode):
     virtual = len(services) if endpoint_mode == "vip" else 0
     assert len(addresses) == len(set(addresses)) == sum(services.values()) + virtual
     assert loaded(text) == snapshot
+
+
+def test_more_than_can_be_invented():
+    """Refused in time, whatever is asked for; ports that Swarm has no numbers left for are not published."""
+    assert "services.web.deploy.replicas: with it the stack has more than 50000 addresses" in refused(
+        a_service("deploy: {replicas: 1000000000}")
+    )
+    published = [port.published for port in only(loaded(a_service("ports: ['1-3000']"))).ports]
+    assert len({port for port in published if port}) == 2768
+    later = loaded(a_service("ports: ['1-20000:80']"), a_service("ports: ['1-20000:81']"))
+    assert {port.target for port in only(later).ports} == {81}
 
 
 def test_a_service_more_changes_no_other():

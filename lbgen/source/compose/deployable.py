@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lbgen.documents import KeyPath
-from lbgen.source.compose.invention import NODES, allowed
+from lbgen.source.compose.invention import MOST_ADDRESSES, NODES, allowed
 from lbgen.source.compose.stack import Stack, StackService
 from lbgen.source.compose.stack_file import StackFile
 
@@ -13,6 +13,7 @@ from lbgen.source.compose.stack_file import StackFile
 def judge(stack: Stack, files: Sequence[StackFile]) -> None:
     """Add what would be refused to the notes of the last file that mentions the service."""
     taken: dict[tuple[int, str], str] = {}
+    addresses = 0
     for name in sorted(stack.services):
         file = [file for file in files if name in (file.data.get("services") or {})][-1]
         path = ("services", name)
@@ -24,6 +25,11 @@ def judge(stack: Stack, files: Sequence[StackFile]) -> None:
         _networks(file, path, service, stack)
         _constraints(file, path, service)
         _ports(file, path, service, taken)
+        addresses += ((service.replicas or 0) + len(NODES)) * max(1, len(service.networks))
+        if addresses > MOST_ADDRESSES:
+            message = f"with it the stack has more than {MOST_ADDRESSES} addresses, which is more than is read"
+            file.wrong((*path, "deploy", "replicas"), message, "lower it")
+            break
 
 
 def _networks(file: StackFile, path: KeyPath, service: StackService, stack: Stack) -> None:

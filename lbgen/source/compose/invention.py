@@ -32,6 +32,9 @@ NODES = (
 NAMESPACE = "com.docker.stack.namespace"
 IMAGE = "com.docker.stack.image"
 _CONSTRAINT = re.compile(r"\s*node\.(role|platform\.os)\s*(==|!=)\s*(\S+)\s*", re.IGNORECASE)
+_BY_SWARM, _BY_NODE = range(30000, 32768), range(32768, 61000)
+_PER_BLOCK = 253  # addresses of one 10.x.y
+MOST_ADDRESSES = 50_000  # of one stack: fewer than there are blocks, and far more than any stack has
 _OF_EACH_NODE = ("host", "bridge", "none", "default", "nat")  # networks that are no overlay
 
 
@@ -95,7 +98,7 @@ def _service(wanted: StackService, name: str, stack: str, networks: Sequence[Net
         endpoint_mode=endpoint,
         ports=tuple(choices.published(name, port) for port in _sorted(wanted.ports)),
         networks=ids,
-        virtual_ips={id_: choices.address(id_, name, replicas, 0) for id_ in overlays if endpoint == "vip"},
+        virtual_ips={id_: choices.address(id_, name, 0) for id_ in overlays if endpoint == "vip"},
     )
 
 
@@ -131,7 +134,7 @@ def _task(service: Service, slot: int, node: Node, number: int, choices: _Choice
         node_id=node.id,
         slot=slot,
         state="running",
-        addresses={network: choices.address(network, service.name, service.replicas, number) for network in overlays},
+        addresses={network: choices.address(network, service.name, number) for network in overlays},
         ports=tuple(choices.opened(id_, port) for port in service.ports if port.mode == "host"),
     )
 
@@ -140,37 +143,39 @@ def _task(service: Service, slot: int, node: Node, number: int, choices: _Choice
 class _Choices:
     """What Swarm would choose, made from names; where two names meet, the second one moves on."""
 
-    blocks: dict[tuple[str, str], int] = field(default_factory=dict)  # (network, service) -> x * 256 + y
-    taken: set[int] = field(default_factory=set)  # of these numbers
-    ports: set[tuple[str, int]] = field(default_factory=set)  # (protocol, number) published by Swarm
+    blocks: dict[tuple[str, str, int], int] = field(default_factory=dict)  # (network, service, n-th) -> x * 256 + y
+    taken: set[int] = field(default_factory=set)  # of these blocks
+    ports: dict[str, set[int]] = field(default_factory=dict)  # protocol -> numbers published by Swarm
 
-    def address(self, network: str, service: str, replicas: int, number: int) -> str:
+    def address(self, network: str, service: str, number: int) -> str:
         """Return a service's address on a network: 0 is its virtual one, 1 and on its tasks'."""
-        key = (network, service)
+        block, last = divmod(number, _PER_BLOCK)
+        key = (network, service, block)
         if key not in self.blocks:
-            size = replicas // 253 + 1
-            start = _hashed(f"{network} {service}") % (65536 - size)
-            while not self.taken.isdisjoint(range(start, start + size)):
-                start = (start + 1) % (65536 - size)
-            self.blocks[key] = start
-            self.taken.update(range(start, start + size))
-        block, last = divmod(number, 253)
-        return str(IPv4Address("10.0.0.0") + (self.blocks[key] + block) * 256 + last + 1)
+            self.blocks[key] = _free(_hashed(f"{network} {service} {block}"), 256 * 256, self.taken)
+        return str(IPv4Address("10.0.0.0") + self.blocks[key] * 256 + last + 1)
 
     def published(self, service: str, port: PublishedPort) -> PublishedPort:
         """Return a port with the published one that Swarm would choose in ingress mode, if that is left to it."""
-        if port.published or port.mode != "ingress":
+        taken = self.ports.setdefault(port.protocol, set())
+        if port.published or port.mode != "ingress" or len(taken) == len(_BY_SWARM):
             return port
-        number = _hashed(f"{service} {port.target} {port.protocol}") % 2768
-        while (port.protocol, number) in self.ports:
-            number = (number + 1) % 2768
-        self.ports.add((port.protocol, number))
-        return replace(port, published=30000 + number)
+        number = _free(_hashed(f"{service} {port.target} {port.protocol}"), len(_BY_SWARM), taken)
+        return replace(port, published=_BY_SWARM[number])
 
     def opened(self, task: str, port: PublishedPort) -> PublishedPort:
         """Return a port of host mode as a task has it."""
-        chosen = 32768 + _hashed(f"{task} {port.target} {port.protocol}") % 28232
+        chosen = _BY_NODE[_hashed(f"{task} {port.target} {port.protocol}") % len(_BY_NODE)]
         return replace(port, published=port.published or chosen)
+
+
+def _free(wanted: int, size: int, taken: set[int]) -> int:
+    """Take the first number below `size` that is free, from `wanted` on and around; one has to be."""
+    number = wanted % size
+    while number in taken:
+        number = (number + 1) % size
+    taken.add(number)
+    return number
 
 
 def _hashed(text: str) -> int:

@@ -62,6 +62,6 @@ def _merged_ports(before: Sequence[PublishedPort], after: Sequence[PublishedPort
 def _lost(
     before: Sequence[PublishedPort], after: Sequence[PublishedPort], kept: Sequence[PublishedPort]
 ) -> list[PublishedPort]:
-    """Return the ports that no later one replaces on purpose: same published port, but another target or protocol."""
-    of_one_file = [[port for port in before if port.published not in {port.published for port in after}], list(after)]
-    return [port for ports in of_one_file for port in ports if port not in kept]
+    """Return the ports that are lost to another one of the same file, which nobody means to happen."""
+    replaced, left = {port.published for port in after}, set(kept)
+    return [port for port in (*(port for port in before if port.published not in replaced), *after) if port not in left]

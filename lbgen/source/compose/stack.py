@@ -14,7 +14,6 @@ from lbgen.source.compose.stack_file import StackFile
 
 MODES = ("replicated", "global", "replicated-job", "global-job")
 ENDPOINT_MODES = ("vip", "dnsrr")
-MAX_REPLICAS = 10_000  # far more than a service ever has, and few enough to be invented
 PROTOCOLS = ("tcp", "udp", "sctp")
 
 
@@ -65,8 +64,8 @@ def _service(file: StackFile, path: KeyPath, item: Mapping[str, Any]) -> StackSe
     deploy = item.get("deploy") or {}
     placed = deploy.get("placement") or {}
     replicas = deploy.get("replicas")
-    if replicas is not None and not 0 <= replicas <= MAX_REPLICAS:
-        file.wrong((*path, "deploy", "replicas"), f"{replicas} is not from 0 to {MAX_REPLICAS}", "correct it")
+    if replicas is not None and replicas < 0:
+        file.wrong((*path, "deploy", "replicas"), f"{replicas} is less than nothing", "write 0 or more")
     return StackService(
         image=item.get("image") or "",
         labels=pairs(deploy.get("labels")),
