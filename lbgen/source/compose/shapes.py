@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.documents import KeyPath
@@ -45,8 +45,7 @@ class Shape:
 
     def from_version(self, minor: int) -> Shape:
         """Return the shape for a key that version 3.`minor` has first."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Shape(**values | {"since": minor})
+        return replace(self, since=minor)
 
 
 def kind_of(value: object) -> str:
@@ -112,15 +111,13 @@ def _unknown(file: StackFile, key: str, shape: Shape, place: KeyPath) -> None:
 
 
 def _check_items(file: StackFile, value: list[Any], shape: Shape, version: int, path: KeyPath) -> None:
+    seen = set()
     for index, item in enumerate(value):
         if shape.items is not None:
             check(file, item, shape.items, version, (*path, index))
-        if shape.distinct and any(_same(item, earlier) for earlier in value[:index]):
+        if shape.distinct and repr(item) in seen:
             file.wrong((*path, index), f"{_shown(item)} is there twice", "remove one")
-
-
-def _same(one: object, other: object) -> bool:
-    return type(one) is type(other) and one == other
+        seen.add(repr(item))
 
 
 def _shown(value: object) -> str:
