@@ -344,6 +344,13 @@ def test_notes(text, note):
     assert [found["text"] for found in report.document()["notes"]] == [str(found) for found in snapshot.notes]
 
 
+def test_ports_that_do_not_clash():
+    """In mode host services on other nodes may have the same; so may another protocol."""
+    host_port = "ports: [{target: 80, published: 80, mode: host}]"
+    assert loaded(a_service(f"{host_port}\n  api:\n    image: y\n    {host_port}")).notes == ()
+    assert loaded(a_service("ports: ['53:53/tcp', '53:53/udp', 80, 81]")).notes == ()
+
+
 def test_no_notes():
     """A plain file has nothing to be told."""
     assert loaded(a_service("labels: {org.example: x}\n    ports: ['0.0.0.0:80:80']")).notes == ()
