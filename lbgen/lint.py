@@ -1,4 +1,4 @@
-"""What owners should know before they rely on a proxy: problems, and what it cannot do of what was asked."""
+"""What owners should know before they rely on a proxy: problems, notes on files, and what it cannot do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lbgen.labels.misspelt import meant
 from lbgen.lines import folded
 from lbgen.model import Backend, Model, Route
 from lbgen.problem import Problem, label_text, printable
-from lbgen.snapshot import Snapshot
+from lbgen.snapshot import Note, Snapshot
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,7 +45,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Note:
+class Unread:
     """Labels that nobody reads, although somebody may have meant them to be read."""
 
     service: str
@@ -62,13 +62,19 @@ class Report:
 
     problems: tuple[Problem, ...]
     limits: tuple[Limit, ...]
-    notes: tuple[Note, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    notes: tuple[Note, ...] = ()  # about the files that the snapshot was read from
     services: int = 0  # in the cluster
     routed: int = 0  # of these, that have a route or a share of one
 
     def failing(self, *, strict: bool) -> bool:
-        """Tell whether something is wrong: a problem, or what a proxy cannot do at all (strict: or not quite)."""
-        return bool(self.problems) or any(strict or limit.level == NO for limit in self.limits)
+        """Tell whether something is wrong: a problem, what `docker stack deploy` refuses, or what a proxy cannot do.
+
+        Args:
+            strict: count what it can do only in part as well.
+        """
+        refused = any(note.refused for note in self.notes)
+        return bool(self.problems) or refused or any(strict or limit.level == NO for limit in self.limits)
 
     def lines(self) -> Iterator[str]:
         """Say it to a person: what one service's owner has to know together, and a summary at the end."""
@@ -80,8 +86,12 @@ class Report:
         for limit in self.limits:
             head = label_text(limit.label, limit.value) if limit.label else f"route {limit.route}" * bool(limit.route)
             found.setdefault(f"service {limit.service}", []).append((limit.target, head, limit.what))
+        for unread in self.unread:
+            found.setdefault(f"service {unread.service}", []).append(("note", f"label {unread.label}", unread.message))
         for note in self.notes:
-            found.setdefault(f"service {note.service}", []).append(("note", f"label {note.label}", note.message))
+            kind = "refused by docker stack deploy" if note.refused else "note"
+            head = f"line {note.line}, {note.place}" if note.line else note.place
+            found.setdefault(f"file {note.file}", []).append((kind, head, note.what))
         for whose in sorted(found):
             yield whose
             for kind, head, what in dict.fromkeys(found[whose]):
@@ -95,9 +105,10 @@ class Report:
         no = sum(limit.level == NO for limit in self.limits)
         counts = (
             (len(self.problems), "problem"),
+            (sum(note.refused for note in self.notes), "thing that docker stack deploy refuses"),
             (no, "thing that a proxy cannot do"),
             (len(self.limits) - no, "thing that a proxy can do only in part"),
-            (len(self.notes), "label that may be misspelt, or of a dialect that is not read"),
+            (len(self.unread), "label that may be misspelt, or of a dialect that is not read"),
         )
         said = [f"{count} {_plural(what) if count > 1 else what}" for count, what in counts if count]
         return f"{self.routed} of {self.services} services routed; {', '.join(said) or 'nothing to complain about'}"
@@ -109,6 +120,7 @@ class Report:
             "routed": self.routed,
             "problems": [asdict(problem) | {"text": str(problem)} for problem in self.problems],
             "limits": [asdict(limit) | {"text": str(limit)} for limit in self.limits],
+            "unread": [asdict(unread) | {"text": str(unread)} for unread in self.unread],
             "notes": [asdict(note) | {"text": str(note)} for note in self.notes],
         }
 
@@ -121,10 +133,17 @@ def reported(snapshot: Snapshot, model: Model, found: Iterable[Limit], read: Seq
     """
     routed = {route.service for route in model.routes}
     routed |= {server.name.partition(".")[0] for server in model.servers}  # a member of a group has no route perhaps
-    return Report(model.problems, tuple(found), tuple(notes(snapshot, read)), len(snapshot.services), len(routed))
+    return Report(
+        model.problems,
+        tuple(found),
+        tuple(unread(snapshot, read)),
+        snapshot.notes,
+        len(snapshot.services),
+        len(routed),
+    )
 
 
-def notes(snapshot: Snapshot, read: Sequence[str]) -> Iterator[Note]:
+def unread(snapshot: Snapshot, read: Sequence[str]) -> Iterator[Unread]:
     """Find labels whose name only looks like one that is read, and, once for each service, those of other dialects."""
     for service in sorted(snapshot.services.values(), key=lambda service: (service.name, service.id)):
         name = printable(service.name)
@@ -132,12 +151,12 @@ def notes(snapshot: Snapshot, read: Sequence[str]) -> Iterator[Note]:
             first = next((label for label in sorted(service.labels) if label.lower().startswith(prefix)), None)
             if first is not None and dialect not in read:
                 message = f"is of dialect {dialect}, which setting discovery.dialects does not have"
-                yield Note(name, printable(first), message)
+                yield Unread(name, printable(first), message)
         for label in sorted(service.labels):
             if not any(label.lower().startswith(prefix) for prefix in PREFIXES.values()) and (
                 other := meant(label, read)
             ):
-                yield Note(name, printable(label), f"is not read; did you mean {other}?")
+                yield Unread(name, printable(label), f"is not read; did you mean {other}?")
 
 
 def _plural(what: str) -> str:

@@ -232,7 +232,7 @@ service typo
     )
     told = json.loads(lint("--output", "json", snapshot=path).output)
     assert (told["services"], told["routed"]) == (4, 3)
-    assert [note["text"] for note in told["notes"]] == [
+    assert [note["text"] for note in told["unread"]] == [
         "service typo, label traefik.b: is of dialect traefik, which setting discovery.dialects does not have",
         "service typo, label lbgn.enable: is not read; did you mean lbgen.enable?",
     ]

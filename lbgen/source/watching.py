@@ -1,11 +1,11 @@
-"""Noticing that a file may have changed, also when it is replaced by rename or lies behind symbolic links."""
+"""Noticing that files may have changed, also when they are replaced by rename or lie behind symbolic links."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,22 @@ log = structlog.get_logger()
 
 
 class Watch:
-    """Calls back, from a thread of its own, after any change in the directories that a path leads through.
+    """Calls back, from a thread of its own, after any change in the directories that paths lead through.
 
     Directories rather than the file: editors write a new file and rename it, and config mounts swap a link beside it
     (``..data``). Where the system grants no watch the caller's polling has to do.
     """
 
-    def __init__(self, path: Path, notify: Callable[[], None]) -> None:
-        self._path, self._handler = path, _Handler(notify)
+    def __init__(self, paths: Sequence[Path], notify: Callable[[], None]) -> None:
+        self._paths, self._handler = paths, _Handler(notify)
         self._observer: Any = None
         self._watched: dict[Path, tuple[int, ...] | None] = {}
         self._complained = False
 
     def renew(self) -> None:
         """Watch the directories that matter now; they change when a link does, or when one is made anew."""
-        wanted = {directory: fingerprint(directory, parts=2) for directory in directories(self._path)}
+        found = {directory for path in self._paths for directory in directories(path)}
+        wanted = {directory: fingerprint(directory, parts=2) for directory in found}
         if self._observer is not None and wanted == self._watched:
             return
         self.close()
@@ -55,7 +56,12 @@ class Watch:
 
     def _complain(self, error: OSError) -> None:
         if not self._complained:
-            log.info("file_watch_unavailable", file=str(self._path), error=str(error), effect="polling instead")
+            log.info(
+                "file_watch_unavailable",
+                file=", ".join(map(str, self._paths)),
+                error=str(error),
+                effect="polling instead",
+            )
         self._complained = True
 
 
