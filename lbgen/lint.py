@@ -8,8 +8,11 @@ from typing import Any
 
 from lbgen.capabilities import NO, PROXIES, TABLE
 from lbgen.model import Backend, Model, Route
+from lbgen.places import Place, Places
 from lbgen.problem import Problem, printable
 from lbgen.snapshot import Snapshot
+
+FORMAT = 1  # of the JSON documents of lint and render: fields may be added, else it is another number
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,12 +59,27 @@ class Report:
         if not self.problems and not self.limits:
             yield "nothing to complain about"
 
-    def document(self) -> dict[str, Any]:
-        """Say it to a program."""
+    def document(self, places: Places) -> dict[str, Any]:
+        """Say it to a program. docs/ci.md describes it."""
         return {
-            "problems": [asdict(problem) | {"text": str(problem)} for problem in self.problems],
-            "limits": [asdict(limit) | {"text": str(limit)} for limit in self.limits],
+            "format": FORMAT,
+            "problems": [problem_document(problem, places) for problem in self.problems],
+            "limits": [
+                asdict(limit) | {"text": str(limit), "place": place_document(places.of(limit.service, limit.label))}
+                for limit in self.limits
+            ],
         }
+
+
+def problem_document(problem: Problem, places: Places) -> dict[str, Any]:
+    """Return a problem, its text, and its place in the source."""
+    place = places.of(problem.service, problem.label, problem.node)
+    return asdict(problem) | {"text": str(problem), "place": place_document(place)}
+
+
+def place_document(place: Place | None) -> dict[str, Any] | None:
+    """Return ``{"file": ..., "line": ...}``, or None where the source has no lines, as Docker has none."""
+    return asdict(place) if place else None
 
 
 def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: tuple[int, ...] = ()) -> Iterator[Limit]:

@@ -24,7 +24,8 @@ from lbgen.snapshot import Snapshot, moment
 from lbgen.source import causes, wire
 from lbgen.source.listing import KINDS, kept
 from lbgen.source.signals import Closed, Signals
-from lbgen.source.watching import Watch, fingerprint, settled
+from lbgen.source.watching import Watch
+from lbgen.tree import fingerprint, settled
 
 log = structlog.get_logger()
 _KEYS = ("version", "cluster", "taken_at", *KINDS)
@@ -56,7 +57,7 @@ class FileSource:
 
     def follow(self) -> Iterator[Snapshot]:
         """Yield the file's snapshot at once, if it has one, and again after each change, until `close`."""
-        watch = Watch(self.path, lambda: self._signals.tell({"file"}))
+        watch = Watch(lambda: [self.path], lambda: self._signals.tell({"file"}))
         try:
             seen: object = None
             while True:
