@@ -412,7 +412,7 @@ def test_author(tmp_path):
         out, err = author.save("# mine")
         assert "--- before/haproxy.cfg\n+++ after/haproxy.cfg\n@@" in out
         assert [line for line in out.splitlines() if line[0] in "+-"][2:] == ["+# mine"]
-        assert "== haproxy: 1 lines more, 0 less; HAProxy accepts it" in err
+        assert "== haproxy: +1 -0 lines; HAProxy accepts it" in err
         out, err = author.save("{{ nope }}")
         assert out == ""
         assert "haproxy.cfg.j2:2: 'nope' is undefined" in err

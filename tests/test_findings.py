@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from lbgen.findings import Finding
 from lbgen.places import Place, Places
 from tests.golden_cases import GOLDEN
 
+ROOT = Path(__file__).parent.parent
 STACK = """\
 version: "3.8"
 services:
@@ -220,6 +223,29 @@ def test_documents(snapshot):
     assert set(target) == {"target", "proxy", "generation", "files", "checked", "errors", "difference"}
     assert [(error["kind"], error["exit_code"]) for error in target["errors"]] == [("Differs", 6)]
     assert target["difference"].startswith("--- none/")
+
+
+def test_documented(snapshot):
+    """docs/ci.md names every field there is."""
+    words = ("--from", snapshot, "--output", "json")
+    texts = (
+        run("lint", *words, "--proxy", "nginx").stdout,
+        run("render", "--once", *words, "--proxy", "haproxy", "--diff", "none").stdout,
+    )
+    example = (ROOT / "docs/ci.md").read_text().partition("```json")[2].partition("```")[0]
+    documented = set(re.findall(r'"(\w+)":', example))
+    found = {key for text in texts for key in keys_of(json.loads(text))}
+    assert found == documented - {"haproxy"}
+
+
+def keys_of(value: object) -> Iterator[str]:
+    """Every key of a document, but for the files' names."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield key
+        if key != "files":
+            yield from keys_of(inner)
+    for inner in value if isinstance(value, list) else ():
+        yield from keys_of(inner)
 
 
 def test_endless_report(snapshot):

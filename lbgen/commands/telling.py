@@ -107,7 +107,7 @@ def _change(last: Outcome, outcome: Outcome) -> str:
 
 
 def _verdict(outcome: Outcome, last: Outcome | None, change: str) -> str:
-    """Return ``== edge: 1 line more, 2 less; HAProxy accepts it (23 ms)``, or what is wrong, in colour."""
+    """Return ``== edge: +1 -2 lines; HAProxy accepts it (23 ms)``, or what is wrong, in colour."""
     head, name = click.style(f"== {outcome.target}: ", bold=True), PROXIES.get(outcome.proxy, "the checker")
     if outcome.errors:
         refused = click.style("\n".join(map(str, outcome.errors)), fg="red")
@@ -115,7 +115,7 @@ def _verdict(outcome: Outcome, last: Outcome | None, change: str) -> str:
     lines = change.splitlines()
     more = sum(line.startswith("+") and not line.startswith("+++ ") for line in lines)
     less = sum(line.startswith("-") and not line.startswith("--- ") for line in lines)
-    what = "rendered" if last is None else f"{more} lines more, {less} less" if change else "as before"
+    what = "rendered" if last is None else f"+{more} -{less} lines" if change else "as before"
     verdict = f"; {name} accepts it" if outcome.checked else ""
     return head + click.style(f"{what}{verdict} ({outcome.seconds * 1000:.0f} ms)", fg="green")
 
