@@ -110,15 +110,20 @@ class Docker(Section):
 
 
 class Source(Section):
-    """Where the facts come from: a Swarm, or a snapshot file."""
+    """Where the facts come from: a Swarm, a snapshot file or stack files."""
 
     docker: Docker | None = None
-    file: Path | None = None
+    file: Annotated[list[Path], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = []
+    """A snapshot file; or stack files, which are merged in this order."""
+    stack: str = ""
+    """Name that stack files would be deployed as; empty: made from the first file's name."""
 
     @model_validator(mode="after")
     def _one(self) -> Source:
         if self.docker and self.file:
             raise ValueError("name one source, docker or file, not both")
+        if self.stack and not self.file:
+            raise ValueError("stack names what stack files are deployed as: name them, too")
         return self
 
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
 from lbgen.model import Model
+from lbgen.render import Files, Renderer
 from lbgen.snapshot import Snapshot
 from lbgen.target import Target
 
@@ -30,6 +33,7 @@ class Lane:
         self._news = threading.Condition()
         self._next: tuple[Model, Snapshot] | None = None  # not begun yet
         self._last: tuple[Model, Snapshot] | None = None
+        self._revision: Callable[[], None] | None = None  # goes with the next model
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"target-{target.name}", daemon=True)
 
@@ -50,6 +54,16 @@ class Lane:
     def due(self) -> float | None:
         """Nothing: the lane keeps its target's time itself."""
         return None
+
+    @property
+    def renderer(self) -> Renderer:
+        """What renders its files."""
+        return self.target.renderer
+
+    def revise(self, renderer: Renderer, check: Callable[[Files], None], min_reload_interval: float) -> None:
+        """Have the next model, but not those before it, rendered and checked by these."""
+        with self._news:
+            self._revision = partial(self.target.revise, renderer, check, min_reload_interval)
 
     def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
         """Take the model over."""
@@ -78,6 +92,9 @@ class Lane:
             while not self._stopping:
                 if self._next:
                     work, self._next = self._next, None
+                    if self._revision:
+                        self._revision()
+                        self._revision = None
                     self._last = work[0], replace(work[1], causes=())  # they are the target's to remember now
                     return work
                 due = self.target.due() if self._last else None

@@ -11,8 +11,11 @@ from lbgen.labels.dialects import PREFIXES
 from lbgen.labels.misspelt import meant
 from lbgen.lines import folded
 from lbgen.model import Backend, Model, Route
+from lbgen.places import Place, Places
 from lbgen.problem import Problem, label_text, printable
 from lbgen.snapshot import Note, Snapshot
+
+FORMAT = 1  # of the JSON documents of lint and render: fields may be added, else it is another number
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -113,16 +116,39 @@ class Report:
         said = [f"{count} {_plural(what) if count > 1 else what}" for count, what in counts if count]
         return f"{self.routed} of {self.services} services routed; {', '.join(said) or 'nothing to complain about'}"
 
-    def document(self) -> dict[str, Any]:
-        """Say it to a program."""
+    def document(self, places: Places) -> dict[str, Any]:
+        """Say it to a program. docs/ci.md describes it."""
         return {
+            "format": FORMAT,
             "services": self.services,
             "routed": self.routed,
-            "problems": [asdict(problem) | {"text": str(problem)} for problem in self.problems],
-            "limits": [asdict(limit) | {"text": str(limit)} for limit in self.limits],
-            "unread": [asdict(unread) | {"text": str(unread)} for unread in self.unread],
-            "notes": [asdict(note) | {"text": str(note)} for note in self.notes],
+            "problems": [problem_document(problem, places) for problem in self.problems],
+            "limits": [
+                asdict(limit) | {"text": str(limit), "place": place_document(places.of(limit.service, limit.label))}
+                for limit in self.limits
+            ],
+            "unread": [
+                asdict(unread) | {"text": str(unread), "place": place_document(places.of(unread.service, unread.label))}
+                for unread in self.unread
+            ],
+            "notes": [note_document(note) for note in self.notes],
         }
+
+
+def problem_document(problem: Problem, places: Places) -> dict[str, Any]:
+    """Return a problem, its text, and its place in the source."""
+    place = places.of(problem.service, problem.label, problem.node)
+    return asdict(problem) | {"text": str(problem), "place": place_document(place)}
+
+
+def note_document(note: Note) -> dict[str, Any]:
+    """Return a note, and its text."""
+    return asdict(note) | {"text": str(note)}
+
+
+def place_document(place: Place | None) -> dict[str, Any] | None:
+    """Return ``{"file": ..., "line": ...}``, or None where the source has no lines, as Docker has none."""
+    return asdict(place) if place else None
 
 
 def reported(snapshot: Snapshot, model: Model, found: Iterable[Limit], read: Sequence[str]) -> Report:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -69,6 +69,7 @@ class Loop:
         self.tally = Tally()
         self._arrived: Snapshot | None = None  # newest snapshot not looked at yet
         self._poked = self._stopping = False
+        self._changes: list[Callable[[], None]] = []  # to be made before the next round
         self._problems: frozenset[str] = frozenset()
         self._broken: Exception | None = None
 
@@ -81,6 +82,7 @@ class Loop:
         try:
             while not self._stopping:
                 newest = self._await(self._next_due()) or self.accepted
+                self._make_changes()
                 if newest and not self._stopping and self._round(newest):
                     self.accepted = replace(newest, causes=())  # they are the targets' to remember now
         finally:
@@ -100,6 +102,24 @@ class Loop:
         with self._wake:
             self._poked = True
             self._wake.notify()
+
+    def between_rounds(self, change: Callable[[], None]) -> None:
+        """Have something changed by the loop's own thread, before a round that follows at once."""
+        with self._wake:
+            self._changes.append(change)
+        self.poke()
+
+    def revise(self, rules: Rules, *, drain_grace: float, files: Reader | None) -> None:
+        """Go by other settings. Only between two rounds."""
+        self._builder, self._files = Builder(rules), files
+        self._drains.grace = drain_grace
+        self._guard = Guard()  # servers that vanish now are meant to
+
+    def _make_changes(self) -> None:
+        with self._wake:
+            changes, self._changes = self._changes, []
+        for change in changes:
+            change()
 
     def _follow(self) -> None:
         try:

@@ -1,15 +1,13 @@
-"""`lbgen render`: the files a target would get, shown, compared or written, never applied."""
+"""`lbgen render`: the files a target would get, checked, compared and written where asked, never applied."""
 
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import click
-import structlog
 
 from lbgen.apply import disk
 from lbgen.errors import CheckFailed, CheckUnavailable, Differs, LbgenError, ProblemsFound
@@ -17,30 +15,48 @@ from lbgen.model import Model
 from lbgen.render import Files, Renderer
 from lbgen.snapshot import Snapshot
 
-log = structlog.get_logger()
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What the command line asked for."""
 
-    output: Path | None = None  # None: standard output
-    shown: bool = True  # print the files when they are not written
+    output: Path | None = None  # where to write the files; None: nowhere
     check: bool = False
-    diff: Path | None = None
+    diff: Path | None = None  # directory to compare with
     strict: bool = False
-    json: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one rendering."""
+
+    target: str
+    proxy: str  # kind of proxy
+    files: Files | None  # None: a template failed
+    errors: tuple[LbgenError, ...] = ()  # the gravest first
+    difference: str = ""  # unified diff from the directory to compare with
+    checked: bool = False  # the proxy's own program was asked
+    seconds: float = 0.0
+
+
 class Preview:
     """One target's files on their way to a person or a pipeline. A `Loop` can hold it as it holds a Target."""
 
-    name: str
-    renderer: Renderer
-    check: Callable[[Files], None]
-    wishes: Wishes
-    last: Files | None = None
+    def __init__(
+        self,
+        name: str,
+        renderer: Renderer,
+        check: Callable[[Files], None],
+        wishes: Wishes,
+        tell: Callable[[Outcome, Model, Snapshot], None] = lambda *_: None,
+    ) -> None:
+        """
+        Args:
+            tell: is handed what came of each round of a loop.
+        """
+        self.name, self.renderer, self._check, self.wishes, self._tell = name, renderer, check, wishes, tell
 
     def start(self) -> None:
         """Nothing runs that could be asked."""
@@ -52,64 +68,65 @@ class Preview:
         """There is nothing to retry."""
         return None
 
+    def revise(self, renderer: Renderer, check: Callable[[Files], None], min_reload_interval: float) -> None:  # noqa: ARG002
+        """Go by other settings."""
+        self.renderer, self._check = renderer, check
+
     def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
-        """Show again what changed; errors are logged, the next change is another chance."""
+        """Render, judge and tell; what is wrong is told as well, and the next change is another chance."""
+        outcome = self.judged(model, snapshot)
+        self._tell(outcome, model, snapshot)
+        return not outcome.errors
+
+    def judged(self, model: Model, snapshot: Snapshot) -> Outcome:
+        """Render the files, have them checked and compared, write them; return what came of it, errors too."""
+        began = time.monotonic()
+        proxy = self.renderer.templates.manifest.proxy
         try:
             files = self.renderer.render(model, snapshot)
-            if files != self.last:
-                self.last = files
-                log.info("rendered", target=self.name, generation=files.generation, problems=len(model.problems))
-                self.show(files, model)
         except LbgenError as error:
-            log.error("refused", target=self.name, error=str(error))
-            return False
-        return True
-
-    def show(self, files: Files, model: Model) -> None:
-        """Write or print the files, then judge them.
-
-        Raises:
-            CheckFailed, ProblemsFound, Differs: in this order, after everything was written.
-        """
-        failed: list[LbgenError] = []
+            return Outcome(self.name, proxy, None, (error,), seconds=time.monotonic() - began)
+        errors: list[LbgenError] = []
         if self.wishes.check:
             try:
-                self.check(files)
+                self._check(files)
             except (CheckFailed, CheckUnavailable) as error:
-                failed.append(error)
-        if self.wishes.strict and model.problems:
-            failed.append(ProblemsFound(_listed(model)))
-        difference = list(differences(files, self.wishes.diff)) if self.wishes.diff else []
+                errors.append(error)
+        problems = [*model.problems, *(note for note in snapshot.notes if note.refused)]
+        if self.wishes.strict and problems:
+            errors.append(ProblemsFound(_listed(problems)))
+        difference = "".join(differences(files, self.wishes.diff)) if self.wishes.diff else ""
         if difference:
-            failed.append(Differs(f"the rendered files differ from those in {self.wishes.diff}"))
-        self._write(files, model, difference)
-        if failed:
-            raise failed[0]
-
-    def _write(self, files: Files, model: Model, difference: Sequence[str]) -> None:
-        if self.wishes.output:
-            disk.write(self.wishes.output, files.texts)
-        if self.wishes.json:
-            problems = [asdict(problem) for problem in model.problems]
-            document = {"target": self.name, "generation": files.generation, "files": files.texts, "problems": problems}
-            click.echo(json.dumps(document, indent=2))
-        elif self.wishes.diff:
-            click.echo("".join(difference), nl=False)
-        elif self.wishes.shown and not self.wishes.output:
-            for name, text in files.texts.items():
-                click.echo(f"# ======== {name} ========\n{text}", nl=False)
+            errors.append(Differs(f"the rendered files differ from those in {self.wishes.diff}"))
+        try:
+            if self.wishes.output:
+                disk.write(self.wishes.output, files.texts)
+        except LbgenError as error:
+            errors.append(error)
+        seconds = time.monotonic() - began
+        return Outcome(self.name, proxy, files, tuple(errors), difference, self.wishes.check, seconds)
 
 
 def differences(files: Files, directory: Path) -> Iterable[str]:
     """Return a unified diff from the files in the directory to the rendered ones; empty if they are equal."""
     before = disk.read(directory, files.texts)
-    for name, text in files.texts.items():
-        old = before.get(name, "")
-        yield from difflib.unified_diff(
-            old.splitlines(keepends=True), text.splitlines(keepends=True), str(directory / name), f"rendered/{name}"
-        )
+    return compared(before, files.texts, lambda name: (str(directory / name), f"rendered/{name}"))
 
 
-def _listed(model: Model) -> str:
-    count = len(model.problems)
-    return f"{count} problem{'s' if count > 1 else ''} found:\n" + "\n".join(f"  {found}" for found in model.problems)
+def compared(
+    before: Mapping[str, str], after: Mapping[str, str], titles: Callable[[str], tuple[str, str]]
+) -> Iterable[str]:
+    """Return a unified diff between two sets of files, in which those that come and those that go are whole.
+
+    Args:
+        titles: what to call a file before and after.
+    """
+    for name in sorted({*before, *after}):
+        old, new = before.get(name, ""), after.get(name, "")
+        lines = difflib.unified_diff(_LINE.findall(old), _LINE.findall(new), *titles(name))
+        yield from (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _listed(problems: Sequence[object]) -> str:
+    count = len(problems)
+    return f"{count} problem{'s' if count > 1 else ''} found:\n" + "\n".join(f"  {found}" for found in problems)

@@ -126,6 +126,11 @@ class Target:
         if self._supervisor:
             self._supervisor.stop()
 
+    def revise(self, renderer: Renderer, check: Callable[[Files], None], min_reload_interval: float) -> None:
+        """Render and check with these from now on; what the proxy runs stays as it is."""
+        self.renderer, self._checker, self._interval = renderer, check, min_reload_interval
+        self._refused = ""  # by the checker before
+
     def due(self) -> float | None:
         """Return when (time.monotonic) `bring_to` has something left to do, or None."""
         moments = [moment for moment in (self._due, self._retry.at, self.quarantine.due()) if moment]

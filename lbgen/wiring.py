@@ -17,6 +17,8 @@ from lbgen.source import Source
 from lbgen.source.file import FileSource
 from lbgen.target import Target
 
+Check = Callable[[Files], None]
+
 
 class Kind(Protocol):
     """What a module of `kinds` has."""
@@ -24,7 +26,7 @@ class Kind(Protocol):
     def facts(self, setup: Setup) -> Facts:
         """Return what templates have to know of the proxy."""
 
-    def checker(self, setup: Setup, beside: Path | None) -> Callable[[Files], None]:
+    def checker(self, setup: Setup, beside: Path | None) -> Check:
         """Return what has files checked; raises CheckFailed or CheckUnavailable."""
 
     def parts(self, setup: Setup) -> Parts:
@@ -37,7 +39,7 @@ KINDS: Mapping[str, Kind] = {"haproxy": haproxy, "nginx": nginx, "traefik": trae
 def source_of(settings: config.Settings) -> Source:
     """Return the source that the settings name; without one, the Docker endpoint of the environment."""
     if settings.source.file:
-        return FileSource(settings.source.file)
+        return FileSource(settings.source.file, stack=settings.source.stack)
     # Here and not above: Docker's client is half of the start-up time, and a pipeline does without it.
     from lbgen.source.endpoints import Tls
     from lbgen.source.engine import EngineSource
@@ -72,10 +74,21 @@ def renderer_of(name: str, target: config.Target, settings: config.Settings) -> 
     return _renderer(_setup(name, target, settings), find(target.templates))
 
 
-def checker_of(name: str, target: config.Target, settings: config.Settings) -> Callable[[Files], None]:
+def checker_of(name: str, target: config.Target, settings: config.Settings) -> Check:
     """Return what has the target's files checked, staged where nothing reads them."""
     setup = _setup(name, target, settings)
     return _kind(setup).checker(setup, None)
+
+
+def preview_of(name: str, target: config.Target, settings: config.Settings) -> tuple[Renderer, Check]:
+    """Return what renders and checks the target's files where they are only looked at."""
+    return renderer_of(name, target, settings), checker_of(name, target, settings)
+
+
+def revision_of(name: str, target: config.Target, settings: config.Settings) -> tuple[Renderer, Check]:
+    """Return what is to render and check the files of a target that runs; raise what `target_of` would."""
+    setup = _setup(name, target, settings)
+    return _renderer(setup, find(target.templates)), _kind(setup).parts(setup).check
 
 
 def target_of(name: str, target: config.Target, settings: config.Settings) -> Target:

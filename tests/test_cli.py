@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -237,6 +238,17 @@ def test_diff(tmp_path):
     assert "differ" in changed.stderr
 
 
+def test_diff_of_last_line(tmp_path):
+    """A last line without its end is shown as the usual tools do."""
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/set.yml").write_text("proxy: other\n")
+    (tmp_path / "templates/a.j2").write_text("one\ntwo")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/a").write_text("one\n2")
+    result = run("render", "--once", "--from", MESH, "--templates", tmp_path / "templates", "--diff", tmp_path / "old")
+    assert result.stdout.endswith(" one\n-2\n\\ No newline at end of file\n+two\n\\ No newline at end of file\n")
+
+
 def test_first_failure_counts(tmp_path):
     """With several reasons to fail, the gravest is the exit code: a refusal before problems before a difference."""
     (tmp_path / "lbgen.yml").write_text("targets: {edge: {templates: haproxy, binary: /bin/false}}\n")
@@ -280,9 +292,9 @@ def test_output_directory(tmp_path):
 def test_json():
     """In JSON the result is one document: files, generation, problems."""
     document = json.loads(render("--output", "json", case=PROBLEMS).stdout)
-    assert set(document) >= {"target", "generation", "files", "problems"}
-    assert set(document["files"]) == set(files_of(PROBLEMS))
-    assert document["generation"] in document["files"]["haproxy.cfg"]
+    (target,) = document["targets"]
+    assert set(target["files"]) == set(files_of(PROBLEMS))
+    assert target["generation"] in target["files"]["haproxy.cfg"]
     (typo,) = [problem for problem in document["problems"] if problem["service"] == "typo"]
     assert (typo["label"], typo["value"], typo["remedy"]) == ("lbgen.prot", "80", "did you mean port?")
 
@@ -348,6 +360,87 @@ def test_follow(tmp_path):
     finally:
         process.kill()
     assert (process.returncode, stdout) == (0, ""), stderr
+
+
+class Author:
+    """``lbgen render`` without --once, as an author has it beside the editor."""
+
+    def __init__(self, directory: Path, *words: object) -> None:
+        self.templates = directory / "templates"
+        self.templates.mkdir()
+        self._out, self._err = directory / "stdout", directory / "stderr"
+        words = ("render", "--from", MESH, "--proxy", "haproxy", "--templates", self.templates, *words)
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "lbgen", *map(str, words)],
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+        self._read = [0, 0]
+
+    def verdict(self) -> tuple[str, str]:
+        """Wait for the next verdict; return what was printed since the last one, and the verdict."""
+        out, err = self._out, self._err
+        eventually(lambda: "== haproxy: " in err.read_text()[self._read[1] :] or self._process.poll(), "a verdict")
+        time.sleep(0.1)  # for the end of the line
+        texts = out.read_text()[self._read[0] :], err.read_text()[self._read[1] :]
+        self._read = [len(out.read_text()), len(err.read_text())]
+        return texts
+
+    def save(self, text: str) -> tuple[str, str]:
+        """Save a block for the end of haproxy.cfg; return what comes of it."""
+        block = f"{{% extends 'haproxy/haproxy.cfg.j2' %}}{{% block extra %}}\n{text}\n{{% endblock %}}"
+        (self.templates / "haproxy.cfg.j2").write_text(block)
+        return self.verdict()
+
+    def end(self) -> int:
+        """End it; return its exit status."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(DEADLINE)
+
+
+@pytest.mark.proxy(BINARY)
+def test_author(tmp_path):
+    """Each save shows what changes in the files, and the checker's verdict; an error is explained, and is no end."""
+    author = Author(tmp_path, "--check")
+    try:
+        out, err = author.verdict()
+        assert out == printed(MESH)
+        assert re.fullmatch(r"== haproxy: rendered; HAProxy accepts it \(\d+ ms\)\n", err)
+        out, err = author.save("# mine")
+        assert "--- before/haproxy.cfg\n+++ after/haproxy.cfg\n@@" in out
+        assert [line for line in out.splitlines() if line[0] in "+-"][2:] == ["+# mine"]
+        assert "== haproxy: +1 -0 lines; HAProxy accepts it" in err
+        out, err = author.save("{{ nope }}")
+        assert out == ""
+        assert "haproxy.cfg.j2:2: 'nope' is undefined" in err
+        out, err = author.save("nonsense")
+        assert [line for line in out.splitlines() if line[0] in "+-"][2:] == ["-# mine", "+nonsense"]
+        assert "unknown keyword 'nonsense'" in err
+        out, err = author.save("# mine")
+        assert "HAProxy accepts it" in err
+        out, err = author.save("{# a comment #}\n# mine")
+        assert (out, "== haproxy: as before; HAProxy accepts it" in err) == ("", True)
+    finally:
+        assert author.end() == 0
+
+
+def test_author_compares(tmp_path):
+    """With --diff each round is compared with the directory."""
+    assert render("-o", tmp_path / "out").exit_code == 0
+    author = Author(tmp_path, "--diff", tmp_path / "out")
+    try:
+        assert author.verdict()[0] == ""
+        for text in ("# one", "# two"):
+            out, err = author.save(text)
+            assert [line for line in out.splitlines() if line.startswith("+#") and "generation" not in line] == [
+                f"+{text}"
+            ]
+            assert "differ from those in" in err
+    finally:
+        assert author.end() == 0
 
 
 # ------------------------------------------------------------------------------------------------ the rest

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lbgen import documents
 from lbgen.errors import SourceError
 from lbgen.lint import Report
+from lbgen.places import Places
 from lbgen.snapshot import Note, PublishedPort, Service, Snapshot
 from lbgen.source import compose
 from lbgen.source.compose import ports
@@ -338,10 +339,14 @@ def test_everything_is_told_at_once():
 def test_notes(text, note):
     """What is ignored, and what is read although it would be refused; `lbgen lint` fails for the latter."""
     snapshot = loaded(text)
-    report = Report((), (), snapshot.notes)
-    assert any(note in line for line in report.lines()), snapshot.notes
-    assert report.failing(strict=False) == any(line.startswith("refused") for line in report.lines())
-    assert [found["text"] for found in report.document()["notes"]] == [str(found) for found in snapshot.notes]
+    told = [f"{'refused' if found.refused else 'note'}: {found}" for found in snapshot.notes]
+    assert any(note in line for line in told), told
+    report = Report((), (), notes=snapshot.notes)
+    assert report.failing(strict=False) == any(line.startswith("refused") for line in told)
+    assert [found["text"] for found in report.document(Places([]))["notes"]] == [str(found) for found in snapshot.notes]
+    shown = list(report.lines())
+    assert shown[0] == "file a.yml"
+    assert sum("refused by docker" in line for line in shown) == sum(found.refused for found in snapshot.notes)
 
 
 def test_ports_that_do_not_clash():
@@ -354,7 +359,7 @@ def test_ports_that_do_not_clash():
 def test_no_notes():
     """A plain file has nothing to be told."""
     assert loaded(a_service("labels: {org.example: x}\n    ports: ['0.0.0.0:80:80']")).notes == ()
-    assert list(Report((), ()).lines()) == ["nothing to complain about"]
+    assert list(Report((), ()).lines()) == ["0 of 0 services routed; nothing to complain about"]
     assert str(Note("a.yml", 0, "", "so it is")) == "a.yml: so it is"
 
 

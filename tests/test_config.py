@@ -223,7 +223,8 @@ def test_bad_bind(bind):
         ("discovery: {expose_by_default: true}", ("discovery", "expose_by_default"), True),
         ("discovery: {dialects: 'lbgen, traefik'}", ("discovery", "dialects"), ["lbgen", "traefik"]),
         ("discovery: {dialects: dockerflow}", ("discovery", "dialects"), ["dockerflow"]),
-        ("source: {file: snap.yml}", ("source", "file"), Path("snap.yml")),
+        ("source: {file: snap.yml}", ("source", "file"), [Path("snap.yml")]),
+        ("source: {file: [a.yml, b.yml], stack: shop}", ("source", "stack"), "shop"),
     ],
 )
 def test_value(text, key, meant, tmp_path):
@@ -272,7 +273,7 @@ def test_rules(tmp_path):
         ({"LBGEN_DISCOVERY__NODES": "node.role==worker"}, ("discovery", "nodes"), "node.role==worker"),
         ({"LBGEN_LISTENERS__WEB__BIND": ":8080"}, ("listeners", "web"), config.ListenerSettings(bind=":8080")),
         ({"LBGEN_LISTENERS": "{web: {bind: ':81'}}"}, ("listeners", "web"), config.ListenerSettings(bind=":81")),
-        ({"LBGEN_SOURCE__FILE": "/x.yml"}, ("source", "file"), Path("/x.yml")),
+        ({"LBGEN_SOURCE__FILE": "/x.yml"}, ("source", "file"), [Path("/x.yml")]),
         (
             {"LBGEN_SOURCE__DOCKER__ENDPOINTS": "unix:///a,tcp://b:1"},
             ("source", "docker"),

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,10 +24,11 @@ from lbgen.apply import disk, haproxy, process
 from lbgen.apply.haproxy import ask
 from lbgen.errors import ApplyFailed, ProxyUnreachable
 from lbgen.model import build
+from lbgen.render.templates import BUILTIN
 from lbgen.source import wire
 from lbgen.target import Target
 from tests.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
-from tests.real_haproxy import BINARY, Client, Process, Servers, eventually, free_port, http_servers
+from tests.real_haproxy import BINARY, Client, Process, Servers, certificate, eventually, free_port, http_servers
 
 pytestmark = pytest.mark.proxy(BINARY)
 ROOT = Path(__file__).parent.parent
@@ -44,6 +46,13 @@ def cluster(port: int, *addresses: str, **keys: object) -> list[Fact]:
     tasks = [a_task("web", slot, addresses={"edge-id": address}) for slot, address in enumerate(addresses, 1)]
     service = a_service("web", {"port": port, "health-check": "off", **keys}, networks=("edge-id",))
     return [a_node(), a_network(), service, *tasks]
+
+
+def cluster_of(name: str, port: int) -> list[Fact]:
+    """A service without label lbgen.enable, and its only task."""
+    labels = {"lbgen.port": str(port), "lbgen.host": f"{name}.test"}
+    service = a_service(name, labels=labels, networks=("edge-id",))
+    return [a_node(), a_network(), service, a_task(name, 1, addresses={"edge-id": "127.1.0.1"})]
 
 
 def master_of(directory: Path) -> str:
@@ -312,14 +321,26 @@ class Daemon:
             "log": {"format": "json"},
             "status": {"bind": f"127.0.0.1:{free_port()}"},
         }
-        if "status" not in config.Settings.model_fields:
-            del settings["status"]
-        (directory / "lbgen.yml").write_text(yaml.safe_dump(settings))
+        self.settings: dict[str, Any] = settings
+        self.save()
         self.process: subprocess.Popen[bytes] | None = None
 
+    def save(self) -> None:
+        """Save the settings file, as an editor does."""
+        (self.directory / "new.yml").write_text(yaml.safe_dump(self.settings))
+        (self.directory / "new.yml").replace(self.directory / "lbgen.yml")
+
+    def file(self, name: str = "haproxy.cfg") -> str:
+        """A rendered file, as it is on disk."""
+        return (self.output / name).read_text()
+
     def cluster(self, *addresses: str, **keys: object) -> None:
+        """Write the snapshot of a cluster."""
+        self.write(cluster(self.server_port, *addresses, **keys))
+
+    def write(self, found: list[Fact]) -> None:
         """Write the snapshot."""
-        facts = wire.document(a_snapshot(*cluster(self.server_port, *addresses, **keys)))
+        facts = wire.document(a_snapshot(*found))
         (self.directory / "new.json").write_text(json.dumps(facts))
         (self.directory / "new.json").replace(self.directory / "snapshot.json")
 
@@ -487,3 +508,111 @@ def test_run_and_a_broken_template(daemon):
     daemon.process.send_signal(signal.SIGHUP)
     eventually(lambda: "# mended" in (daemon.output / "haproxy.cfg").read_text(), "the mended template")
     daemon.answers("127.1.0.1")
+
+
+def extra(text: str) -> str:
+    """A template that adds these lines to the built-in one."""
+    return f"{{% extends 'haproxy/haproxy.cfg.j2' %}}{{% block extra %}}\n{text}\n{{% endblock %}}"
+
+
+def test_run_and_saved_templates(daemon):
+    """A template, a partial and a manifest that are saved are live; nobody has to send a signal."""
+    daemon.cluster("127.1.0.1")
+    daemon.start()
+    daemon.answers("127.1.0.1")
+    template, partial = daemon.templates / "haproxy.cfg.j2", daemon.templates / "_mine.j2"
+    partial.write_text("# first\n")
+    template.write_text(extra("{% include '_mine.j2' %}"))
+    eventually(lambda: "# first" in daemon.file(), "the template")
+    partial.with_name("new").write_text("# second\n")
+    partial.with_name("new").replace(partial)
+    eventually(lambda: "# second" in daemon.file(), "the partial")
+    template.write_text(extra("nonsense"))
+    eventually(lambda: daemon.said("refused"), "the refusal")
+    assert "unknown keyword 'nonsense'" in str(daemon.said("refused")[0]["error"])
+    template.unlink()
+    eventually(lambda: "# second" not in daemon.file(), "the built-in template")
+    manifest = (BUILTIN / "haproxy/set.yml").read_text()
+    (daemon.templates / "set.yml").write_text(manifest.replace("maxconn: 0 ", "maxconn: 77 "))
+    eventually(lambda: "maxconn 77" in daemon.file(), "the manifest")
+    (daemon.templates / "set.yml").write_text("proxy: ]")
+    eventually(lambda: daemon.said("templates_refused"), "the refusal of the manifest")
+    assert "set.yml:1:" in str(daemon.said("templates_refused")[0]["error"])
+    daemon.cluster("127.1.0.2")
+    daemon.answers("127.1.0.2")
+    assert "maxconn 77" in daemon.file()
+
+
+def test_run_and_saved_settings(daemon, tmp_path):
+    """What can change while it runs does, by a reload; what cannot is named; what is wrong changes nothing."""
+    daemon.cluster("127.1.0.1", listener="web,secure")
+    daemon.settings["listeners"]["secure"] = {"bind": f"127.0.0.1:{free_port()}", "tls": True}
+    daemon.settings["certificates"] = str(tmp_path / "certs")  # not there yet
+    daemon.save()
+    daemon.start()
+    daemon.answers("127.1.0.1")
+    master, first = daemon.master(), daemon.port
+    client = Client(daemon.port)
+    assert client.ask().server == "127.1.0.1"
+    certificate(tmp_path / "certs/shop.pem", "shop.test")
+    eventually(lambda: "shop.pem" in daemon.file("certificates.list"), "the certificate")
+
+    (daemon.directory / "lbgen.yml").write_text("log: {format: json}\ndiscovery:\n  drain_grace: 10\n  nope: 1\n")
+    eventually(lambda: daemon.said("settings_refused"), "the refusal")
+    refused = str(daemon.said("settings_refused")[0]["error"])
+    assert "lbgen.yml:3: discovery.drain_grace" in refused
+    assert "lbgen.yml:4: discovery.nope: unknown key" in refused
+    daemon.answers("127.1.0.1")
+
+    daemon.port = daemon.settings["listeners"]["web"]["bind"] = free_port()
+    daemon.settings["listeners"]["web"]["bind"] = f"127.0.0.1:{daemon.port}"
+    daemon.settings["targets"]["edge"]["options"] = {"maxconn": 1234}
+    daemon.settings["status"]["bind"] = "127.0.0.1:1"
+    daemon.save()
+    daemon.answers("127.1.0.1")
+    assert "maxconn 1234" in daemon.file()
+    eventually(lambda: daemon.said("restart_needed"), "what waits for a restart")
+    assert daemon.said("restart_needed")[0]["settings"] == "status.bind"
+    changed = "listeners.web.bind, targets.edge.options"
+    assert [entry["changed"] for entry in daemon.said("settings_taken")] == [changed]
+    with contextlib.suppress(ConnectionError):  # the old worker answers once more, then ends the connection
+        assert client.ask().server == "127.1.0.1"
+    client.close()
+    assert daemon.master() == master
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", first), 5)
+
+    # Services without label are in now: more than half of all servers may come and go, if settings say so.
+    facts = [fact for name in "abcdef" for fact in cluster_of(name, daemon.server_port)]
+    daemon.write(facts)
+    daemon.settings["discovery"] = {"expose_by_default": True}
+    daemon.save()
+    eventually(lambda: "backend f" in daemon.file(), "the services without label")
+    daemon.settings["discovery"] = {"expose_by_default": False}
+    daemon.save()
+    eventually(lambda: "backend f" not in daemon.file(), "the services to be gone")
+    assert daemon.said("held") == []
+
+    (daemon.directory / "lbgen.yml").unlink()
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(lambda: len(daemon.said("settings_refused")) == 2, "the missing file")
+    daemon.save()
+    eventually(lambda: daemon.said("usable_again"), "the file to be back")
+    assert daemon.said("apply_failed") == []
+
+
+def test_run_without_its_templates(daemon):
+    """A directory of templates that is away is no reason to serve without them; it is found when it is back."""
+    daemon.cluster("127.1.0.1")
+    (daemon.templates / "haproxy.cfg.j2").write_text(extra("# mine"))
+    daemon.start()
+    daemon.answers("127.1.0.1")
+    daemon.templates.rename(daemon.directory / "away")
+    eventually(lambda: daemon.said("refused"), "the refusal")
+    assert "templates: is not there" in str(daemon.said("refused")[0]["error"])
+    daemon.cluster("127.1.0.2")
+    assert "# mine" in daemon.file()
+    (daemon.directory / "away").rename(daemon.templates)
+    (daemon.templates / "haproxy.cfg.j2").write_text(extra("# back"))
+    daemon.answers("127.1.0.2")
+    eventually(lambda: "# back" in daemon.file(), "the template")

@@ -14,7 +14,7 @@ from lbgen.errors import LbgenError, SourceError
 from lbgen.snapshot import Node, Snapshot
 from lbgen.source import file, watching, wire
 from lbgen.source.file import FileSource, load, write_snapshot
-from lbgen.source.watching import directories
+from lbgen.source.watching import steps
 from tests.fixtures.following import Following, wait_for
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -249,17 +249,18 @@ def test_link_to_a_file_elsewhere(path, tmp_path):
         followed.until(lambda s: "y" in s.nodes)
 
 
-def test_directories(tmp_path):
-    """All places in which something decides what the path is."""
-    for name in "abc":
-        (tmp_path / name).mkdir()
-    (tmp_path / "c" / "file").touch()
-    (tmp_path / "b" / "link").symlink_to("../c/file")
-    (tmp_path / "a" / "link").symlink_to("../b/link")
-    found = {directory.resolve() for directory in directories(tmp_path / "a" / "link")}
-    assert found == {tmp_path / name for name in "abc"}
-    (tmp_path / "a" / "loop").symlink_to("loop")
-    assert {directory.resolve() for directory in directories(tmp_path / "a" / "loop")} == {tmp_path / "a"}
+def test_steps(tmp_path):
+    """All that decides what the path is: the links on the way, and its end; or the first part that is not there."""
+    for name in ("a", "b", "c/inner"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "c/inner/file").touch()
+    (tmp_path / "b/link").symlink_to("../c/inner")
+    (tmp_path / "a/link").symlink_to(tmp_path / "b/link")
+    found = {str(step.relative_to(tmp_path)) for step in steps(tmp_path / "a/link/file")}
+    assert found == {"a/link", "b/link", "c/inner/file"}
+    assert steps(tmp_path / "c/none/file") == {tmp_path / "c/none"}
+    (tmp_path / "a/loop").symlink_to("loop")
+    assert steps(tmp_path / "a/loop") == {tmp_path / "a/loop"}
 
 
 def test_changes_without_notification_are_polled_for(path, monkeypatch):

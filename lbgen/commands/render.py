@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import structlog
 
-from lbgen import wiring
-from lbgen.commands.following import follow, loop_of
-from lbgen.commands.given import FORM, Given, given, taken
-from lbgen.errors import LbgenError
+from lbgen import config, wiring
+from lbgen.commands import telling
+from lbgen.commands.following import Following
+from lbgen.commands.given import REPORT, Given, annotated, given, places_of, taken
 from lbgen.preview import Preview, Wishes
 
 log = structlog.get_logger()
@@ -25,30 +26,55 @@ log = structlog.get_logger()
     "--diff", type=click.Path(path_type=Path), metavar="DIR", help="Show what differs from these files (exit code 6)."
 )
 @click.option("--strict", is_flag=True, help="Fail if any service has a problem (exit code 5).")
-@FORM
+@REPORT
 def render(common: Given, once: bool, output: str, check: bool, diff: Path | None, strict: bool, form: str) -> None:
-    """Print or write the configuration lbgen would apply; apply nothing."""
-    settings = common.settings("warning")
-    chosen = common.targets(settings)
-    previews = []
-    for name, target in chosen.items():
-        directory = None if output == "-" else Path(output) / (name if len(chosen) > 1 else "")
-        compared = diff / (name if len(chosen) > 1 else "") if diff else None
-        wishes = Wishes(directory, True, check, compared, strict, form == "json")
-        renderer = wiring.renderer_of(name, target, settings)
-        previews.append(Preview(name, renderer, wiring.checker_of(name, target, settings), wishes))
-    if not once:
-        loop = loop_of(settings, wiring.source_of(settings), previews)
-        follow(loop, [preview.renderer for preview in previews], settings)
-        return
+    """Print or write the configuration lbgen would apply; apply nothing.
+
+    Without --once it is rendered again whenever the source, a template, the settings or a certificate changes: what
+    changed in the files goes to standard output, the verdict to standard error.
+    """
+    if form in ("github", "gitlab") and not once:
+        raise click.UsageError(f"--output {form} is for --once: a report has an end")
+    wishes = Wishes(None if output == "-" else Path(output), check, diff, strict)
+    with annotated(form):
+        if once:
+            _once(common, wishes, form)
+        else:
+            _follow(common, wishes, form)
+
+
+def _once(common: Given, wishes: Wishes, form: str) -> None:
+    settings = common.chosen("warning")
+    previews = _previews(settings, wishes)
     snapshot, model = taken(settings)
-    for problem in model.problems:
-        log.warning("problem", problem=str(problem))
-    failures = []
-    for preview in previews:
-        try:
-            preview.show(preview.renderer.render(model, snapshot), model)
-        except LbgenError as error:
-            failures.append(error)
+    if form != "github":  # which shows them itself
+        for note in snapshot.notes:
+            log.warning("note", note=str(note), refused=note.refused)
+        for problem in model.problems:
+            log.warning("problem", problem=str(problem))
+    outcomes = [preview.judged(model, snapshot) for preview in previews.values()]
+    telling.once(form, outcomes, telling.Source(model, snapshot.notes, places_of(settings)), wishes)
+    failures = [outcome.errors[0] for outcome in outcomes if outcome.errors]
     if failures:
         raise min(failures, key=lambda error: error.exit_code)
+
+
+def _follow(common: Given, wishes: Wishes, form: str) -> None:
+    settings = common.chosen("warning")
+    rounds = telling.Rounds(form, wishes, places_of(settings))
+    previews = _previews(settings, wishes, rounds)
+    source = wiring.source_of(settings)
+    Following(source, previews, settings, lambda: common.chosen("warning"), wiring.preview_of, common.file).run()
+
+
+def _previews(settings: config.Settings, wishes: Wishes, rounds: telling.Rounds | None = None) -> dict[str, Preview]:
+    """Return a preview of each target; of several, each has a directory of its own."""
+    previews = {}
+    for name, target in settings.targets.items():
+        own = wishes
+        if len(settings.targets) > 1:
+            output, diff = (path / name if path else None for path in (wishes.output, wishes.diff))
+            own = replace(wishes, output=output, diff=diff)
+        renderer, check = wiring.preview_of(name, target, settings)
+        previews[name] = Preview(name, renderer, check, own, *([rounds.tell] if rounds else []))
+    return previews

@@ -12,7 +12,7 @@ import structlog
 import lbgen
 from lbgen import wiring
 from lbgen.apply.supervise import reap_orphans
-from lbgen.commands.following import follow, loop_of
+from lbgen.commands.following import Following
 from lbgen.commands.given import Given, given
 from lbgen.lane import Lane
 from lbgen.status.server import served
@@ -27,21 +27,27 @@ log = structlog.get_logger()
 def run(common: Given, output: Path | None) -> None:
     """Follow, render, check, apply, verify: the daemon.
 
-    Serves with the last good files from the start, also while Docker cannot be reached. Ends on SIGTERM or SIGINT,
-    re-renders on SIGHUP.
+    Serves with the last good files from the start, also while Docker cannot be reached. Templates, settings and the
+    files that labels name are followed: what is saved is checked and applied. Ends on SIGTERM or SIGINT, reads
+    everything again on SIGHUP.
     """
-    settings = common.settings()
-    chosen = common.targets(settings)
-    if output:
-        chosen = {name: target.model_copy(update={"output": output}) for name, target in chosen.items()}
-    targets = [wiring.target_of(name, target, settings) for name, target in chosen.items()]
+    settings = common.chosen(output=output)
+    targets = [wiring.target_of(name, target, settings) for name, target in settings.targets.items()]
     log.info("started", version=lbgen.__version__, pid=os.getpid())
-    lanes = [Lane(target) for target in targets]
-    loop = loop_of(settings, wiring.source_of(settings), lanes)
+    lanes = {target.name: Lane(target) for target in targets}
+    following = Following(
+        wiring.source_of(settings),
+        lanes,
+        settings,
+        lambda: common.chosen(output=output),
+        wiring.revision_of,
+        common.file,
+    )
     ended = threading.Event()
     if os.getpid() == 1:
         threading.Thread(target=reap_orphans, args=[ended], name="reap", daemon=True).start()
-    with served(settings.status.address, View(loop, targets, lanes), wiring.feeds_of(targets)):
-        follow(loop, [target.renderer for target in targets], settings)
+    view = View(following.loop, targets, list(lanes.values()))
+    with served(settings.status.address, view, wiring.feeds_of(targets)):
+        following.run()
     ended.set()
     log.info("stopped")

@@ -1,12 +1,15 @@
-"""Anything that is none of the known proxies: files are rendered and checked, never applied."""
+"""Anything that is none of the known proxies: files are put in place, and a command or a signal has them read."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from lbgen import check
+from lbgen.apply.other import Other
+from lbgen.apply.process import Command, Signal
 from lbgen.errors import SettingsError
 from lbgen.kinds import Facts, Parts, Setup
 from lbgen.render import Files
@@ -23,7 +26,20 @@ def checker(setup: Setup, beside: Path | None) -> Callable[[Files], None]:
 
 
 def parts(setup: Setup) -> Parts:
-    """Refuse: nothing says how it takes files."""
-    raise SettingsError(
-        f"targets.{setup.name}: lbgen cannot apply to proxy kind {setup.manifest.proxy!r}; use 'lbgen render'"
-    )
+    """Return how its files are checked and brought to it."""
+    return Parts(Other(setup.output, _way(setup)), checker(setup, setup.output))
+
+
+def _way(setup: Setup) -> Callable[[], None] | None:
+    """Return how it is told of new files; None: it notices by itself."""
+    apply = setup.target.apply
+    if apply.command:
+        return Command(apply.command).reload
+    if apply.pid_file:
+        return Signal(apply.pid_file, signal.SIGHUP).reload
+    if apply.chosen:
+        raise SettingsError(
+            f"targets.{setup.name}.apply: what lbgen does not know takes command, pid_file (SIGHUP) or nothing, if it "
+            f"watches its files; not {apply.chosen}"
+        )
+    return None

@@ -113,6 +113,9 @@ class Renderer:
         Jinja would notice a change of a file it has read, but neither one that now goes before it nor, since macros
         call macros, what else was made with it.
         """
+        for directory in self.templates.directories:
+            if not directory.is_dir():  # without it there would be fewer templates, or the built-in ones
+                raise TemplateError(f"{directory}: is not there; put it back, or take it off the target's templates")
         found = [path for root in (*self.templates.directories, BUILTIN) for path in root.rglob("*.j2")]
         stamp = [(path, state.st_mtime_ns, state.st_size, state.st_ino) for path in found if (state := _stat(path))]
         if stamp != self._stamp:

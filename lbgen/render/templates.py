@@ -29,7 +29,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     proxy: Literal["haproxy", "nginx", "traefik", "other"]
-    """The kind of proxy: how it is applied to and verified. "other": files only."""
+    """The kind of proxy: how it is applied to and verified. "other": a command, a signal or nothing."""
     binary: str = ""
     """The proxy's program."""
     check: list[str] = []

@@ -24,7 +24,8 @@ from lbgen.snapshot import Note, Snapshot, moment
 from lbgen.source import causes, compose, wire
 from lbgen.source.listing import KINDS, kept
 from lbgen.source.signals import Closed, Signals
-from lbgen.source.watching import Watch, fingerprint, settled
+from lbgen.source.watching import Watch
+from lbgen.tree import fingerprint, settled
 
 log = structlog.get_logger()
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -61,7 +62,7 @@ class FileSource:
 
     def follow(self) -> Iterator[Snapshot]:
         """Yield the files' snapshot at once, if they have one, and again after each change, until `close`."""
-        watch = Watch(self.paths, lambda: self._signals.tell({"file"}))
+        watch = Watch(lambda: self.paths, lambda: self._signals.tell({"file"}))
         try:
             seen: object = None
             while True:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,39 +13,51 @@ import structlog
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
+from lbgen.tree import fingerprint, walk
+
 log = structlog.get_logger()
+
+MOST_LINKS = 40  # the kernel's own limit on the way to one file
 
 
 class Watch:
-    """Calls back, from a thread of its own, after any change in the directories that paths lead through.
+    """Calls back, from a thread of its own, when what decides what paths are, or what is in them, has changed.
 
-    Directories rather than the file: editors write a new file and rename it, and config mounts swap a link beside it
-    (``..data``). Where the system grants no watch the caller's polling has to do.
+    Directories are watched rather than files: editors write a new file and rename it, and config mounts swap a link
+    beside it (``..data``). Where the system grants no watch the caller's polling has to do.
     """
 
-    def __init__(self, paths: Sequence[Path], notify: Callable[[], None]) -> None:
-        self._paths, self._handler = paths, _Handler(notify)
+    def __init__(self, paths: Callable[[], Iterable[Path]], notify: Callable[[], None]) -> None:
+        """
+        Args:
+            paths: files, or directories with all that is in them; asked for at each `renew`. None has to be there yet.
+        """
+        self._paths, self._notify = paths, notify
         self._observer: Any = None
-        self._watched: dict[Path, tuple[int, ...] | None] = {}
+        self._watched: object = None
         self._complained = False
 
     def renew(self) -> None:
         """Watch the directories that matter now; they change when a link does, or when one is made anew."""
-        found = {directory for path in self._paths for directory in directories(path)}
-        wanted = {directory: fingerprint(directory, parts=2) for directory in found}
-        if self._observer is not None and wanted == self._watched:
+        paths = list(self._paths())
+        inside = [found for path in paths for found in walk(path)]
+        linked = [file for _, files in inside for file in files if file.is_symlink()]
+        parts = {part for path in (*paths, *linked) for part in steps(path)}
+        inner = {directory for directory, _ in inside}
+        watched = {each: fingerprint(each, parts=2) for each in {*inner, *(part.parent for part in parts)}}
+        if self._observer is not None and (watched, parts) == self._watched:
             return
         self.close()
-        observer = Observer()
+        observer, handler = Observer(), _Handler(parts, inner, self._notify)
         try:
-            for directory in wanted:
-                observer.schedule(self._handler, str(directory))
+            for directory in watched:
+                observer.schedule(handler, str(directory))
             observer.start()
-        except OSError as error:  # out of inotify instances or watches, or the directory has just gone
+        except OSError as error:  # out of inotify instances or watches, or a directory has just gone
             observer.unschedule_all()
-            self._complain(error)
+            self._complain(paths, error)
             return
-        self._observer, self._watched = observer, wanted
+        self._observer, self._watched = observer, (watched, parts)
 
     def close(self) -> None:
         observer, self._observer = self._observer, None
@@ -54,52 +66,50 @@ class Watch:
             with contextlib.suppress(RuntimeError):  # not started
                 observer.join(5)
 
-    def _complain(self, error: OSError) -> None:
+    def _complain(self, paths: Iterable[Path], error: OSError) -> None:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):  # the next look finds what there is then
+            return
         if not self._complained:
-            log.info(
+            log.warning(
                 "file_watch_unavailable",
-                file=", ".join(map(str, self._paths)),
+                files=", ".join(map(str, paths)),
                 error=str(error),
-                effect="polling instead",
+                effect="they are looked at every few seconds instead",
+                remedy="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances (sysctl)",
             )
         self._complained = True
 
 
 class _Handler(FileSystemEventHandler):
-    """Everything but reading, which the watcher's own reading would be, too."""
+    """Everything but reading, which the watcher's own reading would be, too; and nothing of what lies beside."""
 
-    def __init__(self, notify: Callable[[], None]) -> None:
-        self._notify = notify
+    def __init__(self, parts: Iterable[Path], inner: Iterable[Path], notify: Callable[[], None]) -> None:
+        self._parts, self._inner, self._notify = set(map(str, parts)), set(map(str, inner)), notify
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.event_type in ("created", "modified", "moved", "deleted", "closed"):
-            self._notify()
+            paths = map(os.fsdecode, (event.src_path, event.dest_path))
+            if any(path in self._parts or os.path.dirname(path) in self._inner for path in paths):  # noqa: PTH120
+                self._notify()
 
 
-def directories(path: Path) -> set[Path]:
-    """Return the existing directories in which something decides what `path` is."""
-    found = {path.absolute().parent, Path(os.path.realpath(path)).parent}
-    link = path.absolute()
-    for _ in range(40):  # the kernel's own limit on links
-        if not link.is_symlink():
-            break
-        link = link.parent / link.readlink()
-        found.add(link.parent)
-    return {directory for directory in found if directory.is_dir()}
+def steps(path: Path) -> set[Path]:
+    """Return what decides what `path` is: its last part, and every link on the way to it.
 
-
-def fingerprint(path: Path, parts: int = 4) -> tuple[int, ...] | None:
-    """Return what differs when the file's content may: device, inode, size and time; None if it cannot be had.
-
-    The first two `parts` alone say whether it is still the same file or directory.
+    Where a part is not there, it is the last: it may be made.
     """
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)[:parts]
-
-
-def settled(found: tuple[int, ...] | None) -> bool:
-    """Tell whether a later change is sure to show in the fingerprint: file times advance in steps of some ms."""
-    return found is None or time.time() - found[3] / 1e9 > 0.05
+    found: set[Path] = set()
+    at, rest, links = Path("/"), list(path.absolute().parts[1:]), 0
+    while rest:
+        part = rest.pop(0)
+        step = at.parent if part == ".." else at / part
+        if step.is_symlink() and links < MOST_LINKS:
+            found.add(step)
+            links += 1
+            target = step.readlink()
+            at, rest = (Path("/") if target.is_absolute() else at), [*target.parts[target.is_absolute() :], *rest]
+        elif rest and step.is_dir():
+            at = step
+        else:
+            return found | {step}
+    return found
