@@ -30,6 +30,7 @@ from lbgen.history import Failure
 from lbgen.loop import Loop
 from lbgen.model import build
 from lbgen.problem import Problem
+from lbgen.quarantine import Held
 from lbgen.snapshot import Cause
 from lbgen.status import client, text
 from lbgen.status.server import _Server, served
@@ -245,7 +246,7 @@ def test_model(api):
     api.loop.model = a_model()
     api.targets[0].applied(1.0, method="reload")
     found = api.json("/api/v1/model")
-    wanted = json.loads(json.dumps(asdict(api.loop.model)))
+    wanted = json.loads(json.dumps(asdict(replace(api.loop.model, basis=None))))
     assert {name: found[name] for name in ("listeners", "routes", "backends")} == {
         name: wanted[name] for name in ("listeners", "routes", "backends")
     }
@@ -293,6 +294,26 @@ def test_explain(api):
     assert (document["service"], document["routed"], document["ok"]) == ("web", False, False)
     assert document["problems"][0]["label"] == "lbgen.http.b.weight"
     assert api.get("/api/v1/explain/wbe") == (404, "there is no service 'wbe': did you mean web?\n")
+
+
+def test_explain_what_is_held(api):
+    """A service that a proxy will not have is told of, with the target and the proxy's words."""
+    explainable(api)
+    api.targets[1].quarantine.held["web-id"] = Held("web", {}, None, "haproxy refused it:\nline 7")
+    document = api.json("/api/v1/explain/web")
+    assert document["why"][-1] == "target b refuses the configuration with it: it is left out"
+    assert any("haproxy refused it: line 7" in problem["text"] for problem in document["problems"])
+
+
+def test_quarantined(api):
+    """A service that a target's proxy will not have is a problem as well, and counted."""
+    api.targets[0].quarantine.held["id"] = Held("shop", {}, None, "haproxy refused it:\nline 7")
+    (problem,) = api.json("/api/v1/problems")["problems"]
+    assert (problem["service"], "haproxy refused it: line 7" in problem["text"]) == ("shop", True)
+    assert api.json("/api/v1/status")["problems"] == 1
+    metrics = api.get("/metrics")[1]
+    assert f'lbgen_quarantined_services{{target="{api.targets[0].name}"}} 1.0' in metrics
+    assert "lbgen_problems 1.0" in metrics
 
 
 def test_history(api):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from lbgen.history import Change
 from lbgen.lane import Lane
 from lbgen.loop import Loop
 from lbgen.named_files import NamedFiles
+from lbgen.problem import Problem
 from lbgen.target import Target
 
 STUCK = 60.0  # seconds; a round that takes longer waits for something that will not come: a checker has as long at most
@@ -45,7 +46,6 @@ class View:
 
     def status(self) -> Document:
         """Return everything in brief."""
-        model = self.loop.model
         return {
             "version": lbgen.__version__,
             "started_at": stamp(self._started_at),
@@ -57,7 +57,7 @@ class View:
             "targets": [_target(target) for target in self.targets],
             "servers": self.servers(),
             "servers_held": self.loop.held,
-            "problems": len(model.problems),
+            "problems": len(self._problems()),
         }
 
     def source(self) -> Document:
@@ -88,16 +88,18 @@ class View:
 
     def problems(self) -> Document:
         """Return what is wrong with services and nodes; ``text`` says it in one line."""
-        return {"problems": [asdict(found) | {"text": str(found)} for found in self.loop.model.problems]}
+        return {"problems": [asdict(found) | {"text": str(found)} for found in self._problems()]}
 
     def explanation(self, service: str) -> Document | None:
         """Return why a service is routed as it is, None before the first snapshot; raise UnknownService."""
         accepted, files = self.loop.accepted, self.loop.files
         if accepted is None:
             return None
-        aims = tuple(Aim.of(target.name, target.renderer) for target in self.targets)
+        # Copied in one step: a lane may change it meanwhile.
+        aims = tuple(Aim.of(target.name, target.renderer, target.quarantine.held.copy()) for target in self.targets)
         named = files.read() if files else NamedFiles()
-        facts = Facts(accepted, self.loop.model, self.loop.rules, named, aims, self.loop.retired)
+        model = replace(self.loop.model, problems=tuple(self._problems()))
+        facts = Facts(accepted, model, self.loop.rules, named, aims, self.loop.retired)
         return explained(facts, service)
 
     def history(self, limit: int | None = None) -> Document:
@@ -106,6 +108,11 @@ class View:
         changes = [change for target in self.targets for change in target.history.copy()]
         changes.sort(key=lambda change: change.at, reverse=True)
         return {"changes": [_change(change) for change in changes[:limit]]}
+
+    def _problems(self) -> list[Problem]:
+        """Return what is wrong with labels, nodes and files, and whom a target's proxy will not have."""
+        refused = [problem for target in self.targets for problem in target.quarantine.problems(target.name)]
+        return sorted({*self.loop.model.problems, *refused})
 
     def _obstacle(self, target: Target) -> str:
         if target.failing and target.failure:
