@@ -272,6 +272,15 @@ def test_problems(api):
     assert api.json("/api/v1/problems") == {"problems": [asdict(problem) | {"text": str(problem)}]}
 
 
+def test_explain_what_is_held(api):
+    """A service that a proxy will not have is told of, with the target and the proxy's words."""
+    explainable(api)
+    api.targets[1].quarantine.held["web-id"] = Held("web", {}, None, "haproxy refused it:\nline 7")
+    document = api.json("/api/v1/explain/web")
+    assert document["why"][-1] == "target b refuses the configuration with it: it is left out"
+    assert any("haproxy refused it: line 7" in problem["text"] for problem in document["problems"])
+
+
 def test_quarantined(api):
     """A service that a target's proxy will not have is a problem as well, and counted."""
     api.targets[0].quarantine.held["id"] = Held("shop", {}, None, "haproxy refused it:\nline 7")
@@ -303,8 +312,6 @@ def test_explain(api):
     assert document == api.json("/api/v1/explain/web-id")
     assert (document["service"], document["routed"], document["ok"]) == ("web", False, False)
     assert document["problems"][0]["label"] == "lbgen.http.b.weight"
-    api.targets[0].quarantine.held["web-id"] = Held("web", {}, None, "haproxy refused it")
-    assert "haproxy refused it" in str(api.json("/api/v1/explain/web")["problems"])
     assert api.get("/api/v1/explain/wbe") == (404, "there is no service 'wbe': did you mean web?\n")
 
 

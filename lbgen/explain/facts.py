@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from lbgen.errors import UnknownService
 from lbgen.model import Basis, Model, Rules
 from lbgen.model.servers import Surroundings
 from lbgen.named_files import NamedFiles
 from lbgen.problem import printable
+from lbgen.quarantine import Held
 from lbgen.render import Renderer
 from lbgen.snapshot import Service, Snapshot, Task, moment
 
@@ -25,11 +26,12 @@ class Aim:
     proxy: str  # "haproxy", "nginx", "traefik", "other"
     version: tuple[int, ...]
     listeners: frozenset[str] | None  # that it serves; None: all
+    held: Mapping[str, Held] = field(default_factory=dict)  # services that it is not given as they ask, by id
 
     @classmethod
-    def of(cls, name: str, renderer: Renderer) -> Aim:
+    def of(cls, name: str, renderer: Renderer, held: Mapping[str, Held] | None = None) -> Aim:
         """Return what a target's renderer knows of it."""
-        return cls(name, renderer.templates.manifest.proxy, renderer.target.version, renderer.listeners)
+        return cls(name, renderer.templates.manifest.proxy, renderer.target.version, renderer.listeners, held or {})
 
 
 @dataclass(frozen=True, slots=True)

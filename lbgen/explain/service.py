@@ -72,6 +72,10 @@ def _why(facts: Facts, service: Service, found: ServiceLabels, routes: Sequence[
     reasons += [f"route {name} is dropped: a label of its has a problem" for name in sorted(named - known)]
     if not routes and not reasons:
         reasons.append("a label has a problem" if found.problems else "no label asks for a route")
+    for aim in facts.aims:
+        if held := aim.held.get(service.id):
+            kept = "what it asked for before stays in force" if held.instead is not None else "it is left out"
+            reasons.append(f"target {aim.name} refuses the configuration with it: {kept}")
     return reasons
 
 

@@ -99,7 +99,8 @@ class View:
         accepted, files = self.loop.accepted, self.loop.files
         if accepted is None:
             return None
-        aims = tuple(Aim.of(target.name, target.renderer) for target in self.targets)
+        # Copied in one step: a lane may change it meanwhile.
+        aims = tuple(Aim.of(target.name, target.renderer, target.quarantine.held.copy()) for target in self.targets)
         named = files.read() if files else NamedFiles()
         model = replace(self.loop.model, problems=tuple(self._problems()))
         return explained(Facts(accepted, model, named, aims), service)
