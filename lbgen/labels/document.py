@@ -19,9 +19,10 @@ the short keys make one HTTP route. Keys are lower case; lists are separated by 
 `1m`; sizes are `64k`, `10m`, `1g`.
 
 Matching keys are ANDed, the values of one key ORed. A request takes the matching route with the highest `priority`;
-without one, the longer match counts as the higher: host and path lengths added. At the same length a match on method or
-header goes first, then the exact host, the exact path, and the older service. Two routes that ask for exactly the same
-are a conflict: the older service keeps it, the newer is told.
+without one, the longer match counts as the higher: the lengths of all that it names added (hosts, paths, methods,
+headers, parameters and their values; TLS server names). At the same length a match on more than host and path goes
+first, then the exact host, the exact path, and the older service. Two routes that ask for exactly the same are a
+conflict: the older service keeps it, the newer is told.
 
 A route with any problem in its own keys, or in a short key it inherits, is dropped and reported; the service's other
 routes, and all other services, go on.
