@@ -149,11 +149,12 @@ class Discovery(Section):
     """Which services are routed, and where traffic goes."""
 
     expose_by_default: bool = False
-    """Route services without label lbgen.enable (traefik.enable, if their labels are Traefik's) too."""
+    """Route services without label lbgen.enable too (traefik.enable or com.df.notify, if their labels are of those)."""
     dialects: Annotated[
-        list[Literal["lbgen", "traefik"]], BeforeValidator(_listed, json_schema_input_type=str | list[str])
+        list[Literal["lbgen", "traefik", "dockerflow"]],
+        BeforeValidator(_listed, json_schema_input_type=str | list[str]),
     ] = ["lbgen"]
-    """Vocabularies of labels that are read: lbgen, traefik."""
+    """Vocabularies of labels that are read: lbgen, traefik, dockerflow."""
     traefik: TraefikProvider = TraefikProvider()
     networks: Texts = []
     """Networks the proxy shares with services, the preferred first."""
