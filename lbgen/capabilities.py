@@ -336,7 +336,12 @@ _TAIL = """
 Everything else in [labels.md](labels.md) works with all three. What no label asks for, and is not the same either:
 
 - **Paths.** HAProxy and Nginx compare them as the client sent them. Traefik first takes `//` and `..` out and decodes
-  all but the reserved characters, and sends servers the result.
+  all but the reserved characters, and sends servers the result. To a `%` that begins no code Nginx and Traefik
+  answer 400.
+- **Hosts.** A dot at their end is ignored, but Traefik's expressions on hosts (`HostRegexp`) see it.
+- **Parameters.** HAProxy does not decode their names: `?%61=1` is no parameter `a` to it. It does decode their values.
+- **Repeated headers.** HAProxy and Traefik try each of several headers of one name. Nginx tries the first; since 1.23
+  all of them as one, with commas between.
 - **Retries.** All three repeat a request with another server if it could not be connected to. HAProxy and Nginx also
   repeat what may safely be done twice if the server hung up without an answer; Traefik does not.
 - **Health over a change.** HAProxy and Nginx remember servers that were down. Traefik forgets at every change which

@@ -22,7 +22,8 @@ class Test:
     ============  ==================================  ============================================
     ``kind``      ``value``                           true when
     ============  ==================================  ============================================
-    host          lower-case name, or ``*.name``      Host is the name (``*`` stands for one label), port ignored
+    host          lower-case name, or ``*.name``      Host is the name (``*`` stands for one label); its port
+                                                      and a dot at its end do not matter
     host_regex    regex                               found in the lower-case Host without its port
     path          absolute path                       path equals it
     path_prefix   absolute path, no trailing slash    path equals it or continues it with ``/``; ``/``: always

@@ -295,6 +295,11 @@ def test_rule_beside_place(start, priority, server):
         ("GET / HTTP/1.1\r\nHost: a.org\r\n", "127.1.0.1"),
         ("GET / HTTP/1.1\r\nHost: A.ORG\r\n", "127.1.0.1"),
         ("GET / HTTP/1.1\r\nHost: a.org:8080\r\n", "127.1.0.1"),
+        ("GET / HTTP/1.1\r\nHost: a.org.\r\n", "127.1.0.1"),
+        ("GET / HTTP/1.1\r\nHost: a.org.:8080\r\n", "127.1.0.1"),
+        ("GET / HTTP/1.1\r\nHost: .\r\n", "127.1.0.2"),
+        ("GET / HTTP/1.1\r\nHost: x.c.org.\r\n", "127.1.0.1"),
+        ("GET / HTTP/1.1\r\nHost: .c.org\r\n", "127.1.0.2"),
         ("GET / HTTP/1.0\r\nHost: a.org\r\n", "127.1.0.1"),
         ("GET / HTTP/1.0\r\n", "127.1.0.2"),
         ("GET / HTTP/1.1\r\nHost: b.org\r\n", "127.1.0.2"),
@@ -307,14 +312,38 @@ def test_rule_beside_place(start, priority, server):
     ],
 )
 def test_host(start, request_text, server):
-    """Host is compared without port, in lower case; a request without one takes routes for any host."""
+    """Host is compared without port and final dot, in lower case; without one a request takes routes for any host."""
     with http_servers() as servers:
         _, ports = start(
-            *app("named", {"host": "a.org"}, servers.port, "127.1.0.1"), *app("any", {}, servers.port, "127.1.0.2")
+            *app("named", {"host": "a.org,*.c.org"}, servers.port, "127.1.0.1"),
+            *app("any", {}, servers.port, "127.1.0.2"),
         )
         reply = raw(ports["web"], f"{request_text}Connection: close\r\n\r\n")
     assert reply.startswith(b"HTTP/1.1 200" if server else b"HTTP/1.1 400")
     assert [where for where, _, _ in servers.seen] == [server] * bool(server)
+
+
+@pytest.mark.parametrize(
+    ("query", "server"),
+    [
+        ("q", "127.1.0.1"),
+        ("q=", "127.1.0.1"),
+        ("a=1&q&b", "127.1.0.1"),
+        ("a;q;b", "127.1.0.1"),
+        ("q=1", "127.1.0.2"),
+        ("xq", "127.1.0.2"),
+        ("qx", "127.1.0.2"),
+        ("a=q", "127.1.0.2"),
+        ("", "127.1.0.2"),
+    ],
+)
+def test_parameter_without_value(start, query, server):
+    """A rule may ask for a parameter that has no value: ``?q``, ``?q=``."""
+    with http_servers() as servers:
+        _, ports = start(
+            *app("flag", {"rule": "Query(`q`)"}, servers.port, "127.1.0.1"), *app("any", {}, servers.port, "127.1.0.2")
+        )
+        assert Client(ports["web"]).ask(path=f"/?{query}").server == server
 
 
 @pytest.mark.parametrize("host", ["a.org/secret", "a.org/secret/", "*/secret", "/secret", "*.org/secret/"])

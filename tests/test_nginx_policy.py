@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import Fact
+from tests.conformance_traffic import stream
 from tests.real_haproxy import DEADLINE, Client, Servers, certificate, http_servers, line, raw, tcp_servers
 from tests.real_nginx import VERSIONS, Site, binary, site
-from tests.test_conformance import stream
 from tests.test_haproxy_proxy import app
 from tests.test_nginx_render import a_renderer, rendered
 from tests.test_policies import HASH

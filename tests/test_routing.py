@@ -297,6 +297,33 @@ def test_tcp_conflict(names, shown):
     assert problem.service == "new"
 
 
+@pytest.mark.parametrize(
+    ("priorities", "names", "default"),
+    [
+        ({}, {"a.b.org": "exact", "*.b.org": "domain"}, "any"),
+        ({"any": 100}, {"a.b.org": "any", "*.b.org": "any"}, "any"),
+        ({"any": 100, "exact": 101}, {"a.b.org": "exact", "*.b.org": "any"}, "any"),
+        ({"domain": 100}, {"a.b.org": "domain", "*.b.org": "domain"}, "any"),
+        ({"domain": 100, "any": 99}, {"a.b.org": "domain", "*.b.org": "domain"}, "any"),
+        ({"domain": 5, "any": 5, "exact": 5}, {"a.b.org": "exact", "*.b.org": "domain"}, "any"),
+        ({"any": -1}, {"a.b.org": "exact", "*.b.org": "domain"}, "any"),
+    ],
+)
+def test_tcp_priorities(priorities, names, default):
+    """Without priorities the narrower name goes first; a broader one of higher priority takes its connections."""
+    asked = {"any": (), "domain": ("*.b.org",), "exact": ("a.b.org",)}
+    routes = [a_tcp_route(name, *found, priority=priorities.get(name)) for name, found in asked.items()]
+    listener = filled(*routes, listener=PG)
+    assert (dict(listener.names), listener.default) == (names, default)
+
+
+@pytest.mark.parametrize(("old", "new", "winner"), [(1, 2, "new"), (2, 1, "old"), (None, 1, "old"), (None, 9, "new")])
+def test_tcp_priority_settles_a_conflict(old, new, winner):
+    """Of two routes for one name the one of higher priority has it, however old it is; nothing is wrong then."""
+    routes = [a_tcp_route("old", "a.org", age=OLD, priority=old), a_tcp_route("new", "a.org", age=NEW, priority=new)]
+    assert dict(filled(*routes, listener=PG).names) == {"a.org": winner}
+
+
 def test_tcp_without_routes():
     """A TCP listener that no route names refuses every connection."""
     assert filled(listener=PG) == PG

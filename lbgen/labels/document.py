@@ -25,11 +25,12 @@ class Theme:
 THEMES = (
     Theme(
         "Which requests",
-        "These keys are ANDed, the values of one key ORed; `rule` stands instead of them. A request takes the matching "
-        "route with the highest `priority`; without one, the longer match counts as the higher: host and path lengths "
-        "added. At the same length a match on method or header goes first, then the exact host, the exact path, and "
-        "the older service. Two routes that ask for exactly the same are a conflict: the older service keeps it, the "
-        "newer is told.",
+        "These keys are ANDed, the values of one key ORed; `rule` stands instead of them. A request takes the "
+        "matching route with the highest `priority`; without one, the longer match counts as the higher: the "
+        "lengths of all that it names added (hosts, paths, methods, headers, parameters and their values; TLS "
+        "server names). At the same length a match on more than host and path goes first, then the exact host, the "
+        "exact path, and the older service. Two routes that ask for exactly the same are a conflict: the older "
+        "service keeps it, the newer is told.",
         (
             *("listener", "host", "path", "path-exact", "path-regex", "method", "header", "header-regex", "query"),
             *("client-ip", "sni", "rule", "priority"),

@@ -1,7 +1,7 @@
 """Which route a request takes: every listener's routes turned into a table that any proxy can look up.
 
-The order is: higher priority first; without one the longer alternative counts as the higher (host and path
-lengths added); then the exact host, the exact path, the older service. The table gives the same answer as asking
+The order is: higher priority first; without one the longer alternative counts as the higher (the lengths of all that
+it names added); then the exact host, the exact path, the older service. The table gives the same answer as asking
 every route in that order, at the cost of a few look-ups however many routes there are.
 """
 
@@ -78,20 +78,25 @@ def routed(listener: Listener, routes: Iterable[Route]) -> tuple[Listener, list[
 
 
 def _tcp(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Conflict]]:
-    names: dict[str, Route] = {}
+    """Decide every name that some route asks for, so that the narrowest entry found always holds the winner."""
+    claims: dict[tuple[str, int], Route] = {}
+    best: dict[str, int] = {}  # name -> its highest priority
     conflicts = []
     for route in routes:
         for alternative in route.alternatives:
-            name = alternative[0].value if alternative else ""
-            if name in names and names[name].backend == route.backend:
-                continue
-            if name in names:
-                conflicts.append(Conflict(route, names[name], listener.name, alternative))
-            else:
-                names[name] = route
-    default = names.pop("").backend if "" in names else ""
-    table = tuple(sorted((name, route.backend) for name, route in names.items()))
-    return replace(listener, names=table, default=default), conflicts
+            name = alternative[0].value if alternative else ANY_HOST
+            priority = priority_of(route, alternative)
+            first = claims.setdefault((name, priority), route)
+            best[name] = max(best.get(name, priority), priority)
+            if first.backend != route.backend:
+                conflicts.append(Conflict(route, first, listener.name, alternative))
+    winners = {}
+    for name in best:
+        # Of the same priority the first, which is the narrowest.
+        winner = max((host for host in (name, *_parents(name)) if host in best), key=best.__getitem__)
+        winners[name] = claims[winner, best[winner]].backend
+    default = winners.pop(ANY_HOST, "")
+    return replace(listener, names=tuple(sorted(winners.items())), default=default), conflicts
 
 
 def _http(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Conflict]]:
