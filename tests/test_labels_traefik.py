@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from lbgen.labels import rule, traefik
 from lbgen.labels.keys import RouteKeys
 from lbgen.labels.labelled import LabelledRoute, ServiceLabels
+from lbgen.labels.traefik_middleware_options import KINDS
 from lbgen.labels.traefik_middlewares import local
 from lbgen.labels.traefik_options import TABLES
-from lbgen.labels.traefik_routers import Listeners, Provider, default_rule
+from lbgen.labels.traefik_provider import Provider
+from lbgen.labels.traefik_routers import Listeners, default_rule
 from lbgen.labels.values import BadValue
 from lbgen.match import Test, alternatives
 from lbgen.problem import printable
@@ -211,11 +213,9 @@ def test_lost(labels, blamed):
 @pytest.mark.parametrize(
     "kind",
     [
-        "addprefix.prefix", "basicauth.users", "buffering.maxrequestbodybytes", "contenttype", "digestauth.users",
-        "errors.status", "forwardauth.address", "grpcweb.alloworigins", "headers.framedeny", "inflightreq.amount",
-        "ipallowlist.sourcerange", "ipwhitelist.sourcerange", "passtlsclientcert.pem", "plugin.x.y",
-        "replacepath.path", "replacepathregex.regex", "stripprefix.prefixes", "stripprefixregex.regex",
-        "ratelimit.average", "encodedcharacters.x",
+        "digestauth.users", "encodedcharacters.x", "errors.status", "forwardauth.address", "grpcweb.alloworigins",
+        "inflightreq.amount", "passtlsclientcert.pem", "plugin.x.y", "replacepathregex.regex", "stripprefix.prefixes",
+        "stripprefixregex.regex",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("chained", [False, True])
@@ -376,6 +376,7 @@ NAMES = st.sampled_from(["a", "b", "A", "c@file", "a b"])
 MIDDLEWARES = [
     *("redirectscheme.scheme", "redirectscheme.permanent", "redirectregex.regex", "redirectregex.replacement"),
     *("compress", "retry.attempts", "chain.middlewares", "basicauth.users", "headers.x", "nothing"),
+    *(f"{kind}.{option.replace('<>', 'x')}".rstrip(".") for kind, table in KINDS.items() for option in table),
 ]
 KNOWN = {option.replace("<>", "x").replace("[n]", "[0]") for table in TABLES.values() for option in table}
 OPTIONS = st.sampled_from([*sorted(KNOWN), *MIDDLEWARES])

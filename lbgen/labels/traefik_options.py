@@ -28,7 +28,11 @@ class Taken:
     """An option that is honoured."""
 
     parse: Parser[object]
-    field: str = ""  # of RouteKeys, or a name of our own, which begins with "_"; empty: it changes nothing here
+    # Of RouteKeys, or a name of our own, which begins with "_"; empty: it changes nothing here. Of a row that ends in
+    # <> it is a mapping: {the rest of the option: value}.
+    field: str = ""
+    secret: bool = False  # its value is not for logs
+    may_be_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Left:
 
     message: str
     remedy: str = "remove it, or live without it"
+    secret: bool = False  # its value is not for logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,37 +211,54 @@ TABLES: Mapping[tuple[str, str], Table] = {
 }
 
 
-def read(service: str, route: str, element: Element, table: Table) -> Read:
-    """Read all options of one element for one route."""
+def read(service: str, route: str, element: Element, table: Table, *, secret: bool = False) -> Read:
+    """Read all options of one element for one route.
+
+    Args:
+        secret: what an option that is not in the table says may be a secret.
+    """
     found = Read()
     for option, written in element.options.items():
-        meaning = _meaning(option, table)
-        shown = "" if isinstance(meaning, Lost) and meaning.secret else written.value
+        row, meaning = _meaning(option, table, secret=secret)
+        shown = "" if meaning.secret else written.value
         try:
-            value = sound(written.value)
             if isinstance(meaning, Taken):
-                found.fields[meaning.field or option] = meaning.parse(value)
-                found.written[written.label] = (written.label, written.value)
-                found.written[meaning.field or option] = (written.label, written.value)
+                value = meaning.parse(sound(written.value, may_be_empty=meaning.may_be_empty))
+                _take(found, meaning.field or option, row, option, value)
+                found.written[written.label] = (written.label, shown)
+                found.written[meaning.field or option] = (written.label, shown)
             elif isinstance(meaning, Left):
+                sound(written.value)
                 bad = BadValue(meaning.message, meaning.remedy)
-                found.left.append(problem_of(service, written.label, written.value, bad, route))
+                found.left.append(problem_of(service, written.label, shown, bad, route))
             else:
+                sound(written.value)
                 raise BadValue(meaning.message, meaning.remedy)
         except BadValue as bad:
             found.lost.append(problem_of(service, written.label, shown, bad, route))
     return found
 
 
-def _meaning(option: str, table: Table) -> Taken | Left | Lost:
+def _take(found: Read, field: str, row: str, option: str, value: object) -> None:
+    if not row.endswith("<>"):
+        found.fields[field] = value
+        return
+    members = found.fields.setdefault(field, {})
+    assert isinstance(members, dict)
+    members[option.removeprefix(row[:-2])] = value
+
+
+def _meaning(option: str, table: Table, *, secret: bool) -> tuple[str, Taken | Left | Lost]:
+    """Return the row of the table for an option, and what it says."""
     pattern = re.sub(r"\[[0-9]+\]", "[n]", option)
     if pattern in table:
-        return table[pattern]
-    for prefix, meaning in table.items():
-        if prefix.endswith("<>") and pattern.startswith(prefix[:-2]):
-            return meaning
+        return pattern, table[pattern]
+    for row, meaning in table.items():
+        if row.endswith("<>") and pattern.startswith(row[:-2]):
+            return row, meaning
     close = difflib.get_close_matches(option, [known for known in table if "<" not in known], n=1)
-    return Lost("is an unknown option", f"did you mean {close[0]}?" if close else "remove it, or correct its name")
+    remedy = f"did you mean {close[0]}?" if close else "remove it, or correct its name"
+    return option, Lost("is an unknown option", remedy, secret)
 
 
 def service_fields(protocol: str, found: Read) -> dict[str, object]:

@@ -11,23 +11,18 @@ from dataclasses import dataclass, field
 from lbgen.labels import rule, values
 from lbgen.labels.keys import RouteKeys
 from lbgen.labels.labelled import LabelledRoute, problem_of, sound
+from lbgen.labels.traefik_effects import Effects
 from lbgen.labels.traefik_labels import KINDS, PREFIX, Element, Labels, Written
-from lbgen.labels.traefik_middlewares import TO_HTTPS, Effects, Middlewares, local
+from lbgen.labels.traefik_middlewares import Middlewares, local
 from lbgen.labels.traefik_options import TABLES, Read, flag, read, service_fields
+from lbgen.labels.traefik_provider import Provider
+from lbgen.labels.traefik_redirects import TO_HTTPS
 from lbgen.labels.values import BadValue
 from lbgen.match import ALWAYS, Match, TooManyAlternatives, alternatives
 from lbgen.problem import Problem
 
 NOOP = "noop@internal"
 _NAME = re.compile(r"\{\{-?\s*(normalize\s+)?\.Name\s*-?\}\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """What Traefik's Swarm provider was told in its static configuration."""
-
-    default_rule: str = ""  # of routers without one; {{ .Name }} and {{ normalize .Name }} stand for the service's name
-    constraints: str = ""  # which services are routed; empty: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +117,7 @@ class Routers:
             if key in found.fields:
                 fields[key] = found.fields[key]
         written = {**self.written, **own.written, **effects.read.written, **found.written}
-        keys = RouteKeys(**fields)  # type: ignore[arg-type]  # each value came from the field's own parser
+        keys = RouteKeys(**fields)  # each value came from the field's own parser
         return LabelledRoute(protocol, router.name, keys, match, priority, written)
 
     def _service(self, protocol: str, router: Element, found: Read) -> Read:
@@ -205,7 +200,7 @@ class Routers:
         if not isinstance(names, tuple):
             return Effects()
         known = self.labels.of("http", "middlewares")
-        chain = Middlewares(self.service, known)
+        chain = Middlewares(self.service, known, self.provider)
         source = Written(*found.written["_middlewares"])
         effects = chain.of(router.name, names, source, alternatives(match) if match is not None else ())
         self.named.update(("http", "middlewares", name) for name in effects.seen)
