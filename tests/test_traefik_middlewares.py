@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 import pytest
 
-from lbgen.labels import traefik_headers, traefik_middleware_options
+from lbgen.labels import traefik_headers
+from lbgen.labels.substitution import substitution
 from lbgen.labels.traefik_effects import EFFECTS
+from lbgen.labels.traefik_middleware_options import KINDS, TCP_KINDS
 from lbgen.model import build
 from tests.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot
-from tests.test_labels_traefik import APP, DEFAULTS, only, read, unusual
+from tests.test_labels_traefik import APP, DEFAULTS, only, plain, read, unusual
 
 SECRET = "$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/"
 SAME = {"port": 80, "rule": "Host(`a.org`)"}
@@ -29,10 +31,52 @@ def labels_of(*middlewares: Mapping[str, str]) -> dict[str, str]:
 def fields(*middlewares: Mapping[str, str], **provider: tuple[str, ...]) -> dict[str, object]:
     """What the middlewares add to a route without a problem."""
     keys = unusual(only(labels_of(*middlewares), **provider).keys)
-    return {name: value for name, value in keys.items() if (DEFAULTS | SAME).get(name) != value}
+    return {name: plain(value) for name, value in keys.items() if (DEFAULTS | SAME).get(name) != value}
 
 
+HOSTS = r"//(\[[^\]]*\]|[^/:?]*)(?::[0-9]+)?"
 HONOURED = [
+    ({"redirectscheme.scheme": "https"}, {"redirect_https": True}),
+    ({"redirectscheme.scheme": "https", "redirectscheme.port": "443"}, {"redirect_https": True}),
+    ({"redirectscheme.scheme": "http"}, {"redirect_regex": [f"^https?:{HOSTS} http://${{1}} (307)"]}),
+    (
+        {"redirectscheme.scheme": "https", "redirectscheme.port": "8443", "redirectscheme.permanent": "true"},
+        {"redirect_regex": [f"^https?:{HOSTS} https://${{1}}:8443 (308)"]},
+    ),
+    (
+        {"redirectregex.regex": ".*", "redirectregex.replacement": "https://b.org/x"},
+        {"redirect_regex": ["^.* https://b.org/x (307)"]},
+    ),
+    (
+        {"redirectregex.regex": r"^https?://a\.org/(.*)$", "redirectregex.replacement": "https://b.org/$1"},
+        {"redirect_regex": [r"^https?://a\.org/(.*)$ https://b.org/${1} (307)"]},
+    ),
+    (
+        {
+            "redirectregex.regex": "https://(.*)/.well-known/(?:card|cal)dav",
+            "redirectregex.replacement": "https://${1}/remote.php/dav/",
+            "redirectregex.permanent": "true",
+        },
+        {"redirect_regex": ["^https://(.*)/.well-known/(?:card|cal)dav https://${1}/remote.php/dav/ (308)"]},
+    ),
+    (
+        {"redirectregex.regex": "(?i)/old/([a-z]+)$", "redirectregex.replacement": "/new/${1}s"},
+        {"redirect_regex": ["(?i)^(.*?)(?:/old/([a-z]+)$) ${1}/new/${2}s (307)"]},
+    ),
+    ({"stripprefix.prefixes": "/api, /a.b/"}, {"strip_prefix_regex": ["/api", r"/a\.b/"]}),
+    ({"stripprefix.prefixes": "/api", "stripprefix.forceslash": "false"}, {"strip_prefix_regex": ["/api"]}),
+    ({"stripprefixregex.regex": "^/a/[0-9]+,/b|/c"}, {"strip_prefix_regex": ["^/a/[0-9]+", "/b|/c"]}),
+    (
+        {"replacepathregex.regex": "^/a/(.*)", "replacepathregex.replacement": " /b/$1"},
+        {"replace_path_regex": "^/a/(.*) /b/${1}"},
+    ),
+    (
+        {"replacepathregex.regex": "/a/(.*)", "replacepathregex.replacement": "/b/$1"},
+        {"replace_path_regex": "^(.*?)(?:/a/(.*)) ${1}/b/${2}"},
+    ),
+    ({"inflightreq.amount": "10"}, {"max_concurrent": 10, "max_concurrent_by": "host"}),
+    ({"inflightreq.amount": "10", "inflightreq.sourcecriterion.ipstrategy.depth": "0"}, {"max_concurrent": 10}),
+    ({"inflightreq.amount": "10", "inflightreq.sourcecriterion.ipstrategy": "true"}, {"max_concurrent": 10}),
     ({"addprefix.prefix": "/base"}, {"add_prefix": "/base"}),
     ({"addprefix.prefix": "base/"}, {"add_prefix": "/base"}),
     ({"replacepath.path": "/x%2Fy"}, {"replace_path": "/x%2Fy"}),
@@ -134,7 +178,7 @@ def test_honoured(options, meant):
     if meant is None:
         assert read(labels_of(options)).routes == ()
     else:
-        assert fields(options) == meant
+        assert fields(options) == {name: plain(value) for name, value in meant.items()}
 
 
 @pytest.mark.parametrize(
@@ -167,6 +211,29 @@ def test_noted(options, noted):
     [
         ({"addprefix.prefix": "/a%20b"}, "addprefix.prefix"),
         ({"replacepath.path": "x"}, "replacepath.path"),
+        ({"replacepathregex.regex": "^/a(.*)", "replacepathregex.replacement": "$1"}, "replacepathregex.regex"),
+        ({"replacepathregex.regex": "/+", "replacepathregex.replacement": "/"}, "replacepathregex.regex"),
+        ({"replacepathregex.regex": "^/(a)", "replacepathregex.replacement": "/$1x"}, "replacepathregex.regex"),
+        ({"replacepathregex.regex": "^/a"}, "replacepathregex.regex"),
+        ({"stripprefix.prefixes": "api"}, "stripprefix.prefixes"),
+        ({"stripprefix.prefixes": "/a%20b"}, "stripprefix.prefixes"),
+        ({"stripprefix.forceslash": "true"}, "stripprefix.forceslash"),
+        ({"stripprefixregex.regex": "/a{1,2}"}, "stripprefixregex.regex"),
+        ({"stripprefixregex.regex": "/(a+)+"}, "stripprefixregex.regex"),
+        ({"inflightreq.amount": "0"}, "inflightreq.amount"),
+        ({"inflightreq.sourcecriterion.requesthost": "true"}, "inflightreq.sourcecriterion.requesthost"),
+        (
+            {"inflightreq.amount": "1", "inflightreq.sourcecriterion.requestheadername": "x"},
+            "inflightreq.sourcecriterion.requestheadername",
+        ),
+        ({"redirectscheme.permanent": "true"}, "redirectscheme.permanent"),
+        ({"redirectscheme.scheme": "ws"}, "redirectscheme.scheme"),
+        ({"redirectregex.regex": ".*", "redirectregex.replacement": "javascript:x"}, "redirectregex.regex"),
+        ({"redirectregex.regex": "/a", "redirectregex.replacement": "/b"}, "redirectregex.regex"),
+        ({"redirectregex.regex": "^http://a(.*)$", "redirectregex.replacement": "$1"}, "redirectregex.regex"),
+        ({"redirectregex.regex": "^.*$"}, "redirectregex.regex"),
+        ({"chain.middlewares": "m0"}, "chain.middlewares"),
+        ({"chain.middlewares": "n"}, "chain.middlewares"),
         ({"basicauth.users": f"anna:{SECRET}"}, "basicauth.users"),
         ({"basicauth.usersfile": "x", "basicauth.headerfield": "X-User"}, "basicauth.headerfield"),
         ({"basicauth.usersfile": "/etc/!"}, "basicauth.usersfile"),
@@ -217,6 +284,9 @@ USERS = {"basicauth.usersfile": "staff"}
 CORS = {"headers.accesscontrolalloworiginlist": "https://a.org"}
 ADD = {"addprefix.prefix": "/a"}
 REPLACE = {"replacepath.path": "/r"}
+REPLACE_REGEX = {"replacepathregex.regex": "^/a(.*)", "replacepathregex.replacement": "/b$1"}
+STRIP = {"stripprefix.prefixes": "/s"}
+STRIP_REGEX = {"stripprefixregex.regex": "/s"}
 HTTPS = {"redirectscheme.scheme": "https"}
 HOST = {"headers.customrequestheaders.host": "b.org"}
 RATE = {"ratelimit.average": "1"}
@@ -228,6 +298,12 @@ MOVED = {"redirectregex.regex": ".*", "redirectregex.replacement": "https://b.or
     [
         ((ALLOW, {"ipallowlist.sourcerange": "10.1.0.0/16,::1"}), {"allow_ip": ("10.1.0.0/16",)}),
         ((ADD, {"addprefix.prefix": "/b"}), {"add_prefix": "/b/a"}),
+        ((MOVED, MOVED), {"redirect_regex": ["^.* https://b.org/ (307)"] * 2}),
+        (
+            (MOVED, HTTPS),
+            {"redirect_regex": ["^.* https://b.org/ (307)", f"^http:{HOSTS} https://${{1}} (307)"]},
+        ),
+        ((HTTPS, MOVED), {"redirect_https": True, "redirect_regex": ["^.* https://b.org/ (307)"]}),
         (
             (
                 {"headers.customrequestheaders.x": "1", "headers.customresponseheaders.x": "1"},
@@ -243,7 +319,7 @@ MOVED = {"redirectregex.regex": ".*", "redirectregex.replacement": "https://b.or
 )
 def test_several(middlewares, meant):
     """Several of a kind do what they do one after the other."""
-    assert fields(*middlewares) == meant
+    assert fields(*middlewares) == {name: plain(value) for name, value in meant.items()}
 
 
 @pytest.mark.parametrize(
@@ -258,6 +334,13 @@ def test_several(middlewares, meant):
         ((RATE, ALLOW), True),
         ((ALLOW, RATE), True),
         ((REPLACE, ADD), True),
+        ((STRIP, REPLACE, ADD), True),
+        ((ADD, STRIP), False),
+        ((REPLACE, STRIP), False),
+        ((STRIP, STRIP_REGEX), False),
+        ((STRIP, MOVED), False),
+        ((MOVED, STRIP), True),
+        ((REPLACE, REPLACE_REGEX), False),
         ((ADD, REPLACE), False),
         ((HTTPS, ADD), True),
         ((ADD, HTTPS), False),
@@ -276,7 +359,7 @@ def test_order(middlewares, fine):
 
 def test_every_kind():
     """What has options has an effect; only chains are followed instead."""
-    assert {*traefik_middleware_options.KINDS} - {"chain"} == {*EFFECTS}
+    assert {*KINDS, *TCP_KINDS} - {"chain"} == {*EFFECTS}
     assert traefik_headers.response_headers({}) == {}
 
 
@@ -290,3 +373,54 @@ def test_problem_of_the_model():
     rules = a_rules(a_listener(), dialects=("traefik",))
     (problem,) = build(a_snapshot(a_node(), a_network(), service), rules).problems
     assert problem.label == "traefik.http.middlewares.m0.headers.accesscontrolallowcredentials"
+
+
+@pytest.mark.parametrize(
+    ("options", "meant"),
+    [
+        ({"ipallowlist.sourcerange": "192.0.2.0/24"}, {"allow_ip": ["192.0.2.0/24"]}),
+        ({"ipwhitelist.sourcerange": "::1"}, {"allow_ip": ["::1/128"]}),
+        ({"inflightconn.amount": "5"}, {"max_concurrent": 5}),
+        ({"inflightreq.amount": "5"}, None),
+        ({"unknown.x": "5"}, None),
+        ({"inflightconn.amount": "0"}, None),
+    ],
+)
+def test_tcp(options, meant):
+    """TCP routers have middlewares of their own; what cannot be honoured drops the router here, too."""
+    labels = {"tcp.routers.db.rule": "HostSNI(`*`)", "tcp.services.db.loadbalancer.server.port": "5432"}
+    labels |= {f"tcp.middlewares.m.{option}": value for option, value in options.items()}
+    found = read(labels | {"tcp.routers.db.middlewares": "m@swarm"})
+    if meant is None:
+        assert (found.routes, len(found.problems)) == ((), 1)
+    else:
+        (route,) = found.routes
+        assert {name: plain(getattr(route.keys, name)) for name in meant} == meant
+
+
+@pytest.mark.parametrize(
+    ("options", "insecure", "noted"),
+    [
+        ({"server.scheme": "https"}, (), "server.scheme"),
+        ({"server.scheme": "https"}, ("default@internal",), ""),
+        ({"server.scheme": "h2c"}, (), ""),
+        ({"server.scheme": "https", "serverstransport": "Old@file"}, (), "serverstransport"),
+        ({"server.scheme": "https", "serverstransport": "Old@file"}, ("old@file",), ""),
+        ({"serverstransport": "slow@file"}, (), "serverstransport"),
+    ],
+)
+def test_certificates_of_servers(options, insecure, noted):
+    """That servers' certificates are not verified is said, unless Traefik is told not to, either."""
+    labels = {f"http.services.app.loadbalancer.{option}": value for option, value in options.items()}
+    found = read(APP | labels, insecure_transports=insecure)
+    assert found.routes[0].keys.scheme == options.get("server.scheme", "http")
+    assert [problem.label for problem in found.problems] == (
+        [f"traefik.http.services.app.loadbalancer.{noted}"] if noted else []
+    )
+
+
+def test_scheme_redirects_are_sound():
+    """The expressions that lbgen writes itself are such as labels may have."""
+    for options in ({"redirectscheme.scheme": "http"}, {"redirectscheme.scheme": "https", "redirectscheme.port": "1"}):
+        (redirect,) = only(labels_of(options)).keys.redirect_regex
+        assert substitution(*str(redirect.url).split(" ")) == redirect.url

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbgen.labels import traefik_headers
+from lbgen.labels.substitution import UrlRedirect, anchored, path_from
 from lbgen.labels.traefik_options import Read
 from lbgen.labels.traefik_provider import Provider
-from lbgen.labels.traefik_redirects import whole_redirect
+from lbgen.labels.traefik_redirects import by_regex, to_https, to_scheme, whole_redirect
 from lbgen.labels.values import BadValue
 from lbgen.match import Alternative
 
@@ -31,7 +32,7 @@ _TURNED: Mapping[tuple[str, str], str] = {
     ("add", "strip"): _PATHS,
     ("add", "replace"): _PATHS,
 }
-_ONCE = {"password", "cors", "rate", "replace", "redirect"}
+_ONCE = {"password", "cors", "rate", "concurrency", "strip", "replace"}
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Effects:
     read: Read = field(default_factory=Read)
     seen: set[str] = field(default_factory=set)  # a middleware counts once, however many chains lead to it
     stages: list[str] = field(default_factory=list)
+    whole: dict[str, object] = field(default_factory=dict)  # the first redirect, if it is one of all requests
 
     def enter(self, stage: str) -> None:
         """Go on to something of which the order matters.
@@ -158,16 +160,37 @@ def _rate_limit(effects: Effects, options: Mapping[str, Any]) -> None:
     effects.fields["rate_limit_burst"] = max(options.get("_burst", 1), 1) - 1  # Traefik counts the first one too
 
 
+def _in_flight(effects: Effects, options: Mapping[str, Any]) -> None:
+    if "_amount" not in options:
+        raise BadValue("lets nothing through", "add an amount")
+    effects.enter("concurrency")
+    effects.fields["max_concurrent"] = options["_amount"]
+    effects.fields["max_concurrent_by"] = "client" if options.get("_by_client") else "host"
+
+
+def _in_flight_of_tcp(effects: Effects, options: Mapping[str, Any]) -> None:
+    _in_flight(effects, {**options, "_by_client": True})
+
+
 def _redirect_scheme(effects: Effects, options: Mapping[str, Any]) -> None:
-    if "_scheme" not in options:
-        raise BadValue("is a redirect without a scheme", "add redirectscheme.scheme=https")
-    effects.enter("https")
-    effects.fields["redirect_https"] = True
+    redirect = to_scheme(options)
+    if redirect is None and "redirect" not in effects.stages:
+        effects.enter("https")
+        effects.fields["redirect_https"] = True
+    else:
+        _redirect(effects, redirect or to_https(options))
 
 
 def _redirect_regex(effects: Effects, options: Mapping[str, Any]) -> None:
+    redirect = by_regex(options)
+    if "redirect" not in effects.stages:
+        effects.whole = whole_redirect(options, effects.alternatives)
+    _redirect(effects, redirect)
+
+
+def _redirect(effects: Effects, redirect: UrlRedirect) -> None:
     effects.enter("redirect")
-    effects.fields |= whole_redirect(options, effects.alternatives)
+    effects.fields["redirect_regex"] = (*effects.fields.get("redirect_regex", ()), redirect)
 
 
 def _replace_path(effects: Effects, options: Mapping[str, Any]) -> None:
@@ -175,6 +198,20 @@ def _replace_path(effects: Effects, options: Mapping[str, Any]) -> None:
         raise BadValue("has no path", "add replacepath.path")
     effects.enter("replace")
     effects.fields["replace_path"] = options["_path"]
+
+
+def _replace_path_regex(effects: Effects, options: Mapping[str, Any]) -> None:
+    if "_regex" not in options or "_replacement" not in options:
+        raise BadValue("lacks the expression or the path", "add replacepathregex.regex and .replacement")
+    effects.enter("replace")
+    effects.fields["replace_path_regex"] = path_from(*anchored(options["_regex"], options["_replacement"]))
+
+
+def _strip_prefix(effects: Effects, options: Mapping[str, Any]) -> None:
+    if "_prefixes" not in options:
+        raise BadValue("strips nothing", "add the prefixes")
+    effects.enter("strip")
+    effects.fields["strip_prefix_regex"] = options["_prefixes"]
 
 
 def _retry(effects: Effects, options: Mapping[str, Any]) -> None:
@@ -195,11 +232,16 @@ EFFECTS: Mapping[str, Effect] = {
     "compress": _compress,
     "contenttype": _nothing,
     "headers": _headers,
+    "inflightconn": _in_flight_of_tcp,
+    "inflightreq": _in_flight,
     "ipallowlist": _ip_allow_list,
     "ipwhitelist": _ip_allow_list,
     "ratelimit": _rate_limit,
     "redirectregex": _redirect_regex,
     "redirectscheme": _redirect_scheme,
     "replacepath": _replace_path,
+    "replacepathregex": _replace_path_regex,
     "retry": _retry,
+    "stripprefix": _strip_prefix,
+    "stripprefixregex": _strip_prefix,
 }

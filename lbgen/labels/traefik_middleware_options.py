@@ -8,10 +8,12 @@ Source: traefik 3.7 pkg/config/dynamic/middlewares.go, and pkg/middlewares for w
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from lbgen.labels import policy_values, values
+from lbgen.labels.regex import regex
 from lbgen.labels.traefik_options import Left, Lost, Table, Taken, duration, flag
 from lbgen.labels.values import BadValue
 
@@ -39,15 +41,18 @@ def _prefix(text: str) -> str:
     return values.path_prefix(found)
 
 
-def _zero(message: str) -> Taken:
-    """A number that changes nothing if it is 0."""
+def _raw_prefix(text: str) -> str:
+    """An expression for a prefix as it is, in the middle of a segment too."""
+    if "%" in text:
+        raise BadValue("has a percent sign, which Traefik reads as itself", "leave the service to Traefik")
+    return regex(re.escape(values.path(text)))
 
-    def parse(text: str) -> int:
-        if text == "0":
-            return 0
-        raise BadValue(message, _LEAVE)
 
-    return Taken(parse)
+def _zero(text: str) -> bool:
+    """A depth in X-Forwarded-For: 0 for not at all."""
+    if text == "0":
+        return True
+    raise BadValue(_FORWARDED, _LEAVE)
 
 
 _FORWARDED = "asks for the client's address in X-Forwarded-For, which clients can write themselves"
@@ -55,27 +60,17 @@ _TUNES = Left("is left out: it tunes Traefik alone", "remove it")
 _TYPES = Left("is left out: text, scripts, JSON, XML and SVG are compressed", "remove it")
 
 
-def _strategy(path: str) -> Table:
-    """Which address is the client's."""
+def _strategy(path: str, field: str = "") -> Table:
+    """Which address is the client's; given at all, a field of ours is true."""
     return {
-        path: Taken(flag),
-        f"{path}.depth": _zero(_FORWARDED),
+        path: Taken(flag, field),
+        f"{path}.depth": Taken(_zero, field),
         f"{path}.excludedips": Lost(_FORWARDED, _LEAVE),
         f"{path}.ipv6subnet": Lost("asks for whole networks in place of a client's address", _LEAVE),
     }
 
 
-def _criterion(*, host: bool) -> Table:
-    """Whose requests are counted together."""
-    return {
-        **_strategy("sourcecriterion.ipstrategy"),
-        "sourcecriterion.requesthost": Taken(flag, "_by_host")
-        if host
-        else Lost("counts requests by host, and here they are counted by client", _LEAVE),
-        "sourcecriterion.requestheadername": Lost("counts requests by a header, which is not done here", _LEAVE),
-    }
-
-
+_BY_HEADER = Lost("counts requests by a header, which is not done here", _LEAVE)
 _ALLOW: Table = {
     "sourcerange": Taken(values.listed(network), "_networks"),
     "rejectstatuscode": Left("is left out: who is refused gets 403", "remove it"),
@@ -151,6 +146,12 @@ KINDS: Mapping[str, Table] = {
             )
         },
     },
+    "inflightreq": {
+        "amount": Taken(values.integer(1, 1_000_000), "_amount"),
+        **_strategy("sourcecriterion.ipstrategy", "_by_client"),
+        "sourcecriterion.requesthost": Taken(flag),
+        "sourcecriterion.requestheadername": _BY_HEADER,
+    },
     "ipallowlist": _ALLOW,
     "ipwhitelist": _ALLOW,
     "ratelimit": {
@@ -158,11 +159,13 @@ KINDS: Mapping[str, Table] = {
         "period": Taken(duration(0, 86400), "_period"),
         "burst": Taken(values.integer(0, 1_000_000), "_burst"),
         "redis.<>": Left("is left out: each proxy counts for itself", "remove it", secret=True),
-        **_criterion(host=False),
+        **_strategy("sourcecriterion.ipstrategy"),
+        "sourcecriterion.requesthost": Lost("counts requests by host, and here they are counted by client", _LEAVE),
+        "sourcecriterion.requestheadername": _BY_HEADER,
     },
     "redirectscheme": {
-        "scheme": Taken(values.choice("https"), "_scheme"),
-        "port": Taken(values.choice("443"), ""),
+        "scheme": Taken(values.choice("http", "https"), "_scheme"),
+        "port": Taken(lambda text: str(values.port(text)), "_port"),
         "permanent": Taken(flag, "_permanent"),
     },
     "redirectregex": {
@@ -171,6 +174,7 @@ KINDS: Mapping[str, Table] = {
         "permanent": Taken(flag, "_permanent"),
     },
     "replacepath": {"path": Taken(policy_values.rewritten(values.path), "_path")},
+    "replacepathregex": {"regex": Taken(str, "_regex"), "replacement": Taken(str, "_replacement")},
     "retry": {
         "attempts": Taken(values.integer(1, 101), "_attempts"),
         "initialinterval": Left("is left out: the next server is tried at once", "remove it"),
@@ -182,4 +186,11 @@ KINDS: Mapping[str, Table] = {
             )
         },
     },
+    "stripprefix": {"prefixes": Taken(values.listed(_raw_prefix), "_prefixes"), "forceslash": Taken(flag)},
+    "stripprefixregex": {"regex": Taken(values.listed(regex), "_prefixes")},
+}
+TCP_KINDS: Mapping[str, Table] = {
+    "inflightconn": {"amount": KINDS["inflightreq"]["amount"]},
+    "ipallowlist": {"sourcerange": _ALLOW["sourcerange"]},
+    "ipwhitelist": {"sourcerange": _ALLOW["sourcerange"]},
 }

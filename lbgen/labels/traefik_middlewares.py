@@ -14,7 +14,7 @@ from lbgen.labels import traefik_headers
 from lbgen.labels.labelled import problem_of
 from lbgen.labels.traefik_effects import EFFECTS, Effects
 from lbgen.labels.traefik_labels import Element, Written
-from lbgen.labels.traefik_middleware_options import GUARD, KINDS
+from lbgen.labels.traefik_middleware_options import GUARD, KINDS, TCP_KINDS
 from lbgen.labels.traefik_options import Read, read
 from lbgen.labels.traefik_provider import Provider
 from lbgen.labels.values import BadValue
@@ -37,6 +37,7 @@ class Middlewares:
     service: str
     known: Mapping[str, Element]
     provider: Provider = field(default_factory=Provider)
+    protocol: str = "http"
 
     def of(self, route: str, names: tuple[str, ...], source: Written, alternatives: tuple[Alternative, ...]) -> Effects:
         """Return what these middlewares do to a route.
@@ -62,9 +63,10 @@ class Middlewares:
         kinds: dict[str, Element] = {}
         for option, written in self.known[name].options.items():
             kind, _, rest = option.partition(".")
-            kinds.setdefault(kind, Element("http", kind, name)).options[rest] = written
+            kinds.setdefault(kind, Element(self.protocol, kind, name)).options[rest] = written
         for element in kinds.values():
-            found = read(self.service, route, element, KINDS.get(element.kind, {"<>": GUARD}), secret=True)
+            tables = KINDS if self.protocol == "http" else TCP_KINDS
+            found = read(self.service, route, element, tables.get(element.kind, {"<>": GUARD}), secret=True)
             effects.read.written.update({key: value for key, value in found.written.items() if key == value[0]})
             effects.read.lost += found.lost
             effects.read.left += found.left
@@ -112,6 +114,6 @@ class Middlewares:
         return problem_of(self.service, *self._first(element, found), bad, route)
 
     def _first(self, element: Element, found: Read) -> tuple[str, str]:
-        """Return a middleware's first label, and its value if it may be shown: what is said of the whole is said of it."""
+        """Return a middleware's first label, for what is said of the whole, and its value if that may be shown."""
         label = next(iter(element.options.values())).label
         return found.written.get(label, (label, ""))

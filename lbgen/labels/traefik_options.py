@@ -144,14 +144,11 @@ ROUTER: Table = {
 }
 SERVICE: Table = {
     "loadbalancer.server.port": Taken(values.port, "port"),
-    "loadbalancer.server.scheme": Taken(
-        only("http", "asks for another protocol than HTTP to the server", "let the application speak HTTP on a port")
-    ),
+    "loadbalancer.server.scheme": Taken(values.choice("http", "https", "h2c"), "scheme"),
     "loadbalancer.server.weight": Taken(values.integer(0, 256), "weight"),
     "loadbalancer.server.preservepath": Taken(flag),
-    "loadbalancer.passhostheader": Taken(
-        only("true", "asks for another Host header, which is always passed on here", _LEAVE)
-    ),
+    "loadbalancer.passhostheader": Taken(flag, "_pass_host"),
+    "loadbalancer.serverstransport": Taken(str, "_transport"),
     "loadbalancer.strategy": Taken(_strategy, "balance"),
     "loadbalancer.healthcheck.path": Taken(values.path, "health_check_path"),
     "loadbalancer.healthcheck.interval": Taken(duration(0.1, 3600), "health_check_interval"),
@@ -182,7 +179,7 @@ SERVICE: Table = {
 }
 TCP_ROUTER: Table = {
     **{key: ROUTER[key] for key in ("rule", "entrypoints", "priority", "service", "tls", "rulesyntax")},
-    "middlewares": Lost("guards a TCP router by middlewares"),
+    "middlewares": Taken(values.listed(str), "_middlewares"),
     "tls.passthrough": Taken(flag, "_passthrough"),
     "tls.certresolver": _CERTIFICATE,
     "tls.domains[n].main": _CERTIFICATE,
@@ -192,6 +189,11 @@ TCP_ROUTER: Table = {
 TCP_SERVICE: Table = {
     "loadbalancer.server.port": Taken(values.port, "port"),
     "loadbalancer.server.tls": Taken(only("false", "asks for TLS to the server", _LEAVE)),
+    "loadbalancer.proxyprotocol": Taken(flag, "_proxy"),
+    "loadbalancer.proxyprotocol.version": Taken(lambda text: f"v{values.number(1, 2)(text)}", "send_proxy"),
+    "loadbalancer.serverstransport": Left(
+        "is left out: what it says is not known here", "if it has proxyProtocol, add loadbalancer.proxyProtocol.version"
+    ),
     "loadbalancer.terminationdelay": Left("is left out: it tunes Traefik alone", "remove it"),
     "loadbalancer.<>": Lost("is unknown, or cannot be honoured", "correct its name, or leave the service to Traefik"),
     "weighted.<>": Lost(_ELSEWHERE),
@@ -259,20 +261,3 @@ def _meaning(option: str, table: Table, *, secret: bool) -> tuple[str, Taken | L
     close = difflib.get_close_matches(option, [known for known in table if "<" not in known], n=1)
     remedy = f"did you mean {close[0]}?" if close else "remove it, or correct its name"
     return option, Lost("is an unknown option", remedy, secret)
-
-
-def service_fields(protocol: str, found: Read) -> dict[str, object]:
-    """Return the fields of `RouteKeys` that a Traefik service sets, with Traefik's defaults."""
-    fields = {key: value for key, value in found.fields.items() if key.isidentifier() and not key.startswith("_")}
-    if protocol == "udp":
-        return fields
-    # Neither has Traefik a time-out for answers, nor does it check a server unless asked to.
-    fields = {"timeout_response": 86400.0, "timeout_idle": 86400.0, "health_check": "off", **fields}
-    if protocol == "tcp":
-        return fields
-    if any("health_check_" in key or ".healthcheck." in key for key in found.fields):
-        check = {"health_check_interval": 30.0, "health_check_timeout": 5.0, "health_check_rise": 1}
-        fields = {**check, "health_check_fall": 1, **fields, "health_check": "http"}
-    wanted = found.fields.get("_cookie", "sticky" in fields)
-    fields["sticky"] = fields.get("sticky", "lbgen") if wanted else ""
-    return fields
