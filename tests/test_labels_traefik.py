@@ -57,7 +57,10 @@ def unusual(keys: RouteKeys) -> dict[str, object]:
 
 def report(case: Mapping[str, Any]) -> dict[str, Any]:
     """What lbgen makes of a file of tests/real_life, in the words of its ``expected``."""
-    found = traefik.parse("shop", case["labels"], provider=Provider(**case.get("provider", {})), listeners=LISTENERS)
+    provider = Provider(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in case.get("provider", {}).items()}
+    )
+    found = traefik.parse("shop", case["labels"], provider=provider, listeners=LISTENERS)
     routes = {}
     for route in found.routes:
         keys = {name: plain(value) for name, value in unusual(route.keys).items() if name != "rule"}

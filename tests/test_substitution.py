@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbgen.labels.substitution import Substitution, anchored, path_substitution, substitution, url_redirects
+from lbgen.labels.substitution import Substitution, only_place, path_substitution, substitution, url_redirects
 from lbgen.labels.values import BadValue
 
 
@@ -119,10 +119,10 @@ def test_no_url(label):
 def test_anchored(expression, once):
     """Only an expression that is found once at most can be made one for the beginning."""
     if once:
-        substitution(*anchored(expression, "/x"))
+        substitution(*only_place(expression, "/x"))
     else:
         with pytest.raises(BadValue):
-            substitution(*anchored(expression, "/x"))
+            substitution(*only_place(expression, "/x"))
 
 
 EXPRESSIONS = ["/a/(.*)", "/a(b?)/(.*)$", "(?i)/B(.+)", "/([ab]+)$", "^/a(.*)", "/(a|b)$"]
@@ -133,7 +133,7 @@ def test_same_as_replacing_all(expression, text):
     """One substitution at the beginning is what Go's ReplaceAllString, and Python's sub, make of all places."""
     new = "/<${1}>"
     try:
-        found = substitution(*anchored(expression, new))
+        found = substitution(*only_place(expression, new))
     except BadValue:
         return
     assert apply(found, text) == re.sub(expression, r"/<\1>", text)

@@ -57,23 +57,30 @@ def substitution(expression: str, text: str) -> Substitution:
     return Substitution(expression, _parts(text, re.compile(expression).groups))
 
 
-def anchored(expression: str, text: str) -> tuple[str, str]:
-    """Turn an expression that is found anywhere into one for the beginning, and what replaces it with it.
+def anywhere(expression: str, text: str) -> tuple[str, str]:
+    """Turn an expression for the first place into one for the beginning, and what replaces it with it.
 
-    What stands before the place becomes the first group. That is the same as replacing all places if there is never
-    more than one, which is so where the end of the text belongs to it.
-
-    Raises:
-        BadValue: there may be several places.
+    What stands before the place becomes the first group.
     """
     folded = "(?i)" if expression.startswith("(?i)") else ""
     rest = expression.removeprefix(folded)
     if rest.startswith("^") and not _alternatives(rest):
         return expression, text
-    if not _takes_the_end(rest):
-        raise BadValue("has an expression that may be found in several places", "begin it with ^")
+    regex(expression)
     shifted = _REFERENCE.sub(lambda found: _shifted(found[1] or found[2] or "", found[0]), text)
     return f"{folded}^(.*?)(?:{rest})", f"${{1}}{shifted}"
+
+
+def only_place(expression: str, text: str) -> tuple[str, str]:
+    """The same for an expression all of whose places are meant, if there is never more than one.
+
+    Raises:
+        BadValue: there may be several places.
+    """
+    rest = expression.removeprefix("(?i)")
+    if not (rest.startswith("^") and not _alternatives(rest)) and not _takes_the_end(rest):
+        raise BadValue("has an expression that may be found in several places", "begin it with ^")
+    return anywhere(expression, text)
 
 
 def _shifted(number: str, written: str) -> str:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbgen.labels import traefik_headers
-from lbgen.labels.substitution import UrlRedirect, anchored, path_from
+from lbgen.labels.substitution import UrlRedirect, path_from
 from lbgen.labels.traefik_options import Read
 from lbgen.labels.traefik_provider import Provider
-from lbgen.labels.traefik_redirects import by_regex, to_https, to_scheme, whole_redirect
+from lbgen.labels.traefik_redirects import by_regex, substituted, to_https, to_scheme, whole_redirect
 from lbgen.labels.values import BadValue
 from lbgen.match import Alternative
 
@@ -115,7 +115,8 @@ def _headers(effects: Effects, options: Mapping[str, Any]) -> None:
     requests, answers = traefik_headers.request_headers(options), traefik_headers.response_headers(options)
     effects.fields["request_header"] = effects.fields.get("request_header", {}) | requests
     effects.fields["response_header"] = answers | effects.fields.get("response_header", {})
-    if not options.get("_sts_always") and (hsts := traefik_headers.hsts(options)):
+    hsts = traefik_headers.hsts(options)
+    if hsts and "strict-transport-security" not in effects.fields["response_header"]:
         effects.fields.setdefault("hsts", hsts)
 
 
@@ -204,7 +205,7 @@ def _replace_path_regex(effects: Effects, options: Mapping[str, Any]) -> None:
     if "_regex" not in options or "_replacement" not in options:
         raise BadValue("lacks the expression or the path", "add replacepathregex.regex and .replacement")
     effects.enter("replace")
-    effects.fields["replace_path_regex"] = path_from(*anchored(options["_regex"], options["_replacement"]))
+    effects.fields["replace_path_regex"] = substituted(path_from, options["_regex"], options["_replacement"])
 
 
 def _strip_prefix(effects: Effects, options: Mapping[str, Any]) -> None:

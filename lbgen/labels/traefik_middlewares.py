@@ -111,7 +111,8 @@ class Middlewares:
                 effects.read.left.append(problem_of(self.service, *found.written[option], bad, route))
 
     def _problem(self, element: Element, found: Read, bad: BadValue, route: str) -> Problem:
-        return problem_of(self.service, *self._first(element, found), bad, route)
+        written = found.written.get(bad.key) if bad.key else None
+        return problem_of(self.service, *(written or self._first(element, found)), bad, route)
 
     def _first(self, element: Element, found: Read) -> tuple[str, str]:
         """Return a middleware's first label, for what is said of the whole, and its value if that may be shown."""

@@ -6,11 +6,12 @@ Source: traefik 3.7 pkg/middlewares/redirect.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lbgen.labels import values
-from lbgen.labels.substitution import Substitution, UrlRedirect, anchored, url_from
+from lbgen.labels.labelled import about
+from lbgen.labels.substitution import Substitution, UrlRedirect, only_place, substitution, url_from
 from lbgen.labels.values import BadValue
 from lbgen.match import Alternative
 
@@ -58,7 +59,14 @@ def by_regex(options: Mapping[str, Any]) -> UrlRedirect:
         raise BadValue("is a redirect without an expression or a URL", "add redirectregex.regex and .replacement")
     if _FROM_THE_START.match(expression):
         expression = f"^{expression}"
-    return UrlRedirect(url_from(*anchored(expression, replacement)), code(options))
+    return UrlRedirect(substituted(url_from, expression, replacement), code(options))
+
+
+def substituted(make: Callable[[str, str], Substitution], expression: str, replacement: str) -> Substitution:
+    """Put an expression and its replacement together; a complaint is about the option that is at fault."""
+    expression, replacement = about("_regex", only_place, expression, replacement)
+    about("_regex", substitution, expression, "")
+    return about("_replacement", make, expression, replacement)
 
 
 def whole_redirect(options: Mapping[str, Any], alternatives: tuple[Alternative, ...]) -> dict[str, object]:
