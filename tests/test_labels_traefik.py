@@ -15,7 +15,7 @@ from lbgen.labels import rule, traefik
 from lbgen.labels.keys import RouteKeys
 from lbgen.labels.labelled import LabelledRoute, ServiceLabels
 from lbgen.labels.substitution import Substitution, UrlRedirect
-from lbgen.labels.traefik_middleware_options import KINDS
+from lbgen.labels.traefik_middleware_options import KINDS, TCP_KINDS
 from lbgen.labels.traefik_middlewares import local
 from lbgen.labels.traefik_options import TABLES
 from lbgen.labels.traefik_provider import Provider
@@ -339,7 +339,11 @@ NAMES = st.sampled_from(["a", "b", "A", "c@file", "a b"])
 MIDDLEWARES = [
     *("redirectscheme.scheme", "redirectscheme.permanent", "redirectregex.regex", "redirectregex.replacement"),
     *("compress", "retry.attempts", "chain.middlewares", "basicauth.users", "headers.x", "nothing"),
-    *(f"{kind}.{option.replace('<>', 'x')}".rstrip(".") for kind, table in KINDS.items() for option in table),
+    *(
+        f"{kind}.{option.replace('<>', 'x')}".rstrip(".")
+        for kind, table in (KINDS | TCP_KINDS).items()
+        for option in table
+    ),
 ]
 KNOWN = {option.replace("<>", "x").replace("[n]", "[0]") for table in TABLES.values() for option in table}
 OPTIONS = st.sampled_from([*sorted(KNOWN), *MIDDLEWARES])

@@ -29,8 +29,8 @@ class PolicyKeys:
     redirect_regex: tuple[UrlRedirect, ...] = key(
         "redirect-regex",
         url_redirects,
-        "Expressions from the beginning of the URL, as the client sent it, and URLs to go to, by turns: the first that "
-        "is found decides, and what it does not find stays; others go on",
+        "`EXPRESSION URL`, or several such pairs: the first expression that is found at the beginning of the request's "
+        "URL leads to its own, in which `$1` is group 1; what follows the place stays",
         (),
         only="http",
         example=r"^https?://www\.example\.org/(.*) https://example.org/$1",
@@ -62,7 +62,7 @@ class PolicyKeys:
     strip_prefix_regex: tuple[str, ...] = key(
         "strip-prefix-regex",
         values.listed(regex, outside=True),
-        "Expressions: what the first that is found at the beginning of the path finds is taken off; servers are told",
+        "The same by expressions: what the first one that is found at the beginning of the path finds",
         (),
         example="^/api/v[0-9]+,^/old",
         only="http",
@@ -78,7 +78,7 @@ class PolicyKeys:
     replace_path_regex: Substitution | None = key(  # noqa: RUF009  # a field, as all others
         "replace-path-regex",
         path_substitution,
-        "An expression from the beginning of the path, and what stands there in place of what it finds",
+        "`EXPRESSION PATH`: what the expression finds at the beginning of the path is replaced, `$1` by its group 1",
         example="^/articles/([0-9]+) /show/$1",
         only="http",
     )
