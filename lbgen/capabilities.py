@@ -70,6 +70,10 @@ def _has_wildcard(route: Route) -> bool:
     return any(test.kind == "host" and test.value.startswith("*.") for test in tests)
 
 
+def _has_names(route: Route) -> bool:
+    return any(test.kind == "sni" for alternative in route.alternatives for test in alternative)
+
+
 def _is_long(policy: Policy) -> bool:
     """Tell whether something in a policy is longer than the Nginx set writes."""
     cors = ",".join(policy.cors.headers) if policy.cors else ""
@@ -147,7 +151,7 @@ TABLE = (
     Capability(
         "redirect with a status of one's own",
         "redirect.code",
-        lambda backend, _: backend.redirect is not None,
+        lambda backend, _: backend.redirect is not None or bool(backend.policy.redirects),
         traefik=Support(PARTLY, "GET is answered 301 (for 301, 308) or 302 (for 302, 307), other methods 308 or 307"),
     ),
     Capability(
@@ -218,6 +222,14 @@ TABLE = (
         "rate-limit",
         lambda backend, _: backend.policy.rate is not None and backend.policy.rate.period == 3600,
         nginx=Support(PARTLY, "a rate per hour is rounded up to whole requests per minute, one at least"),
+    ),
+    Capability(
+        "connections at once of TCP routes by server name",
+        "max-concurrent",
+        lambda backend, route: (
+            backend.protocol == "tcp" and backend.policy.concurrency is not None and _has_names(route)
+        ),
+        nginx=Support(NO, "there is no limit, since Nginx counts before it knows the name"),
     ),
     Capability(
         "passwords",

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from lbgen import documents
 from lbgen.errors import SettingsError
 from lbgen.labels import rule, traefik_constraints, traefik_routers, values
-from lbgen.labels.traefik_routers import Provider
+from lbgen.labels.traefik_provider import Provider
 from lbgen.model import Listener, Rules
 from lbgen.model.placement import chooser
 
@@ -135,6 +135,11 @@ class TraefikProvider(Section):
     Traefik's own default is Host(`{{ normalize .Name }}`); empty: such a router is a problem."""
     constraints: str = ""
     """Services whose traefik.* labels are read, e.g. Label(`traefik.constraint-label`,`public`); empty: all."""
+    users_files: Texts = []
+    """Middlewares basicauth.users whose users you have written into a file of that name in the directory of setting
+    users: the file holds, and not the label."""
+    insecure_transports: Texts = []
+    """Names, as in legacy@file, of Traefik's serversTransports with insecureSkipVerify."""
 
     @field_validator("default_rule")
     @classmethod
@@ -148,6 +153,15 @@ class TraefikProvider(Section):
     def _constraints(cls, value: str) -> str:
         traefik_constraints.hold(value, {})
         return value
+
+    def provider(self) -> Provider:
+        """Return what labels are read with; names have no case."""
+        return Provider(
+            self.default_rule,
+            self.constraints,
+            tuple(name.lower() for name in self.users_files),
+            tuple(name.lower() for name in self.insecure_transports),
+        )
 
 
 class Discovery(Section):
@@ -349,7 +363,7 @@ class Settings(Section):
             nodes=self.discovery.nodes,
             node_cidrs=tuple(self.discovery.node_cidrs),
             dialects=tuple(self.discovery.dialects),
-            provider=Provider(**self.discovery.traefik.model_dump()),
+            provider=self.discovery.traefik.provider(),
         )
 
 

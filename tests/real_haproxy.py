@@ -87,12 +87,14 @@ class Servers:
     """One process's worth of servers: every address in 127.0.0.0/8 is a server of its own on `port`.
 
     An HTTP server answers with its address and what it was asked. ``moods`` gives single addresses another
-    behaviour: "empty" (hangs up without an answer), "ill" (503), "slow" (answers when `release` is set).
+    behaviour: "empty" (hangs up without an answer), "ill" (503), "slow" (answers when `release` is set). A request with
+    the header X-Hold is answered then, too.
     """
 
     port: int = 0
     moods: dict[str, str] = field(default_factory=dict)
     seen: list[tuple[str, str, str]] = field(default_factory=list)  # address, method, path
+    connected: list[str] = field(default_factory=list)  # TCP: address, for each connection
     release: threading.Event = field(default_factory=threading.Event)
 
     def asked(self, method: str = "", path: str = "") -> Counter[str]:
@@ -117,7 +119,7 @@ def http_servers(tls: ssl.SSLContext | None = None) -> Iterator[Servers]:
             if mood == "empty":
                 self.close_connection = True
                 return
-            if mood == "slow":
+            if mood == "slow" or "X-Hold" in self.headers:
                 servers.release.wait(DEADLINE)
             headers = {name.lower(): self.headers.get_all(name) for name in self.headers}
             said = {"address": where, "method": self.command, "path": self.path, "headers": headers}
@@ -162,6 +164,7 @@ def tcp_servers(tls: ssl.SSLContext | None = None, *, first: bool = False) -> It
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             where = self.connection.getsockname()[0]
+            servers.connected.append(where)
             if first or self.rfile.readline():
                 servers.seen.append((where, "", ""))
                 self.wfile.write(f"{where}\n".encode())

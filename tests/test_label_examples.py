@@ -43,6 +43,7 @@ BESIDE = {
     "mesh-nodes": {"via": "mesh"},
     "redirect.code": {"redirect": "/new"},
     "rate-limit.burst": {"rate-limit": "100/s"},
+    "max-concurrent.by": {"max-concurrent": 20},
     "tls": {"host": "shop.example.org"},
     "client-ca": {"host": "shop.example.org"},
     "cors.methods": {"cors.origins": "https://shop.example.org"},

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,10 +16,14 @@ from lbgen.labels.dockerflow import Ports
 from lbgen.labels.dockerflow_options import OPTIONS
 from lbgen.labels.keys import RouteKeys
 from lbgen.labels.labelled import LabelledRoute, ServiceLabels
+from lbgen.labels.substitution import path_from
 from lbgen.labels.traefik_options import Left, Lost, Taken
 from lbgen.match import alternatives
 from tests.builders import a_listener, a_network, a_node, a_rules, a_service, a_task, modelled
+from tests.test_labels_traefik import plain
 
+REAL_LIFE = sorted((Path(__file__).parent / "real_life" / "dockerflow").glob("*.yml"))
+PUBLISHED = Ports((("http", 80, "web"), ("http", 443, "websecure"), ("tcp", 6379, "redis"), ("tcp", 443, "names")))
 PORTS = Ports((("http", 80, "web"), ("http", 443, "websecure"), ("tcp", 5432, "pg")))
 DEFAULTS = {"via": "task", "timeout_response": 20.0, "timeout_idle": 3600.0}
 DEMO = {"servicePath": "/demo", "port": "8080"}  # the demonstration service of docker-flow-proxy's tutorial
@@ -49,6 +56,26 @@ def unusual(keys: RouteKeys) -> dict[str, object]:
 
 def matches(route: LabelledRoute) -> list[str]:
     return [" && ".join(map(str, tests)) or "everything" for tests in alternatives(route.match)]
+
+
+def report(case: Mapping[str, Any]) -> dict[str, Any]:
+    """What lbgen makes of a file of tests/real_life/dockerflow, in the words of its ``expected``."""
+    found = dockerflow.parse("shop", case["labels"], ports=PUBLISHED)
+    routes = {
+        f"{route.protocol} {route.name}".strip(): {
+            "match": matches(route),
+            **{name: plain(value) for name, value in unusual(route.keys).items()},
+        }
+        for route in found.routes
+    }
+    return {"routes": routes, "problems": [f"{problem.route or '-'}: {problem}" for problem in found.problems]}
+
+
+@pytest.mark.parametrize("path", REAL_LIFE, ids=lambda path: path.stem)
+def test_real_life(path):
+    """Labels as docker-flow-proxy's pages show them give exactly the routes and problems written down beside them."""
+    case = yaml.safe_load(path.read_text())
+    assert report(case) == case["expected"]
 
 
 def test_tutorial():
@@ -168,8 +195,10 @@ def test_default_backend():
         ("delReqHeader", "X-A,X-B", {"request_header": {"x-a": "", "x-b": ""}}),
         ("setResHeader", 'X-A "b c"', {"response_header": {"x-a": "b c"}}),
         ("delResHeader", "server", {"response_header": {"server": ""}}),
-        ("reqPathSearchReplace", "/demo/,/", {"strip_prefix": ("/demo",)}),
-        ("reqPathSearchReplace", "^/demo/,/v1/", {"strip_prefix": ("/demo",), "add_prefix": "/v1"}),
+        ("reqPathSearchReplace", "/demo/,/", {"replace_path_regex": path_from("^(.*?)(?:/demo/)", "$1/")}),
+        ("reqPathSearchReplace", "^/demo/,/v1/", {"replace_path_regex": path_from("^/demo/", "/v1/")}),
+        ("reqPathSearchReplace", r"^/(a)/,/\1", {"replace_path_regex": path_from("^/(a)/", "/$1")}),
+        ("reqPathSearchReplace", "^/demo,", {"strip_prefix_regex": ("^/demo",)}),
         ("timeoutServer", "30", {"timeout_response": 30.0}),
         ("timeoutTunnel", "90s", {"timeout_idle": 90.0}),
         ("sessionType", "sticky-server", {"sticky": "lbgen"}),
@@ -223,7 +252,9 @@ def test_left(parameter, value):
         ("redirectUnlessHttpsProto", "true", True),
         ("reqPathSearch", "/a", True),
         ("reqPathReplace", "/b", True),
-        ("reqPathSearchReplace", "/other/,/", True),
+        ("reqPathSearchReplace", "/other/,", True),
+        ("reqPathSearchReplace", "/other/", True),
+        ("reqPathSearchReplace", "/(,/", True),
         ("reqPathSearchReplace", "/demo/,/a:/b/,/c", True),
         ("setReqHeader", "X-Client %[src]", True),
         ("setReqHeader", "X-Client a if TRUE", True),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lbgen.labels import native, values
 from lbgen.labels.keys import BY_NAME, FAMILIES, KEYS, RouteKeys, find
+from lbgen.labels.substitution import Substitution, UrlRedirect
 from lbgen.match import ALWAYS, All, AnyOf, Test, alternatives
 from tests.builders import lbgen_labels, parsed
 
@@ -87,12 +88,30 @@ TABLE = [
     ("request-header.x-env", "a b", {"x-env": "a b"}, ["\u00e4"]),
     ("request-header.x-env", "", {"x-env": ""}, []),
     ("response-header.x-env", "%[src] $host \"'#\\{}", {"x-env": "%[src] $host \"'#\\{}"}, ["\u00e4"]),
+    ("strip-prefix-regex", "^/v[12], ^/old{1,2}", ("^/v[12]", "^/old{1,2}"), ["(", "a,,b"]),
+    (
+        "replace-path-regex",
+        "^/a/(.*)  /b/$1",
+        Substitution("^/a/(.*)", (("text", "/b/"), ("group", "1"))),
+        ["^/a", "/a /b", "^/a b", "^/a /b/$1", "^/a /b c", "^/(a)|b /b"],
+    ),
+    (
+        "redirect-regex",
+        "^https?://a/(.*) https://b/${1} ^http://c /d",
+        (
+            UrlRedirect(Substitution("^https?://a/(.*)", (("text", "https://b/"), ("group", "1"))), 0),
+            UrlRedirect(Substitution("^http://c", (("text", "/d"),)), 0),
+        ),
+        ["^http://a", "^http://a /b ^c", "http://a /b", "^http://(.*) //$1", "^http://(.*) $1", "^(http://a) /$2"],
+    ),
     ("allow-ip", "192.0.2.7, 2001:db8::/32", ("192.0.2.7/32", "2001:db8::/32"), ["192.0.2.7/24", "all", "a.org"]),
     ("deny-ip", "10.0.0.0/8", ("10.0.0.0/8",), ["10", "10.0.0.0/33"]),
     ("basic-auth", "staff", "staff", ["../staff", "/etc/passwd", ".", "user:secret"]),
     ("rate-limit", "100/s", (100, 1), ["100", "0/s", "-1/s", "1/d", "1.5/s", "100 / s"]),
     ("rate-limit", "30/m", (30, 60), []),
     ("rate-limit.burst", "0", 0, ["-1", "many"]),
+    ("max-concurrent", "20", 20, ["0", "-1", "many"]),
+    ("max-concurrent.by", "host", "host", ["route", "Host"]),
     ("max-body", "10M", 10 << 20, ["0", "10mb", "1.5m", "2000g", "-1"]),
     ("max-body", "100", 100, []),
     ("hsts", "true", "max-age=31536000", ["31536000", "max-age=a", "max-age=1; preload; preload", "max-age=1; x=y"]),

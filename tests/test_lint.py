@@ -58,6 +58,8 @@ EVERYTHING = {
     "http.s.tls": "somebody",
     "http.s.client-ca": "partners",
     "tcp.t.retries": "0",
+    "tcp.n.sni": "n.org",
+    "tcp.n.max-concurrent": "5",
     "udp.e.port": "53",
 }
 

@@ -127,6 +127,7 @@ def test_answers_of_its_own_are_guarded(nginx, servers, way):
     answers = {
         "moved.org": ({"redirect": "https://b.org/"}, 302),
         "secure.org": ({"redirect-https": "true"}, 308),
+        "some.org": ({"redirect-regex": "^http://some\\.org/x(.*) https://b.org$1"}, 302),
         "empty.org": ({"weight": "0"}, 503),
         "there.org": ({}, 200),
     }

@@ -1,9 +1,9 @@
 """What happens to requests and answers on their way: tests/policies/*.yml, every proxy, with real traffic.
 
 A case asks (``ask: GET HOST/PATH``, with ``send`` headers, a ``body`` of so many bytes, ``from`` an address, ``times``,
-``tls``) and says what it expects: the ``status``, the ``service`` that answers, ``headers`` of the answer, and what the
-server ``sees``: its ``path`` and headers. ``null`` is a header that must not be there. ``not`` lists the proxies that
-cannot; then `lbgen lint` has to say so.
+``tls``, ``beside`` requests of others that have no answer yet) and says what it expects: the ``status``, the service
+that answers (``service``), ``headers`` of the answer, and what the server ``sees``: its ``path`` and headers. ``null``
+is a header that must not be there. ``not`` lists the proxies that cannot; then `lbgen lint` has to say so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import gzip
 import http.client
 import json
 import re
+import socket
 import ssl
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from lbgen import config
 from lbgen.lint import limits
 from lbgen.model import build
 from tests.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task, lbgen_labels
-from tests.real_haproxy import DEADLINE, anybody, certificate, free_port, http_servers, tcp_servers
+from tests.real_haproxy import DEADLINE, Servers, anybody, certificate, eventually, free_port, http_servers, tcp_servers
 from tests.test_conformance import PROXIES, running
 
 FILES = sorted((Path(__file__).parent / "policies").glob("*.yml"))
@@ -62,15 +64,16 @@ def test_policy(proxy, path, short_dir):
     """The proxy does what the labels ask for, or lint has said that it cannot."""
     suite = yaml.safe_load(path.read_text())
     settings = settings_of(proxy, short_dir, suite)
-    with servers_of(suite, short_dir) as port:
-        snapshot = cluster(suite, port)
+    with servers_of(suite, short_dir) as servers:
+        snapshot = cluster(suite, servers.port)
         model = build(snapshot, settings.rules())
         assert model.problems == ()
         told = {limit.service for limit in limits(model, snapshot, "edge", proxy)}
         wrong = []
         with running(settings, snapshot):
             for case in suite["cases"]:
-                found = ask(case, suite, settings)
+                with held(case.get("beside", ()), suite, settings, servers):
+                    found = ask(case, suite, settings)
                 bad = found.differs(case["expect"])
                 if proxy in case.get("not", ()):
                     assert bad, f"{case}: {proxy} can do it after all"
@@ -126,8 +129,8 @@ def settings_of(proxy: str, directory: Path, suite: dict[str, Any]) -> config.Se
     )
 
 
-def servers_of(suite: dict[str, Any], directory: Path) -> contextlib.AbstractContextManager[int]:
-    """Run the servers behind, with TLS if the file says so; give their port."""
+def servers_of(suite: dict[str, Any], directory: Path) -> contextlib.AbstractContextManager[Servers]:
+    """Run the servers behind, with TLS if the file says so."""
 
     @contextlib.contextmanager
     def served():
@@ -136,7 +139,7 @@ def servers_of(suite: dict[str, Any], directory: Path) -> contextlib.AbstractCon
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate(directory / "server.pem", "any.example.org"))
         with tcp_servers() if suite.get("servers") == "tcp" else http_servers(context) as made:
-            yield made.port
+            yield made
 
     return served()
 
@@ -156,6 +159,33 @@ def cluster(suite: dict[str, Any], port: int):
         )
         facts.append(a_task(name, 1, addresses={"edge-id": f"127.1.{number}.1"}))
     return a_snapshot(*facts)
+
+
+@contextlib.contextmanager
+def held(cases: list[dict[str, Any]], suite: dict[str, Any], settings: config.Settings, servers: Servers):
+    """Have these asked by others, and answered when the block ends: they are all with the servers before it begins."""
+    before = len(servers.seen) + len(servers.connected)
+    servers.release.clear()
+    threads = [threading.Thread(target=hold, args=(case, suite, settings, servers)) for case in cases]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(servers.seen) + len(servers.connected) >= before + len(threads), "the servers to be asked")
+    try:
+        yield
+    finally:
+        servers.release.set()
+        for thread in threads:
+            thread.join()
+
+
+def hold(case: dict[str, Any], suite: dict[str, Any], settings: config.Settings, servers: Servers) -> None:
+    """Ask, and have the answer late; of a TCP server by asking late."""
+    if not case["ask"].startswith("TCP"):
+        asked({**case, "send": {"X-Hold": "1"}}, suite, settings)
+        return
+    port = config.split_bind(settings.listeners["line"].bind)[1]
+    with socket.create_connection(("127.0.0.1", port), DEADLINE, (case.get("from", "127.0.0.1"), 0)):
+        servers.release.wait(DEADLINE)
 
 
 def ask(case: dict[str, Any], suite: dict[str, Any], settings: config.Settings) -> Answer:
@@ -211,8 +241,6 @@ def answered(response: http.client.HTTPResponse, suite: dict[str, Any]) -> Answe
 
 def line(port: int, source: tuple[str, int], suite: dict[str, Any]) -> Answer:
     """Say a line over TCP: the service that answers, none if the connection is closed."""
-    import socket
-
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE, source_address=source) as connection:
             connection.sendall(b"hello\n")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from lbgen.labels import dockerflow, dockerflow_options, native, traefik, traefik_labels
 from lbgen.labels.keys import PREFIX
 from lbgen.labels.labelled import LabelledRoute, ServiceLabels
-from lbgen.labels.traefik_routers import Listeners, Provider
+from lbgen.labels.traefik_provider import Provider
+from lbgen.labels.traefik_routers import Listeners
 
 # The dialects, and what their labels begin with.
 PREFIXES = {"lbgen": PREFIX, "traefik": traefik_labels.PREFIX, "dockerflow": dockerflow_options.PREFIX}

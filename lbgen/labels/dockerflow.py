@@ -11,15 +11,16 @@ proxy/template.go; docker-flow-swarm-listener docs/tutorial.md (``com.df.notify`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from lbgen.labels import values
-from lbgen.labels.dockerflow_options import OPTIONS, PREFIX
+from lbgen.labels.dockerflow_options import OPTIONS, OTHERS, PREFIX
 from lbgen.labels.keys import FIELDS, RouteKeys
-from lbgen.labels.labelled import LabelledRoute, ServiceLabels, problem_of
+from lbgen.labels.labelled import LabelledRoute, ServiceLabels, about, problem_of
 from lbgen.labels.regex import regex
+from lbgen.labels.substitution import Substitution
 from lbgen.labels.traefik_labels import Element, Written
 from lbgen.labels.traefik_options import Read, flag, read
 from lbgen.labels.values import BadValue
@@ -84,6 +85,9 @@ def _destinations(service: str, labels: Mapping[str, str]) -> tuple[dict[str, El
         if not parts or int(parts[2] or 1) > MOST:
             bad = BadValue("is no parameter", f"write {PREFIX}NAME or {PREFIX}NAME.INDEX, with an index of 1 to {MOST}")
             stray.append(problem_of(service, label, "", bad))
+        elif parts[1] in OTHERS:
+            bad = BadValue("is left out: it is for docker-flow-monitor or the swarm listener", "leave it to them")
+            stray.append(problem_of(service, label, value, bad))
         else:
             known = indexed.setdefault(parts[2], {}) if parts[2] else common
             known[parts[1]] = Written(label, value)
@@ -144,7 +148,7 @@ class _Destination:
         fields: dict[str, object] = {"via": "task", "timeout_response": 20.0, "timeout_idle": 3600.0, **known}
         port = said.get("_source_port")
         if isinstance(port, int):
-            fields["listener"] = (_about("_source_port", self.ports.listener, protocol, port),)
+            fields["listener"] = (about("_source_port", self.ports.listener, protocol, port),)
         elif protocol == "tcp":
             raise BadValue("is missing, which TCP needs", "say which port clients connect to", "listener")
         if said.get("_balance"):
@@ -162,8 +166,10 @@ class _Destination:
         fields["request_header"] = self._edits(found, "request")
         fields["response_header"] = self._edits(found, "response")
         replace = said.get("_replace")
-        if isinstance(replace, tuple):
-            fields.update(self._rewrite(found, *replace))
+        if isinstance(replace, Substitution):
+            fields["replace_path_regex"] = replace
+        elif isinstance(replace, str):
+            fields["strip_prefix_regex"] = (replace,)
         return fields
 
     def _edits(self, found: Read, which: str) -> dict[str, str]:
@@ -180,18 +186,6 @@ class _Destination:
         removed = found.fields.get(f"_del_{which}", ())
         assert isinstance(removed, tuple)
         return edits | dict.fromkeys(removed, "")
-
-    def _rewrite(self, found: Read, search: str, replace: str) -> dict[str, object]:
-        """Return a search and replacement as a prefix that becomes another, if that is what it comes to."""
-        paths = found.fields.get("_paths", ())
-        assert isinstance(paths, tuple)
-        if not search or not paths or any(path != search and not path.startswith(search + "/") for path in paths):
-            raise BadValue(
-                "replaces what need not be at the beginning of the path",
-                "replace the path of servicePath, or leave the rest to the application",
-                "_replace",
-            )
-        return {"strip_prefix": (search,)} | ({"add_prefix": replace} if replace else {})
 
     def _match(self, found: Read, protocol: str) -> Match:
         """Return what the destination matches."""
@@ -241,13 +235,13 @@ class _Destination:
         tests = []
         for path in _words(found.fields, key):
             if kind in ("path_beg", "path"):
-                checked = _about(key, values.path, path)
+                checked = about(key, values.path, path)
                 if kind == "path_beg" and checked == "/":
                     return ALWAYS
                 tests.append(Test("path_start" if kind == "path_beg" else "path", checked))
             else:
                 text = path if kind == "path_reg" else _escaped(path, "", "$" if kind == "path_end" else "")
-                tests.append(Test("path_regex", _about(key, regex, text)))
+                tests.append(Test("path_regex", about(key, regex, text)))
         return AnyOf(tuple(tests)) if tests else None
 
     def _redirects(self, found: Read, fields: Mapping[str, object]) -> list[LabelledRoute]:
@@ -271,14 +265,6 @@ class _Destination:
 _HTTP_ONLY = frozenset(
     {*("basic_auth", "compress", "redirect_https", "tls", "sticky", "scheme"), *("request_header", "response_header")}
 )
-
-
-def _about(key: str, parse: Callable[..., T], *args: object) -> T:
-    """Call a parser; its complaint is about this label."""
-    try:
-        return parse(*args)
-    except BadValue as bad:
-        raise BadValue(bad.message, bad.remedy, key) from bad
 
 
 def _says(options: Mapping[str, Written], option: str) -> bool:

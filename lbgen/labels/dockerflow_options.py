@@ -12,6 +12,8 @@ import re
 
 from lbgen.labels import policy_values, values
 from lbgen.labels.policy_values import cors_method
+from lbgen.labels.regex import regex
+from lbgen.labels.substitution import Substitution, anywhere, path_from
 from lbgen.labels.traefik_options import Left, Lost, Table, Taken, flag
 from lbgen.labels.values import BadValue, Parser
 
@@ -56,16 +58,21 @@ def _edit(text: str) -> tuple[str, str]:
     return policy_values.edited_header(name), values.header_value(value.strip().strip('"'))
 
 
-def _replacement(text: str) -> tuple[str, str]:
-    """One ``SEARCH,REPLACE`` of literal paths: ("/api", "/v1"), without slashes at their ends."""
-    pairs = text.split(":")
-    search, comma, replace = pairs[0].partition(",")
-    literal = re.fullmatch(r"\^?(/[A-Za-z0-9/_~-]*)", search)
-    if len(pairs) > 1 or not comma or not literal or not re.fullmatch(r"(/[A-Za-z0-9/_.~-]*)?", replace):
-        raise BadValue(
-            "is more than one prefix that becomes another", "write /old/,/new/, or leave the rest to the application"
-        )
-    return literal[1].rstrip("/"), replace.rstrip("/")
+def _replacement(text: str) -> Substitution | str:
+    """One ``SEARCH,REPLACE``, as HAProxy's regsub takes them: the first place in the path that is found is replaced.
+
+    Returns:
+        What is done to the path; or an expression whose finding at the beginning is taken off.
+    """
+    search, comma, replace = text.partition(",")
+    if not comma or "," in replace or ":" in text:
+        raise BadValue("is more than one search and replacement", "write one, as /old/,/new/")
+    if search.startswith("^") and not replace:
+        return regex(search)
+    try:
+        return path_from(*anywhere(search, re.sub(r"\\([0-9])", r"${\1}", replace)))
+    except BadValue as bad:
+        raise BadValue(bad.message, "write /old/,/new/, or leave the rest to the application") from bad
 
 
 _TUNING = Left("is left out: it tunes docker-flow-proxy alone", "remove it")
@@ -73,6 +80,13 @@ _NATIVE = "say it in labels that begin with lbgen, or leave the service to docke
 _TEXT = Lost("is HAProxy's own language, which labels may not speak", _NATIVE)
 _FORWARDED = Lost("redirects by X-Forwarded-Proto, which is not read here", "use httpsOnly where this proxy ends TLS")
 
+# What docker-flow-monitor and the swarm listener read, with indexes of their own.
+OTHERS = frozenset(
+    {
+        *("alertname", "alertif", "alertfor", "alertlabels", "alertannotations", "alertpersistent", "metricspath"),
+        *("scrapeport", "scrapenetwork", "scrapeinterval", "scrapetimeout", "scrapetype", "reschedule", "shortname"),
+    }
+)
 OPTIONS: Table = {
     "notify": _TUNING,
     "distribute": Taken(str),

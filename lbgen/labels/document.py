@@ -52,13 +52,16 @@ THEMES = (
     ),
     Theme("Health checks", "Where the proxy has them: see [proxies.md](proxies.md).", ("health-check",)),
     Theme("Time-outs", "", ("timeout",)),
-    Theme("Redirects", "A route with `redirect` needs no server.", ("redirect", "redirect-https")),
+    Theme("Redirects", "A route with `redirect` needs no server.", ("redirect", "redirect-regex", "redirect-https")),
     Theme(
         "Paths and headers",
         "",
-        ("strip-prefix", "replace-path", "add-prefix", "host-header", "request-header", "response-header"),
+        (
+            *("strip-prefix", "strip-prefix-regex", "replace-path", "replace-path-regex", "add-prefix"),
+            *("host-header", "request-header", "response-header"),
+        ),
     ),
-    Theme("Who may come in", "", ("allow-ip", "deny-ip", "basic-auth", "rate-limit", "max-body")),
+    Theme("Who may come in", "", ("allow-ip", "deny-ip", "basic-auth", "rate-limit", "max-concurrent", "max-body")),
     Theme("Browsers", "", ("cors", "hsts", "compress")),
     Theme(
         "TLS",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from lbgen.labels.keys import RouteKeys
 from lbgen.labels.values import MAX_VALUE, BadValue
 from lbgen.match import Match
 from lbgen.problem import Problem, printable
 
+T = TypeVar("T")
 ROUTE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 
 
@@ -42,6 +44,14 @@ class ServiceLabels:
 def problem_of(service: str, label: str, value: str, bad: BadValue, route: str = "") -> Problem:
     """Return the problem that a label's value is."""
     return Problem(service, bad.message, bad.remedy, printable(label), printable(value), route)
+
+
+def about(key: str, parse: Callable[..., T], *args: object) -> T:
+    """Call a parser; its complaint is about this label."""
+    try:
+        return parse(*args)
+    except BadValue as bad:
+        raise BadValue(bad.message, bad.remedy, key) from bad
 
 
 def sound(value: str, *, may_be_empty: bool = False) -> str:

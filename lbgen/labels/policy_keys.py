@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from lbgen.labels import policy_values, values
 from lbgen.labels.key import STREAMS, key
+from lbgen.labels.regex import regex
+from lbgen.labels.substitution import Substitution, UrlRedirect, path_substitution, url_redirects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,15 @@ class PolicyKeys:
     )
     redirect_code: int = key(
         "redirect.code", values.number(301, 302, 307, 308), "Status of the redirect", 302, only="http", example="308"
+    )
+    redirect_regex: tuple[UrlRedirect, ...] = key(
+        "redirect-regex",
+        url_redirects,
+        "`EXPRESSION URL`, or several such pairs: the first expression that is found at the beginning of the request's "
+        "URL leads to its own, in which `$1` is group 1; what follows the place stays",
+        (),
+        only="http",
+        example=r"^https?://www\.example\.org/(.*) https://example.org/$1",
     )
     redirect_https: bool = key(
         "redirect-https",
@@ -48,6 +59,14 @@ class PolicyKeys:
         example="/api",
         only="http",
     )
+    strip_prefix_regex: tuple[str, ...] = key(
+        "strip-prefix-regex",
+        values.listed(regex, outside=True),
+        "The same by expressions: what the first one that is found at the beginning of the path finds",
+        (),
+        example="^/api/v[0-9]+,^/old",
+        only="http",
+    )
     replace_path: str = key(
         "replace-path",
         policy_values.rewritten(values.path),
@@ -56,10 +75,17 @@ class PolicyKeys:
         example="/",
         only="http",
     )
+    replace_path_regex: Substitution | None = key(  # noqa: RUF009  # a field, as all others
+        "replace-path-regex",
+        path_substitution,
+        "`EXPRESSION PATH`: what the expression finds at the beginning of the path is replaced, `$1` by its group 1",
+        example="^/articles/([0-9]+) /show/$1",
+        only="http",
+    )
     add_prefix: str = key(
         "add-prefix",
         policy_values.rewritten(values.path_prefix),
-        "Put before the path, after `strip-prefix` and `replace-path`",
+        "Put before the path, after it is stripped and replaced",
         "",
         example="/v1",
         only="http",
@@ -116,6 +142,21 @@ class PolicyKeys:
         values.integer(0, 1_000_000),
         "So many more at once; default: as many as the rate's number",
         example="50",
+        only="http",
+    )
+    max_concurrent: int | None = key(
+        "max-concurrent",
+        values.integer(1, 1_000_000),
+        "Requests at once from one client address; more get 429. TCP: connections; more are closed",
+        example="20",
+        only=STREAMS,
+    )
+    max_concurrent_by: str = key(
+        "max-concurrent.by",
+        values.choice("client", "host"),
+        "`host`: requests at once for one host, whoever asks",
+        "client",
+        example="host",
         only="http",
     )
     max_body: int | None = key(

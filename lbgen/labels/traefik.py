@@ -14,7 +14,8 @@ from lbgen.labels import traefik_constraints
 from lbgen.labels.labelled import ServiceLabels, problem_of, sound
 from lbgen.labels.traefik_labels import sort, unread
 from lbgen.labels.traefik_options import flag
-from lbgen.labels.traefik_routers import Listeners, Provider, Routers
+from lbgen.labels.traefik_provider import Provider
+from lbgen.labels.traefik_routers import Listeners, Routers
 from lbgen.labels.values import BadValue
 
 

@@ -28,7 +28,11 @@ class Taken:
     """An option that is honoured."""
 
     parse: Parser[object]
-    field: str = ""  # of RouteKeys, or a name of our own, which begins with "_"; empty: it changes nothing here
+    # Of RouteKeys, or a name of our own, which begins with "_"; empty: it changes nothing here. Of a row that ends in
+    # <> it is a mapping: {the rest of the option: value}.
+    field: str = ""
+    secret: bool = False  # its value is not for logs
+    may_be_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Left:
 
     message: str
     remedy: str = "remove it, or live without it"
+    secret: bool = False  # its value is not for logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +144,11 @@ ROUTER: Table = {
 }
 SERVICE: Table = {
     "loadbalancer.server.port": Taken(values.port, "port"),
-    "loadbalancer.server.scheme": Taken(
-        only("http", "asks for another protocol than HTTP to the server", "let the application speak HTTP on a port")
-    ),
+    "loadbalancer.server.scheme": Taken(values.choice("http", "https", "h2c"), "scheme"),
     "loadbalancer.server.weight": Taken(values.integer(0, 256), "weight"),
     "loadbalancer.server.preservepath": Taken(flag),
-    "loadbalancer.passhostheader": Taken(
-        only("true", "asks for another Host header, which is always passed on here", _LEAVE)
-    ),
+    "loadbalancer.passhostheader": Taken(flag, "_pass_host"),
+    "loadbalancer.serverstransport": Taken(str, "_transport"),
     "loadbalancer.strategy": Taken(_strategy, "balance"),
     "loadbalancer.healthcheck.path": Taken(values.path, "health_check_path"),
     "loadbalancer.healthcheck.interval": Taken(duration(0.1, 3600), "health_check_interval"),
@@ -177,7 +179,7 @@ SERVICE: Table = {
 }
 TCP_ROUTER: Table = {
     **{key: ROUTER[key] for key in ("rule", "entrypoints", "priority", "service", "tls", "rulesyntax")},
-    "middlewares": Lost("guards a TCP router by middlewares"),
+    "middlewares": Taken(values.listed(str), "_middlewares"),
     "tls.passthrough": Taken(flag, "_passthrough"),
     "tls.certresolver": _CERTIFICATE,
     "tls.domains[n].main": _CERTIFICATE,
@@ -187,6 +189,11 @@ TCP_ROUTER: Table = {
 TCP_SERVICE: Table = {
     "loadbalancer.server.port": Taken(values.port, "port"),
     "loadbalancer.server.tls": Taken(only("false", "asks for TLS to the server", _LEAVE)),
+    "loadbalancer.proxyprotocol": Taken(flag, "_proxy"),
+    "loadbalancer.proxyprotocol.version": Taken(lambda text: f"v{values.number(1, 2)(text)}", "send_proxy"),
+    "loadbalancer.serverstransport": Left(
+        "is left out: what it says is not known here", "if it has proxyProtocol, add loadbalancer.proxyProtocol.version"
+    ),
     "loadbalancer.terminationdelay": Left("is left out: it tunes Traefik alone", "remove it"),
     "loadbalancer.<>": Lost("is unknown, or cannot be honoured", "correct its name, or leave the service to Traefik"),
     "weighted.<>": Lost(_ELSEWHERE),
@@ -206,51 +213,51 @@ TABLES: Mapping[tuple[str, str], Table] = {
 }
 
 
-def read(service: str, route: str, element: Element, table: Table) -> Read:
-    """Read all options of one element for one route."""
+def read(service: str, route: str, element: Element, table: Table, *, secret: bool = False) -> Read:
+    """Read all options of one element for one route.
+
+    Args:
+        secret: what an option that is not in the table says may be a secret.
+    """
     found = Read()
     for option, written in element.options.items():
-        meaning = _meaning(option, table)
-        shown = "" if isinstance(meaning, Lost) and meaning.secret else written.value
+        row, meaning = _meaning(option, table, secret=secret)
+        shown = "" if meaning.secret else written.value
         try:
-            value = sound(written.value)
             if isinstance(meaning, Taken):
-                found.fields[meaning.field or option] = meaning.parse(value)
-                found.written[written.label] = (written.label, written.value)
-                found.written[meaning.field or option] = (written.label, written.value)
+                value = meaning.parse(sound(written.value, may_be_empty=meaning.may_be_empty))
+                _take(found, meaning.field or option, row, option, value)
+                found.written[written.label] = (written.label, shown)
+                found.written[meaning.field or option] = (written.label, shown)
             elif isinstance(meaning, Left):
+                sound(written.value)
                 bad = BadValue(meaning.message, meaning.remedy)
-                found.left.append(problem_of(service, written.label, written.value, bad, route))
+                found.left.append(problem_of(service, written.label, shown, bad, route))
             else:
+                sound(written.value)
                 raise BadValue(meaning.message, meaning.remedy)
         except BadValue as bad:
             found.lost.append(problem_of(service, written.label, shown, bad, route))
     return found
 
 
-def _meaning(option: str, table: Table) -> Taken | Left | Lost:
+def _take(found: Read, field: str, row: str, option: str, value: object) -> None:
+    if not row.endswith("<>"):
+        found.fields[field] = value
+        return
+    members = found.fields.setdefault(field, {})
+    assert isinstance(members, dict)
+    members[option.removeprefix(row[:-2])] = value
+
+
+def _meaning(option: str, table: Table, *, secret: bool) -> tuple[str, Taken | Left | Lost]:
+    """Return the row of the table for an option, and what it says."""
     pattern = re.sub(r"\[[0-9]+\]", "[n]", option)
     if pattern in table:
-        return table[pattern]
-    for prefix, meaning in table.items():
-        if prefix.endswith("<>") and pattern.startswith(prefix[:-2]):
-            return meaning
+        return pattern, table[pattern]
+    for row, meaning in table.items():
+        if row.endswith("<>") and pattern.startswith(row[:-2]):
+            return row, meaning
     close = difflib.get_close_matches(option, [known for known in table if "<" not in known], n=1)
-    return Lost("is an unknown option", f"did you mean {close[0]}?" if close else "remove it, or correct its name")
-
-
-def service_fields(protocol: str, found: Read) -> dict[str, object]:
-    """Return the fields of `RouteKeys` that a Traefik service sets, with Traefik's defaults."""
-    fields = {key: value for key, value in found.fields.items() if key.isidentifier() and not key.startswith("_")}
-    if protocol == "udp":
-        return fields
-    # Neither has Traefik a time-out for answers, nor does it check a server unless asked to.
-    fields = {"timeout_response": 86400.0, "timeout_idle": 86400.0, "health_check": "off", **fields}
-    if protocol == "tcp":
-        return fields
-    if any("health_check_" in key or ".healthcheck." in key for key in found.fields):
-        check = {"health_check_interval": 30.0, "health_check_timeout": 5.0, "health_check_rise": 1}
-        fields = {**check, "health_check_fall": 1, **fields, "health_check": "http"}
-    wanted = found.fields.get("_cookie", "sticky" in fields)
-    fields["sticky"] = fields.get("sticky", "lbgen") if wanted else ""
-    return fields
+    remedy = f"did you mean {close[0]}?" if close else "remove it, or correct its name"
+    return option, Lost("is an unknown option", remedy, secret)

@@ -11,23 +11,19 @@ from dataclasses import dataclass, field
 from lbgen.labels import rule, values
 from lbgen.labels.keys import RouteKeys
 from lbgen.labels.labelled import LabelledRoute, problem_of, sound
+from lbgen.labels.traefik_effects import Effects
 from lbgen.labels.traefik_labels import KINDS, PREFIX, Element, Labels, Written
-from lbgen.labels.traefik_middlewares import TO_HTTPS, Effects, Middlewares, local
-from lbgen.labels.traefik_options import TABLES, Read, flag, read, service_fields
+from lbgen.labels.traefik_middlewares import Middlewares, local
+from lbgen.labels.traefik_options import TABLES, Read, flag, read
+from lbgen.labels.traefik_provider import Provider
+from lbgen.labels.traefik_redirects import TO_HTTPS
+from lbgen.labels.traefik_services import service_fields, transport_notes
 from lbgen.labels.values import BadValue
 from lbgen.match import ALWAYS, Match, TooManyAlternatives, alternatives
 from lbgen.problem import Problem
 
 NOOP = "noop@internal"
 _NAME = re.compile(r"\{\{-?\s*(normalize\s+)?\.Name\s*-?\}\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """What Traefik's Swarm provider was told in its static configuration."""
-
-    default_rule: str = ""  # of routers without one; {{ .Name }} and {{ normalize .Name }} stand for the service's name
-    constraints: str = ""  # which services are routed; empty: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +105,7 @@ class Routers:
         found.written.setdefault("listener", (label + "entrypoints", ""))
         own = self._service(protocol, router, found)
         match, priority = self._match(protocol, router, found)
-        effects = self._middlewares(router, found, match)
+        effects = self._middlewares(protocol, router, found, match)
         if protocol == "http":
             self._answer(router, found, effects, self._listeners(router, found))
         problems = [*found.lost, *own.lost, *effects.read.lost]
@@ -117,12 +113,15 @@ class Routers:
         self.problems += [*problems, *notes]
         if problems or match is None:
             return None
-        fields = {**self.general, **service_fields(protocol, own), **effects.fields}
+        of_service = service_fields(protocol, own)
+        fields = {**self.general, **of_service, **effects.fields}
+        if "host_header" in of_service:  # it is set last
+            fields["host_header"] = of_service["host_header"]
         for key in ("listener", "rule"):
             if key in found.fields:
                 fields[key] = found.fields[key]
         written = {**self.written, **own.written, **effects.read.written, **found.written}
-        keys = RouteKeys(**fields)  # type: ignore[arg-type]  # each value came from the field's own parser
+        keys = RouteKeys(**fields)  # each value came from the field's own parser
         origin = f"router {router.name}" if router.name else "no router, by the default rule"
         return LabelledRoute(protocol, router.name, keys, match, priority, written, "traefik", origin)
 
@@ -159,6 +158,7 @@ class Routers:
         port = f"{PREFIX}{protocol}.services.{service.name if service else '<name>'}.loadbalancer.server.port"
         own = read(self.service, router.name, service, TABLES[protocol, "services"]) if service else Read()
         own.written.setdefault("port", (port, ""))
+        own.left += transport_notes(self.service, router.name, own, self.provider)
         return own
 
     def _match(self, protocol: str, router: Element, found: Read) -> tuple[Match | None, int | None]:
@@ -201,15 +201,14 @@ class Routers:
         if match != ALWAYS:
             raise BadValue("never matches without TLS", "set tls.passthrough=true, or write HostSNI(`*`)")
 
-    def _middlewares(self, router: Element, found: Read, match: Match | None) -> Effects:
+    def _middlewares(self, protocol: str, router: Element, found: Read, match: Match | None) -> Effects:
         names = found.fields.get("_middlewares")
         if not isinstance(names, tuple):
             return Effects()
-        known = self.labels.of("http", "middlewares")
-        chain = Middlewares(self.service, known)
+        chain = Middlewares(self.service, self.labels.of(protocol, "middlewares"), self.provider, protocol)
         source = Written(*found.written["_middlewares"])
         effects = chain.of(router.name, names, source, alternatives(match) if match is not None else ())
-        self.named.update(("http", "middlewares", name) for name in effects.seen)
+        self.named.update((protocol, "middlewares", name) for name in effects.seen)
         return effects
 
     def _listeners(self, router: Element, found: Read) -> frozenset[str]:
@@ -235,7 +234,11 @@ class Routers:
 
     def _answer(self, router: Element, found: Read, effects: Effects, listeners: frozenset[str]) -> None:
         """Have a router without a server redirect, or drop it."""
-        if str(found.fields.get("_service", "")).lower() != NOOP or "redirect" in effects.fields:
+        if str(found.fields.get("_service", "")).lower() != NOOP:
+            return
+        if effects.whole:
+            del effects.fields["redirect_regex"]
+            effects.fields |= effects.whole
             return
         if effects.fields.pop("redirect_https", False) and listeners <= self.listeners.plain:
             effects.fields.update(redirect=TO_HTTPS, redirect_code=308)

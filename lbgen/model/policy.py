@@ -1,17 +1,18 @@
 """What happens to a backend's requests and answers on their way: part of the public vocabulary of templates.
 
 As `types`: fields are added, never renamed or removed. Durations are seconds, sizes bytes.
-In order: clients' addresses, rate, password, size; then redirects and preflight requests are answered; then the path is
-rewritten and headers are set.
+In order: clients' addresses, rates and numbers; 308 to https; preflight requests; passwords, sizes; other redirects;
+then the path is stripped, replaced and put behind a prefix, and headers are set.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lbgen.labels.keys import RouteKeys
+from lbgen.labels.substitution import Substitution, UrlRedirect
 from lbgen.labels.values import BadValue
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -24,6 +25,14 @@ class Rate:
     requests: int
     period: int  # seconds: 1, 60, 3600
     burst: int  # so many more at once
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many requests there may be at once; more are answered 429. Protocol tcp: connections; more are closed."""
+
+    most: int
+    by: str  # "client": from one client address; "host" (protocol http): for one host
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +58,18 @@ class Policy:
     allow: tuple[str, ...] = ()  # networks; empty: all. Others: 403, or the connection is closed (protocol tcp)
     deny: tuple[str, ...] = ()  # networks; goes before `allow`
     rate: Rate | None = None
+    concurrency: Concurrency | None = None
     users: str = ""  # name of the file of users that may come in
     max_body: int | None = None  # larger requests: 413
     host_header: str = ""  # what servers see: empty: what the client sent; "server": the server's address; or a name
+    redirects: tuple[UrlRedirect, ...] = ()  # the first that is found decides; others go on
     strip_prefixes: tuple[str, ...] = ()  # longest first; by segment; servers are told in X-Forwarded-Prefix
+    # In place of those: expressions, and the first that is found at the beginning of the path decides. What is left
+    # gets a slash, if it has none; servers are told as well.
+    strip_regexes: tuple[str, ...] = ()
     replace_path: str = ""  # the path that servers see
-    add_prefix: str = ""  # put before the path, after the two above
+    replace_regex: Substitution | None = None  # in place of that: in the path, after it was stripped
+    add_prefix: str = ""  # put before the path, after all that
     request_headers: tuple[tuple[str, str], ...] = ()  # (name in lower case, value); empty value: removed
     response_headers: tuple[tuple[str, str], ...] = ()
     cors: Cors | None = None
@@ -113,15 +128,27 @@ def policy_of(keys: RouteKeys) -> Policy:
     Raises:
         BadValue: a key makes no sense without, or beside, another.
     """
+    if keys.strip_prefix and keys.strip_prefix_regex:
+        raise BadValue("stands beside strip-prefix", "write all of them as expressions", "strip-prefix-regex")
+    if keys.replace_path and keys.replace_path_regex:
+        raise BadValue("stands beside replace-path", "remove one of the two", "replace-path-regex")
+    if keys.max_concurrent is None and keys.max_concurrent_by != "client":
+        raise BadValue("has no number beside it", "add max-concurrent, such as 20", "max-concurrent.by")
     policy = Policy(
         allow=keys.allow_ip,
         deny=keys.deny_ip,
         rate=_rate(keys),
+        concurrency=None if keys.max_concurrent is None else Concurrency(keys.max_concurrent, keys.max_concurrent_by),
         users=keys.basic_auth,
         max_body=keys.max_body,
         host_header=keys.host_header,
+        redirects=tuple(
+            replace(redirect, code=redirect.code or keys.redirect_code) for redirect in keys.redirect_regex
+        ),
         strip_prefixes=tuple(sorted((path for path in keys.strip_prefix if path != "/"), key=lambda path: -len(path))),
+        strip_regexes=keys.strip_prefix_regex,
         replace_path=keys.replace_path,
+        replace_regex=keys.replace_path_regex,
         add_prefix=keys.add_prefix.rstrip("/"),
         request_headers=tuple(sorted(keys.request_header.items())),
         response_headers=tuple(sorted(keys.response_header.items())),

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from lbgen.labels.dialects import Dialects
 from lbgen.labels.dockerflow import Ports
-from lbgen.labels.traefik_routers import Listeners, Provider
+from lbgen.labels.traefik_provider import Provider
+from lbgen.labels.traefik_routers import Listeners
 from lbgen.match import Alternative
 from lbgen.model.policy import NOTHING, Policy
 from lbgen.problem import Problem

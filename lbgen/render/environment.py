@@ -88,6 +88,7 @@ def environment(directories: list[Path], builtin: Path, quote: str) -> Environme
         "word": quoting.word,
         "duration": spell_duration,
         "decoded": unquote,
+        "argument": quoting.argument,
         "regex_literal": quoting.regex_literal,
         "indent": _producing(env.filters["indent"]),
         "trim": _producing(env.filters["trim"]),

@@ -27,6 +27,14 @@ def haproxy(value: object) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
+def argument(value: object) -> str:
+    """Quote for an argument of one of HAProxy's converters; the word that it is part of is quoted once more.
+
+    Source: HAProxy configuration manual, section 2.2 and 7.3.1; src/arg.c, make_arg_list().
+    """
+    return "'" + str(value).replace("'", "'\\''") + "'"
+
+
 def regex_literal(value: object) -> str:
     """Write a regular expression that finds this very text, in every grammar of regular expressions."""
     return re.sub(r"([^A-Za-z0-9_/ -])", lambda found: found[1] if ord(found[1]) > 127 else "\\" + found[1], str(value))
