@@ -274,6 +274,14 @@ TABLE = (
         traefik=Support(PARTLY, "X-Forwarded-Prefix ends in a slash where the path goes on"),
     ),
     Capability(
+        "a prefix before a path that was stripped whole",
+        "add-prefix",
+        lambda backend, _: (
+            bool(backend.policy.add_prefix) and bool(backend.policy.strip_prefixes or backend.policy.strip_regexes)
+        ),
+        traefik=Support(PARTLY, "where nothing is left of the path servers see the prefix alone, without a slash"),
+    ),
+    Capability(
         "pages of other origins",
         "cors.origins",
         lambda backend, _: backend.policy.cors is not None,

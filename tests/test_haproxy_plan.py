@@ -184,3 +184,15 @@ def test_meanwhile_fills_an_empty_backend():
     partial = meanwhile(empty, filled)
     assert "server api.1 10.0.1.1:80 check weight 100" in partial.texts["haproxy.cfg"]
     assert isinstance(between(empty, partial), Commands)
+
+
+def test_a_section_with_nothing_but_a_table():
+    """Beside a backend's servers, which go on being told of live, stands the table that counts its hosts."""
+    table = "backend api:hosts\n    stick-table type string len 255 size 10k expire 1h store conn_cur\n"
+    one, other = (
+        Files.of({"haproxy.cfg": f"{CONFIGURATION}{server}\n{table}", "routes.map": "a shop\n"})
+        for server in ("", "    server api.2 10.0.1.2:80 check weight 100\n")
+    )
+    plan = between(one, other)
+    assert isinstance(plan, Commands), plan
+    assert [line.path for line in plan.added] == ["api/api.2"]

@@ -52,6 +52,7 @@ EVERYTHING = {
     "http.p.slow-start": "10s",
     "http.p.max-body": "1m",
     "http.p.strip-prefix": "/x",
+    "http.p.add-prefix": "/y",
     "http.p.cors.origins": "*",
     "http.p.send-proxy": "v2",
     "http.s.host": "s.org,*.s.org",
