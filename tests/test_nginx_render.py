@@ -386,6 +386,26 @@ def test_longest_labels(nginx):
     nginx.accepted()
 
 
+def test_redirects_with_text_after_variables(nginx):
+    """What follows a part of the request in a redirect's URL is no part of the variable's name."""
+    redirect = "https://{host}x/{path}y?{query}_z"
+    nginx.write(*app("web", {"redirect": redirect}, 80))
+    nginx.run()
+    answer = raw(nginx.ports["web"], "GET /p?q HTTP/1.1\r\nHost: a.org\r\nConnection: close\r\n\r\n")
+    assert b"\r\nLocation: https://a.orgx//py?q_z\r\n" in answer
+
+
+def test_longest_list_of_methods(nginx):
+    """As many methods of CORS as a label may have are more than a word of Nginx's, and hold nobody back."""
+    letters = str.maketrans("0123456789", "ABCDEFGHIJ")
+    methods = ",".join(f"{number:016}".translate(letters) for number in range(241))
+    assert len(methods) == 4096
+    keys = {"cors.origins": "https://a.org", "cors.methods": methods}
+    text = nginx.write(*app("web", keys, 80, "127.1.0.1")).texts["nginx.conf"]
+    assert "# Left out: the methods" in text
+    nginx.accepted()
+
+
 # ------------------------------------------------------------------------------------------------ quoting
 
 
