@@ -8,7 +8,7 @@ from typing import Any
 
 from lbgen.capabilities import NO, PROXIES, TABLE
 from lbgen.model import Backend, Model, Route
-from lbgen.problem import Problem, printable
+from lbgen.problem import Problem, shown
 from lbgen.snapshot import Snapshot
 
 
@@ -91,7 +91,7 @@ def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: t
                     support.level,
                     support.instead,
                     label,
-                    printable(value),
+                    shown(label, value),
                 )
 
 

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 
 from lbgen.labels.values import BadValue
-from lbgen.problem import Problem, printable
+from lbgen.problem import Problem
 from lbgen.snapshot import Network, Node, Service
 
 ADDRESS_LABEL = "lbgen.address"
@@ -28,7 +28,7 @@ def node_address(node: Node, cidrs: Sequence[str]) -> str | Problem:
             "is not the IP address of a node",
             f"docker node update --label-add {ADDRESS_LABEL}=ADDRESS {node.hostname}",
             ADDRESS_LABEL,
-            printable(labelled),
+            labelled,
             node=node.hostname,
         )
     known = [text for text in (node.manager_address, node.address) if _is_address(text)]
