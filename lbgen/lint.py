@@ -12,7 +12,7 @@ from lbgen.labels.misspelt import meant
 from lbgen.lines import folded
 from lbgen.model import Backend, Model, Route
 from lbgen.places import Place, Places
-from lbgen.problem import Problem, label_text, printable
+from lbgen.problem import Problem, label_text, printable, shown
 from lbgen.snapshot import Note, Snapshot
 
 FORMAT = 1  # of the JSON documents of lint and render: fields may be added, else it is another number
@@ -217,7 +217,7 @@ def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: t
                     support.level,
                     support.instead,
                     label,
-                    printable(value),
+                    shown(label, value),
                 )
 
 

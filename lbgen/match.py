@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from lbgen.errors import LbgenError
+from lbgen.problem import is_secret
 
 MAX_ALTERNATIVES = 1024
+MAX_TESTS = 16384  # in all of them; and in those of a service's routes together
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,7 +56,8 @@ class Test:
     negated: bool = False
 
     def __str__(self) -> str:
-        inner = f"{self.name}: {self.value}" if self.name else self.value
+        value = "..." if is_secret(self.name, self.value) else self.value
+        inner = f"{self.name}: {value}" if self.name else value
         return f"{'!' if self.negated else ''}{self.kind}({inner})"
 
 
@@ -109,14 +112,14 @@ def _inner(match: Match) -> str:
 
 
 class TooManyAlternatives(LbgenError):
-    """The expression multiplies out to more than MAX_ALTERNATIVES; the route has to be split by its owner."""
+    """The expression multiplies out to more than a proxy should be given; the route has to be split by its owner."""
 
 
 def alternatives(match: Match) -> tuple[Alternative, ...]:
     """Multiply the expression out to an OR of ANDs, sorted and without repetition.
 
     Raises:
-        TooManyAlternatives: there would be more than MAX_ALTERNATIVES of them.
+        TooManyAlternatives: there would be more than MAX_ALTERNATIVES of them, or more than MAX_TESTS in them.
     """
     return tuple(sorted(_expand(match, negated=False)))
 
@@ -134,8 +137,10 @@ def _expand(match: Match, *, negated: bool) -> set[Alternative]:
 
 
 def _product(parts: list[set[Alternative]]) -> set[Alternative]:
+    # What holds in every alternative comes last and at once: joined one by one, thousands of tests would take minutes.
+    common = {test for part in parts if len(part) == 1 for tests in part for test in tests}
     product: set[Alternative] = {()}
-    for part in parts:
+    for part in [*(part for part in parts if len(part) != 1), {tuple(sorted(common))}]:
         product = _bounded(tuple(sorted({*left, *right})) for left in product for right in part)
     return product
 
@@ -143,8 +148,14 @@ def _product(parts: list[set[Alternative]]) -> set[Alternative]:
 def _bounded(found: Iterable[Alternative]) -> set[Alternative]:
     """Collect the alternatives, and give up at the first too many: nobody waits for a million of them."""
     kept: set[Alternative] = set()
+    tests = 0
     for alternative in found:
         kept.add(alternative)
+        tests += len(alternative)
+        if tests > MAX_TESTS:
+            raise TooManyAlternatives(
+                f"the match multiplies out to more than {MAX_TESTS} tests; split it over several routes"
+            )
         if len(kept) > MAX_ALTERNATIVES:
             raise TooManyAlternatives(
                 f"the match multiplies out to more than {MAX_ALTERNATIVES} combinations; split it over several routes"

@@ -5,15 +5,22 @@ A problem is a value, not an exception: it drops one route, and everything else 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+# What may be a password, a token or a key: by its name, or by how it looks.
+_SECRET_NAME = re.compile(r"auth|passw|secret|token|api-?key|users|servicecert|private", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"-----BEGIN|\$(?:2[abxy]|apr1|[156])\$|\{SHA\}|\b(?:basic|bearer) \S", re.IGNORECASE)
+
+_LONGEST = 800  # characters of a message
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
     """One thing wrong with one service, or with one node or file (then ``service`` is empty).
 
-    ``label`` and ``value`` are empty where the trouble is not in a label. ``value`` is as the user wrote it,
-    shortened and with control characters escaped, so that it is safe to print.
+    ``label`` and ``value`` are empty where the trouble is not in a label; ``value`` is as the user wrote it. All of it
+    is safe to print: shortened, with control characters escaped, and without a value that may be a secret.
     """
 
     service: str  # the service's name, as `docker service ls` shows it
@@ -24,6 +31,15 @@ class Problem:
     route: str = ""  # the route it drops, unless it is a note on something left out; empty: not just one
     node: str = ""  # the node's hostname, where the trouble is a node's
     file: str = ""  # its path, where the trouble is a file's
+
+    def __post_init__(self) -> None:
+        # Names of services, nodes and networks are strangers' as well, and find their way into messages.
+        for name in self.__slots__:
+            text = getattr(self, name)
+            if not text.isprintable() or len(text) > _LONGEST:
+                object.__setattr__(self, name, printable(text, _LONGEST))
+        if self.value:
+            object.__setattr__(self, "value", shown(self.label, self.value))
 
     @property
     def whose(self) -> str:
@@ -44,6 +60,16 @@ class Problem:
 def label_text(label: str, value: str) -> str:
     """Return a label and its value as messages show them."""
     return f"label {label}={value!r}" if value else f"label {label}"
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Tell whether a value under this name may be a secret, or hold one by mistake."""
+    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(value))
+
+
+def shown(label: str, value: str) -> str:
+    """Return a label's value fit for a log line; empty if it may be a secret."""
+    return "" if is_secret(label, value) else printable(value)
 
 
 def printable(value: str, limit: int = 80) -> str:

@@ -172,7 +172,7 @@ def test_bad_value(key, value):
     assert labels.routes == ()
     assert labels.enabled
     assert (problem.service, problem.label, problem.route) == ("shop", f"lbgen.{protocol}.api.{key}", "api")
-    assert problem.value == (value if len(value) <= 80 else value[:80] + "...")
+    assert problem.value == ("" if "auth" in key else value if len(value) <= 80 else value[:80] + "...")
     assert problem.message
     assert problem.remedy
 
@@ -197,7 +197,7 @@ def test_over_long(key):
     """A value above 4096 characters is refused before anything else is done with it, and shown shortened."""
     (problem,) = parsed({key: "a" * (values.MAX_VALUE + 1)}).problems
     assert "4097 characters" in problem.message
-    assert problem.value == "a" * 80 + "..."
+    assert problem.value == ("" if "auth" in key else "a" * 80 + "...")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import random
 import re
 import socket
 import ssl
-import string
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,8 +15,6 @@ import pytest
 
 from lbgen.apply.traefik_check import Checker
 from lbgen.errors import CheckFailed
-from lbgen.labels import native
-from lbgen.labels.keys import BY_NAME
 from lbgen.match import Test
 from lbgen.model import build
 from lbgen.model.types import Rule
@@ -93,37 +90,6 @@ def test_any_path(key, path):
     """Whatever characters a path holds, it stays one text wherever it is written."""
     keys = {"path": path, "method": "GET"} if key == "rule" else {key: path, "health-check": "http"}
     Checker(BINARY, always=True, needed=True)(rendered(renderer(), [a_listener()], *app("web", keys, 80, "127.1.0.1")))
-
-
-def wild_labels(draw: random.Random) -> dict[str, str]:
-    """Labels as nobody should write them: odd values under known, mistyped and named keys, few of them refused."""
-    labels = {"lbgen.enable": "true"}
-    for _ in range(draw.randrange(10, 90)):
-        odd = "".join(draw.choices(string.printable[:95], k=draw.choice([1, 3, 20])))
-        key = draw.choice([*BY_NAME, *BY_NAME, "header.x-a", f"header.{odd}", "header.x-b", odd])
-        like = {"host": "a.org", "path": "/a", "path-exact": "/b", "method": "GET", "sni": "b.org"}
-        value = draw.choice([like.get(key, "1"), "1", "2s", odd, f"/{odd}", f"{odd}.org", f"/a,/{odd}", "a" * 300])
-        if key in ("network", "nodes", "listener"):  # which are never written to a file
-            continue
-        label = f"lbgen.{draw.choice(['', '', 'http.a.', 'tcp.b.'])}{key}"
-        if draw.random() < 0.01 or not native.parse("", {"lbgen.enable": "true", label: value}).problems:
-            labels[label] = value
-    return labels
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_no_labels_break_the_file(seed):
-    """Whatever the labels of a hundred services are, Traefik accepts all of the file that comes of them."""
-    draw = random.Random(seed)
-    facts: list[Fact] = [a_node(), EDGE]
-    for number in range(100):
-        labels = wild_labels(draw) | {"lbgen.port": "80", "lbgen.via": "task"}
-        facts += [a_service(f"s{number}", labels=labels, networks=("edge-id",))]
-        facts += [a_task(f"s{number}", 1, addresses={"edge-id": f"127.2.0.{number + 1}"})]
-    snapshot = a_snapshot(*facts)
-    model = build(snapshot, a_rules(a_listener(), a_listener("pg", 5432, "tcp")))
-    assert len(model.routes) > 25
-    Checker(BINARY, always=True, needed=True)(renderer().render(model, snapshot))
 
 
 def test_values_stay_in_their_place(short_dir):

@@ -106,6 +106,8 @@ def test_good(parse, text, meant):
         (values.duration(0, 3600), "61m"),
         (values.duration(0.1, 1), "99ms"),
         (values.duration(0.1, 1), "1001ms"),
+        (values.network, "fe80::%eth0"),
+        (values.network, "fe80::%1;} server {"),
         (values.name, ""),
         (values.name, "-a"),
         (values.name, "a-"),

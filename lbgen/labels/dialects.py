@@ -10,9 +10,13 @@ from lbgen.labels.keys import PREFIX
 from lbgen.labels.labelled import LabelledRoute, ServiceLabels
 from lbgen.labels.traefik_provider import Provider
 from lbgen.labels.traefik_routers import Listeners
+from lbgen.problem import Problem
 
 # The dialects, and what their labels begin with.
 PREFIXES = {"lbgen": PREFIX, "traefik": traefik_labels.PREFIX, "dockerflow": dockerflow_options.PREFIX}
+# Of one service, whatever the dialects: a hostile one is not to keep the others waiting.
+MAX_LABELS = 1000
+MAX_TEXT = 65536  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ def parse(service: str, labels: Mapping[str, str], dialects: Dialects) -> Servic
     ``expose_by_default`` holds for the dialects that a service has labels of, and if it has none for the first: one
     service is not routed twice for having said nothing.
     """
+    own = [len(label + value) for label, value in labels.items() if label.lower().startswith(tuple(PREFIXES.values()))]
+    if len(own) > MAX_LABELS or sum(own) > MAX_TEXT:
+        message = f"has {len(own)} labels of {sum(own)} characters that say how to route it"
+        remedy = f"keep them below {MAX_LABELS} and {MAX_TEXT} characters, or split the service"
+        return ServiceLabels(True, problems=(Problem(service, message, remedy),))
     spoken = [name for name in dialects.names if speaks(name, labels)] or dialects.names[:1]
     found = []
     for name in dialects.names:

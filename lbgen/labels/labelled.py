@@ -10,7 +10,7 @@ from typing import TypeVar
 from lbgen.labels.keys import RouteKeys
 from lbgen.labels.values import MAX_VALUE, BadValue
 from lbgen.match import Match
-from lbgen.problem import Problem, printable
+from lbgen.problem import Problem
 
 T = TypeVar("T")
 ROUTE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
@@ -43,7 +43,7 @@ class ServiceLabels:
 
 def problem_of(service: str, label: str, value: str, bad: BadValue, route: str = "") -> Problem:
     """Return the problem that a label's value is."""
-    return Problem(service, bad.message, bad.remedy, printable(label), printable(value), route)
+    return Problem(service, bad.message, bad.remedy, label, value, route)
 
 
 def about(key: str, parse: Callable[..., T], *args: object) -> T:

@@ -59,8 +59,7 @@ def parse(service: str, labels: Mapping[str, str], *, expose_by_default: bool = 
         problems += found
         if route:
             routes.append(route)
-    # A broken short key is one problem however many routes inherit it.
-    return ServiceLabels(True, tuple(routes), tuple(dict.fromkeys(sorted(problems))))
+    return ServiceLabels(True, tuple(routes), tuple(sorted({*problems})))
 
 
 def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple[str, str], _Scope], list[Problem]]:
@@ -119,11 +118,12 @@ def _parse_value(field_name: str, member: str, value: str) -> object:
 def _route(
     service: str, protocol: str, name: str, short: _Scope, own: _Scope
 ) -> tuple[LabelledRoute | None, list[Problem]]:
-    """Lay a route's own keys over the short ones; any problem among those that count drops the route."""
-    problems = [*own.broken.values()]
-    problems += [bad for key, bad in short.broken.items() if _inherits(own, key)]
-    if problems:
-        return None, problems
+    """Lay a route's own keys over the short ones; any problem among those that count drops the route.
+
+    Also returned are the problems of its own: those of the short keys are not only its.
+    """
+    if own.broken or any(_inherits(own, key) for key in short.broken):
+        return None, [*own.broken.values()]
     inherited = {key: value for key, value in short.fields.items() if protocol in KEYS[key].protocols}
     # A rule says all there is to match, so a route's own one stands instead of inherited keys, and the other way round.
     instead = MATCHING if "rule" in own.fields else {"rule"} if MATCHING & own.fields.keys() else set()

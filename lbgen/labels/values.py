@@ -133,6 +133,9 @@ def _outside(text: str) -> list[str]:
 def network(text: str) -> str:
     """A network in canonical form: ``192.0.2.0/24``; one address is a /32 or /128."""
     try:
+        # Python reads "fe80::%eth0", and takes any text for the name of an interface: a sentence of Nginx's, say.
+        if "%" in text:
+            raise ValueError("an interface")
         return str(ipaddress.ip_network(text))
     except ValueError as error:
         raise BadValue("is not a network", "write an address or a network such as 192.0.2.0/24") from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lbgen.labels.values import BadValue
-from lbgen.problem import Problem, printable
+from lbgen.problem import Problem
 from lbgen.snapshot import Network, Node, Service
 
 ADDRESS_LABEL = "lbgen.address"
@@ -29,7 +29,7 @@ def node_address(node: Node, cidrs: Sequence[str]) -> str | Problem:
             "is not the IP address of a node",
             f"docker node update --label-add {ADDRESS_LABEL}=ADDRESS {node.hostname}",
             ADDRESS_LABEL,
-            printable(labelled),
+            labelled,
             node=node.hostname,
         )
     known = [text for text in (node.manager_address, node.address) if _is_address(text)]

@@ -14,14 +14,14 @@ from lbgen.labels import dialects
 from lbgen.labels.keys import BY_NAME, RouteKeys
 from lbgen.labels.labelled import LabelledRoute
 from lbgen.labels.values import BadValue
-from lbgen.match import Alternative, Test, TooManyAlternatives, alternatives
+from lbgen.match import MAX_TESTS, Alternative, Test, TooManyAlternatives, alternatives
 from lbgen.model.groups import Group, Member, grouped
 from lbgen.model.policy import Policy, policy_of
 from lbgen.model.routing import routed
 from lbgen.model.servers import Found, Surroundings, servers
 from lbgen.model.tls import secured
 from lbgen.model.types import Backend, Basis, HealthCheck, Listener, Model, Redirect, Route, Rules
-from lbgen.problem import Problem, printable
+from lbgen.problem import Problem
 from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
 
 # What Swarm accepts as a service name (swarmkit, manager/controlapi); every proxy accepts it as an identifier. It has
@@ -172,13 +172,17 @@ def _kept(before: Part, found: Part) -> Part:
 def part(service: Service, tasks: Sequence[Task], around: Surroundings) -> Part:
     """Decide one service: its routes with their servers, and its problems. Nothing here can fail another service."""
     if not _SERVICE_NAME.fullmatch(service.name):
-        shown = printable(service.name)
-        return Part(problems=(Problem(shown, "is not a Swarm service name", "rename the service"),))
+        return Part(problems=(Problem(service.name, "is not a Swarm service name", "rename the service"),))
     labels = dialects.parse(service.name, service.labels, around.rules.reading())
     routes, backends, members, problems = [], [], [], list(labels.problems)
+    tests = 0
     for labelled in labels.routes:
         try:
+            if tests > MAX_TESTS:
+                remedy = "use fewer values, or split the service"
+                raise BadValue(f"the service's routes multiply out to more than {MAX_TESTS} tests", remedy)
             route, backend, found = decide(service, tasks, labelled, around)
+            tests += sum(map(len, route.alternatives))
         except BadValue as bad:
             problems.append(_problem(service, labelled, bad))
             continue
@@ -334,4 +338,4 @@ def _health_check(keys: RouteKeys) -> HealthCheck | None:
 def _problem(service: Service, labelled: LabelledRoute, bad: BadValue) -> Problem:
     """Say which label is to blame: the one that was written, or the one that is missing."""
     label, value = labelled.written.get(BY_NAME.get(bad.key, ""), (f"lbgen.{bad.key}" if bad.key else "", ""))
-    return Problem(service.name, bad.message, bad.remedy, label, printable(value), labelled.name)
+    return Problem(service.name, bad.message, bad.remedy, label, value, labelled.name)

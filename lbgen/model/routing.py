@@ -35,12 +35,6 @@ class _Claim:
         wild = self.host == ANY_HOST or self.host.startswith("*.")
         return -self.priority, wild, not self.exact, self.route.age, self.route.name
 
-    def covers(self, path: str, exact: bool) -> bool:
-        """Tell whether every request of that place is also one of this claim's."""
-        if self.exact:
-            return exact and path == self.path
-        return self.path in ("/", path) or path.startswith(self.path + "/")
-
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
@@ -174,10 +168,10 @@ def _decided(own: Mapping[_Key, _Claim], broader: list[_Claim]) -> dict[_Key, _C
     """
     places = set(own)
     for claim in broader:
-        covering = _winner(own.values(), claim.path, claim.exact)
+        covering = _winner(own, claim.path, claim.exact)
         if covering and claim.rank < covering.rank:
             places.add((claim.path, claim.exact))
-    rivals = [*own.values(), *broader]
+    rivals = {(claim.path, claim.exact): claim for claim in sorted((*own.values(), *broader), key=_rank, reverse=True)}
     decided = {}
     for path, exact in places:
         winner = _winner(rivals, path, exact)
@@ -186,5 +180,23 @@ def _decided(own: Mapping[_Key, _Claim], broader: list[_Claim]) -> dict[_Key, _C
     return decided
 
 
-def _winner(claims: Iterable[_Claim], path: str, exact: bool) -> _Claim | None:
-    return min((claim for claim in claims if claim.covers(path, exact)), key=lambda claim: claim.rank, default=None)
+def _winner(claims: Mapping[_Key, _Claim], path: str, exact: bool) -> _Claim | None:
+    """Return who goes first of those whose place holds all requests of this place."""
+    covering = [claims.get((around, False)) for around in _around(path)]
+    if exact:
+        covering.append(claims.get((path, True)))
+    return min((claim for claim in covering if claim), key=_rank, default=None)
+
+
+def _around(path: str) -> Iterator[str]:
+    """Yield the prefixes that hold a path: ``/a/b`` -> ``/a/b``, ``/a``, ``/``."""
+    yield path
+    end = path.rfind("/")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind("/", 0, end)
+    yield "/"
+
+
+def _rank(claim: _Claim) -> _Rank:
+    return claim.rank
