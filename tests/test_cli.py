@@ -502,3 +502,40 @@ def test_help_of_all():
     assert all(name in result.stdout for name in ("run", "render", "snapshot", "config", "version"))
     assert all(f"  {code}  " in result.stdout for code in range(7))
     assert run("-h").stdout == result.stdout
+
+
+STACK = """\
+version: "3.8"
+services:
+  web:
+    image: shop:1
+    networks: [edge]
+    deploy:
+      replicas: 2
+      labels: {lbgen.enable: "true", lbgen.host: shop.example.org, lbgen.port: "8080"}
+networks: {edge: {driver: overlay}}
+"""
+
+
+def test_stack_files(tmp_path, monkeypatch):
+    """--from takes stack files, several of them merged, and --stack names what they would be deployed as."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.yml").write_text(STACK)
+    Path("b.yml").write_text('version: "3.8"\nservices: {web: {deploy: {replicas: 3}, build: .}}\n')
+    words = ["render", "--once", "--proxy", "haproxy", "--from", "a.yml"]
+    done = CliRunner().invoke(main, [*words, "--stack", "shop"])
+    assert done.exit_code == 0
+    assert "backend shop_web\n" in done.stdout
+    assert done.stdout.count("    server shop_web.") == 2
+    more = CliRunner().invoke(main, [*words, "--from", "b.yml", "--stack", "shop", "--strict"])
+    assert more.exit_code == 0
+    assert more.stdout.count("    server shop_web.") == 3
+    assert "b.yml:2: services.web.build: `docker stack deploy` ignores it" in more.stderr
+    refused = Path("refused.yml")
+    refused.write_text(STACK + "name: shop\n")
+    assert CliRunner().invoke(main, [*words[:-1], "refused.yml"]).exit_code == 0
+    assert CliRunner().invoke(main, [*words[:-1], "refused.yml", "--strict"]).exit_code == 5
+    explained = CliRunner().invoke(main, ["explain", "shop_web", "--from", "a.yml", "--stack", "shop"])
+    assert explained.exit_code == 0
+    wrong = CliRunner().invoke(main, ["lint", "--stack", "shop"])
+    assert (wrong.exit_code, "stack names what stack files are deployed as" in wrong.stderr) == (2, True)

@@ -213,8 +213,8 @@ def test_documents(snapshot):
     rendered = json.loads(
         run("render", "--once", "--from", snapshot, "--proxy", "haproxy", "--diff", "none", "--output", "json").stdout
     )
-    assert set(linted) == {"format", "problems", "limits"}
-    assert set(rendered) == {"format", "problems", "targets"}
+    assert set(linted) == {"format", "services", "routed", "problems", "limits", "unread", "notes"}
+    assert set(rendered) == {"format", "problems", "notes", "targets"}
     assert linted["problems"] == rendered["problems"]
     (typo,) = [problem for problem in linted["problems"] if problem["service"] == "typo"]
     assert typo["place"] == {"file": "snapshot.yml", "line": line_of(snapshot, "lbgen.prot")}
@@ -228,8 +228,10 @@ def test_documents(snapshot):
 def test_documented(snapshot):
     """docs/ci.md names every field there is."""
     words = ("--from", snapshot, "--output", "json")
+    (Path(snapshot).parent / "stack.yml").write_text("version: '3.8'\nservices: {shop: {image: x, build: .}}\n")
     texts = (
         run("lint", *words, "--proxy", "nginx").stdout,
+        run("lint", "--from", "stack.yml", "--output", "json").stdout,
         run("render", "--once", *words, "--proxy", "haproxy", "--diff", "none").stdout,
     )
     example = (ROOT / "docs/ci.md").read_text().partition("```json")[2].partition("```")[0]
