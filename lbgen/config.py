@@ -372,7 +372,9 @@ def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[tuple[str
     try:
         return Settings.model_validate(document)
     except ValidationError as error:
-        raise SettingsError("\n".join(_explained(error, origins, path))) from error
+        unknown = "unknown key; see 'lbgen config schema'"
+        lines = documents.complaints(error, origins, str(path or "settings"), lambda _: unknown)
+        raise SettingsError("\n".join(lines)) from error
 
 
 def _listener(name: str, found: ListenerSettings) -> Listener:
@@ -402,19 +404,3 @@ def _put(document: dict[Any, Any], key: tuple[str, ...], value: object) -> None:
             inner = document[part] = {}
         document = inner
     document[key[-1]] = value
-
-
-def _explained(error: ValidationError, origins: Mapping[Any, str], path: Path | None) -> list[str]:
-    """Return one line for each thing that is wrong: where, which key, what, and what to do."""
-    lines = []
-    for found in error.errors():
-        key = tuple(part for part in found["loc"] if part != "[key]")
-        known = [key[:length] for length in range(len(key), 0, -1) if key[:length] in origins]
-        where = origins[known[0]] if known else str(path or "settings")
-        what = found["msg"].removeprefix("Value error, ")
-        if found["type"] == "extra_forbidden":
-            what = "unknown key; see 'lbgen config schema'"
-        elif not isinstance(found["input"], dict) and found["type"] != "missing":
-            what = f"{what} (found {found['input']!r})"
-        lines.append(f"{where}: {'.'.join(map(str, key)) or 'settings'}: {what}")
-    return lines

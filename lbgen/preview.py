@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,7 +88,7 @@ class Preview:
 
     def _write(self, files: Files, model: Model, difference: Sequence[str]) -> None:
         if self.wishes.output:
-            disk.write(self.wishes.output, files.texts)
+            self._replace(self.wishes.output, files.texts)
         if self.wishes.json:
             problems = [asdict(problem) for problem in model.problems]
             document = {"target": self.name, "generation": files.generation, "files": files.texts, "problems": problems}
@@ -99,11 +99,23 @@ class Preview:
             for name, text in files.texts.items():
                 click.echo(f"# ======== {name} ========\n{text}", nl=False)
 
+    def _replace(self, output: Path, texts: Mapping[str, str]) -> None:
+        """Have these files in the directory, and none that an earlier rendering left there."""
+        fixed = set(self.renderer.templates.names())
+        before = disk.names(output, fixed)
+        if extra := (before | set(texts)) - fixed:
+            disk.note(output, extra)
+        disk.write(output, texts, before - set(texts))
+        disk.note(output, set(texts) - fixed)
+
 
 def differences(files: Files, directory: Path) -> Iterable[str]:
-    """Return a unified diff from the files in the directory to the rendered ones; empty if they are equal."""
-    before = disk.read(directory, files.texts)
-    for name, text in files.texts.items():
+    """Return a unified diff from the files in the directory to the rendered ones; empty if they are equal.
+
+    Of files that are not rendered those are compared that an earlier rendering left there.
+    """
+    before = disk.read(directory, disk.names(directory, files.texts))
+    for name, text in sorted({**dict.fromkeys(before, ""), **files.texts}.items()):
         old = before.get(name, "")
         yield from difflib.unified_diff(
             old.splitlines(keepends=True), text.splitlines(keepends=True), str(directory / name), f"rendered/{name}"

@@ -116,7 +116,7 @@ def _renderer(setup: Setup, templates: TemplateSet) -> Renderer:
     context = TargetContext(
         name=setup.name,
         output=str(setup.output),
-        options=templates.options(setup.target.options),
+        options=setup.target.options,
         **{field.name: getattr(facts, field.name) for field in fields(facts)},
     )
     return Renderer(templates, context, setup.settings, setup.target.listeners)

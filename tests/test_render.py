@@ -136,9 +136,7 @@ def refused(templates, template: str, **more: str) -> str:
 def test_builtin_sets():
     """The built-in sets are found by name."""
     assert "haproxy" in builtin_names()
-    assert find(["haproxy"]).names() == [
-        *("certificates.list.j2", "haproxy.cfg.j2", "names.map.j2", "paths.map.j2", "routes.map.j2")
-    ]
+    assert find(["haproxy"]).names() == [*("certificates.list", "haproxy.cfg", "names.map", "paths.map", "routes.map")]
 
 
 def test_own_set(templates):
@@ -197,10 +195,11 @@ def test_super_of_a_block(templates):
     ("files", "message"),
     [
         ({}, r"no set.yml; name a built-in set behind it \(haproxy"),
-        ({"set_dot_yml": "proxy: nginxx\n"}, "set.yml: proxy:"),
-        ({"set_dot_yml": "proxy: other\nquot: none\n"}, "set.yml: quot:"),
-        ({"set_dot_yml": "proxy: other\nquote: nope\n"}, "set.yml: quote: 'nope' is not one of"),
-        ({"set_dot_yml": "- a\n"}, "set.yml: "),
+        ({"set_dot_yml": "proxy: nginxx\n"}, "set.yml:1: proxy:"),
+        ({"set_dot_yml": "proxy: other\nquot: none\n"}, "set.yml:2: quot: unknown key; there are proxy, binary, check"),
+        ({"set_dot_yml": "proxy: other\nquote: nope\n"}, "set.yml:2: quote: 'nope' is not one of"),
+        ({"set_dot_yml": "quote: none\n"}, "set.yml: proxy: is missing"),
+        ({"set_dot_yml": "- a\n"}, "set.yml: expected a mapping, found list"),
         ({"set_dot_yml": "a: b: c\n"}, "set.yml:1:"),
         ({"set_dot_yml": "proxy: other\n"}, "no template"),
         ({"set_dot_yml": "proxy: other\n", "_a_dot_j2": ""}, "no template"),

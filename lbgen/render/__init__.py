@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.named_files import Directories, Reader
 from lbgen.render.environment import Environment, environment
 from lbgen.render.files import PLACEHOLDER, Files
-from lbgen.render.templates import BUILTIN, TemplateSet, find
+from lbgen.render.manifest import MANIFEST
+from lbgen.render.outputs import EACH, expanded, items
+from lbgen.render.templates import BUILTIN, SUFFIX, TemplateSet, find, of
 from lbgen.snapshot import Snapshot
 
 __all__ = ["Files", "Renderer", "TargetContext", "TemplateSet", "find"]
@@ -57,16 +59,20 @@ class Renderer:
     ) -> None:
         """
         Args:
+            target: its options are those that the settings choose.
             listeners: names of those that this target serves; None: all.
+        Raises:
+            TemplateError: a chosen option is none of the set's.
         """
-        self.templates, self.target, self.settings = templates, target, settings
+        self.templates, self.settings = templates, settings
+        self._given = target
         # As HAProxy and Nginx have it: what is relative is so to the files.
         self.reader = Reader(settings, Path(target.output))
         self._listeners = None if listeners is None else frozenset(listeners)
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
         self._sections: dict[object, tuple[object, str]] = {}
         self._stamp: object = None
-        self._environment = environment(list(templates.directories), BUILTIN, templates.manifest.quote)
+        self._notice_changes()
 
     def render(self, model: Model, snapshot: Snapshot) -> Files:
         """Return every file of the target.
@@ -95,10 +101,15 @@ class Renderer:
             "generation": PLACEHOLDER,
             "once": once,
         }
-        names = self.templates.names()
-        if not names:
+        drafts: dict[str, str] = {}
+        if not self._outputs:
             raise TemplateError(f"{', '.join(map(str, self.templates.directories))}: no template (NAME.j2) in it")
-        drafts = {name.removesuffix(".j2"): _rendered(self._environment, name, context) for name in names}
+        for output in self._outputs:
+            if not output.each:
+                drafts[output.pattern] = _rendered(self._environment, output.template, context)
+                continue
+            for name, thing in expanded(output, items(output.each, model, snapshot)).items():
+                drafts[name] = _rendered(self._environment, output.template, {**context, EACH[output.each]: thing})
         self._sections = sections
         return Files.of(drafts)
 
@@ -107,17 +118,20 @@ class Renderer:
         return model if self._listeners is None else model.only(self._listeners)
 
     def _notice_changes(self) -> None:
-        """Forget everything once a template was changed, added or removed.
+        """Forget everything once a template or a manifest was changed, added or removed.
 
         Jinja would notice a change of a file it has read, but neither one that now goes before it nor, since macros
         call macros, what else was made with it.
         """
-        found = [path for root in (*self.templates.directories, BUILTIN) for path in root.rglob("*.j2")]
+        roots = (*self.templates.directories, BUILTIN)
+        found = [path for root in roots for path in root.rglob("*") if path.suffix == SUFFIX or path.name == MANIFEST]
         stamp = [(path, state.st_mtime_ns, state.st_size, state.st_ino) for path in found if (state := _stat(path))]
         if stamp != self._stamp:
+            self.templates = of(self.templates.directories)
+            self._outputs = self.templates.outputs()
+            self.target = replace(self._given, options=self.templates.options(self._given.options))
+            self._environment = environment(list(self.templates.directories), BUILTIN, self.templates.manifest.quote)
             self._stamp, self._sections = stamp, {}
-            if self._environment.cache is not None:
-                self._environment.cache.clear()
 
     def _once(self) -> tuple[dict[object, tuple[object, str]], Callable[..., str]]:
         """Return a fresh memory and the function that templates call as ``once(macro, object, ...)``.
