@@ -16,10 +16,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from lbgen import documents
 from lbgen.errors import SettingsError
-from lbgen.labels import rule, traefik_constraints, traefik_routers, values
+from lbgen.labels import policy_values, rule, traefik_constraints, traefik_routers, values
 from lbgen.labels.traefik_routers import Provider
 from lbgen.model import Listener, Rules
 from lbgen.model.placement import chooser
+from lbgen.render.bounds import Bounds
 
 ENV_PREFIX = "LBGEN_"
 ENV_FILE = "LBGEN_CONFIG"
@@ -37,6 +38,14 @@ def _seconds(value: object) -> object:
         raise ValueError(f"{bad.message}; {bad.remedy}") from bad
 
 
+def _characters(value: object) -> object:
+    """Read ``64m``; leave what is no text to pydantic."""
+    try:
+        return policy_values.size(str(value))
+    except values.BadValue as bad:
+        raise ValueError(f"{bad.message}; {bad.remedy}") from bad
+
+
 def _listed(value: object) -> object:
     """Let one item, or a comma-separated text (as in the environment), stand for a list."""
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
@@ -46,6 +55,11 @@ Seconds = Annotated[
     float,
     BeforeValidator(_seconds, json_schema_input_type=str),
     Field(json_schema_extra={"examples": ["500ms", "10s", "1m"]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(_characters, json_schema_input_type=str | int),
+    Field(json_schema_extra={"examples": ["64m", "512k"]}),
 ]
 Texts = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
@@ -235,6 +249,15 @@ class Apply(Section):
         return [name for name in type(self).model_fields if getattr(self, name)]
 
 
+class Rendering(Section):
+    """What the target's templates may take: one that loops without end, or prints gigabytes, is stopped."""
+
+    timeout: Seconds = Bounds().timeout
+    """Of the processor, for all files together."""
+    max_size: Size = Bounds().max_size
+    """Characters of all files together, and of any text that templates make on the way."""
+
+
 class Target(Section):
     """One proxy to feed."""
 
@@ -242,6 +265,7 @@ class Target(Section):
     """Built-in set or directory; of a list, the first that has a file wins."""
     output: Path | None = None
     """Directory of the rendered files; default: /var/lib/lbgen/TARGET."""
+    render: Rendering = Rendering()
     apply: Apply = Apply()
     stats_socket: Path | None = None
     """HAProxy's stats socket; default: haproxy.sock beside the master socket or in `output`."""

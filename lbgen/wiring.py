@@ -13,6 +13,7 @@ from lbgen.apply.traefik_feed import Feed
 from lbgen.errors import SettingsError
 from lbgen.kinds import Facts, Parts, Setup, haproxy, nginx, other, traefik
 from lbgen.render import Files, Renderer, TargetContext, TemplateSet, find
+from lbgen.render.bounds import Bounds
 from lbgen.source import Source
 from lbgen.source.file import FileSource
 from lbgen.target import Target
@@ -119,4 +120,5 @@ def _renderer(setup: Setup, templates: TemplateSet) -> Renderer:
         options=setup.target.options,
         **{field.name: getattr(facts, field.name) for field in fields(facts)},
     )
-    return Renderer(templates, context, setup.settings, setup.target.listeners)
+    bounds = Bounds(setup.target.render.timeout, setup.target.render.max_size)
+    return Renderer(templates, context, setup.settings, setup.target.listeners, bounds)

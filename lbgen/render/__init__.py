@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateNotFound, TemplateSyntaxError
-
 from lbgen.errors import TemplateError
 from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.named_files import Directories, Reader
-from lbgen.render.environment import Environment, environment
+from lbgen.render.bounds import Bounds, Budget
+from lbgen.render.environment import environment
+from lbgen.render.faults import explained
 from lbgen.render.files import PLACEHOLDER, Files
 from lbgen.render.manifest import MANIFEST
 from lbgen.render.outputs import EACH, expanded, items
@@ -56,16 +55,18 @@ class Renderer:
         target: TargetContext,
         settings: Directories,
         listeners: Sequence[str] | None = None,
+        bounds: Bounds = Bounds(),  # noqa: B008 -- frozen
     ) -> None:
         """
         Args:
             target: its options are those that the settings choose.
             listeners: names of those that this target serves; None: all.
+            bounds: what a rendering may take.
         Raises:
             TemplateError: a chosen option is none of the set's.
         """
         self.templates, self.settings = templates, settings
-        self._given = target
+        self._given, self._bounds = target, bounds
         # As HAProxy and Nginx have it: what is relative is so to the files.
         self.reader = Reader(settings, Path(target.output))
         self._listeners = None if listeners is None else frozenset(listeners)
@@ -81,6 +82,7 @@ class Renderer:
             TemplateError: a template cannot be read, parsed or rendered; the message names file and line.
         """
         self._notice_changes()
+        budget = self._environment.budget = Budget(self._bounds)
         model = self.served(model)
         sections, once = self._once()
         files = self.reader.read()
@@ -101,17 +103,28 @@ class Renderer:
             "generation": PLACEHOLDER,
             "once": once,
         }
-        drafts: dict[str, str] = {}
         if not self._outputs:
             raise TemplateError(f"{', '.join(map(str, self.templates.directories))}: no template (NAME.j2) in it")
-        for output in self._outputs:
-            if not output.each:
-                drafts[output.pattern] = _rendered(self._environment, output.template, context)
-                continue
-            for name, thing in expanded(output, items(output.each, model, snapshot)).items():
-                drafts[name] = _rendered(self._environment, output.template, {**context, EACH[output.each]: thing})
+        drafts: dict[str, str] = {}
+        size = 0
+        for name, template, more in self._files(model, snapshot):
+            try:
+                drafts[name] = str(self._environment.get_template(template).render(context, **more))
+                size += len(drafts[name])
+                budget.allow(size)
+            except Exception as error:  # a template can raise anything; what it did is the author's to know
+                raise explained(error, template, self._environment, self.templates.directories) from error
         self._sections = sections
         return Files.of(drafts)
+
+    def _files(self, model: Model, snapshot: Snapshot) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
+        """Return each file's name, its template, and what that sees besides the context."""
+        for output in self._outputs:
+            if output.each:
+                for name, thing in expanded(output, items(output.each, model, snapshot)).items():
+                    yield name, output.template, {EACH[output.each]: thing}
+            else:
+                yield output.pattern, output.template, {}
 
     def served(self, model: Model) -> Model:
         """Return the part of the model that this target serves."""
@@ -158,24 +171,3 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.stat()
     except OSError:  # gone meanwhile
         return None
-
-
-def _rendered(env: Environment, name: str, context: Mapping[str, Any]) -> str:
-    try:
-        return str(env.get_template(name).render(context))
-    except TemplateSyntaxError as error:
-        raise TemplateError(f"{error.filename or name}:{error.lineno}: {error.message}") from error
-    except TemplateNotFound as error:
-        where = _innermost(error) or name
-        raise TemplateError(f"{where}: there is no template {error.name} in the set") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise TemplateError(f"{name}: cannot be read: {error}") from error
-    except Exception as error:  # a template can raise anything; what it did is the author's to know
-        where = _innermost(error) or name
-        raise TemplateError(f"{where}: {error or type(error).__name__}") from error
-
-
-def _innermost(error: BaseException) -> str:
-    """Return ``file:line`` of the template line that was being rendered, or an empty text."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).suffix == ".j2"]
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
