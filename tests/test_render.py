@@ -169,8 +169,8 @@ def test_override_a_partial(templates):
     ("block", "text", "after"),
     [
         ("global_extra", "    tune.bufsize 32768\n", "    hard-stop-after 30m\n    tune.bufsize 32768\n"),
-        ("http_frontend", "    # {{ listener.name }}\n", "TRACE }\n    # web\n"),
-        ("http_backend", "    # {{ backend.name }}\n", "backend web\n    # web\n"),
+        ("http_frontend_extra", "    # {{ listener.name }}\n", "TRACE }\n    # web\n"),
+        ("http_backend_extra", "    # {{ backend.name }}\n", "backend web\n    # web\n"),
         ("extra", "listen stats\n", "listen stats\n"),
     ],
 )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
-from itertools import chain
+from itertools import chain, compress
+from operator import not_
 from pathlib import Path
 from types import BuiltinMethodType
 from typing import Any
@@ -50,9 +51,21 @@ class _Undefined(StrictUndefined):
         return f"{described(inside)} has no {self._undefined_name!r}{near(str(self._undefined_name), known)}"
 
 
+class BlockContext(Context):
+    """What a template, or one of its blocks, sees."""
+
+    def derived(self, locals: dict[str, Any] | None = None) -> Context:
+        """Return the context of a scoped block: there are thousands of them, and none changes what the blocks are."""
+        names = self.get_all() | {name: value for name, value in (locals or {}).items() if value is not missing}
+        context = type(self)(self.environment, names, self.name, {})
+        context.eval_ctx, context.blocks = self.eval_ctx, self.blocks
+        return context
+
+
 class Environment(ImmutableSandboxedEnvironment):
     """Sandbox whose macros and blocks return `Produced` text, within a budget. Not for two threads at a time."""
 
+    context_class = BlockContext
     code_generator_class = Watching
     intercepted_binops = frozenset(OPERATORS)
 
@@ -90,9 +103,12 @@ class Environment(ImmutableSandboxedEnvironment):
         return guarded(wrapped, partial(METHODS[value.__name__], value.__self__), lambda: self.budget)
 
     def joined(self, parts: Iterable[Any]) -> str:
-        """Return ``a ~ b``."""
-        texts = [str(part) for part in parts]
+        """Return ``a ~ b``: produced text, if all the rest could be printed as well."""
+        texts = [part if isinstance(part, str) else str(part) for part in parts]
         self.budget.allow(sum(map(len, texts)))
+        produced = [isinstance(text, Produced) for text in texts]
+        if any(produced) and not any(map(control_character, compress(texts, map(not_, produced)))):
+            return Produced("".join(texts))
         return "".join(texts)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -113,7 +129,8 @@ class Environment(ImmutableSandboxedEnvironment):
             return value
         text = str(value)
         self.budget.made(len(text))
-        refuse_control_characters(text)
+        if control_character(text):
+            raise TemplateRuntimeError(f"prints a value with a control character: {printable(text)!r}")
         return text
 
     def _collected(self, parts: Generator[str, None, None]) -> list[str]:
@@ -193,12 +210,11 @@ def _sum(env: Environment, iterable: Iterable[Any], attribute: str | int | None 
     return sum(parts, start)
 
 
-def refuse_control_characters(text: str) -> None:
-    """Raise TemplateRuntimeError for a control character, or half a character, which no file could hold."""
-    if not text.isprintable() and any(
+def control_character(text: str) -> bool:
+    """Tell whether there is one, or half a character, which no file could hold."""
+    return not text.isprintable() and any(
         ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 for char in text
-    ):
-        raise TemplateRuntimeError(f"prints a value with a control character: {printable(text)!r}")
+    )
 
 
 def _producing(filter_: Callable[..., str]) -> Callable[..., str]:
