@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -68,9 +68,14 @@ def chosen_targets(settings: config.Settings, proxy: str | None, templates: str 
     return settings.targets
 
 
-def renderer_of(name: str, target: config.Target, settings: config.Settings) -> Renderer:
-    """Return the target's renderer; raise TemplateError if its templates cannot be had."""
-    return _renderer(_setup(name, target, settings), find(target.templates))
+def renderer_of(name: str, target: config.Target, settings: config.Settings, *, program: bool = True) -> Renderer:
+    """Return the target's renderer; raise TemplateError if its templates cannot be had.
+
+    Args:
+        program: ask the proxy's program what it is; else templates are told what they are where there is none.
+    """
+    setup = _setup(name, target, settings)
+    return _renderer(setup if program else replace(setup, binary=""), find(target.templates))
 
 
 def checker_of(name: str, target: config.Target, settings: config.Settings) -> Callable[[Files], None]:
