@@ -18,6 +18,7 @@ from lbgen.commands.lint import lint
 from lbgen.commands.render import render
 from lbgen.commands.run import run
 from lbgen.commands.snapshot import snapshot
+from lbgen.commands.templates import templates
 from lbgen.errors import LbgenError
 
 EXIT_CODES = """
@@ -29,7 +30,7 @@ Exit codes:
   3  the proxy's checker, or a template, refused
   4  the source (Docker, or the file) cannot be read; status, history: no daemon answers
   5  problems were found (lint, render --strict), or the service is not routed (explain)
-  6  the result differs from the directory given to --diff
+  6  the result differs from the directory given to --diff, or from a golden file
 """
 
 
@@ -69,7 +70,7 @@ def version(form: str) -> None:
         click.echo(f"lbgen {lbgen.__version__} (Python {platform.python_version()})")
 
 
-for command in (run, render, lint, explain, snapshot, status, history, config, version):
+for command in (run, render, lint, explain, snapshot, status, history, templates, config, version):
     main.add_command(command)
 
 if __name__ == "__main__":

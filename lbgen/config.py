@@ -16,10 +16,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from lbgen import documents
 from lbgen.errors import SettingsError
-from lbgen.labels import rule, traefik_constraints, traefik_routers, values
+from lbgen.labels import policy_values, rule, traefik_constraints, traefik_routers, values
 from lbgen.labels.traefik_provider import Provider
 from lbgen.model import Listener, Rules
 from lbgen.model.placement import chooser
+from lbgen.render.bounds import Bounds
 
 ENV_PREFIX = "LBGEN_"
 ENV_FILE = "LBGEN_CONFIG"
@@ -37,6 +38,14 @@ def _seconds(value: object) -> object:
         raise ValueError(f"{bad.message}; {bad.remedy}") from bad
 
 
+def _characters(value: object) -> object:
+    """Read ``64m``; leave what is no text to pydantic."""
+    try:
+        return policy_values.size(str(value))
+    except values.BadValue as bad:
+        raise ValueError(f"{bad.message}; {bad.remedy}") from bad
+
+
 def _listed(value: object) -> object:
     """Let one item, or a comma-separated text (as in the environment), stand for a list."""
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
@@ -46,6 +55,11 @@ Seconds = Annotated[
     float,
     BeforeValidator(_seconds, json_schema_input_type=str),
     Field(json_schema_extra={"examples": ["500ms", "10s", "1m"]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(_characters, json_schema_input_type=str | int),
+    Field(json_schema_extra={"examples": ["64m", "512k"]}),
 ]
 Texts = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
@@ -255,6 +269,15 @@ class Apply(Section):
         return [name for name in type(self).model_fields if getattr(self, name)]
 
 
+class Rendering(Section):
+    """What the target's templates may take: one that loops without end, or prints gigabytes, is stopped."""
+
+    timeout: Seconds = Bounds().timeout
+    """Of the processor, for all files together."""
+    max_size: Size = Bounds().max_size
+    """Characters of all files together, and of any text that templates make on the way."""
+
+
 class Target(Section):
     """One proxy to feed."""
 
@@ -262,6 +285,7 @@ class Target(Section):
     """Built-in set or directory; of a list, the first that has a file wins."""
     output: Path | None = None
     """Directory of the rendered files; default: /var/lib/lbgen/TARGET."""
+    render: Rendering = Rendering()
     apply: Apply = Apply()
     stats_socket: Path | None = None
     """HAProxy's stats socket; default: haproxy.sock beside the master socket or in `output`."""
@@ -392,7 +416,9 @@ def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[tuple[str
     try:
         return Settings.model_validate(document)
     except ValidationError as error:
-        raise SettingsError("\n".join(_explained(error, origins, path))) from error
+        unknown = "unknown key; see 'lbgen config schema'"
+        lines = documents.complaints(error, origins, str(path or "settings"), lambda _: unknown)
+        raise SettingsError("\n".join(lines)) from error
 
 
 def _listener(name: str, found: ListenerSettings) -> Listener:
@@ -422,19 +448,3 @@ def _put(document: dict[Any, Any], key: tuple[str, ...], value: object) -> None:
             inner = document[part] = {}
         document = inner
     document[key[-1]] = value
-
-
-def _explained(error: ValidationError, origins: Mapping[Any, str], path: Path | None) -> list[str]:
-    """Return one line for each thing that is wrong: where, which key, what, and what to do."""
-    lines = []
-    for found in error.errors():
-        key = tuple(part for part in found["loc"] if part != "[key]")
-        known = [key[:length] for length in range(len(key), 0, -1) if key[:length] in origins]
-        where = origins[known[0]] if known else str(path or "settings")
-        what = found["msg"].removeprefix("Value error, ")
-        if found["type"] == "extra_forbidden":
-            what = "unknown key; see 'lbgen config schema'"
-        elif not isinstance(found["input"], dict) and found["type"] != "missing":
-            what = f"{what} (found {found['input']!r})"
-        lines.append(f"{where}: {'.'.join(map(str, key)) or 'settings'}: {what}")
-    return lines

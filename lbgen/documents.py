@@ -11,13 +11,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
 from lbgen.errors import LbgenError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 try:
     from yaml import CSafeLoader as _Base
@@ -124,6 +127,29 @@ def lines_of(path: str | os.PathLike[str]) -> dict[KeyPath, int]:
         return positions(read_text(path, LbgenError))
     except LbgenError:
         return {}
+
+
+def complaints(
+    error: ValidationError, origins: Mapping[KeyPath, str], fallback: str, unknown: Callable[[KeyPath], str]
+) -> list[str]:
+    """Return one line for each thing that is wrong with a document: where, which key, what, and what to do.
+
+    Args:
+        origins: where each key stands, ``lbgen.yml:3`` say.
+        fallback: what stands for a key that is nowhere.
+        unknown: what to say of a key that the model does not have.
+    """
+    lines = []
+    for found in error.errors():
+        key = tuple(part for part in found["loc"] if part != "[key]")
+        known = [key[:length] for length in range(len(key), 0, -1) if key[:length] in origins]
+        what = found["msg"].removeprefix("Value error, ")
+        if found["type"] == "extra_forbidden":
+            what = unknown(key)
+        elif not isinstance(found["input"], dict) and found["type"] != "missing":
+            what = f"{what} (found {found['input']!r})"
+        lines.append(f"{origins[known[0]] if known else fallback}: {'.'.join(map(str, key)) or 'settings'}: {what}")
+    return lines
 
 
 def _json(text: str) -> object:

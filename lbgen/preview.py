@@ -100,16 +100,28 @@ class Preview:
             errors.append(Differs(f"the rendered files differ from those in {self.wishes.diff}"))
         try:
             if self.wishes.output:
-                disk.write(self.wishes.output, files.texts)
+                self._replace(self.wishes.output, files.texts)
         except LbgenError as error:
             errors.append(error)
         seconds = time.monotonic() - began
         return Outcome(self.name, proxy, files, tuple(errors), difference, self.wishes.check, seconds)
 
+    def _replace(self, output: Path, texts: Mapping[str, str]) -> None:
+        """Have these files in the directory, and none that an earlier rendering left there."""
+        fixed = set(self.renderer.templates.names())
+        before = disk.names(output, fixed)
+        if extra := (before | set(texts)) - fixed:
+            disk.note(output, extra)
+        disk.write(output, texts, before - set(texts))
+        disk.note(output, set(texts) - fixed)
+
 
 def differences(files: Files, directory: Path) -> Iterable[str]:
-    """Return a unified diff from the files in the directory to the rendered ones; empty if they are equal."""
-    before = disk.read(directory, files.texts)
+    """Return a unified diff from the files in the directory to the rendered ones; empty if they are equal.
+
+    Of files that are not rendered those are compared that an earlier rendering left there.
+    """
+    before = disk.read(directory, disk.names(directory, files.texts))
     return compared(before, files.texts, lambda name: (str(directory / name), f"rendered/{name}"))
 
 

@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -346,9 +346,11 @@ class Target:
 
     def _apply(self, desired: Files) -> str:
         """Put the files in place and have the proxy serve them; put the previous ones back if it does not."""
-        names = {*desired.texts, *(self.running.texts if self.running else ())}
+        fixed = set(self.renderer.templates.names())
+        names = {*desired.texts, *(self.running.texts if self.running else ()), *self._names()}
         before = disk.read(self.output, names)
-        self.proxy.write(self.output, desired.texts)
+        disk.note(self.output, names - fixed)
+        self.proxy.write(self.output, desired.texts, names - set(desired.texts))
         try:
             self._last_reload = time.monotonic()
             method = self._load(desired)
@@ -356,11 +358,11 @@ class Target:
             self.running = None
             raise
         except ApplyFailed:
-            self._put_back(before)
+            self._put_back(before, set(desired.texts) - set(before))
             raise
         self.running, self._saved = desired, desired.generation
         self._retry.reset()
-        self.proxy.write(self.output, {}, remove=names - set(desired.texts))
+        disk.note(self.output, set(desired.texts) - fixed)
         return method
 
     def _load(self, desired: Files) -> str:
@@ -373,11 +375,11 @@ class Target:
         self.proxy.verify(desired.generation)
         return "start" if start else self.proxy.takes
 
-    def _put_back(self, before: dict[str, str]) -> None:
+    def _put_back(self, before: dict[str, str], new: set[str]) -> None:
         """Restore the files on disk; reload only if the proxy has left what it ran before."""
         if not before:
             return
-        self.proxy.write(self.output, before)
+        self.proxy.write(self.output, before, new)
         if self.running and self.proxy.generation() != self.running.generation:
             # What ran may be ahead of the files by live changes; they are made again from there.
             self.running = disk.generation_on_disk(before, self._saved)
@@ -385,8 +387,9 @@ class Target:
                 self.proxy.reload(None, self.running)
                 self.proxy.verify(self.running.generation)
 
-    def _names(self) -> Sequence[str]:
-        return [name.removesuffix(".j2") for name in self.renderer.templates.names()]
+    def _names(self) -> set[str]:
+        """Return the files that there may be on disk."""
+        return disk.names(self.output, self.renderer.templates.names())
 
     def _generation(self) -> str:
         return self.running.generation if self.running else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from lbgen.apply.traefik_feed import Feed
 from lbgen.errors import SettingsError
 from lbgen.kinds import Facts, Parts, Setup, haproxy, nginx, other, traefik
 from lbgen.render import Files, Renderer, TargetContext, TemplateSet, find
+from lbgen.render.bounds import Bounds
 from lbgen.source import Source
 from lbgen.source.file import FileSource
 from lbgen.target import Target
@@ -69,9 +70,14 @@ def chosen_targets(settings: config.Settings, proxy: str | None, templates: str 
     return settings.targets
 
 
-def renderer_of(name: str, target: config.Target, settings: config.Settings) -> Renderer:
-    """Return the target's renderer; raise TemplateError if its templates cannot be had."""
-    return _renderer(_setup(name, target, settings), find(target.templates))
+def renderer_of(name: str, target: config.Target, settings: config.Settings, *, program: bool = True) -> Renderer:
+    """Return the target's renderer; raise TemplateError if its templates cannot be had.
+
+    Args:
+        program: ask the proxy's program what it is; else templates are told what they are where there is none.
+    """
+    setup = _setup(name, target, settings)
+    return _renderer(setup if program else replace(setup, binary=""), find(target.templates))
 
 
 def checker_of(name: str, target: config.Target, settings: config.Settings) -> Check:
@@ -129,7 +135,8 @@ def _renderer(setup: Setup, templates: TemplateSet) -> Renderer:
     context = TargetContext(
         name=setup.name,
         output=str(setup.output),
-        options=templates.options(setup.target.options),
+        options=setup.target.options,
         **{field.name: getattr(facts, field.name) for field in fields(facts)},
     )
-    return Renderer(templates, context, setup.settings, setup.target.listeners)
+    bounds = Bounds(setup.target.render.timeout, setup.target.render.max_size)
+    return Renderer(templates, context, setup.settings, setup.target.listeners, bounds)

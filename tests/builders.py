@@ -132,5 +132,5 @@ def a_renderer(
 ) -> Renderer:
     """A renderer of these template directories, the built-in haproxy set by default."""
     templates = find([str(directory) for directory in directories] or ["haproxy"])
-    target = TargetContext("edge", str(output), templates.options(options), stats_socket=f"{output}/haproxy.sock")
+    target = TargetContext("edge", str(output), options, stats_socket=f"{output}/haproxy.sock")
     return Renderer(templates, target, settings or config.Settings())

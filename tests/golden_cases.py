@@ -1,7 +1,4 @@
-"""The golden cases: ``<case>.yaml`` is a snapshot, ``<case>.settings.yml`` its settings, ``<case>.cfg`` what it gives.
-
-``UPDATE_GOLDEN=1 pytest tests/test_render.py`` writes the ``.cfg`` files anew: read the diff.
-"""
+"""The golden cases: ``<case>.yaml`` is a snapshot, ``<case>.settings.yml`` its settings; test_golden.py tries them."""
 
 from __future__ import annotations
 
@@ -14,9 +11,23 @@ from lbgen.named_files import NamedFiles, Reader
 from lbgen.render import Files, Renderer
 from lbgen.snapshot import Snapshot
 from lbgen.source.file import load
+from lbgen.trying import Trial
 
 GOLDEN = Path(__file__).parent / "golden" / "haproxy"
 CASES = sorted(GOLDEN.glob("*.yaml"))
+SHARED = [case for case in CASES if case.stem != "options"]  # those are HAProxy's
+# What each set is tried on. Nginx and Traefik write for these versions, whatever program there is.
+TRIALS = {
+    "haproxy": (Trial(["haproxy"], GOLDEN, suffix=".cfg"), CASES),
+    "nginx": (
+        Trial(["nginx"], GOLDEN, golden=GOLDEN.parent / "nginx", suffix=".cfg", options={"version": "1.22.1"}),
+        SHARED,
+    ),
+    "traefik": (
+        Trial(["traefik"], GOLDEN, golden=GOLDEN.parent / "traefik", suffix=".yml", options={"version": "3.7"}),
+        SHARED,
+    ),
+}
 CERTIFICATES = Path(__file__).parent / "fixtures" / "certificates"  # for these tests alone, and expired
 
 
@@ -63,10 +74,3 @@ def modelled(case: Path) -> tuple[Model, Snapshot]:
 def rendered(case: Path, output: Path | None = None) -> Files:
     """Return the case's files."""
     return renderer_of(case, output).render(*modelled(case))
-
-
-def shown(case: Path) -> str:
-    """Return everything that comes of the case as one text: the files as `lbgen render` prints them, the problems."""
-    problems = "".join(f"# {problem}\n" for problem in modelled(case)[0].problems)
-    files = "".join(f"# ======== {name} ========\n{text}" for name, text in rendered(case).texts.items())
-    return files + (f"# ======== problems ========\n{problems}" if problems else "")

@@ -143,7 +143,7 @@ def test_any_path(key, path, short_dir):
 
 def test_refused(short_dir, tmp_path):
     """The checker refuses what a broken template renders; the message has file, line and reason."""
-    broken = "{% extends 'haproxy/haproxy.cfg.j2' %}{% block http_frontend %}\n    nonsense web\n{% endblock %}"
+    broken = "{% extends 'haproxy/haproxy.cfg.j2' %}{% block http_frontend_extra %}\n    nonsense web\n{% endblock %}"
     (tmp_path / "haproxy.cfg.j2").write_text(broken)
     renderer = a_renderer(tmp_path, "haproxy", output=short_dir)
     files = renderer.render(build(a_snapshot(), a_rules()), a_snapshot())
@@ -632,7 +632,7 @@ def test_quoting(short_dir, tmp_path):
         f" if {{ req.fhdr(x-given-{number}) -m str -- {{{{ values[{number}] | quote }}}} }}\n"
         for number in range(len(VALUES))
     )
-    template = "{% extends 'haproxy/haproxy.cfg.j2' %}{% block http_frontend scoped %}\n"
+    template = "{% extends 'haproxy/haproxy.cfg.j2' %}{% block http_frontend_extra scoped %}\n"
     template += "{% set values = snapshot.networks.values() | map(attribute='name') | list %}\n"
     (tmp_path / "haproxy.cfg.j2").write_text(template + lines + "{% endblock %}\n")
     with http_servers() as servers:

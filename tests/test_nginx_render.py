@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -23,22 +22,6 @@ from tests.real_haproxy import certificate, free_port, raw
 from tests.real_nginx import EDGE, VERSIONS, binary, renderer, site, target, write
 from tests.test_haproxy_proxy import app
 
-GOLDEN = Path(__file__).parent / "golden" / "nginx"
-# Where the two sets have something of their own to say about a cluster.
-CASES = [
-    "backends",
-    "drains",
-    "empty",
-    "health-checks",
-    "ipv6",
-    "listeners",
-    "named-routes",
-    "policies",
-    "rules",
-    "scaled-to-zero",
-    "tcp-sni",
-    "tls",
-]
 STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 
@@ -63,27 +46,6 @@ def a_renderer(
     renderer = Renderer(templates, context, made or config.Settings())
     renderer.reader = golden_cases.Beside()
     return renderer
-
-
-def golden(case: str) -> str:
-    """What comes of a case of the HAProxy set's."""
-    path = golden_cases.GOLDEN / f"{case}.yaml"
-    files = a_renderer(made=golden_cases.settings_of(path)).render(*golden_cases.modelled(path))
-    return files.texts["nginx.conf"]
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_golden(case):
-    """The cluster in golden/haproxy/<case>.yaml renders to exactly golden/nginx/<case>.cfg."""
-    path = GOLDEN / f"{case}.cfg"
-    if os.environ.get("UPDATE_GOLDEN") == "1":
-        path.write_text(golden(case))
-    assert golden(case) == path.read_text()
-
-
-def test_golden_is_complete():
-    """Every golden file has its case."""
-    assert sorted(path.stem for path in GOLDEN.glob("*.cfg")) == CASES
 
 
 def rendered(*facts: Fact, **more: object) -> str:

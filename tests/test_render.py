@@ -15,28 +15,12 @@ from hypothesis import strategies as st
 from lbgen.errors import TemplateError
 from lbgen.model import Builder, Model, build
 from lbgen.render import Files, find
-from lbgen.render.environment import CONTEXT
 from lbgen.render.files import PLACEHOLDER
 from lbgen.render.templates import BUILTIN, builtin_names
 from lbgen.snapshot import Snapshot
 from tests.builders import a_node, a_renderer, a_rules, a_service, a_snapshot, a_task, ingress, modelled
-from tests.golden_cases import CASES, GOLDEN, rendered, renderer_of, shown
+from tests.golden_cases import CASES, GOLDEN, rendered, renderer_of
 from tests.golden_cases import modelled as golden_model
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
-def test_golden(case):
-    """The cluster in <case>.yaml renders to exactly <case>.cfg."""
-    golden = case.with_suffix(".cfg")
-    if os.environ.get("UPDATE_GOLDEN") == "1":
-        golden.write_text(shown(case))
-    assert shown(case) == golden.read_text()
-
-
-def test_golden_is_complete():
-    """Every golden file has its case."""
-    assert {path.stem for path in GOLDEN.glob("*.cfg")} == {path.stem for path in CASES}
-    assert {path.name.partition(".")[0] for path in GOLDEN.glob("*.settings.yml")} <= {path.stem for path in CASES}
 
 
 def test_example_of_the_issue():
@@ -136,9 +120,7 @@ def refused(templates, template: str, **more: str) -> str:
 def test_builtin_sets():
     """The built-in sets are found by name."""
     assert "haproxy" in builtin_names()
-    assert find(["haproxy"]).names() == [
-        *("certificates.list.j2", "haproxy.cfg.j2", "names.map.j2", "paths.map.j2", "routes.map.j2")
-    ]
+    assert find(["haproxy"]).names() == [*("certificates.list", "haproxy.cfg", "names.map", "paths.map", "routes.map")]
 
 
 def test_own_set(templates):
@@ -172,8 +154,8 @@ def test_override_a_partial(templates):
     ("block", "text", "after"),
     [
         ("global_extra", "    tune.bufsize 32768\n", "    hard-stop-after 30m\n    tune.bufsize 32768\n"),
-        ("http_frontend", "    # {{ listener.name }}\n", "TRACE }\n    # web\n"),
-        ("http_backend", "    # {{ backend.name }}\n", "backend web\n    # web\n"),
+        ("http_frontend_extra", "    # {{ listener.name }}\n", "TRACE }\n    # web\n"),
+        ("http_backend_extra", "    # {{ backend.name }}\n", "backend web\n    # web\n"),
         ("extra", "listen stats\n", "listen stats\n"),
     ],
 )
@@ -197,10 +179,11 @@ def test_super_of_a_block(templates):
     ("files", "message"),
     [
         ({}, r"no set.yml; name a built-in set behind it \(haproxy"),
-        ({"set_dot_yml": "proxy: nginxx\n"}, "set.yml: proxy:"),
-        ({"set_dot_yml": "proxy: other\nquot: none\n"}, "set.yml: quot:"),
-        ({"set_dot_yml": "proxy: other\nquote: nope\n"}, "set.yml: quote: 'nope' is not one of"),
-        ({"set_dot_yml": "- a\n"}, "set.yml: "),
+        ({"set_dot_yml": "proxy: nginxx\n"}, "set.yml:1: proxy:"),
+        ({"set_dot_yml": "proxy: other\nquot: none\n"}, "set.yml:2: quot: unknown key; there are proxy, binary, check"),
+        ({"set_dot_yml": "proxy: other\nquote: nope\n"}, "set.yml:2: quote: 'nope' is not one of"),
+        ({"set_dot_yml": "quote: none\n"}, "set.yml: proxy: is missing"),
+        ({"set_dot_yml": "- a\n"}, "set.yml: expected a mapping, found list"),
         ({"set_dot_yml": "a: b: c\n"}, "set.yml:1:"),
         ({"set_dot_yml": "proxy: other\n"}, "no template"),
         ({"set_dot_yml": "proxy: other\n", "_a_dot_j2": ""}, "no template"),
@@ -226,6 +209,11 @@ def test_options():
 
 
 # ------------------------------------------------------------------------------------------------ the context
+
+CONTEXT = (
+    *("listeners", "routes", "backends", "servers", "certificates", "users", "client_cas", "problems", "target"),
+    *("options", "settings", "snapshot", "generation", "context_version"),
+)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +268,7 @@ def test_control_character(templates, template, char):
         a_renderer(directory).render(model, facts)
     assert str(caught.value).startswith(f"{directory}/out.j2:2: ")
     assert "control character" in str(caught.value)
-    assert str(caught.value).isprintable()
+    assert all(line.isprintable() for line in str(caught.value).splitlines())
 
 
 def test_other_characters(templates):
@@ -318,9 +306,9 @@ def test_produced_text(templates, template, expected):
     [
         ("a\n{{ nope }}", "out.j2:2: 'nope' is undefined"),
         ("{% set unused = nope %}\n{{ unused.x }}", "out.j2:2: 'nope' is undefined"),
-        ("a\n\n{{ servers[0].adress }}", "out.j2:3: 'lbgen.model.types.Server object' has no attribute 'adress'"),
+        ("a\n\n{{ servers[0].adress }}", "out.j2:3: Server 'web.node1' has no 'adress'; did you mean address?"),
         ("{% for s in servers %}\n{{ s.nope.x }}{% endfor %}", "out.j2:2: "),
-        ("{{ options.nope }}", "out.j2:1: 'dict object' has no attribute 'nope'"),
+        ("{{ options.nope }}", "out.j2:1: {} has no 'nope'"),
         ("{% if x %}\n", "out.j2:1: Unexpected end of template"),
         ("a\nb {% endif %}", "out.j2:2: "),
         ("a\n{{ 1 +* 2 }}", "out.j2:2: "),
@@ -329,8 +317,8 @@ def test_produced_text(templates, template, expected):
         ("a\n{% from 'gone.j2' import x %}", "out.j2:2: there is no template gone.j2 in the set"),
         ("{% extends 'gone.j2' %}", "out.j2:1: there is no template gone.j2 in the set"),
         ("a\n{{ 1 / 0 }}", "out.j2:2: division by zero"),
-        ("{{ '' | word }}", "out.j2:1: '' is not one word"),
-        ("{{ 'a b' | word }}", "out.j2:1: 'a b' is not one word"),
+        ("{{ '' | word }}", "out.j2:1: filter word(value=''): '' is not one word"),
+        ("{{ 'a b' | word }}", "out.j2:1: filter word(value='a b'): 'a b' is not one word"),
         ("{{ ''.__class__ }}", "out.j2:1: "),
         ("{{ ''.__class__.__mro__ }}", "out.j2:1: "),
         ("{% do servers.append(1) %}", "out.j2:1: "),
@@ -353,6 +341,7 @@ def test_template_error(templates, template, message):
     [
         ("{{ servers[0].adress }}", "address"),
         ("{{ options.max_conn }}", "maxconn"),
+        ("{{ backend }}", "backends"),
         *[(f"{{{{ {name}x }}}}", name) for name in CONTEXT],
     ],
 )

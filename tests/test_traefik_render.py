@@ -1,15 +1,9 @@
-"""What is rendered for Traefik: the golden files, the static file, and what no value can break out of.
-
-``UPDATE_GOLDEN=1 pytest tests/test_traefik_render.py`` writes the golden files anew: read the diff.
-"""
+"""What is rendered for Traefik: the static file, and what no value can break out of."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 import yaml
@@ -24,32 +18,8 @@ from lbgen.match import Test
 from lbgen.model import build
 from lbgen.model.types import Model, Rule
 from lbgen.render import Renderer, quoting
-from tests import golden_cases
 from tests.builders import a_listener, a_rules, a_snapshot
 from tests.real_traefik import app, rendered, renderer
-
-GOLDEN = Path(__file__).parent / "golden" / "traefik"
-CHOSEN = (
-    *("backends", "drains", "health-checks", "ipv6", "listeners", "named-routes", "rules", "scaled-to-zero"),
-    *("tcp-sni", "tls"),
-)
-CASES = [case for case in golden_cases.CASES if case.stem in CHOSEN]
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
-def test_golden(case, tmp_path, monkeypatch):
-    """Each cluster renders to exactly the files beside it."""
-    shutil.copytree(golden_cases.CERTIFICATES, tmp_path / "certs")
-    (tmp_path / "certs" / "readme").touch()
-    monkeypatch.chdir(tmp_path)
-    made = renderer(Path(), certificates=Path("certs"), feed="http://127.0.0.1:9099/traefik/edge")
-    files = made.render(*golden_cases.modelled(case))
-    text = "".join(f"# ======== {name} ========\n{text}" for name, text in files.texts.items())
-    golden = GOLDEN / f"{case.stem}.yml"
-    if os.environ.get("UPDATE_GOLDEN"):
-        golden.parent.mkdir(exist_ok=True)
-        golden.write_text(text)
-    assert text == golden.read_text()
 
 
 def documents(made: Renderer, *listeners, facts=()) -> tuple[dict, dict]:

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from lbgen.errors import ApplyFailed
 from lbgen.render.files import PLACEHOLDER, Files
+from lbgen.render.outputs import is_inside
 
+LEDGER = ".lbgen-files"  # in the output directory: one path a line
 _PREFIX = ".lbgen-new-"
 
 
@@ -30,6 +32,23 @@ def read(output: Path, names: Iterable[str]) -> dict[str, str]:
         except (OSError, UnicodeDecodeError):
             continue  # not there or not ours: it will be written
     return texts
+
+
+def names(output: Path, fixed: Iterable[str]) -> set[str]:
+    """Return the fixed names of files, and those that were noted: the rest of what lbgen has written there."""
+    noted = read(output, [LEDGER]).get(LEDGER, "").split("\n")
+    return {*fixed, *filter(is_inside, noted)}
+
+
+def note(output: Path, written: Iterable[str]) -> None:
+    """Write down which files there are besides those with fixed names: nobody else's file is ever removed.
+
+    Raises:
+        ApplyFailed: it cannot be written.
+    """
+    text = "".join(f"{name}\n" for name in sorted(written))
+    if text != read(output, [LEDGER]).get(LEDGER, ""):
+        write(output, {LEDGER: text} if text else {}, () if text else [LEDGER])
 
 
 def generation_on_disk(texts: Mapping[str, str], generation: str) -> Files | None:
@@ -57,9 +76,10 @@ def write(output: Path, texts: Mapping[str, str], remove: Iterable[str] = (), *,
             target.parent.mkdir(parents=True, exist_ok=True)
             staged[target] = _beside(target, text.encode(), stage)
         for target, new in staged.items():
-            before[target] = target.read_bytes() if target.is_file() else None
+            before[target] = _content(target)
             _replace(target, new, in_place=stage is None)
         for name in remove:
+            before[output / name] = _content(output / name)
             (output / name).unlink(missing_ok=True)
         for directory in {target.parent for target in staged}:
             _sync(directory)
@@ -77,12 +97,16 @@ def clear(output: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
 def _put_back(before: Mapping[Path, bytes | None], stage: Path | None) -> None:
     for target, old in before.items():
         with contextlib.suppress(OSError):  # the error that led here is the one to report
             if old is None:
                 target.unlink(missing_ok=True)
-            elif target.read_bytes() != old:
+            elif _content(target) != old:
                 _replace(target, _beside(target, old, stage), in_place=stage is None)
 
 

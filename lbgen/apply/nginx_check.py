@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lbgen import check
+from lbgen.apply import disk
 from lbgen.errors import CheckFailed, CheckUnavailable
 from lbgen.render.files import Files
 
@@ -62,8 +63,10 @@ def _stage(files: Files, stage: Path, output: Path, spared: Sequence[str]) -> No
             text = text.replace(path, f"{stage}/spared-{number}")
         (stage / name).parent.mkdir(parents=True, exist_ok=True)
         (stage / name).write_text(text, encoding="utf-8")
+    gone = disk.names(output, ())  # those of them that are not rendered any more
     for directory in {Path(name).parent for name in files.texts}:
         for found in (output / directory).glob("*"):
             here = stage / directory / found.name
-            if not here.exists() and not found.name.startswith(check.STAGE_PREFIX):
+            left_out = found.name.startswith(check.STAGE_PREFIX) or (directory / found.name).as_posix() in gone
+            if not here.exists() and not left_out:
                 here.symlink_to(found)

@@ -52,7 +52,7 @@ class Traefik(Proxy):
         Args:
             api: None: that it came back for more has to do for a proof.
             feed: what it is handed over HTTP; None: it watches the directory.
-            names: the files that are rendered for it, as far as is known before they are.
+            names: the files with fixed names that are rendered for it.
             restart: starts it anew, where that is our business.
             patience: seconds to wait for an API that does not answer, before it counts as not running.
         """
@@ -87,7 +87,7 @@ class Traefik(Proxy):
         """Hand out the last good document, so that a Traefik that starts now need not wait for Docker."""
         (output / DYNAMIC).parent.mkdir(exist_ok=True)
         traefik_certificate.ensure(output)
-        texts = disk.read(output, self._names())
+        texts = disk.read(output, disk.names(output, self._names()))
         if disk.generation_on_disk(texts, _generation(texts)):
             self._hand_out(texts)
 

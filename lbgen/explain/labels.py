@@ -12,7 +12,7 @@ from lbgen.labels.keys import ENABLE
 from lbgen.labels.labelled import ServiceLabels
 from lbgen.labels.misspelt import meant as meant_by
 from lbgen.model.build import route_name
-from lbgen.problem import Problem, printable
+from lbgen.problem import Problem, printable, shown
 from lbgen.snapshot import Service
 
 _SWITCHES = ("traefik.enable", "com.df.notify")  # beside `ENABLE` they decide whether a service takes part
@@ -36,7 +36,7 @@ def explained(
     for label in sorted(service.labels):
         dialect = _dialect_of(label)
         problem = wrong.get(printable(label))
-        use, why, value = "read", "", printable(service.labels[label])
+        use, why, value = "read", "", shown(label, service.labels[label])
         if problem:
             use, why, value = "problem", problem.message, problem.value
         elif not (label in routes or (_is_switch(label) and dialect in reading.names)):

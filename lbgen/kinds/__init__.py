@@ -12,7 +12,7 @@ from lbgen.config import Settings
 from lbgen.config import Target as TargetSettings
 from lbgen.errors import SettingsError
 from lbgen.render import Files
-from lbgen.render.templates import Manifest
+from lbgen.render.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)

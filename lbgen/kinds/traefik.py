@@ -50,11 +50,7 @@ def parts(setup: Setup) -> Parts:
             f"targets.{setup.name}.probe: only with apply.http can lbgen do without Traefik's API; name its address"
         )
     _refuse_clashes(setup, way)
-    templates = find(setup.target.templates)
-
-    def names() -> list[str]:
-        return [name.removesuffix(".j2") for name in templates.names()]
-
+    names = find(setup.target.templates).names
     check = checker(setup, setup.output)
     if way != "run":
         return Parts(Traefik(api, feed, names), check)

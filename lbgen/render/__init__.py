@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from jinja2 import TemplateNotFound, TemplateSyntaxError
 
 from lbgen.errors import TemplateError
 from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.named_files import Directories, Reader
-from lbgen.render.environment import Environment, environment
+from lbgen.render.bounds import Bounds, Budget
+from lbgen.render.environment import environment
+from lbgen.render.faults import explained
 from lbgen.render.files import PLACEHOLDER, Files
-from lbgen.render.templates import BUILTIN, TemplateSet, find
+from lbgen.render.manifest import MANIFEST
+from lbgen.render.outputs import EACH, expanded, items
+from lbgen.render.templates import BUILTIN, SUFFIX, TemplateSet, find, of
 from lbgen.snapshot import Snapshot
 
 __all__ = ["Files", "Renderer", "TargetContext", "TemplateSet", "find"]
@@ -54,12 +55,18 @@ class Renderer:
         target: TargetContext,
         settings: Directories,
         listeners: Sequence[str] | None = None,
+        bounds: Bounds = Bounds(),  # noqa: B008 -- frozen
     ) -> None:
         """
         Args:
+            target: its options are those that the settings choose.
             listeners: names of those that this target serves; None: all.
+            bounds: what a rendering may take.
+        Raises:
+            TemplateError: a chosen option is none of the set's.
         """
-        self.templates, self.target, self.settings = templates, target, settings
+        self.templates, self.settings = templates, settings
+        self._given, self._bounds = target, bounds
         # As HAProxy and Nginx have it: what is relative is so to the files.
         self.reader = Reader(settings, Path(target.output))
         self.listeners = None if listeners is None else frozenset(listeners)
@@ -67,7 +74,7 @@ class Renderer:
         self._sections: dict[object, tuple[object, str]] = {}
         self._stamp: object = None
         self._edition = 0
-        self._environment = environment(list(templates.directories), BUILTIN, templates.manifest.quote)
+        self.edition()
 
     def render(self, model: Model, snapshot: Snapshot) -> Files:
         """Return every file of the target.
@@ -76,6 +83,7 @@ class Renderer:
             TemplateError: a template cannot be read, parsed or rendered; the message names file and line.
         """
         self.edition()
+        budget = self._environment.budget = Budget(self._bounds)
         model = self.served(model)
         sections, once = self._once()
         files = self.reader.read()
@@ -96,19 +104,35 @@ class Renderer:
             "generation": PLACEHOLDER,
             "once": once,
         }
-        names = self.templates.names()
-        if not names:
+        if not self._outputs:
             raise TemplateError(f"{', '.join(map(str, self.templates.directories))}: no template (NAME.j2) in it")
-        drafts = {name.removesuffix(".j2"): _rendered(self._environment, name, context) for name in names}
+        drafts: dict[str, str] = {}
+        size = 0
+        for name, template, more in self._files(model, snapshot):
+            try:
+                drafts[name] = str(self._environment.get_template(template).render(context, **more))
+                size += len(drafts[name])
+                budget.allow(size)
+            except Exception as error:  # a template can raise anything; what it did is the author's to know
+                raise explained(error, template, self._environment, self.templates.directories) from error
         self._sections = sections
         return Files.of(drafts)
+
+    def _files(self, model: Model, snapshot: Snapshot) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
+        """Return each file's name, its template, and what that sees besides the context."""
+        for output in self._outputs:
+            if output.each:
+                for name, thing in expanded(output, items(output.each, model, snapshot)).items():
+                    yield name, output.template, {EACH[output.each]: thing}
+            else:
+                yield output.pattern, output.template, {}
 
     def served(self, model: Model) -> Model:
         """Return the part of the model that this target serves."""
         return model if self.listeners is None else model.only(self.listeners)
 
     def edition(self) -> int:
-        """Return which edition of the templates this is; forget everything once one was changed, added or removed.
+        """Return which edition of the templates this is; forget everything once one of its files was changed.
 
         Jinja would notice a change of a file it has read, but neither one that now goes before it nor, since macros
         call macros, what else was made with it.
@@ -116,12 +140,15 @@ class Renderer:
         for directory in self.templates.directories:
             if not directory.is_dir():  # without it there would be fewer templates, or the built-in ones
                 raise TemplateError(f"{directory}: is not there; put it back, or take it off the target's templates")
-        found = [path for root in (*self.templates.directories, BUILTIN) for path in root.rglob("*.j2")]
+        roots = (*self.templates.directories, BUILTIN)
+        found = [path for root in roots for path in root.rglob("*") if path.suffix == SUFFIX or path.name == MANIFEST]
         stamp = [(path, state.st_mtime_ns, state.st_size, state.st_ino) for path in found if (state := _stat(path))]
         if stamp != self._stamp:
+            self.templates = of(self.templates.directories)
+            self._outputs = self.templates.outputs()
+            self.target = replace(self._given, options=self.templates.options(self._given.options))
+            self._environment = environment(list(self.templates.directories), BUILTIN, self.templates.manifest.quote)
             self._edition, self._stamp, self._sections = self._edition + 1, stamp, {}
-            if self._environment.cache is not None:
-                self._environment.cache.clear()
         return self._edition
 
     def _once(self) -> tuple[dict[object, tuple[object, str]], Callable[..., str]]:
@@ -149,24 +176,3 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.stat()
     except OSError:  # gone meanwhile
         return None
-
-
-def _rendered(env: Environment, name: str, context: Mapping[str, Any]) -> str:
-    try:
-        return str(env.get_template(name).render(context))
-    except TemplateSyntaxError as error:
-        raise TemplateError(f"{error.filename or name}:{error.lineno}: {error.message}") from error
-    except TemplateNotFound as error:
-        where = _innermost(error) or name
-        raise TemplateError(f"{where}: there is no template {error.name} in the set") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise TemplateError(f"{name}: cannot be read: {error}") from error
-    except Exception as error:  # a template can raise anything; what it did is the author's to know
-        where = _innermost(error) or name
-        raise TemplateError(f"{where}: {error or type(error).__name__}") from error
-
-
-def _innermost(error: BaseException) -> str:
-    """Return ``file:line`` of the template line that was being rendered, or an empty text."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).suffix == ".j2"]
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""

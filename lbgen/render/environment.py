@@ -6,13 +6,18 @@ error wherever it is printed, so that nothing from a label can break out of its 
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from functools import partial
+from itertools import chain, compress
+from operator import not_
 from pathlib import Path
+from types import BuiltinMethodType
 from typing import Any
 from urllib.parse import unquote
 
-from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateRuntimeError
+from jinja2 import StrictUndefined, TemplateRuntimeError, Undefined, pass_environment
+from jinja2.filters import make_attrgetter
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
@@ -21,12 +26,9 @@ from lbgen.labels.values import spell_duration
 from lbgen.model.tables import by_host, in_order
 from lbgen.problem import printable
 from lbgen.render import quoting
-
-# The names that every template sees, for messages about those it does not.
-CONTEXT = (
-    *("listeners", "routes", "backends", "servers", "certificates", "users", "client_cas", "problems", "target"),
-    *("options", "settings", "snapshot", "generation", "context_version"),
-)
+from lbgen.render.bounds import FILTERS, METHODS, OPERATORS, Bounds, Budget, Watching, check, guarded, total
+from lbgen.render.faults import described, near
+from lbgen.render.loader import Loader
 
 
 class Produced(str):
@@ -36,29 +38,117 @@ class Produced(str):
 
 
 class _Undefined(StrictUndefined):
-    """An error as soon as it is used, which says what name was probably meant."""
+    """An error as soon as it is used; what is missing of an object comes with the name that was probably meant."""
 
     __slots__ = ()
 
     @property
     def _undefined_message(self) -> str:
         inside = self._undefined_obj
-        known = CONTEXT if inside is missing else inside if isinstance(inside, Mapping) else dir(inside)
-        close = difflib.get_close_matches(str(self._undefined_name), [str(name) for name in known], n=1)
-        return super()._undefined_message + (f"; did you mean {close[0]}?" if close else "")
+        if inside is missing or self._undefined_hint:
+            return super()._undefined_message
+        known = inside if isinstance(inside, Mapping) else [name for name in dir(inside) if not name.startswith("_")]
+        return f"{described(inside)} has no {self._undefined_name!r}{near(str(self._undefined_name), known)}"
+
+
+class BlockContext(Context):
+    """What a template, or one of its blocks, sees."""
+
+    def derived(self, locals: dict[str, Any] | None = None) -> Context:
+        """Return the context of a scoped block: there are thousands of them, and none changes what the blocks are."""
+        names = self.get_all() | {name: value for name, value in (locals or {}).items() if value is not missing}
+        context = type(self)(self.environment, names, self.name, {})
+        context.eval_ctx, context.blocks = self.eval_ctx, self.blocks
+        return context
 
 
 class Environment(ImmutableSandboxedEnvironment):
-    """Sandbox whose macros and blocks return `Produced` text."""
+    """Sandbox whose macros and blocks return `Produced` text, within a budget. Not for two threads at a time."""
+
+    context_class = BlockContext
+    code_generator_class = Watching
+    intercepted_binops = frozenset(OPERATORS)
+
+    def __init__(self, **options: Any) -> None:
+        self.budget = Budget(Bounds())  # of the rendering that is under way
+        super().__init__(finalize=self._printed, **options)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return ``obj.attribute``. Fields of the model's objects are data, which need not be looked at twice."""
+        return getattr(obj, attribute) if attribute in _fields(obj) else super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return ``obj[argument]``, or what filters such as selectattr ask for."""
+        return getattr(obj, argument) if argument in _fields(obj) else super().getitem(obj, argument)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Apply an operator whose result could be larger than what it is made from."""
+        check(OPERATORS[operator], self.budget, left, right)
+        return super().call_binop(context, operator, left, right)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a macro, a function or a method."""
+        __self.budget.tick()
+        if isinstance(__obj, BuiltinMethodType) and (estimate := METHODS.get(__obj.__name__)):
+            if __obj.__name__ == "join" and args:
+                args = ([str(part) if isinstance(part, Undefined) else part for part in args[0]],)
+            check(estimate, __self.budget, __obj.__self__, *args, **kwargs)
+        return super().call(__context, __obj, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Return what stands for a text's own ``format`` and ``format_map``."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is None:
+            return None
+        return guarded(wrapped, partial(METHODS[value.__name__], value.__self__), lambda: self.budget)
+
+    def joined(self, parts: Iterable[Any]) -> str:
+        """Return ``a ~ b``: produced text, if all the rest could be printed as well."""
+        texts = [part if isinstance(part, str) else str(part) for part in parts]
+        self.budget.allow(sum(map(len, texts)))
+        produced = [isinstance(text, Produced) for text in texts]
+        if any(produced) and not any(map(control_character, compress(texts, map(not_, produced)))):
+            return Produced("".join(texts))
+        return "".join(texts)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Refuse whatever a path can do: settings have paths, and a template has no business with files."""
         return not isinstance(obj, Path) and super().is_safe_attribute(obj, attr, value)
 
-    @staticmethod
-    def concat(parts: Iterable[str]) -> Produced:
+    def concat(self, parts: list[str] | Generator[str, None, None]) -> Produced:  # type: ignore[override]
         """Join what a template, block or macro printed."""
+        if not isinstance(parts, list):
+            parts = self._collected(parts)
+        size = sum(map(len, parts))
+        self.budget.allow(size)
+        self.budget.made(size)
         return Produced("".join(parts))
+
+    def _printed(self, value: Any) -> Any:
+        if isinstance(value, Produced):
+            return value
+        text = str(value)
+        self.budget.made(len(text))
+        if control_character(text):
+            raise TemplateRuntimeError(f"prints a value with a control character: {printable(text)!r}")
+        return text
+
+    def _collected(self, parts: Generator[str, None, None]) -> list[str]:
+        """Take what a template prints until it is too much, which is then an error at the line that printed it."""
+        texts, size = [], 0
+        for text in parts:
+            size += len(text)
+            if size > self.budget.largest:
+                parts.throw(self.budget.too_large(size))
+            texts.append(text)
+        return texts
+
+
+def _fields(obj: Any) -> Mapping[str, Any]:
+    return getattr(type(obj), "__dataclass_fields__", _NO_FIELDS)
+
+
+_NO_FIELDS: Mapping[str, Any] = {}
 
 
 def environment(directories: list[Path], builtin: Path, quote: str) -> Environment:
@@ -69,11 +159,10 @@ def environment(directories: list[Path], builtin: Path, quote: str) -> Environme
         builtin: directory of the built-in sets; ``haproxy/haproxy.cfg.j2`` always means the built-in file.
         quote: the grammar whose quoting the filter ``quote`` applies.
     """
-    sets = {path.name: FileSystemLoader(path) for path in sorted(builtin.iterdir()) if path.is_dir()}
     env = Environment(
-        loader=ChoiceLoader([FileSystemLoader(directories), PrefixLoader(sets)]),
+        loader=Loader(directories, builtin),
+        auto_reload=False,
         undefined=_Undefined,
-        finalize=printed,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -92,20 +181,41 @@ def environment(directories: list[Path], builtin: Path, quote: str) -> Environme
         "regex_literal": quoting.regex_literal,
         "indent": _producing(env.filters["indent"]),
         "trim": _producing(env.filters["trim"]),
+        "join": _join,
+        "sum": _sum,
     }
+    env.filters |= {
+        name: guarded(env.filters[name], estimate, lambda: env.budget) for name, estimate in FILTERS.items()
+    }
+    for name in ("random", "urlize"):  # equal input gives equal bytes; no configuration is HTML
+        del env.filters[name]
+    del env.globals["lipsum"]
     return env
 
 
-def printed(value: Any) -> Any:
-    """Let a value be printed, unless it contains a control character (or half a character: no file could hold it)."""
-    if isinstance(value, Produced):
-        return value
-    text = str(value)
-    if not text.isprintable() and any(
+@pass_environment
+def _join(env: Environment, value: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
+    """Jinja's own, within the budget."""
+    texts = [str(part) for part in (value if attribute is None else map(make_attrgetter(env, attribute), value))]
+    env.budget.allow(sum(map(len, texts)) + len(d) * len(texts))
+    return str(d).join(texts)
+
+
+@pass_environment
+def _sum(env: Environment, iterable: Iterable[Any], attribute: str | int | None = None, start: Any = 0) -> Any:
+    """Jinja's own, within the budget; lists are put together in one go, so the time does not grow with the square."""
+    parts = list(iterable if attribute is None else map(make_attrgetter(env, attribute), iterable))
+    if isinstance(start, (list, tuple)):
+        env.budget.allow(sum(total(part, ()) for part in parts))
+        return type(start)(chain(start, *parts))
+    return sum(parts, start)
+
+
+def control_character(text: str) -> bool:
+    """Tell whether there is one, or half a character, which no file could hold."""
+    return not text.isprintable() and any(
         ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 for char in text
-    ):
-        raise TemplateRuntimeError(f"prints a value with a control character: {printable(text)!r}")
-    return value
+    )
 
 
 def _producing(filter_: Callable[..., str]) -> Callable[..., str]:

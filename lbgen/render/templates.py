@@ -1,7 +1,7 @@
-"""Template sets: a directory of templates with a manifest, found by name or by path.
+"""Template sets: directories of templates with a manifest, found by name or by path.
 
-Every ``NAME.j2`` renders to ``NAME``; files beginning with ``_`` are partials. ``set.yml`` says which proxy the set
-is for, how its files are checked and what can be set.
+Every ``NAME.j2`` renders to ``NAME``, but for files and directories beginning with ``_`` (partials) or ``.`` (editors',
+and what mounts of Swarm and Kubernetes keep beside the files), and templates that the manifest names another file for.
 """
 
 from __future__ import annotations
@@ -9,37 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from lbgen import documents
 from lbgen.errors import TemplateError
-from lbgen.render.quoting import QUOTING
+from lbgen.render import manifest, outputs
+from lbgen.render.manifest import MANIFEST, Manifest
+from lbgen.render.outputs import Output
 
-MANIFEST = "set.yml"
+SUFFIX = ".j2"
 _PACKAGED = Path(__file__).parent.parent / "templates"  # in the wheel
 _CHECKOUT = Path(__file__).parent.parent.parent / "templates"
 BUILTIN = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
-
-
-class Manifest(BaseModel):
-    """``set.yml``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    proxy: Literal["haproxy", "nginx", "traefik", "other"]
-    """The kind of proxy: how it is applied to and verified. "other": a command, a signal or nothing."""
-    binary: str = ""
-    """The proxy's program."""
-    check: list[str] = []
-    """Command that checks the files; {binary} and {dir} (where they are staged) are filled in. Empty: no check."""
-    quote: str = "none"
-    """The grammar that the filter `quote` writes."""
-    run: bool = False
-    """Start and supervise the proxy where the settings do not say how to apply."""
-    options: dict[str, Any] = {}
-    """What `targets.NAME.options` can set, with the defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +28,29 @@ class TemplateSet:
 
     manifest: Manifest
     directories: tuple[Path, ...]  # searched in this order
+    named: tuple[Output, ...] = ()  # the files that manifests name
+
+    def outputs(self) -> list[Output]:
+        """Return what is rendered, as the directories are now.
+
+        Raises:
+            TemplateError: two of the files might be the same, or one lies outside of the output directory.
+        """
+        elsewhere = {output.template for output in self.named}
+        plain: dict[str, Output] = {}
+        for directory in self.directories:
+            for path in sorted(directory.rglob(f"*{SUFFIX}")):
+                name = path.relative_to(directory).as_posix()
+                hidden = any(part.startswith(("_", ".")) for part in name.split("/"))
+                if not hidden and path.is_file() and name not in elsewhere:
+                    plain.setdefault(name, Output(name.removesuffix(SUFFIX), name, str(path)))
+        found = [*(output for _, output in sorted(plain.items())), *self.named]
+        outputs.check(found)
+        return found
 
     def names(self) -> list[str]:
-        """Return the template names, ``haproxy.cfg.j2`` say, that render to a file of their own."""
-        found = {
-            str(path.relative_to(directory))
-            for directory in self.directories
-            for path in directory.rglob("*.j2")
-            if not path.name.startswith("_")
-        }
-        return sorted(found)
+        """Return the files that are the same whatever there is in the cluster."""
+        return [output.pattern for output in self.outputs() if not output.each]
 
     def options(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Lay the chosen options over the set's defaults; raise TemplateError for one it does not have."""
@@ -75,15 +68,18 @@ def find(names: Sequence[str]) -> TemplateSet:
     Raises:
         TemplateError: a name or directory that is not there, or no readable manifest among them.
     """
-    directories = tuple(_directory(name) for name in names)
-    for directory in directories:
-        manifest = directory / MANIFEST
-        if manifest.is_file():
-            return TemplateSet(_manifest(manifest), directories)
-    raise TemplateError(
-        f"{', '.join(map(str, directories))}: no {MANIFEST}; name a built-in set behind it "
-        f"({', '.join(builtin_names())}) or write one"
-    )
+    return of(tuple(_directory(name) for name in names))
+
+
+def of(directories: tuple[Path, ...]) -> TemplateSet:
+    """Return the set that these directories make together, as they are now; raise TemplateError as `find` does."""
+    found = manifest.read(directories)
+    if found is None:
+        raise TemplateError(
+            f"{', '.join(map(str, directories))}: no {MANIFEST}; name a built-in set behind it "
+            f"({', '.join(builtin_names())}) or write one"
+        )
+    return TemplateSet(found.manifest, directories, found.outputs)
 
 
 def builtin_names() -> list[str]:
@@ -97,15 +93,3 @@ def _directory(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name)
     raise TemplateError(f"{name}: neither a directory nor a built-in template set ({', '.join(builtin_names())})")
-
-
-def _manifest(path: Path) -> Manifest:
-    document = documents.read(path, TemplateError)
-    try:
-        manifest = Manifest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise TemplateError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    if manifest.quote not in QUOTING:
-        raise TemplateError(f"{path}: quote: {manifest.quote!r} is not one of {', '.join(QUOTING)}")
-    return manifest
