@@ -9,10 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import CodeType
 from typing import Any
 from urllib.parse import unquote
 
-from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateRuntimeError
+from jinja2 import BytecodeCache, ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateRuntimeError
+from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
@@ -61,6 +63,24 @@ class Environment(ImmutableSandboxedEnvironment):
         return Produced("".join(parts))
 
 
+class _Compiled(BytecodeCache):
+    """Keeps compiled templates in memory: saving one costs the compiling of that one, not of the whole set."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, CodeType]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give the code of this very source, if it is known."""
+        known = self._known.get(bucket.key)
+        if known and known[0] == bucket.checksum:
+            bucket.code = known[1]
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep it."""
+        if bucket.code:
+            self._known[bucket.key] = bucket.checksum, bucket.code
+
+
 def environment(directories: list[Path], builtin: Path, quote: str) -> Environment:
     """Return the environment for a template set.
 
@@ -78,6 +98,7 @@ def environment(directories: list[Path], builtin: Path, quote: str) -> Environme
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
+        bytecode_cache=_Compiled(),
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
     env.filters |= {
