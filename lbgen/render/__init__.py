@@ -66,6 +66,7 @@ class Renderer:
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
         self._sections: dict[object, tuple[object, str]] = {}
         self._stamp: object = None
+        self._edition = 0
         self._environment = environment(list(templates.directories), BUILTIN, templates.manifest.quote)
 
     def render(self, model: Model, snapshot: Snapshot) -> Files:
@@ -74,7 +75,7 @@ class Renderer:
         Raises:
             TemplateError: a template cannot be read, parsed or rendered; the message names file and line.
         """
-        self._notice_changes()
+        self.edition()
         model = self.served(model)
         sections, once = self._once()
         files = self.reader.read()
@@ -106,8 +107,8 @@ class Renderer:
         """Return the part of the model that this target serves."""
         return model if self._listeners is None else model.only(self._listeners)
 
-    def _notice_changes(self) -> None:
-        """Forget everything once a template was changed, added or removed.
+    def edition(self) -> int:
+        """Return which edition of the templates this is; forget everything once one was changed, added or removed.
 
         Jinja would notice a change of a file it has read, but neither one that now goes before it nor, since macros
         call macros, what else was made with it.
@@ -118,9 +119,10 @@ class Renderer:
         found = [path for root in (*self.templates.directories, BUILTIN) for path in root.rglob("*.j2")]
         stamp = [(path, state.st_mtime_ns, state.st_size, state.st_ino) for path in found if (state := _stat(path))]
         if stamp != self._stamp:
-            self._stamp, self._sections = stamp, {}
+            self._edition, self._stamp, self._sections = self._edition + 1, stamp, {}
             if self._environment.cache is not None:
                 self._environment.cache.clear()
+        return self._edition
 
     def _once(self) -> tuple[dict[object, tuple[object, str]], Callable[..., str]]:
         """Return a fresh memory and the function that templates call as ``once(macro, object, ...)``.
