@@ -48,6 +48,7 @@ Seconds = Annotated[
     Field(json_schema_extra={"examples": ["500ms", "10s", "1m"]}),
 ]
 Texts = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+Paths = Annotated[list[Path], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 
 
@@ -110,10 +111,13 @@ class Docker(Section):
 
 
 class Source(Section):
-    """Where the facts come from: a Swarm, or a snapshot file."""
+    """Where the facts come from: a Swarm, or a snapshot file or stack files."""
 
     docker: Docker | None = None
-    file: Path | None = None
+    file: Paths = []
+    """A snapshot, or one or more stack files, merged in this order."""
+    stack: str = ""
+    """Name that the stack files are deployed with; default: made from the first one's."""
 
     @model_validator(mode="after")
     def _one(self) -> Source:

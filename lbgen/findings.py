@@ -13,6 +13,7 @@ from lbgen.errors import CheckFailed, CheckUnavailable, Differs, LbgenError, Pro
 from lbgen.lint import Limit
 from lbgen.places import Place, Places, shown
 from lbgen.problem import Problem
+from lbgen.snapshot import Note
 
 _TITLES: dict[type[LbgenError], str] = {
     TemplateError: "a template failed",
@@ -51,6 +52,12 @@ def of_limit(limit: Limit, places: Places, *, strict: bool = False) -> Finding:
     level = "error" if strict or limit.level == NO else "warning"
     title = f"service {limit.service}: {limit.feature} on {limit.proxy}"
     return Finding(level, title, str(limit), places.of(limit.service, limit.label))
+
+
+def of_note(note: Note) -> Finding:
+    """Return what to show of something that a file's author should know."""
+    place = Place(shown(note.file), max(1, note.line))
+    return Finding("error" if note.refused else "notice", note.place or "stack file", str(note), place)
 
 
 def of_error(error: LbgenError, difference: str = "") -> Iterator[Finding]:

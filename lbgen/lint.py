@@ -1,4 +1,4 @@
-"""What owners should know before they rely on a proxy: problems, and what it cannot do of what was asked."""
+"""What owners should know before they rely on a proxy: problems, notes on files, and what it cannot do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lbgen.capabilities import NO, PROXIES, TABLE
 from lbgen.model import Backend, Model, Route
 from lbgen.places import Place, Places
 from lbgen.problem import Problem, printable
-from lbgen.snapshot import Snapshot
+from lbgen.snapshot import Note, Snapshot
 
 FORMAT = 1  # of the JSON documents of lint and render: fields may be added, else it is another number
 
@@ -45,18 +45,26 @@ class Report:
 
     problems: tuple[Problem, ...]
     limits: tuple[Limit, ...]
+    notes: tuple[Note, ...] = ()  # of the snapshot
 
     def failing(self, *, strict: bool) -> bool:
-        """Tell whether something is wrong: a problem, or what a proxy cannot do at all (strict: or not quite)."""
-        return bool(self.problems) or any(strict or limit.level == NO for limit in self.limits)
+        """Tell whether something is wrong: a problem, what `docker stack deploy` refuses, or what a proxy cannot do.
+
+        Args:
+            strict: count what it can do only in part as well.
+        """
+        refused = any(note.refused for note in self.notes)
+        return bool(self.problems) or refused or any(strict or limit.level == NO for limit in self.limits)
 
     def lines(self) -> Iterator[str]:
         """Say it to a person."""
         for problem in self.problems:
             yield f"problem: {problem}"
+        for note in self.notes:
+            yield f"{'refused' if note.refused else 'note'}: {note}"
         for limit in self.limits:
             yield f"{limit.target}: {limit}"
-        if not self.problems and not self.limits:
+        if not self.problems and not self.limits and not self.notes:
             yield "nothing to complain about"
 
     def document(self, places: Places) -> dict[str, Any]:
@@ -64,6 +72,7 @@ class Report:
         return {
             "format": FORMAT,
             "problems": [problem_document(problem, places) for problem in self.problems],
+            "notes": [asdict(note) | {"text": str(note)} for note in self.notes],
             "limits": [
                 asdict(limit) | {"text": str(limit), "place": place_document(places.of(limit.service, limit.label))}
                 for limit in self.limits

@@ -94,6 +94,23 @@ class Cause:
     at: float  # seconds since 1970: Swarm's own time of the change, else when it was learnt
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Note:
+    """Something in a file that its author should know; no fact of the cluster."""
+
+    file: str  # its path
+    line: int  # from 1; 0: not known
+    place: str  # in the document: "services.web.ports[0]"
+    message: str
+    remedy: str = ""
+    refused: bool = False  # `docker stack deploy` does not take the file because of it
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        said = f"{self.message}; {self.remedy}" if self.remedy else self.message
+        return f"{where}: {self.place}: {said}" if self.place else f"{where}: {said}"
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole cluster at one moment, each kind keyed by id in id order.
@@ -109,6 +126,7 @@ class Snapshot:
     taken_at: float = field(default=0.0, compare=False)  # seconds since 1970
     listing: int = field(default=0, compare=False)  # counts the source's full listings; larger is independent
     causes: tuple[Cause, ...] = field(default=(), compare=False)  # what changed since the source's one before
+    notes: tuple[Note, ...] = field(default=(), compare=False)  # about the files that it was read from
 
     def tasks_by_service(self) -> dict[str, list[Task]]:
         """Group the tasks by service id, in task id order."""

@@ -39,7 +39,7 @@ KINDS: Mapping[str, Kind] = {"haproxy": haproxy, "nginx": nginx, "traefik": trae
 def source_of(settings: config.Settings) -> Source:
     """Return the source that the settings name; without one, the Docker endpoint of the environment."""
     if settings.source.file:
-        return FileSource(settings.source.file)
+        return FileSource(settings.source.file, stack=settings.source.stack)
     # Here and not above: Docker's client is half of the start-up time, and a pipeline does without it.
     from lbgen.source.endpoints import Tls
     from lbgen.source.engine import EngineSource

@@ -184,7 +184,7 @@ def test_no_checker(tmp_path):
         (None, "snapshot.yml: cannot be read: No such file"),
         ("a: b: c", "snapshot.yml:1:"),
         ("version: 2", "version"),
-        ("services: {web: {image: x}}", "Compose"),
+        ("services: {web: {imgae: x}}", "snapshot.yml:1: services.web.imgae: is no key that is known here"),
         ("version: 1\nservices: [{ID: 1}]", "services[0]"),
     ],
 )
@@ -324,6 +324,18 @@ def test_from_wins_over_settings(tmp_path):
     """--from takes the place of whatever source the settings name."""
     (tmp_path / "lbgen.yml").write_text("source: {docker: {endpoints: ['tcp://192.0.2.1:2375']}}\n")
     assert render().exit_code == 0
+
+
+def test_stack_files(tmp_path):
+    """--from may be repeated for stack files, and --stack says what they are deployed as; so do the settings."""
+    (tmp_path / "a.yml").write_text("services:\n  web:\n    image: web:1\n    ports: ['80:80']\n")
+    labels = "{lbgen.enable: 'true', lbgen.host: web.test}"
+    (tmp_path / "b.yml").write_text(f"services:\n  web:\n    deploy:\n      labels: {labels}\n")
+    words = ("render", "--once", "--proxy", "haproxy")
+    by_flags = run(*words, "--from", "a.yml", "--from", "b.yml", "--stack", "shop")
+    assert "backend shop_web\n" in by_flags.stdout
+    (tmp_path / "lbgen.yml").write_text("source: {file: [a.yml, b.yml], stack: shop}\n")
+    assert run(*words).stdout == by_flags.stdout
 
 
 def test_own_templates(templates):

@@ -222,7 +222,7 @@ def test_bad_bind(bind):
         ("discovery: {node_cidrs: [10.0.0.1/8]}", ("discovery", "node_cidrs"), ["10.0.0.1/8"]),
         ("discovery: {expose_by_default: true}", ("discovery", "expose_by_default"), True),
         ("discovery: {dialects: 'lbgen, traefik'}", ("discovery", "dialects"), ["lbgen", "traefik"]),
-        ("source: {file: snap.yml}", ("source", "file"), Path("snap.yml")),
+        ("source: {file: snap.yml}", ("source", "file"), [Path("snap.yml")]),
     ],
 )
 def test_value(text, key, meant, tmp_path):
@@ -271,7 +271,7 @@ def test_rules(tmp_path):
         ({"LBGEN_DISCOVERY__NODES": "node.role==worker"}, ("discovery", "nodes"), "node.role==worker"),
         ({"LBGEN_LISTENERS__WEB__BIND": ":8080"}, ("listeners", "web"), config.ListenerSettings(bind=":8080")),
         ({"LBGEN_LISTENERS": "{web: {bind: ':81'}}"}, ("listeners", "web"), config.ListenerSettings(bind=":81")),
-        ({"LBGEN_SOURCE__FILE": "/x.yml"}, ("source", "file"), Path("/x.yml")),
+        ({"LBGEN_SOURCE__FILE": "/x.yml"}, ("source", "file"), [Path("/x.yml")]),
         (
             {"LBGEN_SOURCE__DOCKER__ENDPOINTS": "unix:///a,tcp://b:1"},
             ("source", "docker"),

@@ -87,8 +87,6 @@ nodes: []
         ("version: 2", "x.yml: version: 1 is the only version that this lbgen reads, found 2"),
         ("version: true", "found True"),
         ("version: '1'", "found '1'"),
-        ("services: {web: {image: nginx}}", "x.yml: this is a Compose file, which cannot be a source yet"),
-        ("{version: '3.8', services: {web: {}}}", "record one with `lbgen snapshot`"),
         ("{version: 1, nodes: {a: b}}", "x.yml: nodes: expected a list, found dict"),
         ("{version: 1, service: []}", "x.yml: service: not a part of a snapshot; its parts are version, cluster"),
         ("{version: 1, cluster: 7}", "x.yml: cluster: expected a text, found 7"),
@@ -99,10 +97,45 @@ nodes: []
     ],
 )
 def test_refused(tmp_path, content, message):
-    """The file, the place in it, and what is wrong; a Compose file with its remedy."""
+    """The file, the place in it, and what is wrong."""
     (tmp_path / "x.yml").write_text(content)
     with pytest.raises(SourceError) as raised:
         FileSource(tmp_path / "x.yml").take()
+    assert message in str(raised.value)
+
+
+def test_compose_files(tmp_path, monkeypatch):
+    """Several files make one stack; the environment is this process's; a file without services may follow."""
+    base, prod, nets = (tmp_path / name for name in ("stack.yml", "prod.yml", "nets.json"))
+    base.write_text("services: {web: {image: x, networks: [front], deploy: {replicas: 2}}}\nnetworks: {front: }")
+    prod.write_text("services: {web: {deploy: {replicas: '${WEB_REPLICAS}'}}}")
+    nets.write_text('{"networks": {"front": {"external": true}}}')
+    monkeypatch.setenv("WEB_REPLICAS", "3")
+    snapshot = FileSource([base, prod, nets], stack="shop").take()
+    assert list(snapshot.tasks) == ["shop_web.1", "shop_web.2", "shop_web.3"]
+    assert list(snapshot.networks) == ["front"]
+    assert FileSource([base, prod, nets], stack="shop").take() == snapshot
+    assert load(base, "shop").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "stack", "message"),
+    [
+        (["a.json", "b.json"], "", "a.json: only Compose files can be read together, and this is a snapshot: give"),
+        (["a.json"], "shop", "a.json: only Compose files are given the name of a stack ('shop'), and this is none"),
+        (["c.yml", "a.json"], "shop", "a.json: only Compose files can be read together, and this is a snapshot"),
+        (["c.yml", "d.yml"], "shop", "d.yml: no Compose file: expected a mapping with services"),
+        (["c.yml", "e.yml"], "shop", "e.yml: cannot be read: No such file"),
+    ],
+)
+def test_no_such_mixture(tmp_path, names, stack, message):
+    """What is no stack together is refused, with the file that does not fit."""
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text(text("a"))
+    (tmp_path / "c.yml").write_text("services: {web: {image: x}}")
+    (tmp_path / "d.yml").write_text("- a")
+    with pytest.raises(SourceError) as raised:
+        FileSource([tmp_path / name for name in names], stack=stack).take()
     assert message in str(raised.value)
 
 
@@ -338,8 +371,8 @@ def test_file_written_while_it_is_read(path, monkeypatch):
     """What was read may be a mixture of old and new: it is read again, and only that is handed on."""
     real = file.load
 
-    def load_slowly(where):
-        found = real(where)
+    def load_slowly(*where):
+        found = real(*where)
         if "half" in found.nodes:
             overwrite(path, text("whole", "file"))
         return found
@@ -360,6 +393,26 @@ def test_own_reading_is_no_change(path, monkeypatch):
         followed.next()
         threading.Event().wait(0.5)
     assert len(reads) <= 2
+
+
+def test_following_compose_files(tmp_path):
+    """A change in any of them, in whatever directory, is noticed; notes are logged once, until they are new."""
+    base, later = tmp_path / "a" / "stack.yml", tmp_path / "b" / "prod.yml"
+    for file_ in (base, later):
+        file_.parent.mkdir()
+    base.write_text("services: {web: {image: x}, db: {image: y, restart: always}}")
+    later.write_text("services: {web: {deploy: {replicas: 2}}}")
+    with capture_logs() as logs, following([base, later], stack="s") as followed:
+        first = followed.next()
+        assert list(first.tasks) == ["s_db.1", "s_web.1", "s_web.2"]
+        later.write_text("services: {web: {deploy: {replicas: 1}}}")
+        second = followed.until(lambda s: len(s.tasks) == 2)
+        assert second.services["s_db"] is first.services["s_db"]
+        base.write_text("services: {web: {image: x}, db: {image: y, restart: always, build: .}}")
+        wait_for(lambda: len(logs) == 2)
+    assert [entry["event"] for entry in logs] == ["note", "note"]
+    assert "services.db.restart" in logs[0]["note"]
+    assert "services.db.build" in logs[1]["note"]
 
 
 def test_close_while_waiting(path):

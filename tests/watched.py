@@ -40,7 +40,7 @@ class FakeSource:
 class FakeFile:
     """A source that reads a file: it has nothing to tell of following."""
 
-    path: Path = Path("/etc/lbgen/snapshot.yml")
+    paths: tuple[Path, ...] = (Path("/etc/lbgen/snapshot.yml"),)
 
 
 @dataclass

@@ -50,11 +50,16 @@ _DOCKER = (
     click.option("--log-level", type=click.Choice(list(logs.LEVELS)), help="Least severe lines to log."),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of the log lines."),
 )
-_FROM = click.option(
-    "--from",
-    "from_file",
-    type=click.Path(path_type=Path),
-    help="Read services, tasks and nodes from this snapshot file (see 'lbgen snapshot') instead of Docker.",
+_FROM = (
+    click.option(
+        "--from",
+        "from_files",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="Read this snapshot (see 'lbgen snapshot') or stack file instead of Docker; of stack files there may be "
+        "several, which are merged.",
+    ),
+    click.option("--stack", metavar="NAME", help="The name that the stack files are deployed with."),
 )
 _TARGET = (
     click.option(
@@ -74,7 +79,8 @@ class Given:
     endpoint: tuple[str, ...] = ()
     log_level: str | None = None
     log_format: str | None = None
-    from_file: Path | None = None
+    from_files: tuple[Path, ...] = ()
+    stack: str | None = None
     proxy: str | None = None
     templates: str | None = None
 
@@ -88,10 +94,11 @@ class Given:
             ("log", "level"): self.log_level or log_level,
             ("log", "format"): self.log_format,
         }
-        if self.from_file:
-            flags["source",] = {"file": str(self.from_file)}
+        if self.from_files:
+            flags["source",] = {"file": [str(path) for path in self.from_files]}
         elif self.endpoint:
             flags["source", "docker", "endpoints"] = list(self.endpoint)
+        flags["source", "stack"] = self.stack
         settings = config.load(self.file, os.environ, flags)
         logs.configure(settings.log.level, settings.log.format)
         return settings
@@ -131,7 +138,7 @@ def given(*, source: bool = True, target: bool = True, file: bool = True) -> Cal
         file: --from among them.
         target: also those that choose a proxy.
     """
-    options = [CONFIG, *(_DOCKER if source else ()), *((_FROM,) if source and file else ())]
+    options = [CONFIG, *(_DOCKER if source else ()), *(_FROM if source and file else ())]
     options += _TARGET if target else ()
 
     def add(command: F) -> F:
@@ -156,7 +163,7 @@ def taken(settings: config.Settings) -> tuple[Snapshot, Model]:
 
 def places_of(settings: config.Settings) -> Places:
     """Return where in the source's files things are written; in Docker they have no places."""
-    return Places([settings.source.file] if settings.source.file else [])
+    return Places(settings.source.file)
 
 
 @contextlib.contextmanager

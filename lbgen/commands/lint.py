@@ -32,7 +32,7 @@ def lint(common: Given, strict: bool, form: str) -> None:
         renderer = wiring.renderer_of(name, target, settings)
         kind = renderer.templates.manifest.proxy
         found += limits(renderer.served(model), snapshot, name, kind, renderer.target.version)
-    report = Report(model.problems, tuple(found))
+    report = Report(model.problems, tuple(found), snapshot.notes)
     places = places_of(settings)
     if form == "json":
         click.echo(json.dumps(report.document(places), indent=2))
@@ -40,6 +40,7 @@ def lint(common: Given, strict: bool, form: str) -> None:
         show(report.lines())
     else:
         shown = [findings.of_problem(problem, places, failing=True) for problem in report.problems]
+        shown += map(findings.of_note, report.notes)
         shown += [findings.of_limit(limit, places, strict=strict) for limit in report.limits]
         show(findings.github(shown) if form == "github" else [json.dumps(findings.gitlab(shown), indent=2)])
     if report.failing(strict=strict):

@@ -1,4 +1,4 @@
-"""The `file` source: a snapshot that `lbgen snapshot` recorded, or that somebody wrote, followed when it changes.
+"""The `file` source: a snapshot that `lbgen snapshot` recorded or somebody wrote, or Compose files; followed.
 
 Only what was read whole, is well-formed and says something else than before is handed on. A file that is broken,
 half-written or away changes nothing: the last good snapshot stays in force, and the log says why.
@@ -12,7 +12,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,29 +20,33 @@ import structlog
 
 from lbgen import documents
 from lbgen.errors import LbgenError, SourceError
-from lbgen.snapshot import Snapshot, moment
-from lbgen.source import causes, wire
+from lbgen.snapshot import Note, Snapshot, moment
+from lbgen.source import causes, compose, wire
 from lbgen.source.listing import KINDS, kept
 from lbgen.source.signals import Closed, Signals
 from lbgen.source.watching import Watch
 from lbgen.tree import fingerprint, settled
 
 log = structlog.get_logger()
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 _KEYS = ("version", "cluster", "taken_at", *KINDS)
 
 
 class FileSource:
-    """A `Source` that reads a snapshot file."""
+    """A `Source` that reads a snapshot file, or Compose files."""
 
-    def __init__(self, path: str | os.PathLike[str], *, settle: float = 0.05, poll: float = 2.0) -> None:
+    def __init__(self, paths: Paths, *, stack: str = "", settle: float = 0.05, poll: float = 2.0) -> None:
         """Read nothing yet.
 
         Args:
+            paths: one file, or several Compose files, which are merged in this order.
+            stack: name of the stack that Compose files are deployed as; empty: see `compose.load`.
             settle: seconds of quiet after a change before the file is read: editors write in bursts.
             poll: seconds between looks at the file's size and time, for changes that no notification tells of
                 (network file systems, single files mounted into a container).
         """
-        self.path = Path(path)
+        self.paths = _listed(paths)
+        self.stack = stack
         self._settle, self._poll = settle, poll
         self._signals = Signals()
         self._numbers = itertools.count(1)
@@ -50,21 +54,22 @@ class FileSource:
         self._owed = True  # the next good reading is handed on even if nothing changed
         self._complaint = ""  # what is wrong with the file now
         self._logged = False
+        self._told: set[str] = set()
 
     def take(self) -> Snapshot:
-        """Return the file's snapshot, or raise SourceError."""
-        return replace(load(self.path), listing=next(self._numbers))
+        """Return the files' snapshot, or raise SourceError."""
+        return replace(load(self.paths, self.stack), listing=next(self._numbers))
 
     def follow(self) -> Iterator[Snapshot]:
-        """Yield the file's snapshot at once, if it has one, and again after each change, until `close`."""
-        watch = Watch(lambda: [self.path], lambda: self._signals.tell({"file"}))
+        """Yield the files' snapshot at once, if they have one, and again after each change, until `close`."""
+        watch = Watch(lambda: self.paths, lambda: self._signals.tell({"file"}))
         try:
             seen: object = None
             while True:
-                now = fingerprint(self.path)
+                now = self._fingerprints()
                 if now != seen or self._owed or self._complaint:
                     watch.renew()  # first, so that no change falls between reading and watching
-                    seen = now if settled(now) else None
+                    seen = now if all(map(settled, now)) else None
                     if (snapshot := self._read()) is not None:
                         yield snapshot
                 self._wait()
@@ -93,19 +98,30 @@ class FileSource:
             self._owed |= told.relist
 
     def _read(self) -> Snapshot | None:
-        before = fingerprint(self.path)
+        before = self._fingerprints()
         try:
-            found = load(self.path)
+            found = load(self.paths, self.stack)
         except SourceError as error:
             self._complain(str(error))
             return None
-        if fingerprint(self.path) != before:
+        if self._fingerprints() != before:
             self._signals.tell({"file"})  # written to meanwhile: what was read may be a mixture
             return None
         if self._logged:
-            log.info("snapshot_file_usable_again", file=str(self.path))
+            log.info("snapshot_file_usable_again", file=", ".join(map(str, self.paths)))
         self._complaint, self._logged = "", False
+        self._tell(found.notes)
         return self._handed_on(found)
+
+    def _tell(self, notes: tuple[Note, ...]) -> None:
+        """Log the notes that the last reading did not have."""
+        for note in notes:
+            if str(note) not in self._told:
+                log.warning("note", note=str(note), refused=note.refused)
+        self._told = {str(note) for note in notes}
+
+    def _fingerprints(self) -> list[tuple[int, ...] | None]:
+        return [fingerprint(path) for path in self.paths]
 
     def _complain(self, error: str) -> None:
         """Log what is wrong once, and not before it is still wrong at a second look: files vanish for a moment."""
@@ -131,32 +147,47 @@ class FileSource:
         return self._last
 
 
-def load(path: str | os.PathLike[str]) -> Snapshot:
-    """Read a snapshot file.
+def load(paths: Paths, stack: str = "") -> Snapshot:
+    """Read a snapshot file, or Compose files as one stack.
 
     Raises:
-        SourceError: the file is not there, no JSON or YAML, of another version, or something in it has the wrong
+        SourceError: a file is not there, no JSON or YAML, of another version, or something in it has the wrong
             shape; the message names the file and the place in it.
     """
-    return parse(documents.read_text(path, SourceError), os.fspath(path))
+    return _snapshot_of([(os.fspath(path), documents.read_text(path, SourceError)) for path in _listed(paths)], stack)
 
 
 def parse(text: str, name: str) -> Snapshot:
-    """Read a snapshot file's text; `name` stands for the file in errors. Raises SourceError as `load` does."""
-    data = documents.parse(text, name, SourceError)
+    """Read a file's text; `name` stands for the file in errors. Raises SourceError as `load` does."""
+    return _snapshot_of([(name, text)], "")
+
+
+def _snapshot_of(texts: Sequence[tuple[str, str]], stack: str) -> Snapshot:
+    found = [(name, text, documents.parse(text, name, SourceError)) for name, text in texts]
+    name, _, data = found[0]
+    if len(found) > 1 and (alone := next((name for name, _, data in found if _is_snapshot(data)), "")):
+        raise SourceError(f"{alone}: only Compose files can be read together, and this is a snapshot: give one file")
+    if len(found) > 1 or compose.is_compose(data):
+        return compose.load(found, stack)
+    if stack:
+        raise SourceError(f"{name}: only Compose files are given the name of a stack ({stack!r}), and this is none")
     try:
         return _snapshot(data)
     except SourceError as error:
         raise SourceError(f"{name}: {error}") from error
 
 
+def _is_snapshot(data: object) -> bool:
+    return isinstance(data, Mapping) and any(isinstance(data.get(kind), list) for kind in KINDS)
+
+
+def _listed(paths: Paths) -> list[Path]:
+    return [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+
+
 def _snapshot(data: object) -> Snapshot:
     if not isinstance(data, Mapping):
         raise SourceError(f"no snapshot: expected an object with version and lists, found {type(data).__name__}")
-    if isinstance(data.get("services"), Mapping):
-        raise SourceError(
-            "this is a Compose file, which cannot be a source yet: deploy it and record one with `lbgen snapshot`"
-        )
     version = data.get("version")
     if version != 1 or isinstance(version, bool):
         found = "there is none" if version is None else f"found {version!r}"

@@ -61,7 +61,11 @@ class View:
     def source(self) -> Document:
         """Return where the facts come from, and how changes are learnt."""
         taken = self.loop.accepted.taken_at if self.loop.accepted else 0.0
-        found: Document = {"mode": "file", "endpoint": str(getattr(self.loop.source, "path", "")), "stream_age": None}
+        found: Document = {
+            "mode": "file",
+            "endpoint": ", ".join(map(str, getattr(self.loop.source, "paths", ()))),
+            "stream_age": None,
+        }
         stats = getattr(self.loop.source, "stats", None)  # a file has none
         if stats is not None:
             found = asdict(stats)
