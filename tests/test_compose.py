@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lbgen import documents
 from lbgen.errors import SourceError
 from lbgen.lint import Report
+from lbgen.places import Places
 from lbgen.snapshot import Note, PublishedPort, Service, Snapshot
 from lbgen.source import compose
 from lbgen.source.compose import ports
@@ -341,7 +342,7 @@ def test_notes(text, note):
     report = Report((), (), snapshot.notes)
     assert any(note in line for line in report.lines()), snapshot.notes
     assert report.failing(strict=False) == any(line.startswith("refused") for line in report.lines())
-    assert [found["text"] for found in report.document()["notes"]] == [str(found) for found in snapshot.notes]
+    assert [found["text"] for found in report.document(Places([]))["notes"]] == [str(found) for found in snapshot.notes]
 
 
 def test_ports_that_do_not_clash():
