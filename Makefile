@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 SHELL = /bin/bash
 
-.PHONY: help demo test test-fast lint format lab lab-down bench bench-short lock image clean
+.PHONY: help demo test test-fast lint format lab lab-down bench bench-short bench-authoring lock image clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,10 +36,15 @@ lab-down:  ## stop it, and whatever a crashed run left behind
 bench:  ## compare lbgen, Traefik and HAProxy with DNS on a Swarm of their own (root; an hour; BENCH="--seats a,b")
 	@scripts/setup test
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt || echo "without Traefik, then"
+	@$(PYTHON) -m bench.authoring
 	@$(PYTHON) -m bench $(BENCH)
 
 bench-short:  ## the same with few rounds, in less than 10 minutes
 	@$(MAKE) --no-print-directory bench BENCH="--short $(BENCH)"
+
+bench-authoring:  ## only how long an author waits for the verdict on a saved template (no root, no Swarm)
+	@scripts/setup test
+	@$(PYTHON) -m bench.authoring
 
 lock:  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \

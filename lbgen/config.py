@@ -62,6 +62,7 @@ Size = Annotated[
     Field(json_schema_extra={"examples": ["64m", "512k"]}),
 ]
 Texts = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+Paths = Annotated[list[Path], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 
 
@@ -127,7 +128,7 @@ class Source(Section):
     """Where the facts come from: a Swarm, a snapshot file or stack files."""
 
     docker: Docker | None = None
-    file: Annotated[list[Path], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = []
+    file: Paths = []
     """A snapshot file; or stack files, which are merged in this order."""
     stack: str = ""
     """Name that stack files would be deployed as; empty: made from the first file's name."""

@@ -61,9 +61,9 @@ def of_unread(unread: Unread, places: Places) -> Finding:
 
 
 def of_note(note: Note) -> Finding:
-    """Return what to show of a note on a file: what `docker stack deploy` refuses is a reason for lint to fail."""
+    """Return what to show of something that a file's author should know."""
     place = Place(shown(note.file), max(1, note.line))
-    return Finding("error" if note.refused else "notice", f"stack file: {note.place or 'note'}", note.what, place)
+    return Finding("error" if note.refused else "notice", note.place or "stack file", str(note), place)
 
 
 def of_error(error: LbgenError, difference: str = "") -> Iterator[Finding]:

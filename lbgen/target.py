@@ -191,7 +191,7 @@ class Target:
 
     def _stamp(self, model: Model) -> object:
         """Return what a verdict on a service depends on besides it."""
-        return self.renderer.edition(), model.basis and model.basis.rules
+        return self.renderer, self.renderer.edition(), model.basis and model.basis.rules
 
     def _report(self, before: Mapping[str, Held]) -> None:
         """Log who is held from now on, and who is no longer."""

@@ -19,6 +19,25 @@ import yaml
 from tests.real_haproxy import BINARY
 
 ROOT = Path(__file__).parent.parent
+STACK = """\
+version: "3.8"
+services:
+  shop:
+    image: shop:1
+    ports: ["8081:80"]
+    deploy:
+      labels:
+        lbgen.enable: "true"
+        lbgen.host: shop.example.org
+  api:
+    image: api:1
+    ports: ["8082:80"]
+    deploy:
+      labels:
+        lbgen.enable: "true"
+        lbgen.host: shop.example.org
+        lbgen.path: /api
+"""
 EXAMPLES = ROOT / "examples/ci"
 pytestmark = pytest.mark.proxy(BINARY, "git")
 
@@ -38,14 +57,14 @@ class Checkout:
         }.items():
             (self._tools / name).write_text(f"#!/bin/sh\n{text}\n")
             (self._tools / name).chmod(0o755)
-        self.stack = (ROOT / "examples/snapshot.yml").read_text()
+        self.stack = STACK
         self.write(self.stack)
         self.git("init", "-q", "-b", "main")
         self.commit()
         self.git("update-ref", "refs/remotes/origin/main", "HEAD")
 
     def write(self, stack: str) -> None:
-        """Write the stack file. A snapshot does as well, and has no defaults of Compose's in it."""
+        """Write the stack file."""
         (self.directory / "stack.yml").write_text(stack)
 
     def git(self, *words: str) -> str:
@@ -127,8 +146,8 @@ def test_github(checkout):
     assert "pip install git+https://" in installed
     summary = (checkout.directory / "summary").read_text()
     assert summary.startswith("```diff\n--- base/")
-    assert "\n-web/shop.example.org/api/ api\n" in summary
-    assert "\n+web/shop.example.org/v2/ api\n" in summary
+    assert "\n-web/shop.example.org/api/ shop_api\n" in summary
+    assert "\n+web/shop.example.org/v2/ shop_api\n" in summary
 
 
 def test_github_with_mistake(checkout):
@@ -137,7 +156,7 @@ def test_github_with_mistake(checkout):
     checkout.write(text)
     failed = workflow(checkout)["Labels"]
     assert failed.returncode == 5
-    assert f"::error file=stack.yml,line={line},title=service api%3A lbgen.pth::" in failed.stdout
+    assert f"::error file=stack.yml,line={line},title=service shop_api%3A lbgen.pth::" in failed.stdout
 
 
 # ------------------------------------------------------------------------------------------------ GitLab
@@ -152,7 +171,7 @@ def job(checkout: Checkout, name: str) -> subprocess.CompletedProcess[str]:
 
 def test_gitlab(checkout):
     """Both jobs pass while the directory in the repository is what the stack file says."""
-    assert checkout.run("lbgen render --once --from stack.yml --proxy haproxy -o balancer").returncode == 0
+    assert checkout.run("lbgen render --once --from stack.yml --stack shop --proxy haproxy -o balancer").returncode == 0
     assert job(checkout, "labels").returncode == 0
     assert json.loads((checkout.directory / "gl-code-quality-report.json").read_text()) == []
     assert job(checkout, "configuration").returncode == 0
@@ -160,7 +179,7 @@ def test_gitlab(checkout):
     assert job(checkout, "labels").returncode == 0
     differing = job(checkout, "configuration")
     assert differing.returncode == 6
-    assert "\n+web/shop.example.org/v2/ api\n" in differing.stdout
+    assert "\n+web/shop.example.org/v2/ shop_api\n" in differing.stdout
 
 
 def test_gitlab_with_mistake(checkout):

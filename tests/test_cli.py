@@ -326,6 +326,18 @@ def test_from_wins_over_settings(tmp_path):
     assert render().exit_code == 0
 
 
+def test_stack_files(tmp_path):
+    """--from may be repeated for stack files, and --stack says what they are deployed as; so do the settings."""
+    (tmp_path / "a.yml").write_text("services:\n  web:\n    image: web:1\n    ports: ['80:80']\n")
+    labels = "{lbgen.enable: 'true', lbgen.host: web.test}"
+    (tmp_path / "b.yml").write_text(f"services:\n  web:\n    deploy:\n      labels: {labels}\n")
+    words = ("render", "--once", "--proxy", "haproxy")
+    by_flags = run(*words, "--from", "a.yml", "--from", "b.yml", "--stack", "shop")
+    assert "backend shop_web\n" in by_flags.stdout
+    (tmp_path / "lbgen.yml").write_text("source: {file: [a.yml, b.yml], stack: shop}\n")
+    assert run(*words).stdout == by_flags.stdout
+
+
 def test_own_templates(templates):
     """--templates lies over the set that --proxy names."""
     result = render("--templates", templates("mine {{ servers | length }}\n"))
@@ -517,7 +529,7 @@ networks: {edge: {driver: overlay}}
 """
 
 
-def test_stack_files(tmp_path, monkeypatch):
+def test_stack_files_in_all_commands(tmp_path, monkeypatch):
     """--from takes stack files, several of them merged, and --stack names what they would be deployed as."""
     monkeypatch.chdir(tmp_path)
     Path("a.yml").write_text(STACK)

@@ -173,6 +173,28 @@ def test_annotations(snapshot, words):
     assert {line[:2] for line in result.stdout.splitlines()} == {"::"}
 
 
+DEPLOYED = """\
+version: "3.8"
+services:
+  web:
+    image: web:1
+    restart: always
+    deploy:
+      labels:
+        lbgen.enable: "true"
+        lbgen.prot: "80"
+        lbgen.port: "80"
+"""
+
+
+def test_stack_file(tmp_path):
+    """The lines are those of the stack file: of the label, and of what has no effect or is refused."""
+    (tmp_path / "shop.yml").write_text(DEPLOYED)
+    lines = run("lint", "--from", "shop.yml", "--output", "github").stdout.splitlines()
+    assert any(line.startswith("::error file=shop.yml,line=9,title=service shop_web%3A lbgen.prot::") for line in lines)
+    assert any(line.startswith("::notice file=shop.yml,line=5,title=services.web.restart::") for line in lines)
+
+
 def test_lax_annotations(snapshot):
     """Without --strict a problem is no reason to fail, and so a warning."""
     result = run("render", "--once", "--proxy", "haproxy", "--from", snapshot, "--output", "github")
@@ -225,13 +247,13 @@ def test_documents(snapshot):
     assert target["difference"].startswith("--- none/")
 
 
-def test_documented(snapshot):
+def test_documented(snapshot, tmp_path):
     """docs/ci.md names every field there is."""
+    (tmp_path / "shop.yml").write_text(DEPLOYED)
     words = ("--from", snapshot, "--output", "json")
-    (Path(snapshot).parent / "stack.yml").write_text("version: '3.8'\nservices: {shop: {image: x, build: .}}\n")
     texts = (
+        run("lint", "--from", "shop.yml", "--output", "json").stdout,
         run("lint", *words, "--proxy", "nginx").stdout,
-        run("lint", "--from", "stack.yml", "--output", "json").stdout,
         run("render", "--once", *words, "--proxy", "haproxy", "--diff", "none").stdout,
     )
     example = (ROOT / "docs/ci.md").read_text().partition("```json")[2].partition("```")[0]

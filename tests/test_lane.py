@@ -50,6 +50,9 @@ class SlowTarget:
             raise self.mistakes.pop()
         return True
 
+    def revise(self, *parts: object) -> None:
+        self.log.append(f"revise {parts} after {len(self.brought)}")
+
     def failed(self, kind: str, error: Exception) -> None:
         self.failures.append((kind, str(error)))
 
@@ -87,6 +90,22 @@ def test_none_waits_for_another(lanes):
     assert len(slow.target.brought) == 1
     assert slow.busy_since is not None
     assert slow.due() is None
+
+
+def test_revised_with_the_next_model(lanes):
+    """Other settings go with the model that was made by them: not with an older one that is tried again."""
+    lane = lanes[0]
+    lane.bring_to(Model(), caused())
+    lane.target.wait()
+    lane.revise("renderer", "check", 2.0)
+    lane.target.wanted = 0.0
+    with lane._news:
+        lane._news.notify()
+    lane.target.wait()
+    assert lane.target.log == ["start"]
+    lane.bring_to(Model(), caused())
+    lane.target.wait()
+    assert lane.target.log == ["start", "revise ('renderer', 'check', 2.0) after 2"]
 
 
 def test_newest_counts_and_all_causes(lanes):

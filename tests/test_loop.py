@@ -220,6 +220,29 @@ def test_rounds():
     assert running.error is None
 
 
+def test_revised():
+    """Other settings count from the next round on, which follows at once; that servers vanish by them is meant."""
+    target, seen = FakeTarget(), []
+    services = [a_service(f"s{number}", {"port": 80}, networks=("edge-id",)) for number in range(6)]
+    unlabelled = [replace(service, labels={"lbgen.port": "80"}) for service in services]
+    tasks = [a_task(f"s{number}", addresses={"edge-id": f"10.0.0.{number + 1}"}) for number in range(6)]
+    source = FakeSource(a_snapshot(a_node(), a_network(), *unlabelled, *tasks))
+    running = Running(source, target)
+    target.wait()
+
+    def change(*, expose: bool) -> None:
+        running.loop.revise(a_rules(expose_by_default=expose), drain_grace=3.0, files=None)
+        seen.append((threading.current_thread(), len(target.models)))
+
+    for expose in (True, False):
+        running.loop.between_rounds(lambda expose=expose: change(expose=expose))
+        target.wait()
+    running.stop()
+    assert [len(model.backends) for model in target.models] == [0, 6, 0]
+    assert seen == [(running._thread, 1), (running._thread, 2)]
+    assert running.loop._drains.grace == 3.0
+
+
 def test_newest_wins():
     """What arrives while a round is under way is folded into the next one: only the newest counts."""
     target = FakeTarget()

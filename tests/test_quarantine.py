@@ -14,6 +14,7 @@ from lbgen import last_good, wiring
 from lbgen.errors import CheckFailed, CheckUnavailable
 from lbgen.model import build
 from lbgen.quarantine import FIRST_TRIAL, MOST, Quarantine
+from lbgen.render import Renderer
 from lbgen.render.files import Files
 from lbgen.snapshot import Service, Snapshot
 from tests.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, lbgen_labels
@@ -328,6 +329,17 @@ def test_a_template_that_fails_for_one_service(bench):
     assert "names.map.j2:1" in str(bench.logs[-1]["error"])
     (bench.templates / "names.map.j2").write_text("{% for b in backends %}{{ b.retries }}\n{% endfor %}")
     bench.target._last_reload = -math.inf
+    assert bring(bench, after)
+    assert events(bench) == ["applied", "quarantine_over"]
+
+
+def test_other_settings(bench):
+    """Whoever is held is judged anew once the settings are others: an option may have been the reason."""
+    after = services(200)
+    after[3] = saying(after[3], **{"host-header": "broken.org"})
+    assert bring(bench, after)
+    before = bench.target.renderer
+    bench.target.revise(Renderer(before.templates, before.target, before.settings), lambda _: None, 0.0)
     assert bring(bench, after)
     assert events(bench) == ["applied", "quarantine_over"]
 

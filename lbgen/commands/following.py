@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -71,29 +71,21 @@ class Following:
             signal.signal(signal.SIGHUP, lambda *_: saves.ask())
             self.loop.run()
 
-    def paths(self) -> Iterator[Path]:
+    def paths(self) -> set[Path]:
         """Return what has an effect when it is saved: settings, templates, and the files that labels name."""
-        if self._file:
-            yield self._file
+        found = {self._file} if self._file else set()
         for settings in (self._settings, self._wanted):
             targets = settings.targets.values()
-            for target in targets:
-                yield from (Path(name) for name in target.templates if name not in builtin_names())
+            names = {name for target in targets for name in target.templates} - set(builtin_names())
             bases = {Path(), *(target.output for target in targets if target.output)}
-            for directory in (settings.certificates, settings.users, settings.client_cas):
-                yield from (base / directory for base in bases)
+            named = (settings.certificates, settings.users, settings.client_cas)
+            found |= {*map(Path, names), *(base / directory for base in bases for directory in named)}
+        return found
 
     def saved(self) -> None:
         """Take over what was saved; what cannot be used is told of once, and changes nothing."""
         try:
-            self._wanted = self._read()
-            settings, waiting = revised(self._settings, self._wanted)
-            self._tell_of(waiting)
-            stale = settings != self._settings or any(
-                _manifest(settings.targets[name]) != follower.renderer.templates.manifest
-                for name, follower in self._followers.items()
-            )
-            parts = {name: self._parts_of(name, settings) for name in self._followers} if stale else {}
+            settings, parts = self._reread()
         except LbgenError as error:
             self._complain(error)
             self.loop.poke()  # templates may have been saved too
@@ -101,14 +93,30 @@ class Following:
         if self._complaint:
             log.info("usable_again")
         self._complaint = ""
-        if not stale:
-            self.loop.poke()
-            return
-        keys = ", ".join(changed(self._settings, settings))
-        self._settings = settings
-        self.loop.between_rounds(partial(self._take, settings, parts))
-        if keys:
+        if keys := ", ".join(changed(self._settings, settings)):
             log.info("settings_taken", changed=keys)
+        self._settings = settings
+        if parts:
+            self.loop.between_rounds(partial(self._take, settings, parts))
+        else:
+            self.loop.poke()
+
+    def _reread(self) -> tuple[config.Settings, dict[str, tuple[Renderer, Check]]]:
+        """Return the settings to go by now, and what renders and checks the targets' files, if it changes.
+
+        Raises:
+            SettingsError, TemplateError: something cannot be used.
+        """
+        self._wanted = self._read()
+        settings, waiting = revised(self._settings, self._wanted)
+        self._tell_of(waiting)
+        if settings == self._settings and not any(map(self._has_other_manifest, self._followers)):
+            return settings, {}
+        return settings, {name: self._parts_of(name, settings) for name in self._followers}
+
+    def _has_other_manifest(self, name: str) -> bool:
+        found = find(self._settings.targets[name].templates)
+        return found.manifest != self._followers[name].renderer.templates.manifest
 
     def _take(self, settings: config.Settings, parts: Mapping[str, tuple[Renderer, Check]]) -> None:
         self.loop.revise(settings.rules(), drain_grace=settings.discovery.drain_grace, files=Reader(settings))
@@ -137,7 +145,3 @@ class Following:
                 remedy="start lbgen anew",
             )
         self._waiting = waiting
-
-
-def _manifest(target: config.Target) -> object:
-    return find(target.templates).manifest

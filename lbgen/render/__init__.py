@@ -12,7 +12,7 @@ from lbgen.errors import TemplateError
 from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.named_files import Directories, Reader
 from lbgen.render.bounds import Bounds, Budget
-from lbgen.render.environment import environment
+from lbgen.render.environment import Compiled, environment
 from lbgen.render.faults import explained
 from lbgen.render.files import PLACEHOLDER, Files
 from lbgen.render.manifest import MANIFEST
@@ -73,6 +73,7 @@ class Renderer:
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
         self._sections: dict[object, tuple[object, str]] = {}
         self._stamp: object = None
+        self._compiled: dict[str, Compiled] = {}
         self._edition = 0
         self.edition()
 
@@ -147,7 +148,9 @@ class Renderer:
             self.templates = of(self.templates.directories)
             self._outputs = self.templates.outputs()
             self.target = replace(self._given, options=self.templates.options(self._given.options))
-            self._environment = environment(list(self.templates.directories), BUILTIN, self.templates.manifest.quote)
+            quote = self.templates.manifest.quote  # it is compiled into templates where its value is known
+            compiled = self._compiled.setdefault(quote, Compiled())
+            self._environment = environment(list(self.templates.directories), BUILTIN, quote, compiled)
             self._edition, self._stamp, self._sections = self._edition + 1, stamp, {}
         return self._edition
 

@@ -11,11 +11,12 @@ from functools import partial
 from itertools import chain, compress
 from operator import not_
 from pathlib import Path
-from types import BuiltinMethodType
+from types import BuiltinMethodType, CodeType
 from typing import Any
 from urllib.parse import unquote
 
-from jinja2 import StrictUndefined, TemplateRuntimeError, Undefined, pass_environment
+from jinja2 import BytecodeCache, StrictUndefined, TemplateRuntimeError, Undefined, pass_environment
+from jinja2.bccache import Bucket
 from jinja2.filters import make_attrgetter
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -151,13 +152,34 @@ def _fields(obj: Any) -> Mapping[str, Any]:
 _NO_FIELDS: Mapping[str, Any] = {}
 
 
-def environment(directories: list[Path], builtin: Path, quote: str) -> Environment:
+class Compiled(BytecodeCache):
+    """Keeps compiled templates in memory: saving one costs the compiling of that one, not of the whole set."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, CodeType]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give the code of this very source, if it is known."""
+        known = self._known.get(bucket.key)
+        if known and known[0] == bucket.checksum:
+            bucket.code = known[1]
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep it."""
+        if bucket.code:
+            self._known[bucket.key] = bucket.checksum, bucket.code
+
+
+def environment(
+    directories: list[Path], builtin: Path, quote: str, compiled: BytecodeCache | None = None
+) -> Environment:
     """Return the environment for a template set.
 
     Args:
         directories: searched in order.
         builtin: directory of the built-in sets; ``haproxy/haproxy.cfg.j2`` always means the built-in file.
         quote: the grammar whose quoting the filter ``quote`` applies.
+        compiled: what was compiled for another environment with the same filters.
     """
     env = Environment(
         loader=Loader(directories, builtin),
@@ -167,6 +189,7 @@ def environment(directories: list[Path], builtin: Path, quote: str) -> Environme
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
+        bytecode_cache=compiled,
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
     env.filters |= {
