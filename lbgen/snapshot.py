@@ -123,7 +123,7 @@ class Snapshot:
     """
 
     cluster: str = ""  # the cluster's id; empty in hand-written files
-    nodes: Mapping[str, Node] = field(default_factory=dict)
+    nodes: Mapping[str, Node] = field(default_factory=dict)  # by id, as all that follows
     services: Mapping[str, Service] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=dict)
     networks: Mapping[str, Network] = field(default_factory=dict)

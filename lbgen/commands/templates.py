@@ -15,6 +15,7 @@ import click
 from lbgen import logs
 from lbgen.commands.given import FORM
 from lbgen.errors import Differs, SettingsError
+from lbgen.render import contract
 from lbgen.render.blocks import blocks_of
 from lbgen.render.templates import BUILTIN, builtin_names, find
 from lbgen.trying import Trial, Verdict
@@ -126,6 +127,13 @@ def try_(
     else:
         _tell(verdicts)
     sys.exit(min((_exit_code(verdict) for verdict in verdicts if not verdict.good), default=0))
+
+
+@templates.command()
+@click.option("--json-schema", "as_schema", is_flag=True, help="Print its JSON Schema.")
+def context(as_schema: bool) -> None:
+    """Describe what templates see: every name, object, field and filter."""
+    click.echo(json.dumps(contract.schema(), indent=2) if as_schema else contract.document(), nl=as_schema)
 
 
 def _tell(verdicts: Sequence[Verdict]) -> None:

@@ -38,10 +38,10 @@ class HealthCheck:
     """How the proxy asks a server whether it is well."""
 
     kind: str  # "http" or "tcp"
-    interval: float
-    timeout: float
-    rise: int
-    fall: int
+    interval: float  # between two checks of a server
+    timeout: float  # of one check
+    rise: int  # so many good checks, and a server that was down is up
+    fall: int  # so many bad ones, and it is down
     path: str = "/"  # this and what follows: kind http only
     method: str = "GET"
     host: str = ""  # Host header; empty: none asked for
@@ -71,12 +71,12 @@ class Backend:
     balance: str  # "round-robin", "least-conn", "source", "random"
     weight: int  # of each server, 0..256; in a group, where each server's own counts, the largest there can be
     health_check: HealthCheck | None
-    timeout_connect: float
-    timeout_response: float
-    timeout_idle: float
-    retries: int
+    timeout_connect: float  # until a server has taken the connection
+    timeout_response: float  # until it begins to answer
+    timeout_idle: float  # without a byte in either direction, of a TCP or upgraded connection
+    retries: int  # with other servers, after a failed connect
     max_conn: int | None  # concurrent requests for each server
-    backup: bool
+    backup: bool  # its servers are only for when no other is there
     sticky_cookie: str = ""  # protocol http: name of the cookie that keeps a client with its server; empty: none
     redirect: Redirect | None = None  # protocol http
     redirect_https: bool = False  # protocol http: on a listener without TLS, 308 to the same URL with https

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from lbgen.errors import TemplateError
 from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.named_files import Directories, Reader
 from lbgen.render.bounds import Bounds, Budget
+from lbgen.render.context import Context, TargetContext
 from lbgen.render.environment import Compiled, environment
 from lbgen.render.faults import explained
 from lbgen.render.files import PLACEHOLDER, Files
@@ -21,29 +22,6 @@ from lbgen.render.templates import BUILTIN, SUFFIX, TemplateSet, find, of
 from lbgen.snapshot import Snapshot
 
 __all__ = ["Files", "Renderer", "TargetContext", "TemplateSet", "find"]
-
-
-@dataclass(frozen=True, slots=True)
-class TargetContext:
-    """What a template knows of the proxy it writes for: ``target``."""
-
-    name: str  # as in the settings
-    output: str  # directory the files are read from
-    options: Mapping[str, Any]  # the template set's options
-    version: tuple[int, ...] = ()  # of the proxy's program, (1, 22, 1); empty: not known, as in CI without it
-    modules: tuple[str, ...] = ()  # Nginx: paths of modules to load; "stream" alone: it is built in
-    stats_socket: str = ""  # HAProxy: path of its stats socket
-    pid_file: str = ""  # Nginx: where it writes its process number
-    probe: str = ""  # ADDRESS:PORT: Nginx's answers which generation it serves, Traefik's API
-    feed: str = ""  # Traefik: URL where lbgen hands out the dynamic configuration; empty: it watches a directory
-
-    @property
-    def own_certificate(self) -> str:
-        """Traefik: the text of OUTPUT/default.pem, which says nothing about anybody; empty without one."""
-        try:
-            return (Path(self.output) / "default.pem").read_text()
-        except OSError:
-            return ""
 
 
 class Renderer:
@@ -88,30 +66,31 @@ class Renderer:
         model = self.served(model)
         sections, once = self._once()
         files = self.reader.read()
-        context = {
-            "context_version": CONTEXT_VERSION,
-            "listeners": model.listeners,
-            "routes": model.routes,
-            "backends": model.backends,
-            "servers": model.servers,
-            "problems": model.problems,
-            "certificates": files.certificates,
-            "users": files.users,
-            "client_cas": files.client_cas,
-            "target": self.target,
-            "options": self.target.options,
-            "settings": self.settings,
-            "snapshot": snapshot,
-            "generation": PLACEHOLDER,
-            "once": once,
-        }
+        context = Context(
+            context_version=CONTEXT_VERSION,
+            listeners=model.listeners,
+            routes=model.routes,
+            backends=model.backends,
+            servers=model.servers,
+            certificates=files.certificates,
+            users=files.users,
+            client_cas=files.client_cas,
+            problems=model.problems,
+            target=self.target,
+            options=self.target.options,
+            settings=self.settings,
+            snapshot=snapshot,
+            generation=PLACEHOLDER,
+            once=once,
+        )
+        names = dict(context.items())
         if not self._outputs:
             raise TemplateError(f"{', '.join(map(str, self.templates.directories))}: no template (NAME.j2) in it")
         drafts: dict[str, str] = {}
         size = 0
         for name, template, more in self._files(model, snapshot):
             try:
-                drafts[name] = str(self._environment.get_template(template).render(context, **more))
+                drafts[name] = str(self._environment.get_template(template).render(names, **more))
                 size += len(drafts[name])
                 budget.allow(size)
             except Exception as error:  # a template can raise anything; what it did is the author's to know

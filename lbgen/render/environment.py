@@ -7,16 +7,16 @@ error wherever it is printed, so that nothing from a label can break out of its 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from functools import partial
+from functools import partial, wraps
 from itertools import chain, compress
 from operator import not_
 from pathlib import Path
 from types import BuiltinMethodType, CodeType
 from typing import Any
-from urllib.parse import unquote
 
 from jinja2 import BytecodeCache, StrictUndefined, TemplateRuntimeError, Undefined, pass_environment
 from jinja2.bccache import Bucket
+from jinja2.filters import FILTERS as JINJAS
 from jinja2.filters import make_attrgetter
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -30,6 +30,8 @@ from lbgen.render import quoting
 from lbgen.render.bounds import FILTERS, METHODS, OPERATORS, Bounds, Budget, Watching, check, guarded, total
 from lbgen.render.faults import described, near
 from lbgen.render.loader import Loader
+
+REMOVED = ("random", "urlize")  # Jinja's filters: equal input gives equal bytes, and no configuration is HTML
 
 
 class Produced(str):
@@ -192,33 +194,38 @@ def environment(
         bytecode_cache=compiled,
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
+    env.filters |= filters(quote)
     env.filters |= {
+        name: guarded(env.filters[name], estimate, lambda: env.budget) for name, estimate in FILTERS.items()
+    }
+    for name in REMOVED:
+        del env.filters[name]
+    del env.globals["lipsum"]
+    return env
+
+
+def filters(quote: str) -> dict[str, Callable[..., Any]]:
+    """Return the filters that Jinja does not have, or has otherwise."""
+    return {
         "in_order": in_order,
         "by_host": by_host,
         "handshakes": Handshakes,
         "quote": quoting.QUOTING[quote],
         "word": quoting.word,
         "duration": spell_duration,
-        "decoded": unquote,
+        "decoded": quoting.decoded,
         "argument": quoting.argument,
         "regex_literal": quoting.regex_literal,
-        "indent": _producing(env.filters["indent"]),
-        "trim": _producing(env.filters["trim"]),
+        "indent": _indent,
+        "trim": _trim,
         "join": _join,
         "sum": _sum,
     }
-    env.filters |= {
-        name: guarded(env.filters[name], estimate, lambda: env.budget) for name, estimate in FILTERS.items()
-    }
-    for name in ("random", "urlize"):  # equal input gives equal bytes; no configuration is HTML
-        del env.filters[name]
-    del env.globals["lipsum"]
-    return env
 
 
 @pass_environment
 def _join(env: Environment, value: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
-    """Jinja's own, within the budget."""
+    """Return the items, or an attribute of theirs, as one text with ``d`` between them."""
     texts = [str(part) for part in (value if attribute is None else map(make_attrgetter(env, attribute), value))]
     env.budget.allow(sum(map(len, texts)) + len(d) * len(texts))
     return str(d).join(texts)
@@ -226,7 +233,7 @@ def _join(env: Environment, value: Iterable[Any], d: str = "", attribute: str | 
 
 @pass_environment
 def _sum(env: Environment, iterable: Iterable[Any], attribute: str | int | None = None, start: Any = 0) -> Any:
-    """Jinja's own, within the budget; lists are put together in one go, so the time does not grow with the square."""
+    """Return the sum of the items, or of an attribute of theirs; with ``start=[]`` or ``start=()`` that of lists."""
     parts = list(iterable if attribute is None else map(make_attrgetter(env, attribute), iterable))
     if isinstance(start, (list, tuple)):
         env.budget.allow(sum(total(part, ()) for part in parts))
@@ -244,8 +251,12 @@ def control_character(text: str) -> bool:
 def _producing(filter_: Callable[..., str]) -> Callable[..., str]:
     """Keep produced text what it is through a filter that only moves it."""
 
+    @wraps(filter_)
     def moved(value: str, *args: Any, **kwargs: Any) -> str:
         result = filter_(value, *args, **kwargs)
         return Produced(result) if isinstance(value, Produced) else result
 
     return moved
+
+
+_indent, _trim = _producing(JINJAS["indent"]), _producing(JINJAS["trim"])

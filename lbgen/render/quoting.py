@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from lbgen.labels.values import BadValue
 from lbgen.problem import printable
@@ -38,6 +39,11 @@ def argument(value: object) -> str:
 def regex_literal(value: object) -> str:
     """Write a regular expression that finds this very text, in every grammar of regular expressions."""
     return re.sub(r"([^A-Za-z0-9_/ -])", lambda found: found[1] if ord(found[1]) > 127 else "\\" + found[1], str(value))
+
+
+def decoded(value: object) -> str:
+    """Return a percent-encoded text, a path say, as what it stands for."""
+    return unquote(str(value))
 
 
 def yaml(value: object) -> str:
@@ -72,11 +78,16 @@ def nginx(value: object) -> str:
 
 
 def word(value: object) -> str:
-    """Refuse a value that would not be one word of a line-based file such as a HAProxy map."""
+    """Return the value, or refuse it if it would not be one word of a line-based file such as a HAProxy map."""
     text = str(value)
     if not text or text.startswith("#") or any(char.isspace() for char in text):
         raise BadValue(f"{text!r} is not one word", "leave it out of this file")
     return text
 
 
-QUOTING: dict[str, Callable[[object], str]] = {"haproxy": haproxy, "nginx": nginx, "yaml": yaml, "none": str}
+def none(value: object) -> str:
+    """Return the value as one word of the set's grammar (set.yml: quote), which the proxy reads as this very value."""
+    return str(value)
+
+
+QUOTING: dict[str, Callable[[object], str]] = {"haproxy": haproxy, "nginx": nginx, "yaml": yaml, "none": none}
