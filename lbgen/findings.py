@@ -66,6 +66,12 @@ def of_note(note: Note) -> Finding:
     return Finding("error" if note.refused else "notice", note.place or "stack file", str(note), place)
 
 
+def of_blamed(service: str, target: str, places: Places) -> Finding:
+    """Return what to show of a service without which a target's files would not be refused."""
+    message = f"target {target} refuses the configuration with this service in it, and accepts the rest"
+    return Finding("error", f"service {service}: refused", message, places.of(service))
+
+
 def of_error(error: LbgenError, difference: str = "") -> Iterator[Finding]:
     """Yield what to show of an error: settings have a line for each thing that is wrong, a difference for each file.
 

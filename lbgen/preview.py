@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import time
@@ -10,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.apply import disk
-from lbgen.errors import CheckFailed, CheckUnavailable, Differs, LbgenError, ProblemsFound
+from lbgen.errors import CheckFailed, CheckUnavailable, Differs, LbgenError, ProblemsFound, TemplateError
 from lbgen.model import Model
+from lbgen.quarantine import Refusal, culprits
 from lbgen.render import Files, Renderer
 from lbgen.snapshot import Snapshot
 
@@ -38,6 +40,7 @@ class Outcome:
     errors: tuple[LbgenError, ...] = ()  # the gravest first
     difference: str = ""  # unified diff from the directory to compare with
     checked: bool = False  # the proxy's own program was asked
+    blamed: tuple[str, ...] = ()  # services without which what was refused would be accepted
     seconds: float = 0.0
 
 
@@ -84,13 +87,18 @@ class Preview:
         proxy = self.renderer.templates.manifest.proxy
         try:
             files = self.renderer.render(model, snapshot)
-        except LbgenError as error:
-            return Outcome(self.name, proxy, None, (error,), seconds=time.monotonic() - began)
+        except TemplateError as error:
+            blamed = self._blamed(model, snapshot, error)
+            return Outcome(self.name, proxy, None, (error,), blamed=blamed, seconds=time.monotonic() - began)
         errors: list[LbgenError] = []
+        blamed = ()
         if self.wishes.check:
             try:
                 self._check(files)
-            except (CheckFailed, CheckUnavailable) as error:
+            except CheckFailed as error:
+                errors.append(error)
+                blamed = self._blamed(model, snapshot, error)
+            except CheckUnavailable as error:
                 errors.append(error)
         problems = [*model.problems, *(note for note in snapshot.notes if note.refused)]
         if self.wishes.strict and problems:
@@ -104,7 +112,19 @@ class Preview:
         except LbgenError as error:
             errors.append(error)
         seconds = time.monotonic() - began
-        return Outcome(self.name, proxy, files, tuple(errors), difference, self.wishes.check, seconds)
+        return Outcome(self.name, proxy, files, tuple(errors), difference, self.wishes.check, blamed, seconds)
+
+    def _blamed(self, model: Model, snapshot: Snapshot, refusal: Refusal) -> tuple[str, ...]:
+        """Return the services without which the rest would be accepted, as a daemon would hold them back."""
+
+        def judge(model: Model, snapshot: Snapshot) -> None:
+            files = self.renderer.render(model, snapshot)
+            if self.wishes.check:
+                self._check(files)
+
+        with contextlib.suppress(CheckUnavailable):  # what was refused is told of all the same
+            return tuple(culprits(model, snapshot, refusal, judge))
+        return ()
 
     def _replace(self, output: Path, texts: Mapping[str, str]) -> None:
         """Have these files in the directory, and none that an earlier rendering left there."""

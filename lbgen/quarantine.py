@@ -151,6 +151,13 @@ class Quarantine:
         return replace(self._builder.build(snapshot, basis.retired), problems=model.problems), snapshot
 
 
+def culprits(model: Model, snapshot: Snapshot, refusal: Refusal, judge: Judge) -> list[str]:
+    """Return the services without which the rest is accepted, by name; nobody where the rest is refused as well."""
+    quarantine = Quarantine()
+    quarantine.find(model, snapshot, refusal, judge, None, 0.0)
+    return sorted(held.name for held in quarantine.held.values() if held.error)
+
+
 def _still(held: Held, id_: str, snapshot: Snapshot) -> bool:
     return bool(held.error) and id_ in snapshot.services and snapshot.services[id_].labels == held.refused
 

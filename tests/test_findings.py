@@ -242,7 +242,7 @@ def test_documents(snapshot):
     assert typo["place"] == {"file": "snapshot.yml", "line": line_of(snapshot, "lbgen.prot")}
     assert set(typo) >= {"service", "message", "remedy", "label", "value", "route", "node", "file", "text", "place"}
     (target,) = rendered["targets"]
-    assert set(target) == {"target", "proxy", "generation", "files", "checked", "errors", "difference"}
+    assert set(target) == {"target", "proxy", "generation", "files", "checked", "errors", "blamed", "difference"}
     assert [(error["kind"], error["exit_code"]) for error in target["errors"]] == [("Differs", 6)]
     assert target["difference"].startswith("--- none/")
 

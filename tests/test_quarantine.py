@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from lbgen import last_good, wiring
+from lbgen.cli import main
 from lbgen.errors import CheckFailed, CheckUnavailable
 from lbgen.model import build
 from lbgen.quarantine import FIRST_TRIAL, MOST, Quarantine
 from lbgen.render import Renderer
 from lbgen.render.files import Files
 from lbgen.snapshot import Service, Snapshot
+from lbgen.source.file import write_snapshot
 from tests.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, lbgen_labels
 from tests.test_target import INTERVAL, Bench, Clock, clock  # noqa: F401  # a fixture
 
@@ -383,6 +387,28 @@ def test_what_was_good_cannot_be_read(tmp_path, text):
     with capture_logs() as logs:
         assert last_good.read(tmp_path) == {}
     assert [entry["event"] for entry in logs] == ["last_good_unread"]
+
+
+# ------------------------------------------------------------------------------------------------ a pipeline
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_a_pipeline_is_told_whom_to_blame(tmp_path, form):
+    """`lbgen render --once` names the services without which the rest would be accepted."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "names.map.j2").write_text("{% for b in backends %}{{ 1 // (b.retries - 7) }}\n{% endfor %}")
+    found = [saying(each, retries="7") if each.name in ("s3", "s5") else each for each in services(9)]
+    path = tmp_path / "snapshot.json"
+    write_snapshot(a_cluster(found), path)
+    words = ["render", "--once", "--from", str(path), "--templates", str(tmp_path / "mine"), "--proxy", "haproxy"]
+    done = CliRunner().invoke(main, [*words, "--output", form])
+    assert done.exit_code == 3
+    assert "names.map.j2" in done.stderr
+    assert "without service s3, s5 the rest is accepted" in done.stderr
+    if form == "json":
+        assert json.loads(done.stdout)["targets"][0]["blamed"] == ["s3", "s5"]
+    if form == "github":
+        assert "title=service s5%3A refused::target haproxy refuses" in done.stdout
 
 
 # ------------------------------------------------------------------------------------------------ real proxies

@@ -54,6 +54,9 @@ def _once(common: Given, wishes: Wishes, form: str) -> None:
             log.warning("problem", problem=str(problem))
     outcomes = [preview.judged(model, snapshot) for preview in previews.values()]
     telling.once(form, outcomes, telling.Source(model, snapshot.notes, places_of(settings)), wishes)
+    for outcome in outcomes:
+        for line in telling.blame(outcome):
+            log.error("blamed", target=outcome.target, reason=line)
     failures = [outcome.errors[0] for outcome in outcomes if outcome.errors]
     if failures:
         raise min(failures, key=lambda error: error.exit_code)

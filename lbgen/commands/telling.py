@@ -65,6 +65,7 @@ def document(outcomes: Iterable[Outcome], source: Source) -> dict[str, Any]:
                     {"kind": type(error).__name__, "exit_code": error.exit_code, "text": str(error)}
                     for error in outcome.errors
                 ],
+                "blamed": outcome.blamed,
                 "difference": outcome.difference,
             }
             for outcome in outcomes
@@ -122,7 +123,7 @@ def _verdict(outcome: Outcome, last: Outcome | None, change: str) -> str:
     """Return ``== edge: +1 -2 lines; HAProxy accepts it (23 ms)``, or what is wrong, in colour."""
     head, name = click.style(f"== {outcome.target}: ", bold=True), PROXIES.get(outcome.proxy, "the checker")
     if outcome.errors:
-        refused = click.style("\n".join(map(str, outcome.errors)), fg="red")
+        refused = click.style("\n".join([*map(str, outcome.errors), *blame(outcome)]), fg="red")
         return f"{head}{refused}"
     lines = change.splitlines()
     more = sum(line.startswith("+") and not line.startswith("+++ ") for line in lines)
@@ -130,6 +131,11 @@ def _verdict(outcome: Outcome, last: Outcome | None, change: str) -> str:
     what = "rendered" if last is None else f"+{more} -{less} lines" if change else "as before"
     verdict = f"; {name} accepts it" if outcome.checked else ""
     return head + click.style(f"{what}{verdict} ({outcome.seconds * 1000:.0f} ms)", fg="green")
+
+
+def blame(outcome: Outcome) -> list[str]:
+    """Return a line about the services that a refusal is to be blamed on, if it is."""
+    return [f"without service {', '.join(outcome.blamed)} the rest is accepted"] if outcome.blamed else []
 
 
 def _whole(texts: Mapping[str, str]) -> str:
@@ -143,4 +149,5 @@ def _findings(outcomes: Iterable[Outcome], source: Source, wishes: Wishes) -> li
     for outcome in outcomes:
         for error in outcome.errors:
             found += findings.of_error(error, outcome.difference)
+        found += [findings.of_blamed(service, outcome.target, source.places) for service in outcome.blamed]
     return found
