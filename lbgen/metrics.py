@@ -71,6 +71,8 @@ class _Numbers(Collector):
         yield _gauge("lbgen_target_ready", "1 once the target has served a snapshot.", "target", ready)
         failing = {target.name: int(target.failing) for target in targets}
         yield _gauge("lbgen_target_failing", "1 while the newest model cannot be brought to it.", "target", failing)
+        held = {target.name: len(target.quarantine.held) for target in targets}
+        yield _gauge("lbgen_quarantined_services", "Services that the target's proxy will not have.", "target", held)
         generation = GaugeMetricFamily(
             "lbgen_generation_info", "Always 1; the label is what the proxy serves.", labels=["target", "generation"]
         )
@@ -86,7 +88,7 @@ class _Numbers(Collector):
         )
         _add(rounds, [], loop.tally.spreads("round").get("", Spread()))
         yield rounds
-        problems = len(loop.model.problems)
+        problems = len(self._view.problems()["problems"])
         yield GaugeMetricFamily("lbgen_problems", "Services and nodes that need their owner.", problems)
         yield _gauge("lbgen_servers", "Servers of all backends, by state.", "state", self._view.servers())
         yield GaugeMetricFamily("lbgen_servers_held", "Servers kept by the shrink guard until it is sure.", loop.held)

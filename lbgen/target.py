@@ -6,20 +6,30 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from lbgen import last_good
 from lbgen.apply import disk
 from lbgen.apply.plan import Live, Nothing, Reload
 from lbgen.apply.proxy import Proxy
 from lbgen.apply.supervise import Supervisor
 from lbgen.check import clear_stages
-from lbgen.errors import ApplyFailed, CheckFailed, CheckUnavailable, LbgenError, ProxyUnreachable, SettingsError
+from lbgen.errors import (
+    ApplyFailed,
+    CheckFailed,
+    CheckUnavailable,
+    LbgenError,
+    ProxyUnreachable,
+    SettingsError,
+    TemplateError,
+)
 from lbgen.history import KEPT, MOST_CAUSES, Change, Failure
 from lbgen.model import Model
+from lbgen.quarantine import Held, Quarantine
 from lbgen.render import Files, Renderer
 from lbgen.snapshot import Cause, Snapshot
 from lbgen.tally import Tally
@@ -75,6 +85,7 @@ class Target:
         self._interval = min_reload_interval
         self._last_reload = self._last_save = -min_reload_interval
         self._refused = ""  # generation that the checker refused: asking again would give the same answer
+        self._accepted: set[str] = set()  # generations that need no verdict in this round
         self._said = ""  # the last refusal that was logged
         self._retry = _Retry()
         self._due = 0.0  # when something waits: a reload for its time, a removed server for its connections
@@ -82,6 +93,7 @@ class Target:
         self._wanted = ""  # generation of the last rendering
         self._starts = 0  # of the supervised process, when it was last looked at
         self._causes: list[Cause] = []  # of what is not live yet
+        self.quarantine = Quarantine()
         self.history: deque[Change] = deque(maxlen=KEPT)
         self.tally = Tally()
         self.ready = False  # a model was live here once
@@ -95,6 +107,7 @@ class Target:
             clear_stages(self.output)
             disk.clear(self.output)
             self.proxy.ready(self.output)
+            self.quarantine.good = last_good.read(self.output)
         except OSError as error:
             raise SettingsError(f"targets.{self.name}.output: {self.output}: {error.strerror}") from error
         texts = disk.read(self.output, self._names())
@@ -115,7 +128,7 @@ class Target:
 
     def due(self) -> float | None:
         """Return when (time.monotonic) `bring_to` has something left to do, or None."""
-        moments = [moment for moment in (self._due, self._retry.at) if moment]
+        moments = [moment for moment in (self._due, self._retry.at, self.quarantine.due()) if moment]
         return min(moments, default=None)
 
     def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
@@ -125,10 +138,9 @@ class Target:
         self._causes = [*self._causes, *snapshot.causes][:MOST_CAUSES]
         if self._retry.at <= began:
             self._retry.at = 0.0
-        self.tally.count("renders")
+        held, self._accepted = self.quarantine.held, set()
         try:
-            self._bring_to(self.renderer.render(model, snapshot), model, began)
-            self._save()
+            self._follow(model, snapshot, began)
             live = self.running is not None and self.running.generation == self._wanted
             if live:
                 self.ready, self.failing, self._said = True, False, ""
@@ -143,7 +155,51 @@ class Target:
                 log.error("refused", target=self.name, error=str(error), generation=self._generation())
                 self.failed("refused", error)
             self._said = str(error)
+        finally:
+            self._report(held)
         return False
+
+    def _follow(self, model: Model, snapshot: Snapshot, began: float) -> None:
+        """Bring the proxy to the model, less the services that its checker, or a template, will not have."""
+        stamp = self._stamp(model) if self.quarantine.held else None
+        relieved = self.quarantine.relieved(model, snapshot, stamp, began)
+        try:
+            self._serve(*relieved, began)
+        except (CheckFailed, TemplateError) as error:
+            refused = self._refused
+            if not self.quarantine.find(model, snapshot, error, self._judge, self._stamp(model), began):
+                self._refused = refused
+                raise
+            self._refused = ""  # whoever is tried again is to be judged again
+            self._serve(*self.quarantine.relieved(model, snapshot, self._stamp(model), began), began)
+
+    def _serve(self, model: Model, snapshot: Snapshot, began: float) -> None:
+        self.tally.count("renders")
+        self._bring_to(self.renderer.render(model, snapshot), model, began)
+        self._save()
+        if self.running and self.running.generation == self._wanted == self._saved:
+            self.quarantine.accepted(snapshot, self._stamp(model))
+
+    def _judge(self, model: Model, snapshot: Snapshot) -> None:
+        """Raise what is wrong with the files of a model."""
+        self._check(self.renderer.render(model, snapshot))
+
+    def _stamp(self, model: Model) -> object:
+        """Return what a verdict on a service depends on besides it."""
+        return self.renderer.edition(), model.basis and model.basis.rules
+
+    def _report(self, before: Mapping[str, Held]) -> None:
+        """Log who is held from now on, and who is no longer."""
+        now = self.quarantine.held
+        for id_, held in now.items():
+            if held.error and before.get(id_) != held:
+                instead = "what it asked for before" if held.instead is not None else "left out"
+                log.error("quarantined", target=self.name, service=held.name, error=held.error, instead=instead)
+                self.tally.count("refused")
+        if now != before:
+            last_good.write(self.output, self.quarantine.fallbacks())
+        for id_ in before.keys() - now.keys():
+            log.info("quarantine_over", target=self.name, service=before[id_].name)
 
     def _bring_to(self, desired: Files, model: Model, began: float) -> None:
         self._wanted = desired.generation
@@ -269,6 +325,8 @@ class Target:
         self._saved = self._generation()
 
     def _check(self, desired: Files) -> None:
+        if desired.generation in self._accepted:
+            return
         try:
             self._checker(desired)
         except CheckFailed:
@@ -278,6 +336,7 @@ class Target:
         except CheckUnavailable:
             self.tally.count("checks", "unavailable")
             raise
+        self._accepted.add(desired.generation)
         self.tally.count("checks", "accepted")
 
     def _apply(self, desired: Files) -> str:

@@ -126,7 +126,7 @@ def test_refusal(bench):
     assert not bench.bring()
     assert not bench.bring()
     assert counted(bench, "refused") == {"": 1}
-    assert counted(bench, "checks") == {"accepted": 1, "refused": 1}
+    assert counted(bench, "checks") == {"accepted": 1, "refused": 2}  # with the services, and without any
     assert counted(bench, "renders") == {"": 3}
     assert bench.target.failing
     assert bench.target.failure.kind == "refused"

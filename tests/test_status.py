@@ -29,6 +29,7 @@ from lbgen.cli import main
 from lbgen.history import Failure
 from lbgen.loop import Loop
 from lbgen.problem import Problem
+from lbgen.quarantine import Held
 from lbgen.snapshot import Cause
 from lbgen.status import client, text
 from lbgen.status.server import _Server, served
@@ -244,7 +245,7 @@ def test_model(api):
     api.loop.model = a_model()
     api.targets[0].applied(1.0, method="reload")
     found = api.json("/api/v1/model")
-    wanted = json.loads(json.dumps(asdict(api.loop.model)))
+    wanted = json.loads(json.dumps(asdict(replace(api.loop.model, basis=None))))
     assert {name: found[name] for name in ("listeners", "routes", "backends")} == {
         name: wanted[name] for name in ("listeners", "routes", "backends")
     }
@@ -268,6 +269,17 @@ def test_problems(api):
     api.loop.model = a_model()
     (problem,) = api.loop.model.problems
     assert api.json("/api/v1/problems") == {"problems": [asdict(problem) | {"text": str(problem)}]}
+
+
+def test_quarantined(api):
+    """A service that a target's proxy will not have is a problem as well, and counted."""
+    api.targets[0].quarantine.held["id"] = Held("shop", {}, None, "haproxy refused it:\nline 7")
+    (problem,) = api.json("/api/v1/problems")["problems"]
+    assert (problem["service"], "haproxy refused it: line 7" in problem["text"]) == ("shop", True)
+    assert api.json("/api/v1/status")["problems"] == 1
+    metrics = api.get("/metrics")[1]
+    assert f'lbgen_quarantined_services{{target="{api.targets[0].name}"}} 1.0' in metrics
+    assert "lbgen_problems 1.0" in metrics
 
 
 def test_history(api):

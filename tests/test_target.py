@@ -146,6 +146,16 @@ class Bench:
         self.logs = [entry for entry in logs if entry["log_level"] != "debug"]
         return result
 
+    def spoil(self) -> None:
+        """Have the templates, and no service, say what the checker refuses."""
+        (self.templates / "haproxy.cfg.j2").write_text(
+            '{% extends "haproxy/haproxy.cfg.j2" %}{% block extra %}# broken {{ servers | length }}\n{% endblock %}'
+        )
+
+    def mend(self) -> None:
+        """Take that back."""
+        (self.templates / "haproxy.cfg.j2").unlink()
+
     def texts(self) -> dict[str, str]:
         """Every file in the output directory."""
         return {
@@ -245,40 +255,45 @@ def test_live_changes_that_fail_are_spaced(bench, clock):
 def test_refused(bench):
     """What the checker refuses changes nothing, on disk or in the proxy; the message has file and line, once."""
     before, serves = bench.texts(), bench.proxy.serves
-    assert not bench.bring(2, "round-robin", "broken")
+    bench.spoil()
+    assert not bench.bring(2, "source", "more")
     assert (bench.texts(), bench.proxy.serves, bench.proxy.did) == (before, serves, [])
     (line,) = bench.logs
     assert (line["event"], line["log_level"], line["generation"]) == ("refused", "error", serves)
     number = next(number for number, text in enumerate(_broken(bench), 1) if "broken" in text)
-    assert f"haproxy.cfg:{number}:backend broken" in str(line["error"])
+    assert f"haproxy.cfg:{number}:# broken" in str(line["error"])
     assert ".lbgen-check" not in str(line["error"])
-    assert not bench.bring(2, "round-robin", "broken")
+    assert not bench.bring(2, "source", "more")
     assert bench.logs == []
     assert bench.target.due() is None  # the same input gives the same answer
 
 
 def _broken(bench: Bench) -> list[str]:
-    facts = a_cluster(2, "round-robin", "broken")
+    facts = a_cluster(2, "source", "more")
     return bench.target.renderer.render(build(facts, a_rules()), facts).texts["haproxy.cfg"].splitlines()
 
 
 def test_refused_and_mended(bench, clock):
     """When the cause of a refusal is gone, all goes on; when it comes back it is told again."""
-    assert not bench.bring(2, "round-robin", "broken")
+    bench.spoil()
+    assert not bench.bring(2, "source")
+    bench.mend()
     assert bench.bring()
     assert bench.bring(2, "source")
     clock.now += INTERVAL
-    assert not bench.bring(2, "source", "broken")
+    bench.spoil()
+    assert not bench.bring(2, "source", "more")
     assert [entry["event"] for entry in bench.logs] == ["refused"]
 
 
 def test_servers_move_while_refused(bench, clock):
     """While a configuration is refused, servers of what runs still come and go, in the proxy and on disk."""
-    assert not bench.bring(2, "round-robin", "broken")
-    assert not bench.bring(1, "round-robin", "broken")
+    bench.spoil()
+    assert not bench.bring(2, "round-robin", "more")
+    assert not bench.bring(1, "round-robin", "more")
     assert bench.proxy.did == ["change +0 -1"]
     clock.now = max(clock.now, bench.target.due())
-    assert not bench.bring(1, "round-robin", "broken")
+    assert not bench.bring(1, "round-robin", "more")
     assert on_disk(bench.output) == bench.proxy.serves
     assert "server web.2" not in bench.texts()["haproxy.cfg"]
     assert "broken" not in bench.texts()["haproxy.cfg"]

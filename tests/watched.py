@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lbgen.history import Change, Failure
 from lbgen.model import Model
+from lbgen.quarantine import Quarantine
 from lbgen.render import Files
 from lbgen.snapshot import Cause, Snapshot
 from lbgen.source.engine import Stats
@@ -65,6 +66,7 @@ class FakeTarget:
     running: Files | None = None
     history: deque[Change] = field(default_factory=lambda: deque(maxlen=200))
     tally: Tally = field(default_factory=Tally)
+    quarantine: Quarantine = field(default_factory=Quarantine)
 
     def applied(self, after: float = 0.0, *causes: Cause, **facts: object) -> None:
         """A change that was live so many seconds after AT."""

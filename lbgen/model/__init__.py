@@ -4,6 +4,7 @@ from lbgen.model.build import Builder, build
 from lbgen.model.types import (
     CONTEXT_VERSION,
     Backend,
+    Basis,
     Cell,
     HealthCheck,
     Listener,
@@ -18,6 +19,7 @@ from lbgen.model.types import (
 __all__ = [
     "CONTEXT_VERSION",
     "Backend",
+    "Basis",
     "Builder",
     "Cell",
     "HealthCheck",

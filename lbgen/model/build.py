@@ -20,7 +20,7 @@ from lbgen.model.policy import Policy, policy_of
 from lbgen.model.routing import routed
 from lbgen.model.servers import Found, Surroundings, servers
 from lbgen.model.tls import secured
-from lbgen.model.types import Backend, HealthCheck, Listener, Model, Redirect, Route, Rules
+from lbgen.model.types import Backend, Basis, HealthCheck, Listener, Model, Redirect, Route, Rules
 from lbgen.problem import Problem, printable
 from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
 
@@ -104,7 +104,7 @@ class Builder:
             decided[service.id] = inputs, found
             parts.append(found)
         self._parts = decided
-        return self._assemble(parts)
+        return self._assemble(parts, Basis(self.rules, retired))
 
     def _part(self, inputs: _Inputs, around: Surroundings) -> Part:
         before = self._parts.get(inputs.service.id)
@@ -114,7 +114,7 @@ class Builder:
         found = part(inputs.service, inputs.tasks, around)
         return _kept(before[1], found) if before else found
 
-    def _assemble(self, parts: Sequence[Part]) -> Model:
+    def _assemble(self, parts: Sequence[Part], basis: Basis) -> Model:
         """Join the services' parts and decide what several of them claim."""
         groups = self._grouped(parts)
         routes = [part.routes for part in parts] + [group.routes for group in groups]
@@ -131,6 +131,7 @@ class Builder:
             routes=tuple(sorted(flat, key=lambda route: route.name)),
             backends=tuple(sorted(backends, key=lambda backend: backend.name)),
             problems=tuple(sorted(problems)),
+            basis=basis,
         )
 
     def _grouped(self, parts: Sequence[Part]) -> list[Group]:

@@ -6,6 +6,7 @@ All sequences are sorted, so equal facts render equal bytes.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from lbgen.labels.dialects import Dialects
@@ -159,6 +160,14 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What a model was decided by, besides the facts."""
+
+    rules: Rules
+    retired: Collection[str]  # ids of tasks and nodes whose time to drain was over
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """Everything a template sees of the cluster, decided."""
 
@@ -166,6 +175,7 @@ class Model:
     routes: tuple[Route, ...] = ()
     backends: tuple[Backend, ...] = ()
     problems: tuple[Problem, ...] = ()
+    basis: Basis | None = field(default=None, compare=False, repr=False)  # not for templates; None: made by hand
 
     @property
     def servers(self) -> tuple[Server, ...]:
@@ -178,7 +188,7 @@ class Model:
         routes = tuple(route for route in self.routes if not listeners.isdisjoint(route.listeners))
         needed = {route.backend for route in routes}
         backends = tuple(backend for backend in self.backends if backend.name in needed)
-        return Model(kept, routes, backends, self.problems)
+        return Model(kept, routes, backends, self.problems, self.basis)
 
 
 @dataclass(frozen=True, slots=True)

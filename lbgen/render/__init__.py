@@ -51,7 +51,8 @@ class Renderer:
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
         self._sections: dict[object, tuple[object, str]] = {}
         self._stamp: object = None
-        self._notice_changes()
+        self._edition = 0
+        self.edition()
 
     def render(self, model: Model, snapshot: Snapshot) -> Files:
         """Return every file of the target.
@@ -59,7 +60,7 @@ class Renderer:
         Raises:
             TemplateError: a template cannot be read, parsed or rendered; the message names file and line.
         """
-        self._notice_changes()
+        self.edition()
         budget = self._environment.budget = Budget(self._bounds)
         model = self.served(model)
         sections, once = self._once()
@@ -109,8 +110,8 @@ class Renderer:
         """Return the part of the model that this target serves."""
         return model if self._listeners is None else model.only(self._listeners)
 
-    def _notice_changes(self) -> None:
-        """Forget everything once a template or a manifest was changed, added or removed.
+    def edition(self) -> int:
+        """Return which edition of the templates this is; forget everything once one was changed, added or removed.
 
         Jinja would notice a change of a file it has read, but neither one that now goes before it nor, since macros
         call macros, what else was made with it.
@@ -123,7 +124,8 @@ class Renderer:
             self._outputs = self.templates.outputs()
             self.target = replace(self._given, options=self.templates.options(self._given.options))
             self._environment = environment(list(self.templates.directories), BUILTIN, self.templates.manifest.quote)
-            self._stamp, self._sections = stamp, {}
+            self._edition, self._stamp, self._sections = self._edition + 1, stamp, {}
+        return self._edition
 
     def _once(self) -> tuple[dict[object, tuple[object, str]], Callable[..., str]]:
         """Return a fresh memory and the function that templates call as ``once(macro, object, ...)``.

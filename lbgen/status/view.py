@@ -16,6 +16,7 @@ import lbgen
 from lbgen.history import Change
 from lbgen.lane import Lane
 from lbgen.loop import Loop
+from lbgen.problem import Problem
 from lbgen.target import Target
 
 STUCK = 60.0  # seconds; a round that takes longer waits for something that will not come: a checker has as long at most
@@ -43,7 +44,6 @@ class View:
 
     def status(self) -> Document:
         """Return everything in brief."""
-        model = self.loop.model
         return {
             "version": lbgen.__version__,
             "started_at": stamp(self._started_at),
@@ -55,7 +55,7 @@ class View:
             "targets": [_target(target) for target in self.targets],
             "servers": self.servers(),
             "servers_held": self.loop.held,
-            "problems": len(model.problems),
+            "problems": len(self._problems()),
         }
 
     def source(self) -> Document:
@@ -86,7 +86,7 @@ class View:
 
     def problems(self) -> Document:
         """Return what is wrong with services and nodes; ``text`` says it in one line."""
-        return {"problems": [asdict(found) | {"text": str(found)} for found in self.loop.model.problems]}
+        return {"problems": [asdict(found) | {"text": str(found)} for found in self._problems()]}
 
     def history(self, limit: int | None = None) -> Document:
         """Return the last changes of all targets, newest first."""
@@ -94,6 +94,11 @@ class View:
         changes = [change for target in self.targets for change in target.history.copy()]
         changes.sort(key=lambda change: change.at, reverse=True)
         return {"changes": [_change(change) for change in changes[:limit]]}
+
+    def _problems(self) -> list[Problem]:
+        """Return what is wrong with labels, nodes and files, and whom a target's proxy will not have."""
+        refused = [problem for target in self.targets for problem in target.quarantine.problems(target.name)]
+        return sorted({*self.loop.model.problems, *refused})
 
     def _obstacle(self, target: Target) -> str:
         if target.failing and target.failure:
