@@ -54,6 +54,7 @@ class Quarantine:
         self._judged_at = 0.0
         self._trying = False  # they are on trial: not held back until there is a verdict
         self._stamp: object = None
+        self._accepted: object = None  # the stamp of what was last accepted
         self._builder: Builder | None = None
         self._relabelled: dict[str, tuple[Service, Labels, Service]] = {}
 
@@ -79,8 +80,13 @@ class Quarantine:
             return model, snapshot
         return self.decided(model, self.saying(snapshot, self._instead()))
 
-    def accepted(self, snapshot: Snapshot) -> None:
-        """Remember what the services ask for: it was checked, and is in force."""
+    def accepted(self, snapshot: Snapshot, stamp: object) -> None:
+        """Remember what the services ask for: it was checked, and is in force.
+
+        Args:
+            stamp: as for `relieved`.
+        """
+        self._accepted = stamp
         self.good = {id_: service.labels for id_, service in snapshot.services.items()}
         if self._trying:
             self.held, self._trying = {}, False
@@ -90,6 +96,8 @@ class Quarantine:
     def find(self, model: Model, snapshot: Snapshot, refusal: Refusal, judge: Judge, stamp: object, now: float) -> bool:
         """Find who is to blame for a refusal, and hold them; return False where the rest is refused as well.
 
+        Nobody is to blame if everybody would be: a template that is saved with a mistake takes no service away.
+
         Args:
             model, snapshot: with nobody held back.
             stamp: as for `relieved`.
@@ -97,14 +105,25 @@ class Quarantine:
         if model.basis is None:  # made by hand, in a test
             return False
         before, self.held = self.held, {} if self._trying else self.held
-        for candidates, said in self._suspects(snapshot):
+        for candidates, said in self._suspects(snapshot, changed=self._accepted not in (None, stamp)):
             search = _Search(self, model, snapshot, candidates, said, judge)
             if candidates and search.refusal(0) is None:
-                self.held = self.held | search.run(refusal)
-                self._again(stamp, now)
-                return True
+                found = self.held | search.run(refusal)
+                if self._leaves_some(model, snapshot, found):
+                    self.held = found
+                    self._again(stamp, now)
+                    return True
         self.held = before
         return False
+
+    def _leaves_some(self, model: Model, snapshot: Snapshot, held: Mapping[str, Held]) -> bool:
+        """Tell whether anything is left to serve without those who are held, if nothing was accepted before.
+
+        Then everybody is new, and what everybody is refused for may as well be the templates' fault.
+        """
+        left = self.saying(snapshot, {id_: each.instead for id_, each in held.items()})
+        alone = len(model.backends) < 2
+        return self._accepted is not None or alone or bool(self.decided(model, left)[0].backends)
 
     def _again(self, stamp: object, now: float) -> None:
         """Note when who is held is tried again."""
@@ -118,13 +137,18 @@ class Quarantine:
     def _instead(self) -> dict[str, Labels | None]:
         return {id_: held.instead for id_, held in self.held.items()}
 
-    def _suspects(self, snapshot: Snapshot) -> Iterator[tuple[list[str], Mapping[str, Labels]]]:
-        """Give whom to suspect, oldest first, with what they said before: first who says something new, then all."""
+    def _suspects(self, snapshot: Snapshot, *, changed: bool) -> Iterator[tuple[list[str], Mapping[str, Labels]]]:
+        """Give whom to suspect, oldest first, with what they said before: first who says something new, then all.
+
+        Args:
+            changed: the templates or the settings are others than those that all was accepted with.
+        """
         free = [service for service in snapshot.services.values() if service.id not in self.held]
         free.sort(key=lambda service: (moment(service.created_at), service.id))
         yield [service.id for service in free if self.good.get(service.id) != service.labels], self.good
-        # What is to blame then is no label: a task, a node, a name.
-        yield [service.id for service in free], {}
+        # What is to blame then is no label: a task, a node, a name; or what has changed, and then nobody is.
+        if not changed:
+            yield [service.id for service in free], {}
 
     def saying(self, snapshot: Snapshot, labels: Mapping[str, Labels | None]) -> Snapshot:
         """Return the snapshot with some services saying something else, or gone (None)."""

@@ -183,7 +183,7 @@ class Target:
         self._bring_to(self.renderer.render(model, snapshot), model, began)
         self._save()
         if self.running and self.running.generation == self._wanted == self._saved:
-            self.quarantine.accepted(snapshot)
+            self.quarantine.accepted(snapshot, self._stamp(model))
 
     def _judge(self, model: Model, snapshot: Snapshot) -> None:
         """Raise what is wrong with the files of a model."""

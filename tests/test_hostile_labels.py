@@ -14,6 +14,7 @@ from lbgen import lint
 from lbgen.capabilities import PROXIES
 from lbgen.labels.keys import KEYS, PREFIX
 from lbgen.model import build
+from lbgen.places import Places
 from lbgen.snapshot import Snapshot
 from tests import hostile
 from tests.builders import a_network, a_node, a_service, a_snapshot, a_task, ingress
@@ -59,7 +60,7 @@ def said(snapshot: Snapshot) -> Iterator[str]:
     yield from report.lines()
     yield from (text for problem in model.problems for text in asdict(problem).values())
     yield from (text for each in (*limits, *model.problems) for text in asdict(each).values() if isinstance(text, str))
-    yield json.dumps(report.document(), ensure_ascii=False)
+    yield json.dumps(report.document(Places([])), ensure_ascii=False)
 
 
 @given(hostile.clusters())
@@ -97,7 +98,7 @@ def test_problems_are_printable(snapshot):
 def test_names_are_printable(facts):
     """Names of all that there is are said without control characters, and in a few words, as labels are."""
     found = [*said(a_snapshot(*facts))]
-    assert found[0].startswith("problem: "), found
+    assert any(text.startswith("  problem: ") for text in found), found
     assert all(text.isprintable() for text in found), found
     assert all(len(text) < 1000 for text in found[:-1]), found
 
@@ -130,7 +131,7 @@ def test_secrets_are_kept(labels):
     """What may be a secret, or was written where one does not belong, is told of without its value."""
     switches = {"traefik.enable": "true", "com.df.notify": "true"}
     found = [*said(cluster([("", {**switches, **labels})]))]
-    assert found[0].startswith("problem: "), found
+    assert any(text.startswith("  problem: ") for text in found), found
     assert not [text for text in found if SECRET in text]
 
 
@@ -138,7 +139,7 @@ def test_secrets_of_conflicts():
     """Nor is the value shown where two services want the same requests."""
     labels = {"lbgen.header.authorization": f"Basic {SECRET}", "lbgen.port": "8080"}
     found = [*said(cluster([("", labels), ("", labels)]))]
-    assert "already taken" in found[0]
+    assert any("already" in text for text in found)
     assert not [text for text in found if SECRET in text]
 
 
@@ -161,6 +162,7 @@ def many(count: int) -> Mapping[str, dict[str, str]]:
             "lbgen.path": ",".join(f"/{number}" for number in range(half)),
             **{f"lbgen.http.r{number}.host": f"h{number}.org" for number in range(half)},
         },
+        "routers": {f"traefik.http.routers.r{number}.rule": f"Host(`h{number}.org`)" for number in range(count)},
         "middlewares": {f"traefik.http.middlewares.m{number}.addprefix.prefix": "/x" for number in range(count)},
         "parameters": {f"com.df.x{number}": "x" for number in range(count)},
     }
@@ -237,3 +239,16 @@ def test_catastrophic_expressions(key, pattern):
     model = build(cluster([("", labels)]), RULES)
     assert [route.name for route in model.routes] == ["web0.http.b"]
     assert [problem.route for problem in model.problems] == ["a"]
+
+
+def test_intricate_expressions():
+    """Expressions that take long to judge share one budget in each service; the next service has its own."""
+    intricate = ",".join(f"((.{{16}}){{1{number % 7}}}){{3}}x{number}" for number in range(150))
+    labels = {f"lbgen.http.r{number}.path-regex": intricate for number in range(14)}
+    few = work({"lbgen.path-regex": intricate})
+    assert work(labels) < 1.5 * few
+    alone = {"lbgen.path-regex": "((.{16}){10}){3}", "lbgen.port": "80"}
+    model = build(cluster([("", labels), ("", alone)]), RULES)
+    assert {problem.service for problem in model.problems} == {"web0"}
+    assert all("too many intricate expressions" in problem.message for problem in model.problems)
+    assert "Web0" in [route.service for route in model.routes]

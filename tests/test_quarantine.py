@@ -70,7 +70,7 @@ class Checker:
 def searched(before: list[Service], after: list[Service], checker: Checker) -> tuple[Quarantine, bool]:
     """What a quarantine finds after such a change, of which everything was refused."""
     quarantine = Quarantine()
-    quarantine.accepted(a_cluster(before))
+    quarantine.accepted(a_cluster(before), "stamp")
     facts = a_cluster(after)
     with pytest.raises(CheckFailed) as refusal:
         checker(build(facts, RULES), facts)
@@ -107,6 +107,17 @@ def test_nobody_is_to_blame():
     """Where the rest is refused as well, nobody is held."""
     quarantine, found = searched(services(4), [saying(each, balance="source") for each in services(4)], Always())
     assert (found, quarantine.held) == (False, {})
+
+
+@pytest.mark.parametrize("accepted", ["the templates before", None])
+def test_templates_are_to_blame(accepted):
+    """What everybody is refused for, once the templates have changed or at the start, takes no service away."""
+    facts, checker = a_cluster([saying(each, **{"host-header": "bad.org"}) for each in services(4)]), Checker("bad.org")
+    quarantine = Quarantine()
+    if accepted:
+        quarantine.accepted(facts, accepted)
+    assert not quarantine.find(build(facts, RULES), facts, CheckFailed(["proxy"], "no"), checker, "stamp", 0.0)
+    assert quarantine.held == {}
 
 
 class Always(Checker):
@@ -215,7 +226,7 @@ def test_trials_get_rarer_and_end():
         assert quarantine.find(model, facts, CheckFailed(["proxy"], "x"), Checker("bad.org"), "stamp", now)
     assert pauses == [60.0, 120.0, 240.0, 480.0, 600.0, 600.0]
     quarantine.relieved(model, facts, "stamp", quarantine.due())
-    quarantine.accepted(facts)
+    quarantine.accepted(facts, "stamp")
     assert (quarantine.held, quarantine.due()) == ({}, None)
 
 

@@ -261,12 +261,16 @@ def test_a_busy_machine_is_no_reason(monkeypatch):
 
 # ------------------------------------------------------------------------------------------------ the daemon
 
+# Wrong for every backend there is, and for none if there is none.
+IN_BACKENDS = "{% extends 'haproxy/haproxy.cfg.j2' %}{% block http_backend_extra %}{{ backend.nope }}{% endblock %}"
+
 
 @pytest.mark.parametrize(
     ("file", "bad"),
     [
         ("haproxy.cfg.j2", "{% if %}"),
         ("haproxy.cfg.j2", "{{ nope }}"),
+        ("haproxy.cfg.j2", IN_BACKENDS),
         ("haproxy.cfg.j2", "{{ 'x' | center('a') }}"),
         ("haproxy.cfg.j2", "{{ 'a\\x07b' }}"),
         ("haproxy.cfg.j2", NESTED.replace("{BODY}", "")),

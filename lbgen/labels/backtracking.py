@@ -11,6 +11,8 @@ Source: Weber and Seidl, "On the degree of ambiguity of finite automata" (1991),
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -20,6 +22,19 @@ MAX_WAYS = 4096  # outside loops: what optional parts and alternatives that begi
 MAX_CHAIN = 3  # loops in a row that can read the same text: at worst the square of its length
 _UNROLLED = 16  # a fixed count up to this is written out; a higher one counts as a loop
 _BUDGET = 100_000  # steps of this analysis, some tens of milliseconds
+_SHARED_BUDGET = 500_000  # of all expressions that are judged together
+_shared: ContextVar[list[int] | None] = ContextVar("shared", default=None)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Have the expressions that are judged within share one budget: those of one service, so that no number of them
+    keeps the others waiting."""
+    token = _shared.set([_SHARED_BUDGET])
+    try:
+        yield
+    finally:
+        _shared.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +175,7 @@ class _Automaton:
         return _Piece(int(low == 0), inner.first, inner.last, inner.ways)
 
     def _link(self, last: dict[int, int], first: dict[int, int]) -> None:
-        self._spend(len(last) * len(first))
+        self._spend(len(last) * len(first) + len(last) + len(first))
         for (here, ways), (there, more) in product(last.items(), first.items()):
             self.follow[here][there] = min(self.follow[here].get(there, 0) + ways * more, 2)
 
@@ -231,6 +246,10 @@ class _Automaton:
         self._budget -= steps
         if self._budget < 0:
             raise BadValue("is too intricate to prove harmless", "write it shorter, or split the rule with ||")
+        if (shared := _shared.get()) is not None:
+            shared[0] -= steps
+            if shared[0] < 0:
+                raise BadValue("stands beside too many intricate expressions", "write fewer, or split the service")
 
 
 def _plus(ways: dict[int, int], more: dict[int, int], times: int = 1) -> dict[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lbgen.labels import dockerflow, dockerflow_options, native, traefik, traefik_labels
+from lbgen.labels import backtracking, dockerflow, dockerflow_options, native, traefik, traefik_labels
 from lbgen.labels.keys import PREFIX
 from lbgen.labels.labelled import LabelledRoute, ServiceLabels
 from lbgen.labels.traefik_provider import Provider
@@ -42,24 +42,22 @@ def parse(service: str, labels: Mapping[str, str], dialects: Dialects) -> Servic
         remedy = f"keep them below {MAX_LABELS} and {MAX_TEXT} characters, or split the service"
         return ServiceLabels(True, problems=(Problem(service, message, remedy),))
     spoken = [name for name in dialects.names if speaks(name, labels)] or dialects.names[:1]
-    found = []
-    for name in dialects.names:
-        expose = dialects.expose_by_default and name in spoken
-        if name == "lbgen":
-            found.append(native.parse(service, labels, expose_by_default=expose))
-        elif name == "dockerflow":
-            found.append(dockerflow.parse(service, labels, expose_by_default=expose, ports=dialects.ports))
-        else:
-            found.append(
-                traefik.parse(
-                    service,
-                    labels,
-                    expose_by_default=expose,
-                    provider=dialects.provider,
-                    listeners=dialects.listeners,
-                )
-            )
+    with backtracking.together():
+        found = [
+            _read(name, service, labels, dialects, expose=dialects.expose_by_default and name in spoken)
+            for name in dialects.names
+        ]
     return found[0] if len(found) == 1 else _joined(dialects.names, found)
+
+
+def _read(name: str, service: str, labels: Mapping[str, str], dialects: Dialects, *, expose: bool) -> ServiceLabels:
+    """Read one service's labels in one dialect."""
+    if name == "lbgen":
+        return native.parse(service, labels, expose_by_default=expose)
+    if name == "dockerflow":
+        return dockerflow.parse(service, labels, expose_by_default=expose, ports=dialects.ports)
+    provider, listeners = dialects.provider, dialects.listeners
+    return traefik.parse(service, labels, expose_by_default=expose, provider=provider, listeners=listeners)
 
 
 def speaks(name: str, labels: Iterable[str]) -> bool:

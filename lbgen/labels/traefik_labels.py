@@ -53,9 +53,16 @@ class Labels:
     unread: list[Written] = field(default_factory=list)  # Traefik does not read them either
     broken: list[Problem] = field(default_factory=list)  # Traefik refuses the whole service for one of these
 
-    def of(self, protocol: str, kind: str) -> dict[str, Element]:
+    _kinds: dict[tuple[str, str], dict[str, Element]] = field(default_factory=dict)
+
+    def add(self, protocol: str, kind: str, name: str) -> Element:
+        """Return the element of this name, a new one if there was none."""
+        element = self.elements.setdefault((protocol, kind, name), Element(protocol, kind, name))
+        return self._kinds.setdefault((protocol, kind), {}).setdefault(name, element)
+
+    def of(self, protocol: str, kind: str) -> Mapping[str, Element]:
         """Return the elements of a kind by name."""
-        return {name: found for (its, kind_, name), found in self.elements.items() if (its, kind_) == (protocol, kind)}
+        return self._kinds.get((protocol, kind), {})
 
 
 def sort(service: str, labels: Mapping[str, str]) -> Labels:
@@ -86,7 +93,7 @@ def _sort(found: Labels, written: Written) -> None:
         raise BadValue("has no usable name", "use letters, digits, - and _, at most 63, within dashes or underscores")
     else:
         protocol, kind, name = words[:3]
-        element = found.elements.setdefault((protocol, kind, name), Element(protocol, kind, name))
+        element = found.add(protocol, kind, name)
         _put(element.options, ".".join(words[3:]), written)
 
 

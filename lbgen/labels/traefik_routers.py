@@ -64,6 +64,7 @@ class Routers:
     named: set[tuple[str, str, str]] = field(default_factory=set)  # services and middlewares that some router names
     general: dict[str, object] = field(default_factory=dict)
     written: dict[str, tuple[str, str]] = field(default_factory=dict)
+    some_tls: bool = field(init=False)  # a router sees TLS requests only
 
     def read_general(self) -> None:
         """Read what holds for all routers: the network, and who balances."""
@@ -86,6 +87,9 @@ class Routers:
                     self.written["_enable"] = written.label, written.value
             except BadValue as bad:
                 self.labels.broken.append(problem_of(self.service, written.label, written.value, bad))
+
+    def __post_init__(self) -> None:
+        self.some_tls = any(map(_tls, self.labels.of("http", "routers").values()))
 
     def routes(self) -> tuple[LabelledRoute, ...]:
         """Return the routes of all routers that can be honoured."""
@@ -218,7 +222,7 @@ class Routers:
         if tls and asked and (plain := known.plain.intersection(wanted)):
             bad = BadValue(f"asks for TLS, which listener {min(plain)} does not have", "name a listener with tls")
             found.lost.append(problem_of(self.service, tls.label, tls.value, bad, router.name))
-        elif not tls and not asked and any(map(_tls, self.labels.of("http", "routers").values())):
+        elif not tls and not asked and self.some_tls:
             # Beside routers with TLS, one without sees the other requests: the two may well have the same rule.
             wanted = tuple(name for name in wanted if name in known.plain) or wanted
             found.fields["listener"] = wanted
