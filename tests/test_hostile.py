@@ -164,13 +164,13 @@ def a_renderer(
 
 def unquoted(renderer: Renderer) -> None:
     """Values are printed as they are."""
-    renderer._environment.filters["quote"] = str
+    renderer.edition().environment.filters["quote"] = str
 
 
 def half_quoted(renderer: Renderer) -> None:
     """Values stand in quotes, and those in them are not escaped."""
     sign = "'" if renderer.templates.manifest.proxy == "haproxy" else '"'
-    renderer._environment.filters["quote"] = lambda value: f"{sign}{value}{sign}"
+    renderer.edition().environment.filters["quote"] = lambda value: f"{sign}{value}{sign}"
 
 
 # What is broken: in which template of which proxy, what stands there and what instead, and the key that tells.
@@ -260,8 +260,8 @@ def test_templates_are_guarded_too(proxy, text, tmp_path):
     renderer, model = a_renderer(proxy, tmp_path, settings_in(tmp_path)), planted(text)
     with pytest.raises(TemplateError, match=r"control character|not one word"):
         renderer.render(model, hostile.cluster([]))
-    renderer._environment.finalize = lambda value: value
-    renderer._environment.filters |= {"word": str, "quote": str}
+    renderer.edition().environment.finalize = lambda value: value
+    renderer.edition().environment.filters |= {"word": str, "quote": str}
     if "\n" in text:
         with pytest.raises(readback.Escape):
             read_back(renderer, model, hostile.cluster([]))

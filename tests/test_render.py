@@ -417,7 +417,7 @@ def test_memory_changes_nothing(clusters):
 def a_renderer_without_memory():
     """A renderer that has compiled its templates but remembers no rendering."""
     renderer = copy.copy(FRESH)
-    renderer._sections = {}
+    renderer.edition().sections = {}
     return renderer
 
 

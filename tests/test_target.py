@@ -17,7 +17,7 @@ from lbgen.check import check
 from lbgen.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
 from lbgen.model import build
 from lbgen.render import Files
-from lbgen.target import FIRST_RETRY, LONGEST_RETRY, Target
+from lbgen.target import FIRST_RETRY, LONGEST_RETRY, STALE, Target
 from tests.builders import a_network, a_node, a_renderer, a_rules, a_service, a_snapshot, a_task
 
 INTERVAL = 5.0
@@ -149,7 +149,7 @@ class Bench:
     def spoil(self) -> None:
         """Have the templates, and no service, say what the checker refuses."""
         (self.templates / "haproxy.cfg.j2").write_text(
-            '{% extends "haproxy/haproxy.cfg.j2" %}{% block extra %}# broken {{ servers | length }}\n{% endblock %}'
+            '{% extends "haproxy/haproxy.cfg.j2" %}{% block extra %}backend broken\n{% endblock %}'
         )
 
     def mend(self) -> None:
@@ -252,16 +252,17 @@ def test_live_changes_that_fail_are_spaced(bench, clock):
 # ------------------------------------------------------------------------------------------------ refusals
 
 
-def test_refused(bench):
+@pytest.mark.usefixtures("clock")
+def test_refused(tmp_path):
     """What the checker refuses changes nothing, on disk or in the proxy; the message has file and line, once."""
-    before, serves = bench.texts(), bench.proxy.serves
+    bench = Bench(tmp_path)
     bench.spoil()
     assert not bench.bring(2, "source", "more")
-    assert (bench.texts(), bench.proxy.serves, bench.proxy.did) == (before, serves, [])
+    assert (bench.texts(), bench.proxy.serves, bench.proxy.did) == ({}, "", [])
     (line,) = bench.logs
-    assert (line["event"], line["log_level"], line["generation"]) == ("refused", "error", serves)
+    assert (line["event"], line["log_level"], line["generation"]) == ("refused", "error", "")
     number = next(number for number, text in enumerate(_broken(bench), 1) if "broken" in text)
-    assert f"haproxy.cfg:{number}:# broken" in str(line["error"])
+    assert f"haproxy.cfg:{number}:backend broken" in str(line["error"])
     assert ".lbgen-check" not in str(line["error"])
     assert not bench.bring(2, "source", "more")
     assert bench.logs == []
@@ -273,41 +274,49 @@ def _broken(bench: Bench) -> list[str]:
     return bench.target.renderer.render(build(facts, a_rules()), facts).texts["haproxy.cfg"].splitlines()
 
 
-def test_refused_and_mended(bench, clock):
-    """When the cause of a refusal is gone, all goes on; when it comes back it is told again."""
-    bench.spoil()
-    assert not bench.bring(2, "source")
-    bench.mend()
-    assert bench.bring()
-    assert bench.bring(2, "source")
-    clock.now += INTERVAL
+def test_what_was_saved_is_refused(bench, clock):
+    """Templates that the checker refuses are told of once; those before go on following the cluster."""
     bench.spoil()
     assert not bench.bring(2, "source", "more")
+    assert [entry["event"] for entry in bench.logs] == ["applied", "refused"]
+    assert bench.target.failing
+    text = bench.texts()["haproxy.cfg"]
+    assert ("balance source" in text, "backend more" in text, "broken" in text) == (True, True, False)
+    assert on_disk(bench.output) == bench.proxy.serves
+    refusals = bench.target.tally.counts("checks")["refused"]
+    bench.proxy.did.clear()
+    assert not bench.bring(1, "source", "more")
+    assert bench.proxy.did == ["change +0 -1"]
+    assert [entry["event"] for entry in bench.logs] == ["applied"]
+    assert bench.target.tally.counts("checks")["refused"] == refusals  # it is not asked about them again and again
+    assert bench.target.due() <= clock.now + STALE
+    clock.now += STALE
+    assert not bench.bring(1, "source", "more")
+    assert bench.target.tally.counts("checks")["refused"] == refusals + 1
+    assert [entry["event"] for entry in bench.logs] == ["refused"]  # at another line than before
+    clock.now += STALE
+    assert not bench.bring(1, "source", "more")
+    assert bench.logs == []
+    bench.mend()
+    assert bench.bring(1, "source", "more")
+    assert not bench.target.failing
+    clock.now += INTERVAL
+    bench.spoil()
+    assert not bench.bring(1, "source", "more")
     assert [entry["event"] for entry in bench.logs] == ["refused"]
 
 
-def test_servers_move_while_refused(bench, clock):
-    """While a configuration is refused, servers of what runs still come and go, in the proxy and on disk."""
-    bench.spoil()
-    assert not bench.bring(2, "round-robin", "more")
-    assert not bench.bring(1, "round-robin", "more")
-    assert bench.proxy.did == ["change +0 -1"]
-    clock.now = max(clock.now, bench.target.due())
-    assert not bench.bring(1, "round-robin", "more")
-    assert on_disk(bench.output) == bench.proxy.serves
-    assert "server web.2" not in bench.texts()["haproxy.cfg"]
-    assert "broken" not in bench.texts()["haproxy.cfg"]
-
-
-def test_template_error(bench):
-    """A template that fails changes nothing, and is told once."""
-    before = bench.texts()
+def test_template_error(bench, clock):
+    """A template that fails is told of once; the one before goes on following the cluster."""
     (bench.templates / "names.map.j2").write_text("a\n{{ nope }}\n")
     assert not bench.bring(3)
-    assert "names.map.j2:2: 'nope' is undefined" in str(bench.logs[0]["error"])
+    assert [entry["event"] for entry in bench.logs] == ["applied", "refused"]
+    assert "names.map.j2:2: 'nope' is undefined" in str(bench.logs[1]["error"])
+    assert bench.proxy.did == ["change +1 -0"]
     assert not bench.bring(3)
-    assert (bench.logs, bench.texts(), bench.proxy.did) == ([], before, [])
+    assert bench.logs == []
     (bench.templates / "names.map.j2").write_text("# mended\n")
+    clock.now += INTERVAL
     assert bench.bring(2)
     assert bench.texts()["names.map"] == "# mended\n"
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lbgen.errors import TemplateError
 from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.named_files import Directories, Reader
 from lbgen.render.bounds import Bounds, Budget
 from lbgen.render.context import Context, TargetContext
-from lbgen.render.environment import Compiled, environment
-from lbgen.render.faults import explained
+from lbgen.render.edition import Edition
+from lbgen.render.environment import Compiled
 from lbgen.render.files import PLACEHOLDER, Files
 from lbgen.render.manifest import MANIFEST
-from lbgen.render.outputs import EACH, expanded, items
-from lbgen.render.templates import BUILTIN, SUFFIX, TemplateSet, find, of
+from lbgen.render.templates import BUILTIN, SUFFIX, TemplateSet, find
 from lbgen.snapshot import Snapshot
 
-__all__ = ["Files", "Renderer", "TargetContext", "TemplateSet", "find"]
+__all__ = ["Edition", "Files", "Renderer", "TargetContext", "TemplateSet", "find"]
 
 
 class Renderer:
@@ -43,28 +40,37 @@ class Renderer:
         Raises:
             TemplateError: a chosen option is none of the set's.
         """
-        self.templates, self.settings = templates, settings
-        self._given, self._bounds = target, bounds
+        self.settings = settings
+        self._directories, self._given, self._bounds = templates.directories, target, bounds
         # As HAProxy and Nginx have it: what is relative is so to the files.
         self.reader = Reader(settings, Path(target.output))
         self.listeners = None if listeners is None else frozenset(listeners)
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
-        self._sections: dict[object, tuple[object, str]] = {}
-        self._stamp: object = None
         self._compiled: dict[str, Compiled] = {}
-        self._edition = 0
-        self.edition()
+        self._stamp = self._looked_at()
+        self._edition = Edition.read(self._directories, self._given, self._compiled)
 
-    def render(self, model: Model, snapshot: Snapshot) -> Files:
+    @property
+    def templates(self) -> TemplateSet:
+        """The set as it was last read."""
+        return self._edition.templates
+
+    @property
+    def target(self) -> TargetContext:
+        """What templates know of the proxy, with the set's options."""
+        return self._edition.target
+
+    def render(self, model: Model, snapshot: Snapshot, edition: Edition | None = None) -> Files:
         """Return every file of the target.
 
+        Args:
+            edition: of the templates; None: as they are on disk now.
         Raises:
             TemplateError: a template cannot be read, parsed or rendered; the message names file and line.
         """
-        self.edition()
-        budget = self._environment.budget = Budget(self._bounds)
+        edition = edition or self.edition()
         model = self.served(model)
-        sections, once = self._once()
+        sections, once = self._once(edition)
         files = self.reader.read()
         context = Context(
             context_version=CONTEXT_VERSION,
@@ -76,64 +82,44 @@ class Renderer:
             users=files.users,
             client_cas=files.client_cas,
             problems=model.problems,
-            target=self.target,
-            options=self.target.options,
+            target=edition.target,
+            options=edition.target.options,
             settings=self.settings,
             snapshot=snapshot,
             generation=PLACEHOLDER,
             once=once,
         )
-        names = dict(context.items())
-        if not self._outputs:
-            raise TemplateError(f"{', '.join(map(str, self.templates.directories))}: no template (NAME.j2) in it")
-        drafts: dict[str, str] = {}
-        size = 0
-        for name, template, more in self._files(model, snapshot):
-            try:
-                drafts[name] = str(self._environment.get_template(template).render(names, **more))
-                size += len(drafts[name])
-                budget.allow(size)
-            except Exception as error:  # a template can raise anything; what it did is the author's to know
-                raise explained(error, template, self._environment, self.templates.directories) from error
-        self._sections = sections
+        drafts = edition.render(dict(context.items()), model, snapshot, Budget(self._bounds))
+        edition.sections = sections
         return Files.of(drafts)
-
-    def _files(self, model: Model, snapshot: Snapshot) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
-        """Return each file's name, its template, and what that sees besides the context."""
-        for output in self._outputs:
-            if output.each:
-                for name, thing in expanded(output, items(output.each, model, snapshot)).items():
-                    yield name, output.template, {EACH[output.each]: thing}
-            else:
-                yield output.pattern, output.template, {}
 
     def served(self, model: Model) -> Model:
         """Return the part of the model that this target serves."""
         return model if self.listeners is None else model.only(self.listeners)
 
-    def edition(self) -> int:
-        """Return which edition of the templates this is; forget everything once one of its files was changed.
+    def edition(self) -> Edition:
+        """Return the templates as they are on disk now: the same object as before while none of their files changes.
 
         Jinja would notice a change of a file it has read, but neither one that now goes before it nor, since macros
         call macros, what else was made with it.
+
+        Raises:
+            TemplateError: they cannot be used.
         """
-        for directory in self.templates.directories:
-            if not directory.is_dir():  # without it there would be fewer templates, or the built-in ones
-                raise TemplateError(f"{directory}: is not there; put it back, or take it off the target's templates")
-        roots = (*self.templates.directories, BUILTIN)
-        found = [path for root in roots for path in root.rglob("*") if path.suffix == SUFFIX or path.name == MANIFEST]
-        stamp = [(path, state.st_mtime_ns, state.st_size, state.st_ino) for path in found if (state := _stat(path))]
+        stamp = self._looked_at()
         if stamp != self._stamp:
-            self.templates = of(self.templates.directories)
-            self._outputs = self.templates.outputs()
-            self.target = replace(self._given, options=self.templates.options(self._given.options))
-            quote = self.templates.manifest.quote  # it is compiled into templates where its value is known
-            compiled = self._compiled.setdefault(quote, Compiled())
-            self._environment = environment(list(self.templates.directories), BUILTIN, quote, compiled)
-            self._edition, self._stamp, self._sections = self._edition + 1, stamp, {}
+            self._edition = Edition.read(self._directories, self._given, self._compiled)
+            self._stamp = stamp
         return self._edition
 
-    def _once(self) -> tuple[dict[object, tuple[object, str]], Callable[..., str]]:
+    def _looked_at(self) -> object:
+        """Return what is another value when a file was changed, added or removed."""
+        roots = (*self._directories, BUILTIN)
+        found = [path for root in roots for path in root.rglob("*") if path.suffix == SUFFIX or path.name == MANIFEST]
+        there = [directory.is_dir() for directory in self._directories]
+        return there, [(path, at.st_mtime_ns, at.st_size, at.st_ino) for path in found if (at := _stat(path))]
+
+    def _once(self, edition: Edition) -> tuple[dict[object, tuple[object, str]], Callable[..., str]]:
         """Return a fresh memory and the function that templates call as ``once(macro, object, ...)``.
 
         It gives the macro's text for the object: that of the last rendering, if the object is still the very same and
@@ -143,7 +129,7 @@ class Renderer:
 
         def once(macro: Any, subject: object, *more: object) -> str:
             key = (macro._func.__code__, id(subject), more)
-            known = self._sections.get(key)
+            known = edition.sections.get(key)
             if known is None or known[0] is not subject:
                 self.produced += 1
                 known = subject, macro(subject, *more)
