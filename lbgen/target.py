@@ -30,14 +30,14 @@ from lbgen.errors import (
 from lbgen.history import KEPT, MOST_CAUSES, Change, Failure
 from lbgen.model import Model
 from lbgen.quarantine import Held, Quarantine
-from lbgen.render import Edition, Files, Renderer
+from lbgen.render import Files, Renderer
 from lbgen.snapshot import Cause, Snapshot
+from lbgen.standing import Standing, Templates, saved
 from lbgen.tally import Tally
 
 log = structlog.get_logger()
 
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0  # seconds until a failed apply is tried again
-STALE = 60.0  # seconds until templates that were refused are tried again, though nothing about them changed
 TIDY_INTERVAL = 1.0  # seconds between two looks whether a removed server's connections have ended
 
 
@@ -56,31 +56,6 @@ class _Retry:
 
     def reset(self) -> None:
         self.at, self.pause = 0.0, FIRST_RETRY
-
-
-@dataclass(frozen=True, slots=True)
-class _Templates:
-    """What renders the files: the settings' renderer, and the templates at one moment."""
-
-    renderer: Renderer
-    edition: Edition
-
-    def render(self, model: Model, snapshot: Snapshot) -> Files:
-        return self.renderer.render(model, snapshot, self.edition)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stale:
-    """Templates, or settings, that were refused: they are not tried again at every change in the cluster."""
-
-    refused: _Templates | TemplateError
-    error: CheckFailed | TemplateError
-    until: float  # time.monotonic; then the cluster may be one that they can be had for
-
-    def over(self, newest: _Templates | TemplateError, now: float) -> bool:
-        """Tell whether it is time to try again: something else was saved, or it was long ago."""
-        same = newest == self.refused or (isinstance(newest, TemplateError) and str(newest) == str(self.refused))
-        return not same or now >= self.until
 
 
 class Target:
@@ -121,8 +96,7 @@ class Target:
         self._causes: list[Cause] = []  # of what is not live yet
         self.quarantine = Quarantine()
         self._fixed = set(renderer.templates.names())  # files that are the same whatever there is in the cluster
-        self._kept: _Templates | None = None  # by which all was accepted last
-        self._stale: _Stale | None = None  # what was saved since, and is no good
+        self.standing = Standing()
         self._falls_back = False  # should the checker refuse, the kept templates are next
         self.history: deque[Change] = deque(maxlen=KEPT)
         self.tally = Tally()
@@ -163,8 +137,8 @@ class Target:
 
     def due(self) -> float | None:
         """Return when (time.monotonic) `bring_to` has something left to do, or None."""
-        stale = self._stale.until if self._stale else None
-        moments = [moment for moment in (self._due, self._retry.at, self.quarantine.due(), stale) if moment]
+        later = self.quarantine.due(), self.standing.due()
+        moments = [moment for moment in (self._due, self._retry.at, *later) if moment]
         return min(moments, default=None)
 
     def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
@@ -196,35 +170,31 @@ class Target:
         return False
 
     def _follow(self, model: Model, snapshot: Snapshot, began: float) -> None:
-        """Bring the proxy to the model, by the templates as they are now or else by those that were accepted last."""
-        newest = self._saved_templates()
-        if not self._stale or self._stale.over(newest, began):
-            if self._stale:
-                self._stale, self._refused = None, ""  # what is tried again is to be judged again
-            self._falls_back = self._kept is not None and self._kept != newest
+        """Bring the proxy to the model, by the templates as they are saved or else by those that were accepted last."""
+        newest = saved(self.renderer)
+        complaint = self.standing.complaint(newest, began)
+        if complaint is None:
+            self._falls_back = self.standing.replaces(newest)
+            if self.standing.due():
+                self._refused = ""  # what is tried again is to be judged again
+            self.standing.forget()
             try:
                 if isinstance(newest, TemplateError):
                     raise newest
                 self._follow_by(newest, model, snapshot, began)
                 return
             except (CheckFailed, TemplateError) as error:
-                if self._kept is None or self._kept == newest:
+                if not self._falls_back:
                     raise
-                # What was saved is no good. What there was before goes on following the cluster.
-                self._stale = _Stale(newest, error, began + STALE)
-        if self._kept:
+                self.standing.refuse(newest, error, began)
+                complaint = error
+        if self.standing.kept:
             said, self._falls_back = self._said, False
-            self._follow_by(self._kept, model, snapshot, began)
+            self._follow_by(self.standing.kept, model, snapshot, began)
             self._said = said  # of what is still refused
-        raise self._stale.error.with_traceback(None)
+        raise complaint
 
-    def _saved_templates(self) -> _Templates | TemplateError:
-        try:
-            return _Templates(self.renderer, self.renderer.edition())
-        except TemplateError as error:
-            return error
-
-    def _follow_by(self, templates: _Templates, model: Model, snapshot: Snapshot, began: float) -> None:
+    def _follow_by(self, templates: Templates, model: Model, snapshot: Snapshot, began: float) -> None:
         """Bring the proxy to the model, less the services that its checker, or a template, will not have."""
         stamp = templates, model.basis and model.basis.rules
         relieved = self.quarantine.relieved(model, snapshot, stamp, began)
@@ -242,13 +212,13 @@ class Target:
             self._refused = ""  # whoever is tried again is to be judged again
             self._serve(templates, *self.quarantine.relieved(model, snapshot, stamp, began), stamp, began)
 
-    def _serve(self, templates: _Templates, model: Model, snapshot: Snapshot, stamp: object, began: float) -> None:
+    def _serve(self, templates: Templates, model: Model, snapshot: Snapshot, stamp: object, began: float) -> None:
         self.tally.count("renders")
         self._fixed = set(templates.edition.names())
         self._bring_to(templates.render(model, snapshot), model, began)
         self._save()
         if self.running and self.running.generation == self._wanted == self._saved:
-            self._kept = templates
+            self.standing.accept(templates)
             self.quarantine.accepted(snapshot, stamp)
 
     def _report(self, before: Mapping[str, Held]) -> None:

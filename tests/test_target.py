@@ -17,7 +17,8 @@ from lbgen.check import check
 from lbgen.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
 from lbgen.model import build
 from lbgen.render import Files
-from lbgen.target import FIRST_RETRY, LONGEST_RETRY, STALE, Target
+from lbgen.standing import PAUSE as STALE
+from lbgen.target import FIRST_RETRY, LONGEST_RETRY, Target
 from tests.builders import a_network, a_node, a_renderer, a_rules, a_service, a_snapshot, a_task
 
 INTERVAL = 5.0
