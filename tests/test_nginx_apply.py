@@ -276,15 +276,15 @@ def test_broken_file_is_put_back(bench, way):
     ],
 )
 def test_refused(bench, by_pid, text, said):
-    """What Nginx's check refuses changes nothing, on disk or in Nginx; the log has file, line and reason."""
+    """What Nginx's check refuses never gets there; the log has file, line and reason; the template before goes on."""
     target = bench.running(**by_pid)
-    before = bench.text()
     bench.override("http_extra", text)
     assert not bench.bring(target, "127.1.0.2")
-    assert [entry["event"] for entry in bench.logs] == ["refused"]
-    assert said in str(bench.logs[0]["error"])
-    assert str(bench.output) not in str(bench.logs[0]["error"]).partition("\n")[2].replace("spared", "")
-    assert (bench.text(), bench.process.reloads(), bench.answer()) == (before, 0, "127.1.0.1")
+    assert [entry["event"] for entry in bench.logs] == ["applied", "refused"]
+    assert said in str(bench.logs[1]["error"])
+    assert str(bench.output) not in str(bench.logs[1]["error"]).partition("\n")[2].replace("spared", "")
+    assert text not in bench.text()
+    assert (bench.process.reloads(), bench.answer()) == (1, "127.1.0.2")
     assert [path.name for path in bench.output.iterdir() if path.name.startswith(".lbgen")] == []
 
 

@@ -282,18 +282,18 @@ def test_refused_by_traefik(bench, way, monkeypatch):
 
 
 def test_refused_by_the_check(bench, way):
-    """The same is found before by a Traefik on trial: nothing is published, nothing changes on disk."""
+    """The same is found before by a Traefik on trial: nothing of it is published, and the template before goes on."""
     target = bench.target(**way)
     bench.bring(target, "127.1.0.1")
     bench.run()
     target._retry.at = 0.0
     assert bench.bring(target, "127.1.0.1")
-    before = bench.texts()
     broken(bench)
     assert not bench.bring(target, "127.1.0.2")
-    assert [entry["event"] for entry in bench.logs] == ["refused"]
-    assert "http router web.bad to service web: " in str(bench.logs[0]["error"])
-    assert (bench.texts(), bench.answer()) == (before, "127.1.0.1")
+    assert [entry["event"] for entry in bench.logs] == ["applied", "refused"]
+    assert "http router web.bad to service web: " in str(bench.logs[1]["error"])
+    assert not any("web.bad" in text for text in bench.texts().values())
+    assert bench.answer() == "127.1.0.2"
 
 
 def test_not_decoded(bench, way):
@@ -314,7 +314,8 @@ def test_not_decoded(bench, way):
     target._checker = checker
     target._retry.at = 0.0
     assert not bench.bring(target, "127.1.0.2")
-    assert "http.nonsense is no section" in str(bench.logs[0]["error"])
+    assert "http.nonsense is no section" in str(bench.logs[-1]["error"])
+    assert bench.answer() == "127.1.0.2"  # by the template before
     mended(bench)
     assert bench.bring(target, "127.1.0.3")
     assert bench.answer() == "127.1.0.3"
