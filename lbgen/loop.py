@@ -111,7 +111,7 @@ class Loop:
 
     def revise(self, rules: Rules, *, drain_grace: float, files: Reader | None) -> None:
         """Go by other settings. Only between two rounds."""
-        self._builder, self._files = Builder(rules), files
+        self._builder, self.files = Builder(rules), files
         self._drains.grace = drain_grace
         self._guard = Guard()  # servers that vanish now are meant to
 

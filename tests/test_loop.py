@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 from structlog.testing import capture_logs
 
-from lbgen import loop
+from lbgen import config, loop
 from lbgen.errors import SourceError
 from lbgen.loop import Drains, Loop
+from lbgen.named_files import Reader
 from lbgen.snapshot import Snapshot
 from tests.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task
 
@@ -222,7 +223,7 @@ def test_rounds():
 
 def test_revised():
     """Other settings count from the next round on, which follows at once; that servers vanish by them is meant."""
-    target, seen = FakeTarget(), []
+    target, seen, files = FakeTarget(), [], Reader(config.Settings())
     services = [a_service(f"s{number}", {"port": 80}, networks=("edge-id",)) for number in range(6)]
     unlabelled = [replace(service, labels={"lbgen.port": "80"}) for service in services]
     tasks = [a_task(f"s{number}", addresses={"edge-id": f"10.0.0.{number + 1}"}) for number in range(6)]
@@ -231,7 +232,7 @@ def test_revised():
     target.wait()
 
     def change(*, expose: bool) -> None:
-        running.loop.revise(a_rules(expose_by_default=expose), drain_grace=3.0, files=None)
+        running.loop.revise(a_rules(expose_by_default=expose), drain_grace=3.0, files=files)
         seen.append((threading.current_thread(), len(target.models)))
 
     for expose in (True, False):
@@ -240,7 +241,7 @@ def test_revised():
     running.stop()
     assert [len(model.backends) for model in target.models] == [0, 6, 0]
     assert seen == [(running._thread, 1), (running._thread, 2)]
-    assert running.loop._drains.grace == 3.0
+    assert (running.loop._drains.grace, running.loop.files) == (3.0, files)
 
 
 def test_newest_wins():
