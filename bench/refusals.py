@@ -15,25 +15,36 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import structlog
 
 from lbgen import config, wiring
 from lbgen.model import Builder
-from lbgen.snapshot import Service, Snapshot
+from lbgen.snapshot import Service, Snapshot, Task
 from lbgen.target import Target
 from tests.builders import a_network, a_node, a_service, a_snapshot, a_task
 from tests.real_haproxy import free_port
 
 SERVICES = 200
 EXTRA = """{% extends "haproxy/haproxy.cfg.j2" %}
-{% block http_backend scoped %}
+{% block http_backend_extra scoped %}
 {% for service in snapshot.services.values() if service.name == backend.service and "bench.bad" in service.labels %}
     no-such-directive
 {% endfor %}
 {% endblock %}
 """
+
+
+NODE, NETWORK = a_node(), a_network()
+NODES, NETWORKS = {NODE.id: NODE}, {NETWORK.id: NETWORK}
+
+
+@cache
+def a_task_of(index: int, slot: int) -> Task:
+    """Return the task of a service in a slot."""
+    return a_task(f"s{index}", slot, addresses={"edge-id": f"127.{1 + index // 250}.{1 + index % 250}.{slot}"})
 
 
 @dataclass
@@ -47,13 +58,14 @@ class Row:
     turn: int = 0
 
     def snapshot(self) -> Snapshot:
-        """Return the facts; the first service has a server more at each turn."""
+        """Return the facts, objects that did not change being the same as before; the first service's servers vary."""
         tasks = [
-            a_task(service.name, slot, addresses={"edge-id": f"127.{1 + index // 250}.{1 + index % 250}.{slot}"})
-            for index, service in enumerate(self.services)
+            a_task_of(index, slot)
+            for index in range(len(self.services))
             for slot in range(1, 2 + (self.slots if not index else 0))
         ]
-        return a_snapshot(a_node(), a_network(), *self.services, *tasks)
+        found = a_snapshot(NODE, NETWORK, *self.services, *tasks)
+        return replace(found, nodes=NODES, networks=NETWORKS)
 
     def bring(self, good: str, generation_of: str = "") -> float:
         """Make one good change, bring HAProxy to it; return the seconds until it is live."""

@@ -433,7 +433,7 @@ def test_real_haproxy_refuses_an_authors_template(short_dir):
 
     (short_dir / "mine").mkdir()
     (short_dir / "mine" / "haproxy.cfg.j2").write_text(
-        '{% extends "haproxy/haproxy.cfg.j2" %}{% block http_backend scoped %}'
+        '{% extends "haproxy/haproxy.cfg.j2" %}{% block http_backend_extra scoped %}'
         "{% for service in snapshot.services.values() if service.name == backend.service %}"
         "{% if 'my.extra' in service.labels %}    {{ service.labels['my.extra'] }}\n{% endif %}"
         "{% endfor %}{% endblock %}"
