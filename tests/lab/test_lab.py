@@ -172,8 +172,8 @@ def test_health_check_decides_when_a_task_runs(lab: Lab) -> None:
 def test_failing_application_is_replaced(lab: Lab) -> None:
     """--fail-after ends a task; Swarm starts another in its place."""
     service = lab.service("shop", args=["--fail-after", "1"], flags=["--restart-delay", "100ms"])
-    first = service.running()[0]["ID"]
-    lab.wait_for(lambda: service.running() and service.running()[0]["ID"] != first, 20, "a replacement")
+    first = min(service.tasks(), key=lambda task: task["CreatedAt"])["ID"]
+    lab.wait_for(lambda: any(task["ID"] != first for task in service.running()), 20, "a replacement")
     assert next(task for task in service.tasks() if task["ID"] == first)["Status"]["State"] == "failed"
 
 
