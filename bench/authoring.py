@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lbgen.source import wire
-from tests.builders import a_network, a_node, a_service, a_snapshot, a_task
+from lbgen.source import decode
+from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
 
 LBGEN = [sys.executable, "-m", "lbgen"]
 MAIN = {"haproxy": "haproxy.cfg.j2", "nginx": "nginx.conf.j2"}
@@ -66,7 +66,7 @@ def cluster(services: int) -> dict[str, object]:
         facts.append(a_service(name, keys, networks=("edge-id",)))
         for slot in (1, 2, 3):
             facts.append(a_task(name, slot, addresses={"edge-id": f"10.{number // 250}.{number % 250}.{slot}"}))
-    return wire.document(a_snapshot(*facts))
+    return decode.document(a_snapshot(*facts))
 
 
 def save(templates: Path, proxy: str, text: str) -> None:

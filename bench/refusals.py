@@ -20,12 +20,13 @@ from pathlib import Path
 
 import structlog
 
-from lbgen import config, wiring
+from lbgen.daemon import assembly
+from lbgen.daemon.target import Target
 from lbgen.model import Builder
+from lbgen.settings import settings as config
 from lbgen.snapshot import Service, Snapshot, Task
-from lbgen.target import Target
-from tests.builders import a_network, a_node, a_service, a_snapshot, a_task
-from tests.real_haproxy import free_port
+from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.real_haproxy import free_port
 
 SERVICES = 200
 EXTRA = """{% extends "haproxy/haproxy.cfg.j2" %}
@@ -112,7 +113,7 @@ def row() -> Iterator[Row]:
             a_service(f"s{index}", {"port": 80, "host": f"s{index}.org", "health-check": "off"}, networks=("edge-id",))
             for index in range(SERVICES)
         ]
-        made = wiring.target_of("edge", settings.targets["edge"], settings)
+        made = assembly.target_of("edge", settings.targets["edge"], settings)
         made.start()
         try:
             found = Row(made, Builder(settings.rules()), services)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench import process
-from lbgen.apply import haproxy
-from lbgen.errors import ProxyUnreachable
+from lbgen.base.errors import ProxyUnreachable
+from lbgen.proxies.haproxy import apply as haproxy
 from tests.lab import probe
 from tests.lab.host import wait_for
 from tests.lab.node import Node

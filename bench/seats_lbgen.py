@@ -18,9 +18,9 @@ import yaml
 
 from bench import process
 from bench.seat import API_PORT, PORT, Place, Seat, ask, in_traefik, traefik_program, usable
-from lbgen import config
-from lbgen.apply import haproxy
-from lbgen.errors import ProxyUnreachable
+from lbgen.base.errors import ProxyUnreachable
+from lbgen.proxies.haproxy import apply as haproxy
+from lbgen.settings import settings as config
 from tests.lab import probe
 from tests.lab.host import wait_for
 

@@ -1,6 +1,6 @@
 """``python -m lbgen`` is the ``lbgen`` command."""
 
-from lbgen.cli import main
+from lbgen.cli.main import main
 
 if __name__ == "__main__":
     main()

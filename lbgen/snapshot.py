@@ -2,7 +2,7 @@
 
 Facts only, frozen, and complete: a source never hands on half a listing. Everything downstream is a
 function of these objects, so what is not read here cannot reach a template.
-``lbgen/source/wire.py`` reads them from Engine API objects and writes them back.
+``lbgen/source/decode.py`` reads them from Engine API objects and writes them back.
 """
 
 from __future__ import annotations

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lbgen.labels import backtracking, dockerflow, dockerflow_options, native, traefik, traefik_labels
-from lbgen.labels.keys import PREFIX
-from lbgen.labels.labelled import LabelledRoute, ServiceLabels
-from lbgen.labels.traefik_provider import Provider
-from lbgen.labels.traefik_routers import Listeners
-from lbgen.problem import Problem
+from lbgen.base.problem import Problem
+from lbgen.labels import native
+from lbgen.labels.dockerflow import dialect as dockerflow
+from lbgen.labels.dockerflow import options
+from lbgen.labels.keys.table import PREFIX
+from lbgen.labels.route_spec import LabelledRoute, ServiceLabels
+from lbgen.labels.traefik import dialect as traefik
+from lbgen.labels.traefik import elements
+from lbgen.labels.traefik.provider import Provider
+from lbgen.labels.traefik.routers import Listeners
+from lbgen.labels.values import regex_cost
 
 # The dialects, and what their labels begin with.
-PREFIXES = {"lbgen": PREFIX, "traefik": traefik_labels.PREFIX, "dockerflow": dockerflow_options.PREFIX}
+PREFIXES = {"lbgen": PREFIX, "traefik": elements.PREFIX, "dockerflow": options.PREFIX}
 # Of one service, whatever the dialects: a hostile one is not to keep the others waiting.
 MAX_LABELS = 1000
 MAX_TEXT = 65536  # characters
@@ -42,7 +47,7 @@ def parse(service: str, labels: Mapping[str, str], dialects: Dialects) -> Servic
         remedy = f"keep them below {MAX_LABELS} and {MAX_TEXT} characters, or split the service"
         return ServiceLabels(True, problems=(Problem(service, message, remedy),))
     spoken = [name for name in dialects.names if speaks(name, labels)] or dialects.names[:1]
-    with backtracking.together():
+    with regex_cost.together():
         found = [
             _read(name, service, labels, dialects, expose=dialects.expose_by_default and name in spoken)
             for name in dialects.names

@@ -11,20 +11,21 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from lbgen.labels import policy_values, rule, values
-from lbgen.labels.keys import BY_NAME, ENABLE, FAMILIES, KEYS, PREFIX, PROTOCOLS, RouteKeys, find
-from lbgen.labels.labelled import ROUTE_NAME, LabelledRoute, ServiceLabels, problem_of, sound
-from lbgen.match import ALWAYS, All, AnyOf, Match, Test
-from lbgen.problem import Problem, printable
+from lbgen.base.problem import Problem, printable
+from lbgen.labels.keys.table import BY_NAME, ENABLE, FAMILIES, KEYS, PREFIX, PROTOCOLS, RouteKeys, find
+from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Test
+from lbgen.labels.route_spec import ROUTE_NAME, LabelledRoute, ServiceLabels, problem_of, sound
+from lbgen.labels.rule import parser
+from lbgen.labels.values import basic, policy
 
 MATCHING = frozenset(
     {"host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip", "sni"}
 )
 # What the names in a family may be; those that are not here are names of headers.
-MEMBERS: Mapping[str, values.Form[str]] = {
-    "query": values.query_name,
-    "request_header": policy_values.edited_header,
-    "response_header": policy_values.edited_header,
+MEMBERS: Mapping[str, basic.Form[str]] = {
+    "query": basic.query_name,
+    "request_header": policy.edited_header,
+    "response_header": policy.edited_header,
 }
 _SWITCHED_OFF = f"label {ENABLE} says no"
 _NAMED = re.compile(rf"({'|'.join(PROTOCOLS)})\.([^.]*)\.(.+)", re.DOTALL)
@@ -44,8 +45,8 @@ class _Scope:
 def parse(service: str, labels: Mapping[str, str], *, expose_by_default: bool = False) -> ServiceLabels:
     """Read one service's labels. A pure function of its arguments."""
     try:
-        enabled = values.boolean(labels[ENABLE]) if ENABLE in labels else expose_by_default
-    except values.BadValue as bad:
+        enabled = basic.boolean(labels[ENABLE]) if ENABLE in labels else expose_by_default
+    except basic.BadValue as bad:
         unless = f"label {ENABLE} is neither true nor false"
         return ServiceLabels(False, problems=(problem_of(service, ENABLE, labels[ENABLE], bad),), unless=unless)
     if not enabled:
@@ -75,7 +76,7 @@ def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple
         if not found:
             _read(service, short, label, key, value)
         elif not ROUTE_NAME.fullmatch(found[2]):
-            bad = values.BadValue(
+            bad = basic.BadValue(
                 f"{printable(found[2])!r} is not a route name", "use lower-case letters, digits, - and _"
             )
             stray.append(problem_of(service, label, value, bad))
@@ -94,9 +95,9 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
     field_name, member = located
     try:
         if scope.protocol not in ("", *KEYS[field_name].protocols):
-            raise values.BadValue(f"does not apply to a {scope.protocol} route", "remove it")
+            raise basic.BadValue(f"does not apply to a {scope.protocol} route", "remove it")
         parsed = _parse_value(field_name, member, value)
-    except values.BadValue as bad:
+    except basic.BadValue as bad:
         scope.broken[key] = problem_of(service, label, value, bad, scope.route)
         return
     scope.written[field_name] = (label, value)
@@ -111,7 +112,7 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
 def _parse_value(field_name: str, member: str, value: str) -> object:
     text = sound(value, may_be_empty=KEYS[field_name].may_be_empty)
     if member:
-        MEMBERS.get(field_name, values.header_name)(member)
+        MEMBERS.get(field_name, basic.header_name)(member)
     return KEYS[field_name].parse(text)
 
 
@@ -139,8 +140,8 @@ def _route(
         match = match_of(protocol, keys)
         priority = keys.priority
         if keys.rule and priority is None:
-            priority = rule.default_priority(keys.rule, protocol)
-    except values.BadValue as bad:
+            priority = parser.default_priority(keys.rule, protocol)
+    except basic.BadValue as bad:
         label, value = written["rule"]
         return None, [problem_of(service, label, value, bad, name)]
     return LabelledRoute(protocol, name, keys, match, priority, written), []
@@ -169,10 +170,10 @@ def match_of(protocol: str, keys: RouteKeys) -> Match:
     if keys.rule:
         beside = [KEYS[key].name for key in sorted(MATCHING) if getattr(keys, key) != getattr(RouteKeys(), key)]
         if beside:
-            raise values.BadValue(
+            raise basic.BadValue(
                 f"stands beside {', '.join(beside)}", "write all of it in the rule, or all in the other keys"
             )
-        return rule.parse(keys.rule, protocol)
+        return parser.parse(keys.rule, protocol)
     if protocol == "tcp":
         return _together([] if "*" in keys.sni else [_any("sni", keys.sni)])
     terms = [
@@ -197,9 +198,9 @@ def _together(terms: Iterable[Match | None]) -> Match:
     return All(tuple(term for term in terms if term is not None))
 
 
-def _unknown(key: str) -> values.BadValue:
+def _unknown(key: str) -> basic.BadValue:
     known = [*BY_NAME, *(f"{family}<name>" for family in FAMILIES), "enable"]
     if key != key.lower():
-        return values.BadValue("keys are lower case", "write the label in lower case")
+        return basic.BadValue("keys are lower case", "write the label in lower case")
     close = difflib.get_close_matches(key, known, n=1)
-    return values.BadValue("unknown key", f"did you mean {close[0]}?" if close else "see the list of label keys")
+    return basic.BadValue("unknown key", f"did you mean {close[0]}?" if close else "see the list of label keys")

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import MISSING
 from typing import Any
 
-from lbgen.labels import values
-from lbgen.labels.key import Key
-from lbgen.labels.keys import ENABLE, FIELDS, KEYS, PREFIX, PROTOCOLS
-from lbgen.labels.labelled import ROUTE_NAME
+from lbgen.labels.keys.key import Key
+from lbgen.labels.keys.table import ENABLE, FIELDS, KEYS, PREFIX, PROTOCOLS
 from lbgen.labels.native import MEMBERS
+from lbgen.labels.route_spec import ROUTE_NAME
+from lbgen.labels.values import basic
 
 _LOWER = "(?!.*[A-Z])"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -55,17 +55,17 @@ def _name(field: str, key: Key) -> str:
     """Return a pattern of the key as it is written after "lbgen."."""
     if not key.family:
         return re.escape(key.name)
-    member = MEMBERS.get(field, values.header_name).pattern
+    member = MEMBERS.get(field, basic.header_name).pattern
     return re.escape(key.family) + (member if field == "query" else f"{_LOWER}(?:{member})")
 
 
 def _value(field: str) -> dict[str, Any]:
     key, default = KEYS[field], FIELDS[field].default
-    found = {**key.parse.schema, "maxLength": values.MAX_VALUE, "description": key.doc, "examples": [key.sample]}
+    found = {**key.parse.schema, "maxLength": basic.MAX_VALUE, "description": key.doc, "examples": [key.sample]}
     if default not in (None, MISSING, (), ""):
         found["default"] = key.parse.spell(default)
     return found
 
 
 def _enable() -> dict[str, Any]:
-    return {**values.boolean.schema, "description": "Take part", "examples": ["true"]}
+    return {**basic.boolean.schema, "description": "Take part", "examples": ["true"]}

@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lbgen.labels.values import BadValue
-from lbgen.problem import Problem
+from lbgen.base.problem import Problem
+from lbgen.labels.values.basic import BadValue
 from lbgen.snapshot import Network, Node, Service
 
 ADDRESS_LABEL = "lbgen.address"

@@ -10,18 +10,18 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from lbgen.base.problem import Problem
 from lbgen.labels import dialects
-from lbgen.labels.keys import BY_NAME, RouteKeys
-from lbgen.labels.labelled import LabelledRoute
-from lbgen.labels.values import BadValue
-from lbgen.match import MAX_TESTS, Alternative, Test, TooManyAlternatives, alternatives
+from lbgen.labels.keys.table import BY_NAME, RouteKeys
+from lbgen.labels.match import MAX_TESTS, Alternative, Test, TooManyAlternatives, alternatives
+from lbgen.labels.route_spec import LabelledRoute
+from lbgen.labels.values.basic import BadValue
 from lbgen.model.groups import Group, Member, grouped
 from lbgen.model.policy import Policy, policy_of
 from lbgen.model.routing import routed
 from lbgen.model.servers import Found, Surroundings, servers
 from lbgen.model.tls import secured
 from lbgen.model.types import Backend, Basis, HealthCheck, Listener, Model, Redirect, Route, Rules
-from lbgen.problem import Problem
 from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
 
 # What Swarm accepts as a service name (swarmkit, manager/controlapi); every proxy accepts it as an identifier. It has

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lbgen.labels.keys import RouteKeys
-from lbgen.labels.values import BadValue
+from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.values.basic import BadValue
 from lbgen.snapshot import PublishedPort, Service
 
 

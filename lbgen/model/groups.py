@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
-from lbgen.labels.keys import KEYS
+from lbgen.base.problem import Problem
+from lbgen.labels.keys.table import KEYS
 from lbgen.model.types import Backend, Route, Server
-from lbgen.problem import Problem
 
 LARGEST_WEIGHT = 256  # HAProxy's limit
 # What is a member's own: where its servers are, and which requests are meant for the group.

@@ -11,9 +11,9 @@ import ipaddress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from lbgen.labels.keys import RouteKeys
-from lbgen.labels.substitution import Substitution, UrlRedirect
-from lbgen.labels.values import BadValue
+from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.substitution import Substitution, UrlRedirect
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

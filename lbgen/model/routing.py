@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from lbgen.match import Alternative
+from lbgen.base.problem import Problem
+from lbgen.labels.match import Alternative
 from lbgen.model.types import Cell, Listener, Route, Rule
-from lbgen.problem import Problem
 
 ANY_HOST = "*"
 _Key = tuple[str, bool]  # path, exact

@@ -6,13 +6,13 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lbgen.labels.keys import RouteKeys
-from lbgen.labels.values import BadValue
+from lbgen.base.problem import Problem
+from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.values.basic import BadValue
 from lbgen.model.addresses import SharedNetwork, node_address, shared_network
 from lbgen.model.destination import Destination, destination
 from lbgen.model.placement import chooser
 from lbgen.model.types import Rules, Server
-from lbgen.problem import Problem
 from lbgen.snapshot import Network, Node, PublishedPort, Service, Snapshot, Task, moment
 
 

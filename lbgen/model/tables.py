@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lbgen.match import Alternative, Test
+from lbgen.labels.match import Alternative, Test
 from lbgen.model.types import Cell, Listener, Rule
 
 _LEVELS = ("exact", "domain", "any")

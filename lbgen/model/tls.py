@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from lbgen.base.problem import Problem
 from lbgen.model.types import Listener, Route, TlsHost
-from lbgen.problem import Problem
 
 
 def hosts_of(route: Route) -> list[str]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from lbgen.base.problem import Problem
 from lbgen.labels.dialects import Dialects
-from lbgen.labels.dockerflow import Ports
-from lbgen.labels.traefik_provider import Provider
-from lbgen.labels.traefik_routers import Listeners
-from lbgen.match import Alternative
+from lbgen.labels.dockerflow.dialect import Ports
+from lbgen.labels.match import Alternative
+from lbgen.labels.traefik.provider import Provider
+from lbgen.labels.traefik.routers import Listeners
 from lbgen.model.policy import NOTHING, Policy
-from lbgen.problem import Problem
 
 CONTEXT_VERSION = 1
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from lbgen.base.problem import Problem
 from lbgen.model.types import Backend, Listener, Route, Server
-from lbgen.named_files import Certificate, Directories, User
-from lbgen.problem import Problem
+from lbgen.render.credentials import Certificate, Directories, User
 from lbgen.snapshot import Snapshot
 
 

@@ -22,14 +22,14 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
-from lbgen.handshakes import Handshakes
-from lbgen.labels.values import spell_duration
+from lbgen.base.problem import printable
+from lbgen.labels.values.basic import spell_duration
 from lbgen.model.tables import by_host, in_order
-from lbgen.problem import printable
 from lbgen.render import quoting
-from lbgen.render.bounds import FILTERS, METHODS, OPERATORS, Bounds, Budget, Watching, check, guarded, total
-from lbgen.render.faults import described, near
+from lbgen.render.limits import FILTERS, METHODS, OPERATORS, Bounds, Budget, Watching, check, guarded, total
 from lbgen.render.loader import Loader
+from lbgen.render.sni import Handshakes
+from lbgen.render.template_errors import described, near
 
 REMOVED = ("random", "urlize")  # Jinja's filters: equal input gives equal bytes, and no configuration is HTML
 

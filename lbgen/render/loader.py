@@ -8,8 +8,8 @@ from pathlib import Path
 from jinja2 import BaseLoader, Environment, TemplateNotFound
 from jinja2.loaders import split_template_path
 
-from lbgen import documents
-from lbgen.errors import TemplateError
+from lbgen.base import documents
+from lbgen.base.errors import TemplateError
 
 LARGEST = 1 << 20  # bytes; a larger template is a mistake, and takes seconds to be read
 

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from lbgen import documents
-from lbgen.errors import TemplateError
+from lbgen.base import documents
+from lbgen.base.errors import TemplateError
 from lbgen.render.outputs import Output
 from lbgen.render.quoting import QUOTING
 

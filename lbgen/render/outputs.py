@@ -15,9 +15,9 @@ from itertools import combinations
 from typing import Any
 from urllib.parse import quote
 
-from lbgen.errors import TemplateError
+from lbgen.base.errors import TemplateError
+from lbgen.base.problem import printable
 from lbgen.model import Model
-from lbgen.problem import printable
 from lbgen.snapshot import Snapshot
 
 NAME = "{name}"  # in a pattern: the name of whatever the file is for

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
-from lbgen.labels.values import BadValue
-from lbgen.problem import printable
+from lbgen.base.problem import printable
+from lbgen.labels.values.basic import BadValue
 
 _YAML_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "{": "\\u007b", "}": "\\u007d"})
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=*-]+")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lbgen.errors import TemplateError
+from lbgen.base.errors import TemplateError
 from lbgen.render import manifest, outputs
 from lbgen.render.manifest import MANIFEST, Manifest
 from lbgen.render.outputs import Output

@@ -18,14 +18,15 @@ from pathlib import Path
 
 import structlog
 
-from lbgen import documents
-from lbgen.errors import LbgenError, SourceError
+from lbgen.base import documents
+from lbgen.base.errors import LbgenError, SourceError
+from lbgen.base.file_watch import Watch
+from lbgen.base.fingerprint import fingerprint, settled
 from lbgen.snapshot import Note, Snapshot, moment
-from lbgen.source import causes, compose, wire
-from lbgen.source.listing import KINDS, kept
-from lbgen.source.signals import Closed, Signals
-from lbgen.source.watching import Watch
-from lbgen.tree import fingerprint, settled
+from lbgen.source import decode, diff
+from lbgen.source.compose import load as compose
+from lbgen.source.engine.listing import KINDS, kept
+from lbgen.source.mailbox import Closed, Signals
 
 log = structlog.get_logger()
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -143,7 +144,7 @@ class FileSource:
             networks=kept(last.networks, found.networks),
             listing=next(self._numbers),
         )
-        self._last = replace(fresh, causes=causes.between(last, fresh, time.time()))
+        self._last = replace(fresh, causes=diff.between(last, fresh, time.time()))
         return self._last
 
 
@@ -199,7 +200,7 @@ def _snapshot(data: object) -> Snapshot:
         if not isinstance(data.get(key) or "", str):
             raise SourceError(f"{key}: expected a text, found {data[key]!r}")
     lists = ([] if data.get(kind) is None else data[kind] for kind in ("nodes", "services", "tasks", "networks"))
-    return wire.snapshot(*lists, cluster=data.get("cluster") or "", taken_at=moment(data.get("taken_at") or ""))
+    return decode.snapshot(*lists, cluster=data.get("cluster") or "", taken_at=moment(data.get("taken_at") or ""))
 
 
 def write_snapshot(snapshot: Snapshot, path: str | os.PathLike[str] | None = None) -> str:
@@ -208,7 +209,7 @@ def write_snapshot(snapshot: Snapshot, path: str | os.PathLike[str] | None = Non
     Raises:
         LbgenError: the file cannot be written; one that was there before is untouched.
     """
-    text = json.dumps(wire.document(snapshot), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(decode.document(snapshot), indent=2, ensure_ascii=False) + "\n"
     if path is not None:
         try:
             _replace(Path(path), text)

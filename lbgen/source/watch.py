@@ -17,15 +17,15 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lbgen.errors import SourceError
-from lbgen.source.api import Engine
-from lbgen.source.endpoints import Endpoint
-from lbgen.source.events import NotOffered, Way
-from lbgen.source.listing import ALL
-from lbgen.source.signals import Change, Signals
+from lbgen.base.errors import SourceError
+from lbgen.source.engine.api import Engine
+from lbgen.source.engine.endpoints import Endpoint
+from lbgen.source.engine.events import NotOffered, Way
+from lbgen.source.engine.listing import ALL
+from lbgen.source.mailbox import Change, Signals
 
 if TYPE_CHECKING:  # loaded when there is a control socket: a tenth of the start-up time
-    from lbgen.source.grpc_stream import StreamCall
+    from lbgen.source.swarmkit.grpc import StreamCall
 
 MODE = "push"
 AUTO, OFF = "auto", "off"  # what a setting can say instead of a path
@@ -46,7 +46,7 @@ def _subscribed(setting: str, engine: Engine, signals: Signals) -> Push:
     path = WELL_KNOWN if setting == AUTO else setting
     connection = connected(path, engine.timeout, promised=setting != AUTO)
     try:
-        from lbgen.source.grpc_stream import StreamCall
+        from lbgen.source.swarmkit.grpc import StreamCall
 
         root = (engine.get("/swarm").get("TLSInfo") or {}).get("TrustRoot")
         if not isinstance(root, str):

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from lbgen.apply.traefik_feed import Feed
-from lbgen.errors import UnknownService
-from lbgen.metrics import registry_of
+from lbgen.base.errors import UnknownService
+from lbgen.proxies.traefik.feed import Feed
+from lbgen.status.metrics import registry_of
 from lbgen.status.view import Document, View
 
 log = structlog.get_logger()

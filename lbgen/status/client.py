@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from lbgen.errors import NoDaemon, SettingsError, UnknownService
+from lbgen.base.errors import NoDaemon, SettingsError, UnknownService
 
 TIMEOUT = 10.0  # seconds
 EVERYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from lbgen.apply.traefik_feed import Feed
+from lbgen.proxies.traefik.feed import Feed
 from lbgen.status.view import View
 
 if TYPE_CHECKING:
-    from lbgen.status.calm import Server
+    from lbgen.status.uvicorn_server import Server
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ class _Server:
             import uvicorn
 
             from lbgen.status.app import application
-            from lbgen.status.calm import Server
+            from lbgen.status.uvicorn_server import Server
 
             settings = uvicorn.Config(
                 application(self._view, self._feeds),

@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import lbgen
-from lbgen.explain import Aim, Facts, explained
-from lbgen.history import Change
-from lbgen.lane import Lane
-from lbgen.loop import Loop
-from lbgen.named_files import NamedFiles
-from lbgen.problem import Problem
-from lbgen.target import Target
+from lbgen.base.problem import Problem
+from lbgen.daemon.history import Change
+from lbgen.daemon.loop import Loop
+from lbgen.daemon.target import Target
+from lbgen.daemon.worker import Lane
+from lbgen.render.credentials import NamedFiles
+from lbgen.report.explain import Aim, Facts, explained
 
 STUCK = 60.0  # seconds; a round that takes longer waits for something that will not come: a checker has as long at most
 Document = dict[str, Any]

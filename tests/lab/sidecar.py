@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from lbgen.apply import haproxy
-from lbgen.apply.haproxy_live import GENERATION
+from lbgen.proxies.haproxy import apply as haproxy
+from lbgen.proxies.haproxy.runtime_api import GENERATION
 from tests.lab import probe
 from tests.lab.host import wait_for
 from tests.lab.node import Node

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from lbgen import config, wiring
+from lbgen.daemon import assembly
 from lbgen.model import Model, build
+from lbgen.settings import settings
 from lbgen.snapshot import Snapshot
 from lbgen.source import file
-from lbgen.source.engine import EngineSource
+from lbgen.source.engine.source import EngineSource
 from tests.lab.engine import docker_cli
 from tests.lab.services import Lab
-from tests.stacks import comparable
+from tests.support.stacks import comparable
 
-SETTINGS = config.Settings.model_validate(
+SETTINGS = settings.Settings.model_validate(
     {
         "listeners": {
             "web": {"bind": ":80"},
@@ -176,11 +177,13 @@ def deployed(lab: Lab, wanted: Snapshot) -> Snapshot:
 
 def rendered(model: Model, snapshot: Snapshot, proxy: str) -> dict[str, str]:
     """The files that one proxy would get."""
-    return dict(wiring.renderer_of("edge", config.Target(templates=[proxy]), SETTINGS).render(model, snapshot).texts)
+    return dict(
+        assembly.renderer_of("edge", settings.Target(templates=[proxy]), SETTINGS).render(model, snapshot).texts
+    )
 
 
 def test_a_file_becomes_what_its_deployment_becomes(lab: Lab, files: list[Path]) -> None:
-    """The same services, problems, and files for each proxy, but for the stand-ins that tests/stacks.py tells of."""
+    """The same services, problems, and files for each proxy, but for the stand-ins of tests/support/stacks.py."""
     from_file = comparable(file.load(files, "shop"), "shop")
     deploy(lab, files, "shop")
     from_swarm = deployed(lab, from_file)

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from lbgen.errors import SourceError
-from lbgen.source.agenda import Pace
-from lbgen.source.engine import EngineSource
-from tests.fixtures.following import Following, wait_for
+from lbgen.base.errors import SourceError
+from lbgen.source.engine.schedule import Pace
+from lbgen.source.engine.source import EngineSource
 from tests.lab.probe import get, socket_in
 from tests.lab.service import host_port, ingress_port
-from tests.socket_proxy import READ_ONLY, SocketProxy
+from tests.support.following import Following, wait_for
+from tests.support.socket_proxy import READ_ONLY, SocketProxy
 
 PACE = Pace(timeout=5.0, retry_max=0.5)
 HOUR = 3600.0

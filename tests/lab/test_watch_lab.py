@@ -10,14 +10,14 @@ from dataclasses import asdict, replace
 
 from structlog.testing import capture_logs
 
-from lbgen.source.agenda import Pace
-from lbgen.source.engine import EngineSource
-from lbgen.source.listing import KINDS
-from tests.fixtures.following import Following, wait_for
+from lbgen.source.engine.listing import KINDS
+from lbgen.source.engine.schedule import Pace
+from lbgen.source.engine.source import EngineSource
 from tests.lab.passage import Passage
 from tests.lab.service import host_port, ingress_port
 from tests.lab.settings import LabError
-from tests.socket_proxy import READ_ONLY, SocketProxy
+from tests.support.following import Following, wait_for
+from tests.support.socket_proxy import READ_ONLY, SocketProxy
 
 HOUR = 3600.0
 PACE = Pace(timeout=5.0, retry_max=0.5, fast=HOUR, slow=HOUR, resync=HOUR, head_start=HOUR)

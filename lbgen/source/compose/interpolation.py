@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lbgen.documents import KeyPath
-from lbgen.problem import printable
+from lbgen.base.documents import KeyPath
+from lbgen.base.problem import printable
 from lbgen.source.compose.stack_file import StackFile
-from lbgen.source.compose.template import BadTemplate, Filled, fill
+from lbgen.source.compose.variables import BadTemplate, Filled, fill
 
 
 def _integer(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lbgen.documents import KeyPath
+from lbgen.base.documents import KeyPath
 from lbgen.source.compose.stack import pairs
 from lbgen.source.compose.stack_file import StackFile
 

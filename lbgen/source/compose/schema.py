@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from lbgen.source.compose.ports import is_short
-from lbgen.source.compose.shapes import Shape
+from lbgen.source.compose.schema_types import Shape
 
 NEWEST = 13  # what a file without a version is read as, and one that says just "3"
 _NAMES = r"[a-zA-Z0-9._-]+"

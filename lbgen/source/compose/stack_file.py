@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lbgen.documents import KeyPath
-from lbgen.errors import SourceError
+from lbgen.base.documents import KeyPath
+from lbgen.base.errors import SourceError
 from lbgen.snapshot import Note
 
 

@@ -14,10 +14,10 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from lbgen.errors import SourceError
-from lbgen.source import wire
-from lbgen.source.fields import Json
-from lbgen.source.signals import Change
+from lbgen.base.errors import SourceError
+from lbgen.source import decode
+from lbgen.source.decode_fields import Json
+from lbgen.source.mailbox import Change
 from lbgen.source.swarmkit import watch_pb2 as pb
 
 _ANY: Any = pb.WATCH_ACTION_CREATE | pb.WATCH_ACTION_UPDATE | pb.WATCH_ACTION_REMOVE
@@ -53,7 +53,7 @@ def _changes(message: pb.WatchMessage) -> Iterator[Change]:
 
 def _change(kind: str, event: pb.WatchMessage.Event, found: Any, item: Json | None) -> Change:
     gone = item is None or event.action == pb.WATCH_ACTION_REMOVE
-    read = None if gone else wire.read(kind, [item]).get(found.id)
+    read = None if gone else decode.read(kind, [item]).get(found.id)
     return Change(kind, found.id, read, found.meta.version.index)
 
 

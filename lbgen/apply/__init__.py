@@ -1,1 +1,0 @@
-"""Makes a proxy run new files: `plan` decides how, one module for each proxy does it."""

@@ -1,0 +1,1 @@
+"""What every room may use: errors, problems, documents, logs, files that change."""

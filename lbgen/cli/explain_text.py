@@ -1,0 +1,194 @@
+"""An explanation as lines for a terminal. Pure; colours are left to `click.echo` to drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import click
+
+from lbgen.base.terminal import aligned, folded, in_one
+from lbgen.labels.values.basic import spell_duration
+
+Document = dict[str, Any]
+MOST = 10  # rows of one kind; the JSON has all
+_HEAD = 13  # columns of what a line is about
+
+
+def text(document: Document) -> Iterator[str]:
+    """Say what `explained` found."""
+    yield from _headline(document)
+    for route in document["routes"]:
+        yield ""
+        yield from _route(route)
+    yield from _findings("problem", document["problems"])
+    yield from _findings("limit", document["limits"])
+    yield from _labels(document["labels"])
+
+
+def _headline(document: Document) -> Iterator[str]:
+    word, colour = ("routed", "green") if document["routed"] else ("not routed", "red")
+    if document["routed"] and document["why"]:
+        word, colour = "routed in part", "yellow"
+    yield f"service {in_one(document['service'])}: {click.style(word, colour)}"
+    for why in document["why"]:
+        yield from folded(why, "  - ", "    ")
+    ports = [
+        f"{port['published'] or '*'}->{port['target']}/{port['protocol']} ({port['mode']})"
+        for port in document["published"]
+    ]
+    replicas = f" x{document['replicas']}" if document["mode"] == "replicated" else ""
+    said = f"{document['mode']}{replicas}; publishes {', '.join(ports) or 'no port'}; "
+    yield from folded(f"{said}networks: {', '.join(document['networks']) or 'none'}", "  ")
+
+
+def _route(route: Document) -> Iterator[str]:
+    state = click.style("served", "green") if route["served"] else click.style("not served", "red")
+    origin = f" ({route['origin']})" if route["origin"] else ""
+    yield f"route {in_one(route['name'])}: {state}, {route['protocol']}, from {route['dialect']} labels{in_one(origin)}"
+    yield from _field("why", [route["why"]] if route["why"] else [])
+    yield from _field("match", [route["rule"]])
+    yield from _field("priority", _priority(route))
+    yield from _field("listener", [line for listener in route["listeners"] for line in _listener(listener)])
+    yield from _field("certificate", [_certificate(found) for found in route["certificates"]])
+    yield from _field("via", [f"{route['via']['value']}: {route['via']['why']}"] if route["via"] else [])
+    yield from _field("port", [_port(route["port"])] if route["port"] else [])
+    yield from _field("network", [_network(route["network"])] if route["network"] else [])
+    yield from _field("nodes", _nodes(route["nodes"]))
+    yield from _field("backend", [_backend(route)] if route["backend"] else [])
+    yield from _field("check", [_check(route["health_check"])] if route["health_check"] else [])
+    yield from _field("settings", [f"{key}={value}" for key, value in route["settings"].items()])
+    if route["via"]:
+        yield from (
+            _table("servers", _servers(route["servers"]))
+            if route["servers"]
+            else _field("servers", ["none: requests are answered 503"])
+        )
+    yield from _table("no server", _not_servers(route["not_servers"]), len(route["not_servers"]))
+
+
+def _field(head: str, texts: Iterable[str]) -> Iterator[str]:
+    for number, each in enumerate(each for each in texts if each):
+        yield from folded(each, f"  {head if number == 0 else '':<{_HEAD - 2}}")
+
+
+def _table(head: str, rows: Sequence[tuple[str, ...]], total: int = 0) -> Iterator[str]:
+    for number, line in enumerate(aligned(rows) if rows else []):
+        yield f"  {head if number == 0 else '':<{_HEAD - 2}}{line.rstrip()}"
+    if total > MOST:
+        yield f"{'':<{_HEAD}}and {total - MOST} more"
+
+
+def _priority(route: Document) -> list[str]:
+    found = {match["priority"] for listener in route["listeners"] for match in listener["matches"]}
+    if route["priority"] is not None:
+        return [f"{route['priority']}"]
+    shown = f"{min(found)}" if len(found) == 1 else f"{min(found)} to {max(found)}" if found else ""
+    return [f"{shown}, the length of what matches"] if shown else []
+
+
+def _listener(listener: Document) -> Iterator[str]:
+    said = f"{listener['name']} {listener['bind']}{' tls' if listener['tls'] else ''}"
+    said += "" if listener["by"] == "label" else ", by default"
+    if listener["targets"]:
+        said += f", target {', '.join(listener['targets'])}"
+    yield said if listener["served"] else f"{said}: NOT served: {listener['why']}"
+    lost = [match for match in listener["matches"] if match["why"]] if listener["served"] else []
+    yield from (f"  without {match['match']}: {match['why']}" for match in lost[:MOST])
+    if lost[MOST:]:
+        yield f"  and {len(lost) - MOST} more"
+
+
+def _certificate(found: Document) -> str:
+    names = ", ".join(found["files"]) or ("none" if found["known"] else "the certificates are not at hand")
+    authority = f"; clients need one of {found['client_ca']}" if found["client_ca"] else ""
+    return f"{'any other host' if found['host'] == '*' else found['host']}: {names}{authority}"
+
+
+def _port(port: Document) -> str:
+    published = f", published as {port['published']}" if port["published"] else ""
+    return f"{port['target']}/{port['protocol']}{published}: {port['why']}"
+
+
+def _network(network: Document) -> str:
+    others = [name for name in network["candidates"] if name != network["name"]]
+    return f"{network['name']}: {network['why']}" + (f" (also there: {', '.join(others)})" if others else "")
+
+
+def _nodes(nodes: Sequence[Document]) -> Iterator[str]:
+    chosen = [node["node"] for node in nodes if node["chosen"]]
+    if nodes:
+        yield ", ".join(chosen) or "none"
+    refused = [node for node in nodes if not node["chosen"]]
+    yield from (f"not {node['node']}: {node['why']}" for node in refused[:MOST])
+    if refused[MOST:]:
+        yield f"and {len(refused) - MOST} more"
+
+
+def _backend(route: Document) -> str:
+    group = route["group"]
+    if not group:
+        return str(route["backend"])
+    shares = ", ".join(f"{share['service']} {share['percent']:g} %" for share in group["shares"])
+    return f"{route['backend']}: group {group['name']}, led by service {group['leader']}; shares: {shares or 'none'}"
+
+
+def _check(check: Document) -> str:
+    how = f"http {check['method']} {check['path']}" if check["kind"] == "http" else "tcp"
+    return f"{how} each {spell_duration(check['interval'])}, up after {check['rise']}, down after {check['fall']}"
+
+
+def _servers(servers: Sequence[Document]) -> list[tuple[str, ...]]:
+    return [
+        (
+            server["name"],
+            _place(server["address"], server["port"]),
+            server["state"],
+            f"weight {server['weight']}",
+            in_one(f"on {server['node']}" if server["node"] else ""),
+            server["why"],
+        )
+        for server in servers
+    ]
+
+
+def _place(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _not_servers(tasks: Sequence[Document]) -> list[tuple[str, ...]]:
+    return [
+        (
+            f"task {task['slot'] or ''}{'.' if task['slot'] else ''}{task['task'][:12]}",
+            in_one(f"on {task['node'] or 'no node'}" + (f" ({task['node_state']})" if task["node_state"] else "")),
+            f"{task['state']}, wanted {task['desired_state']}",
+            task["why"],
+        )
+        for task in tasks[:MOST]
+    ]
+
+
+def _findings(kind: str, found: Sequence[Document]) -> Iterator[str]:
+    if found:
+        yield ""
+        yield click.style(f"{len(found)} {kind}{'s' if found[1:] else ''}", "red" if kind == "problem" else "yellow")
+    for finding in found:
+        yield from folded(finding["text"], "  - ", "    ")
+
+
+def _labels(labels: Sequence[Document]) -> Iterator[str]:
+    if not labels:
+        return
+    read = [found["label"] for found in labels if found["use"] == "read"]
+    others = sum(found["use"] == "other" for found in labels)
+    yield ""
+    yield "labels"
+    yield from _field("read", [", ".join(read) or "none"])
+    reasons: dict[str, list[str]] = {}
+    for found in labels:
+        if found["use"] == "unused":
+            reasons.setdefault(found["why"], []).append(found["label"])
+    yield from _field("not read", [f"{', '.join(names)}: {why}" for why, names in reasons.items()])
+    yield from _field("problem", [", ".join(found["label"] for found in labels if found["use"] == "problem")])
+    if others:
+        yield from _field("", [f"{others} of other programs"])

@@ -1,0 +1,53 @@
+"""`lbgen run`."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import click
+import structlog
+
+import lbgen
+from lbgen.cli.options import Given, given
+from lbgen.daemon import assembly
+from lbgen.daemon.live_reload import Following
+from lbgen.daemon.worker import Lane
+from lbgen.proxies.supervisor import reap_orphans
+from lbgen.status.server import served
+from lbgen.status.view import View
+
+log = structlog.get_logger()
+
+
+@click.command()
+@given()
+@click.option("-o", "output", type=click.Path(path_type=Path), help="Directory of the proxy's files.")
+def run(common: Given, output: Path | None) -> None:
+    """Follow, render, check, apply, verify: the daemon.
+
+    Serves with the last good files from the start, also while Docker cannot be reached. Templates, settings and the
+    files that labels name are followed: what is saved is checked and applied. Ends on SIGTERM or SIGINT, reads
+    everything again on SIGHUP.
+    """
+    settings = common.chosen(output=output)
+    targets = [assembly.target_of(name, target, settings) for name, target in settings.targets.items()]
+    log.info("started", version=lbgen.__version__, pid=os.getpid())
+    lanes = {target.name: Lane(target) for target in targets}
+    following = Following(
+        assembly.source_of(settings),
+        lanes,
+        settings,
+        lambda: common.chosen(output=output),
+        assembly.revision_of,
+        common.file,
+    )
+    ended = threading.Event()
+    if os.getpid() == 1:
+        threading.Thread(target=reap_orphans, args=[ended], name="reap", daemon=True).start()
+    view = View(following.loop, targets, list(lanes.values()))
+    with served(settings.status.address, view, assembly.feeds_of(targets)):
+        following.run()
+    ended.set()
+    log.info("stopped")

@@ -1,0 +1,109 @@
+"""The status API's documents as lines for a terminal. Pure; colours are left to `click.echo` to drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from lbgen.base.terminal import aligned, in_one, plain
+
+MOST_CAUSES = 3  # of a change; the JSON has all
+Document = dict[str, Any]
+
+
+def status(document: Document, problems: Document) -> Iterator[str]:
+    """Say how a daemon is: what `/api/v1/status` and `/api/v1/problems` tell."""
+    state = click.style("ready", "green") if document["ready"] else click.style("not ready", "red")
+    if not document["alive"]:
+        state = click.style("stuck", "red")
+    yield f"lbgen {document['version']}, up {duration(document['uptime_seconds'])}: {state}"
+    yield from (f"  {line}" for reason in document["not_ready"] for line in plain(reason))
+    yield from _source(document["source"])
+    servers = ", ".join(f"{number} {state}" for state, number in document["servers"].items())
+    held = document["servers_held"]
+    yield f"servers   {servers}" + (f"; {held} held until a second listing confirms that they are gone" if held else "")
+    yield ""
+    yield from _targets(document["targets"])
+    found = problems["problems"]
+    yield ""
+    yield click.style(f"{len(found)} problem{'s' if found[1:] else ''}:", "yellow") if found else "no problems"
+    yield from (f"  {line}" for problem in found for line in plain(problem["text"]))
+
+
+def history(document: Document) -> Iterator[str]:
+    """Say what was changed last: what `/api/v1/history` tells, newest first."""
+    changes = document["changes"]
+    if not changes:
+        yield "nothing was changed since this lbgen started"
+        return
+    rows = [
+        (_time(change["at"]), change["target"], change["method"], duration(change["lag_seconds"])) for change in changes
+    ]
+    heading, *lines = aligned([("TIME (UTC)", "TARGET", "METHOD", "LAG"), *rows])
+    yield f"{heading}  WHAT"
+    for line, change in zip(lines, changes, strict=True):
+        yield f"{line}  {in_one(change['detail'])}"
+        causes = change["causes"]
+        yield from (f"    {in_one(cause['text'])}" for cause in causes[:MOST_CAUSES])
+        if causes[MOST_CAUSES:]:
+            yield f"    and {len(causes) - MOST_CAUSES} more"
+
+
+def duration(seconds: float | None) -> str:
+    """Return 0.038 as "38 ms", 75 as "1 min 15 s", None as "-"."""
+    if seconds is None:
+        return "-"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def _source(source: Document) -> Iterator[str]:
+    mode = source["mode"]
+    shown = {"none": click.style("no endpoint answers", "red"), "push": "push", "file": "file"}.get(mode, mode)
+    age = source["stream_age_seconds"]
+    said = [f"source    {shown}", in_one(source["endpoint"])]
+    if source.get("cluster"):
+        said.append(f"cluster {in_one(source['cluster'])}")
+    if age is not None:
+        said.append(f"last word {duration(age)} ago")
+    yield ", ".join(said)
+    if source.get("no_push"):
+        yield f"          no push: {in_one(source['no_push'])}"
+    if "drift" in source:
+        counts = {"listings": "listings", "drift": "missed by the stream", "reconnects": "reconnects"}
+        yield "          " + ", ".join(f"{word}: {source[key]}" for key, word in counts.items())
+
+
+def _targets(targets: Sequence[Document]) -> Iterator[str]:
+    rows = [("TARGET", "GENERATION", "CHANGED (UTC)", "METHOD")]
+    for target in targets:
+        last = target["last_change"]
+        changed = (
+            (_time(last["at"]), last["method"]) if last else ("-", "found running" if target["generation"] else "-")
+        )
+        rows.append((target["name"], target["generation"] or "-", *changed))
+    heading, *lines = aligned(rows)
+    yield f"{heading}  STATE"
+    for line, target in zip(lines, targets, strict=True):
+        state, colour = ("live", "green") if target["ready"] else ("not live yet", "yellow")
+        yield f"{line}  {click.style(*(('failing', 'red') if target['failing'] else (state, colour)))}"
+        error = target["last_error"]
+        if error:
+            over = "" if target["failing"] else ", which is over"
+            first, *more = plain(error["error"]) or [""]
+            yield f"    {error['kind']} at {_time(error['at'])}{over}: {first}"
+            yield from (f"      {further}" for further in more)
+
+
+def _time(stamp: str) -> str:
+    return stamp.replace("T", " ").removesuffix("Z")

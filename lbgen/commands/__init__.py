@@ -1,4 +1,0 @@
-"""The commands, a module each. Results go to standard output, logs and errors to standard error.
-
-`lbgen.cli` puts them together; nobody else imports this.
-"""

@@ -1,0 +1,147 @@
+"""What `run` and `render` without --once share: the loop, ended by signals, kept at what is saved while it runs."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from lbgen.base.errors import LbgenError, SettingsError
+from lbgen.daemon.loop import Follower, Loop
+from lbgen.daemon.saves import watched
+from lbgen.render.credentials import Reader
+from lbgen.render.renderer import Files, Renderer, find
+from lbgen.render.templates import builtin_names
+from lbgen.settings import settings as config
+from lbgen.settings.reloadable import changed, revised
+from lbgen.source import Source
+
+log = structlog.get_logger()
+
+Check = Callable[[Files], None]
+
+
+class Revisable(Follower, Protocol):
+    """A follower that can go by other settings: a Lane, or a Preview."""
+
+    @property
+    def renderer(self) -> Renderer:
+        """What renders its files now."""
+
+    def revise(self, renderer: Renderer, check: Check, min_reload_interval: float) -> None:
+        """Go by these from the next model on."""
+
+
+class Following:
+    """A loop at what the settings say, also when they are saved anew."""
+
+    def __init__(
+        self,
+        source: Source,
+        followers: Mapping[str, Revisable],
+        settings: config.Settings,
+        read: Callable[[], config.Settings],
+        parts: Callable[[str, config.Target, config.Settings], tuple[Renderer, Check]],
+        file: Path | None,
+    ) -> None:
+        """
+        Args:
+            followers: by the name of their target.
+            read: reads the settings anew; raises SettingsError.
+            parts: makes what renders and checks a target's files; raises SettingsError or TemplateError.
+            file: that the settings come from, if there is one.
+        """
+        grace = settings.discovery.drain_grace
+        self.loop = Loop(source, settings.rules(), list(followers.values()), drain_grace=grace, files=Reader(settings))
+        self._followers, self._file = followers, file
+        self._settings = self._wanted = settings  # in force, and as last read
+        self._read, self._parts = read, parts
+        self._complaint = ""
+        self._waiting: list[str] = []
+
+    def run(self) -> None:
+        """Run the loop until a signal ends it; SIGHUP has everything read again."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.loop.stop())
+        with watched(self.paths, self.saved) as saves:
+            signal.signal(signal.SIGHUP, lambda *_: saves.ask())
+            self.loop.run()
+
+    def paths(self) -> set[Path]:
+        """Return what has an effect when it is saved: settings, templates, and the files that labels name."""
+        found = {self._file} if self._file else set()
+        for settings in (self._settings, self._wanted):
+            targets = settings.targets.values()
+            names = {name for target in targets for name in target.templates} - set(builtin_names())
+            bases = {Path(), *(target.output for target in targets if target.output)}
+            named = (settings.certificates, settings.users, settings.client_cas)
+            found |= {*map(Path, names), *(base / directory for base in bases for directory in named)}
+        return found
+
+    def saved(self) -> None:
+        """Take over what was saved; what cannot be used is told of once, and changes nothing."""
+        try:
+            settings, parts = self._reread()
+        except LbgenError as error:
+            self._complain(error)
+            self.loop.poke()  # templates may have been saved too
+            return
+        if self._complaint:
+            log.info("usable_again")
+        self._complaint = ""
+        if keys := ", ".join(changed(self._settings, settings)):
+            log.info("settings_taken", changed=keys)
+        self._settings = settings
+        if parts:
+            self.loop.between_rounds(partial(self._take, settings, parts))
+        else:
+            self.loop.poke()
+
+    def _reread(self) -> tuple[config.Settings, dict[str, tuple[Renderer, Check]]]:
+        """Return the settings to go by now, and what renders and checks the targets' files, if it changes.
+
+        Raises:
+            SettingsError, TemplateError: something cannot be used.
+        """
+        self._wanted = self._read()
+        settings, waiting = revised(self._settings, self._wanted)
+        self._tell_of(waiting)
+        if settings == self._settings and not any(map(self._has_other_manifest, self._followers)):
+            return settings, {}
+        return settings, {name: self._parts_of(name, settings) for name in self._followers}
+
+    def _has_other_manifest(self, name: str) -> bool:
+        found = find(self._settings.targets[name].templates)
+        return found.manifest != self._followers[name].renderer.templates.manifest
+
+    def _take(self, settings: config.Settings, parts: Mapping[str, tuple[Renderer, Check]]) -> None:
+        self.loop.revise(settings.rules(), drain_grace=settings.discovery.drain_grace, files=Reader(settings))
+        for name, (renderer, check) in parts.items():
+            self._followers[name].revise(renderer, check, settings.min_reload_interval)
+
+    def _parts_of(self, name: str, settings: config.Settings) -> tuple[Renderer, Check]:
+        renderer, check = self._parts(name, settings.targets[name], settings)
+        before, now = self._followers[name].renderer.templates.manifest.proxy, renderer.templates.manifest.proxy
+        if before != now:
+            raise SettingsError(f"targets.{name}.templates: now for {now} instead of {before}: start lbgen anew")
+        return renderer, check
+
+    def _complain(self, error: LbgenError) -> None:
+        if str(error) != self._complaint:
+            event = "settings_refused" if isinstance(error, SettingsError) else "templates_refused"
+            log.error(event, error=str(error), effect="those before stay in force")
+        self._complaint = str(error)
+
+    def _tell_of(self, waiting: list[str]) -> None:
+        if waiting and waiting != self._waiting:
+            log.warning(
+                "restart_needed",
+                settings=", ".join(waiting),
+                effect="the values before stay in force till then",
+                remedy="start lbgen anew",
+            )
+        self._waiting = waiting

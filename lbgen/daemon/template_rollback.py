@@ -1,0 +1,83 @@
+"""Which templates a target renders by: those that are saved, or those accepted last while these are no good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lbgen.base.errors import CheckFailed, TemplateError
+from lbgen.model import Model
+from lbgen.render.renderer import Edition, Files, Renderer
+from lbgen.snapshot import Snapshot
+
+PAUSE = 60.0  # seconds until what was refused is tried again, though nothing about it changed
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """What renders the files: the settings' renderer, and its templates at one moment."""
+
+    renderer: Renderer
+    edition: Edition
+
+    def render(self, model: Model, snapshot: Snapshot) -> Files:
+        """Return the files; raise TemplateError."""
+        return self.renderer.render(model, snapshot, self.edition)
+
+
+Saved = Templates | TemplateError  # an error: what is saved cannot even be read
+
+
+def saved(renderer: Renderer) -> Saved:
+    """Return the templates as they are on disk."""
+    try:
+        return Templates(renderer, renderer.edition())
+    except TemplateError as error:
+        return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    what: Saved
+    error: CheckFailed | TemplateError
+    until: float  # time.monotonic; then the cluster may be one that it can be had for
+
+
+class Standing:
+    """The templates in force, and what was saved since and is no good."""
+
+    def __init__(self) -> None:
+        self.kept: Templates | None = None  # by which all was accepted last
+        self._refused: _Refused | None = None
+
+    def due(self) -> float | None:
+        """Return when (time.monotonic) what was refused is to be tried again, or None."""
+        return self._refused.until if self._refused else None
+
+    def complaint(self, newest: Saved, now: float) -> CheckFailed | TemplateError | None:
+        """Return why the newest are not to be tried now; None if they are."""
+        refused = self._refused
+        if refused is None or now >= refused.until or not _same(newest, refused.what):
+            return None
+        return refused.error.with_traceback(None)
+
+    def replaces(self, newest: Saved) -> bool:
+        """Tell whether there are others to go on with should the newest be refused."""
+        return self.kept is not None and self.kept != newest
+
+    def accept(self, templates: Templates) -> None:
+        """Note that all was accepted by these."""
+        self.kept = templates
+
+    def refuse(self, newest: Saved, error: CheckFailed | TemplateError, now: float) -> None:
+        """Note that these are no good."""
+        self._refused = _Refused(newest, error, now + PAUSE)
+
+    def forget(self) -> None:
+        """Nothing is refused any more: what is saved is tried."""
+        self._refused = None
+
+
+def _same(one: Saved, other: Saved) -> bool:
+    if isinstance(one, TemplateError) and isinstance(other, TemplateError):
+        return str(one) == str(other)
+    return one == other

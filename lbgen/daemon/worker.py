@@ -1,0 +1,104 @@
+"""A thread for each target, so that none ever waits for another: not for a slow checker, a retry or a dead proxy.
+
+A lane takes a model at once and brings its target to it in its own time; of what arrives meanwhile the newest counts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import structlog
+
+from lbgen.daemon.target import Target
+from lbgen.model import Model
+from lbgen.render.renderer import Files, Renderer
+from lbgen.snapshot import Snapshot
+
+log = structlog.get_logger()
+
+PAUSE = 1.0  # seconds after a mistake
+ENDING = 30.0  # seconds that a target under way may hold up the end
+
+
+class Lane:
+    """One target in a thread of its own. To the loop it is a target that is always done at once."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.busy_since: float | None = None  # when what is under way began (time.monotonic)
+        self._news = threading.Condition()
+        self._next: tuple[Model, Snapshot] | None = None  # not begun yet
+        self._last: tuple[Model, Snapshot] | None = None
+        self._revision: Callable[[], None] | None = None  # goes with the next model
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=f"target-{target.name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the target, then follow. What starting it raises is raised here."""
+        self.target.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let it finish what is under way, then end it."""
+        with self._news:
+            self._stopping = True
+            self._news.notify()
+        if self._thread.is_alive():
+            self._thread.join(ENDING)
+        self.target.stop()
+
+    def due(self) -> float | None:
+        """Nothing: the lane keeps its target's time itself."""
+        return None
+
+    @property
+    def renderer(self) -> Renderer:
+        """What renders its files."""
+        return self.target.renderer
+
+    def revise(self, renderer: Renderer, check: Callable[[Files], None], min_reload_interval: float) -> None:
+        """Have the next model, but not those before it, rendered and checked by these."""
+        with self._news:
+            self._revision = partial(self.target.revise, renderer, check, min_reload_interval)
+
+    def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
+        """Take the model over."""
+        with self._news:
+            if self._next:  # what is skipped was a cause of what follows
+                snapshot = replace(snapshot, causes=self._next[1].causes + snapshot.causes)
+            self._next = model, snapshot
+            self._news.notify()
+        return True
+
+    def _run(self) -> None:
+        while work := self._await():
+            self.busy_since = time.monotonic()
+            try:
+                self.target.bring_to(*work)
+            except Exception as error:  # a mistake of lbgen's own: this target stays as it is, the others go on
+                log.exception("target_failed", target=self.target.name)
+                self.target.failed("target_failed", error)
+                time.sleep(PAUSE)  # whatever is due at once would be due at once again
+            finally:
+                self.busy_since = None
+
+    def _await(self) -> tuple[Model, Snapshot] | None:
+        """Wait for a model, or for the target's own time; return what to bring it to, or None at the end."""
+        with self._news:
+            while not self._stopping:
+                if self._next:
+                    work, self._next = self._next, None
+                    if self._revision:
+                        self._revision()
+                        self._revision = None
+                    self._last = work[0], replace(work[1], causes=())  # they are the target's to remember now
+                    return work
+                due = self.target.due() if self._last else None
+                if due is not None and due <= time.monotonic():
+                    return self._last
+                self._news.wait(None if due is None else due - time.monotonic())
+            return None

@@ -1,0 +1,1 @@
+"""The vocabulary of docker-flow-proxy: ``com.df.*``."""

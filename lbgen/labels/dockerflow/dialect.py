@@ -1,0 +1,296 @@
+"""docker-flow-proxy's vocabulary: ``com.df.<parameter>`` and, for several destinations, ``com.df.<parameter>.<index>``.
+
+A destination becomes a route, named by its index. A parameter without index holds for every destination that has none
+of its own. Domains, which docker-flow-proxy matches by their beginning (``shop.example.org`` also matches
+``shop.example.org.evil.example``), are matched whole, with a note.
+
+Source: docker-flow-proxy docs/usage.md, docs/swarm-mode-auto.md, proxy/types.go (getServiceDestList) and
+proxy/template.go; docker-flow-swarm-listener docs/tutorial.md (``com.df.notify``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lbgen.base.problem import Problem
+from lbgen.labels.dockerflow.options import OPTIONS, OTHERS, PREFIX
+from lbgen.labels.keys.table import FIELDS, RouteKeys
+from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test
+from lbgen.labels.route_spec import LabelledRoute, ServiceLabels, about, problem_of
+from lbgen.labels.traefik.elements import Element, Written
+from lbgen.labels.traefik.options import Read, flag, read
+from lbgen.labels.values import basic
+from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.regex import regex
+from lbgen.labels.values.substitution import Substitution
+
+T = TypeVar("T")
+_INDEXED = re.compile(r"([a-z]+)(?:\.([1-9][0-9]?))?")
+MOST = 10  # destinations of a service, as in docker-flow-proxy
+TO = "http://{host}{path}?{query}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The listeners by what they listen on."""
+
+    names: tuple[tuple[str, int, str], ...] = ()  # (protocol, port, name)
+
+    def listener(self, protocol: str, port: int) -> str:
+        """Return its name; raise BadValue if there is none."""
+        for known, number, name in self.names:
+            if (known, number) == (protocol, port):
+                return name
+        raise BadValue(f"names port {port}, on which no {protocol} listener is", "add it to setting listeners")
+
+
+def parse(
+    service: str, labels: Mapping[str, str], *, expose_by_default: bool = False, ports: Ports | None = None
+) -> ServiceLabels:
+    """Read one service's labels. A pure function of its arguments.
+
+    A service takes part if it has the label ``com.df.notify``, as the swarm listener wants it, whatever its value but
+    false.
+    """
+    notify = next((value for label, value in labels.items() if label.lower() == PREFIX + "notify"), None)
+    if notify is not None:
+        try:
+            expose_by_default = flag(notify.strip())
+        except BadValue:
+            expose_by_default = True
+    if not expose_by_default:
+        unless = f"label {PREFIX}notify=true is missing" if notify is None else f"label {PREFIX}notify says no"
+        return ServiceLabels(False, unless=unless)
+    found, stray = _destinations(service, labels)
+    routes, problems = [], list(stray)
+    for name, element in found.items():
+        made, told = _Destination(service, name, element, ports or Ports()).routes()
+        routes += made
+        problems += told
+    return ServiceLabels(True, tuple(routes), tuple(sorted(set(problems))))
+
+
+def _destinations(service: str, labels: Mapping[str, str]) -> tuple[dict[str, Element], list[Problem]]:
+    """Sort the labels by destination: without an index there is one, which has no name."""
+    common: dict[str, Written] = {}
+    indexed: dict[str, dict[str, Written]] = {}
+    stray = []
+    for label, value in sorted(labels.items()):
+        if not label.lower().startswith(PREFIX) or label.lower() == PREFIX + "notify":
+            continue
+        parts = _INDEXED.fullmatch(label.lower().removeprefix(PREFIX))
+        if not parts or int(parts[2] or 1) > MOST:
+            bad = BadValue("is no parameter", f"write {PREFIX}NAME or {PREFIX}NAME.INDEX, with an index of 1 to {MOST}")
+            stray.append(problem_of(service, label, "", bad))
+        elif parts[1] in OTHERS:
+            bad = BadValue("is left out: it is for docker-flow-monitor or the swarm listener", "leave it to them")
+            stray.append(problem_of(service, label, value, bad))
+        else:
+            known = indexed.setdefault(parts[2], {}) if parts[2] else common
+            known[parts[1]] = Written(label, value)
+    if not indexed:
+        return {"": Element("http", "destination", "", common)}, stray
+    return {
+        index: Element("http", "destination", index, {**common, **own})
+        for index, own in sorted(indexed.items(), key=lambda item: int(item[0]))
+    }, stray
+
+
+@dataclass(slots=True)
+class _Destination:
+    """Makes the routes of one destination: its own, and that of the domains that are redirected to it."""
+
+    service: str
+    name: str
+    element: Element
+    ports: Ports
+
+    def routes(self) -> tuple[list[LabelledRoute], list[Problem]]:
+        """Return the routes, none if it cannot be honoured, and what there is to say."""
+        options = dict(self.element.options)
+        if _says(options, "ignoreauthorization"):
+            for key in ("users", "userssecret"):
+                options.pop(key, None)
+        found = read(self.service, self.name, Element("http", "destination", self.name, options), OPTIONS)
+        for key, option in (("port", "port"), ("host", "serviceDomain"), ("listener", "srcPort"), ("tls", "denyHttp")):
+            found.written.setdefault(key, (self._label(option), ""))
+        protocol = "http" if found.fields.get("_mode", "http") == "http" else "tcp"
+        made: list[LabelledRoute] = []
+        try:
+            fields = self._fields(found, protocol)
+            match = self._match(found, protocol)
+            priority = 0 if found.fields.get("_default") and match == ALWAYS else None
+            if protocol == "http":
+                made += self._redirects(found, fields)
+            made.insert(0, self._route(protocol, self.name, fields, match, priority, found))
+        except BadValue as bad:
+            label, value = found.written.get(bad.key, (self._label("serviceDomain"), ""))
+            found.lost.append(problem_of(self.service, label, value, bad, self.name))
+        return [] if found.lost else made, [*found.lost, *found.left]
+
+    def _label(self, option: str) -> str:
+        return f"{PREFIX}{option}" + (f".{self.name}" if self.name else "")
+
+    def _route(
+        self, protocol: str, name: str, fields: dict[str, object], match: Match, priority: int | None, found: Read
+    ) -> LabelledRoute:
+        keys = RouteKeys(**fields)  # type: ignore[arg-type]  # each value came from the field's own parser
+        origin = f"destination {self.name}" if self.name else ""
+        return LabelledRoute(protocol, name, keys, match, priority, found.written, "dockerflow", origin)
+
+    def _fields(self, found: Read, protocol: str) -> dict[str, object]:
+        """Return the fields of `RouteKeys`; docker-flow-proxy's own time-outs where none are given."""
+        said = found.fields
+        known = {key: value for key, value in said.items() if key in FIELDS}
+        fields: dict[str, object] = {"via": "task", "timeout_response": 20.0, "timeout_idle": 3600.0, **known}
+        port = said.get("_source_port")
+        if isinstance(port, int):
+            fields["listener"] = (about("_source_port", self.ports.listener, protocol, port),)
+        elif protocol == "tcp":
+            raise BadValue("is missing, which TCP needs", "say which port clients connect to", "listener")
+        if said.get("_balance"):
+            fields["balance"] = {"roundrobin": "round-robin", "leastconn": "least-conn"}.get(
+                str(said["_balance"]), str(said["_balance"])
+            )
+        if protocol == "tcp":
+            return {key: value for key, value in fields.items() if key not in _HTTP_ONLY}
+        if said.get("_deny_http"):
+            fields["tls"] = ""
+        if said.get("_sticky"):
+            fields["sticky"] = "lbgen"
+        if said.get("_tls_servers"):
+            fields["scheme"] = "https"
+        fields["request_header"] = self._edits(found, "request")
+        fields["response_header"] = self._edits(found, "response")
+        replace = said.get("_replace")
+        if isinstance(replace, Substitution):
+            fields["replace_path_regex"] = replace
+        elif isinstance(replace, str):
+            fields["strip_prefix_regex"] = (replace,)
+        return fields
+
+    def _edits(self, found: Read, which: str) -> dict[str, str]:
+        """Return the headers that are set (an empty value removes one). What is to be added is set, with a note."""
+        edits: dict[str, str] = {}
+        for how in ("add", "set"):
+            pairs = found.fields.get(f"_{how}_{which}", ())
+            assert isinstance(pairs, tuple)
+            edits.update(pairs)
+            if pairs and how == "add":
+                label, value = found.written[f"_add_{which}"]
+                bad = BadValue("is set instead of added: there is one afterwards", "use the set parameter")
+                found.left.append(problem_of(self.service, label, value, bad, self.name))
+        removed = found.fields.get(f"_del_{which}", ())
+        assert isinstance(removed, tuple)
+        return edits | dict.fromkeys(removed, "")
+
+    def _match(self, found: Read, protocol: str) -> Match:
+        """Return what the destination matches."""
+        said = found.fields
+        domains = said.get("_domains", ())
+        assert isinstance(domains, tuple)
+        if protocol == "tcp":
+            names = [_server_name(*item) for item in domains] if said["_mode"] == "sni" else []
+            return AnyOf(tuple(names)) if names else ALWAYS
+        terms = [self._hosts(found, domains), self._paths(found, "_paths")]
+        if not any(terms) and not said.get("_default"):
+            raise BadValue("is missing, and so is servicePath", "say which requests are meant", "host")
+        headers = said.get("_headers", ())
+        assert isinstance(headers, tuple)
+        terms += [_any("header", [value], name) for name, value in headers]
+        terms.append(_any("header_regex", [_escaped(word, "(?i)") for word in _words(said, "_agents")], "user-agent"))
+        terms.append(_any("method", _words(said, "_allowed")))
+        denied, excluded = _any("method", _words(said, "_denied")), self._paths(found, "_excluded")
+        terms += [Not(term) for term in (denied, excluded) if term]
+        kept = tuple(term for term in terms if term and term != ALWAYS)
+        return All(kept) if kept else ALWAYS
+
+    def _hosts(self, found: Read, domains: Sequence[tuple[str, str]]) -> Match | None:
+        if not domains:
+            return None
+        algorithm = str(found.fields.get("_algorithm", "hdr_beg(host)"))
+        tests = []
+        for star, name in domains:
+            if star and not name:
+                return ALWAYS
+            if star:  # by its end, whatever else is said
+                tests.append(Test("host_regex", _escaped(("." if star == "*." else "") + name, "", "$")))
+            elif algorithm == "hdr_dom(host)":
+                tests.append(Test("host_regex", _escaped(name, r"(^|\.)", "$")))
+            elif algorithm == "hdr_end(host)":
+                tests.append(Test("host_regex", _escaped(name, "", "$")))
+            else:
+                tests.append(Test("host", name))
+        if algorithm == "hdr_beg(host)" and any(test.kind == "host" for test in tests):
+            label, value = found.written["_domains"]
+            bad = BadValue("is matched whole, not by its beginning", "set serviceDomainAlgo to hdr(host)")
+            found.left.append(problem_of(self.service, label, value, bad, self.name))
+        return AnyOf(tuple(tests))
+
+    def _paths(self, found: Read, key: str) -> Match | None:
+        kind = str(found.fields.get("_path_type", "path_beg"))
+        tests = []
+        for path in _words(found.fields, key):
+            if kind in ("path_beg", "path"):
+                checked = about(key, basic.path, path)
+                if kind == "path_beg" and checked == "/":
+                    return ALWAYS
+                tests.append(Test("path_start" if kind == "path_beg" else "path", checked))
+            else:
+                text = path if kind == "path_reg" else _escaped(path, "", "$" if kind == "path_end" else "")
+                tests.append(Test("path_regex", about(key, regex, text)))
+        return AnyOf(tuple(tests)) if tests else None
+
+    def _redirects(self, found: Read, fields: Mapping[str, object]) -> list[LabelledRoute]:
+        """Return the route of the domains that are redirected to the first one."""
+        hosts = _words(found.fields, "_redirected")
+        domains = found.fields.get("_domains", ())
+        assert isinstance(domains, tuple)
+        if not hosts:
+            return []
+        if not domains or domains[0][0]:
+            raise BadValue("has no domain to go to", "write serviceDomain, without asterisk first", "_redirected")
+        scheme = "https" if fields.get("redirect_https") or "tls" in fields else "http"
+        target = basic.redirect(TO.replace("http", scheme, 1).replace("{host}", domains[0][1]))
+        own = {"redirect": target, "redirect_code": 301}
+        if "listener" in fields:
+            own["listener"] = fields["listener"]
+        match = AnyOf(tuple(Test("host", host) for host in hosts))
+        return [self._route("http", f"{self.name or 'df'}-from", dict(own), match, None, found)]
+
+
+_HTTP_ONLY = frozenset(
+    {*("basic_auth", "compress", "redirect_https", "tls", "sticky", "scheme"), *("request_header", "response_header")}
+)
+
+
+def _says(options: Mapping[str, Written], option: str) -> bool:
+    try:
+        return option in options and flag(options[option].value.strip())
+    except BadValue:
+        return False
+
+
+def _words(said: Mapping[str, object], key: str) -> tuple[str, ...]:
+    words = said.get(key, ())
+    assert isinstance(words, tuple)
+    return words
+
+
+def _any(kind: str, wanted: Iterable[str], name: str = "") -> Match | None:
+    tests = tuple(Test(kind, value, name) for value in wanted)
+    return AnyOf(tests) if tests else None
+
+
+def _escaped(text: str, before: str = "", after: str = "") -> str:
+    """Return an expression that finds this very text."""
+    return before + re.sub(r"([^A-Za-z0-9_/ -])", r"\\\1", text) + after
+
+
+def _server_name(star: str, name: str) -> Test:
+    if star and not name:
+        raise BadValue("is any name", "leave serviceDomain out, with reqMode tcp", "_domains")
+    return Test("sni", ("*." if star else "") + name)

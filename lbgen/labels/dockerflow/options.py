@@ -1,0 +1,160 @@
+"""What each parameter of docker-flow-proxy means here: taken, left out with a note, or too much to be left out.
+
+Values are lists where docker-flow-proxy splits them at commas (its SEPARATOR). What is HAProxy's own language there
+(log formats, conditions, templates) drops the destination: it may be what guards it.
+
+Source: docker-flow-proxy docs/usage.md, proxy/types.go (getServiceDest), proxy/template.go.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lbgen.labels.traefik.options import Left, Lost, Table, Taken, flag
+from lbgen.labels.values import basic, policy
+from lbgen.labels.values.basic import BadValue, Parser
+from lbgen.labels.values.policy import cors_method
+from lbgen.labels.values.regex import regex
+from lbgen.labels.values.substitution import Substitution, anywhere, path_from
+
+PREFIX = "com.df."
+DOMAIN_ALGORITHMS = ("hdr_beg(host)", "hdr(host)", "hdr_dom(host)", "hdr_end(host)")
+PATH_TYPES = ("path_beg", "path", "path_reg", "path_end", "path_sub")
+_DOMAIN = re.compile(r"(\*\.?)?([A-Za-z0-9_.-]*)")
+
+
+def _seconds(low: float, high: float) -> Parser[float]:
+    number = basic.integer(int(low), int(high))
+    return lambda text: float(number(text.removesuffix("s")))
+
+
+def domain(text: str) -> tuple[str, str]:
+    """A domain as (asterisk, name): ("", "a.org"), ("*.", "a.org"), ("*", "a.org"), ("*", "")."""
+    found = _DOMAIN.fullmatch(text)
+    if not found or not (found[1] or found[2]):
+        raise BadValue("is not a domain", "write a name such as shop.example.org")
+    return found[1] or "", basic.host(found[2]) if found[2] else ""
+
+
+def _algorithm(text: str) -> str:
+    found = text.removesuffix("-i").strip()
+    if found in DOMAIN_ALGORITHMS:
+        return found
+    raise BadValue(f"is not one of {', '.join(DOMAIN_ALGORITHMS)}", f"write one of {', '.join(DOMAIN_ALGORITHMS)}")
+
+
+def _header_filter(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise BadValue("is not NAME:VALUE", "write the header's name, a colon and its value")
+    return basic.header_name(name.strip()), basic.header_value(value.strip())
+
+
+def _edit(text: str) -> tuple[str, str]:
+    """One header that is set: ``X-Frame-Options DENY``."""
+    name, _, value = text.partition(" ")
+    if "%[" in value or re.search(r"(^|\s)(if|unless)\s", value):
+        raise BadValue("has HAProxy's own language in it, a log format or a condition", "write a value that is fixed")
+    return policy.edited_header(name), basic.header_value(value.strip().strip('"'))
+
+
+def _replacement(text: str) -> Substitution | str:
+    """One ``SEARCH,REPLACE``, as HAProxy's regsub takes them: the first place in the path that is found is replaced.
+
+    Returns:
+        What is done to the path; or an expression whose finding at the beginning is taken off.
+    """
+    search, comma, replace = text.partition(",")
+    if not comma or "," in replace or ":" in text:
+        raise BadValue("is more than one search and replacement", "write one, as /old/,/new/")
+    if search.startswith("^") and not replace:
+        return regex(search)
+    try:
+        return path_from(*anywhere(search, re.sub(r"\\([0-9])", r"${\1}", replace)))
+    except BadValue as bad:
+        raise BadValue(bad.message, "write /old/,/new/, or leave the rest to the application") from bad
+
+
+_TUNING = Left("is left out: it tunes docker-flow-proxy alone", "remove it")
+_NATIVE = "say it in labels that begin with lbgen, or leave the service to docker-flow-proxy"
+_TEXT = Lost("is HAProxy's own language, which labels may not speak", _NATIVE)
+_FORWARDED = Lost("redirects by X-Forwarded-Proto, which is not read here", "use httpsOnly where this proxy ends TLS")
+
+# What docker-flow-monitor and the swarm listener read, with indexes of their own.
+OTHERS = frozenset(
+    {
+        *("alertname", "alertif", "alertfor", "alertlabels", "alertannotations", "alertpersistent", "metricspath"),
+        *("scrapeport", "scrapenetwork", "scrapeinterval", "scrapetimeout", "scrapetype", "reschedule", "shortname"),
+    }
+)
+OPTIONS: Table = {
+    "notify": _TUNING,
+    "distribute": Taken(str),
+    "replicas": Taken(str),
+    "servicename": Taken(str),
+    "port": Taken(basic.port, "port"),
+    "srcport": Taken(basic.port, "_source_port"),
+    "reqmode": Taken(basic.choice("http", "tcp", "sni"), "_mode"),
+    "servicedomain": Taken(basic.listed(domain), "_domains"),
+    "servicedomainalgo": Taken(_algorithm, "_algorithm"),
+    "servicepath": Taken(basic.listed(str), "_paths"),
+    "servicepathexclude": Taken(basic.listed(str), "_excluded"),
+    "pathtype": Taken(basic.choice(*PATH_TYPES), "_path_type"),
+    "serviceheader": Taken(basic.listed(_header_filter), "_headers"),
+    "useragent": Taken(basic.listed(basic.header_value), "_agents"),
+    "allowedmethods": Taken(basic.listed(cors_method), "_allowed"),
+    "deniedmethods": Taken(basic.listed(cors_method), "_denied"),
+    "isdefaultbackend": Taken(flag, "_default"),
+    "httpsonly": Taken(flag, "redirect_https"),
+    "httpsredirectcode": Left("is left out: the redirect to https is always 308", "remove it"),
+    "denyhttp": Taken(flag, "_deny_http"),
+    "redirectfromdomain": Taken(basic.listed(basic.host), "_redirected"),
+    "redirectwhenhttpproto": _FORWARDED,
+    "redirectunlesshttpsproto": _FORWARDED,
+    "setreqheader": Taken(basic.listed(_edit), "_set_request"),
+    "addreqheader": Taken(basic.listed(_edit), "_add_request"),
+    "delreqheader": Taken(basic.listed(policy.edited_header), "_del_request"),
+    "setresheader": Taken(basic.listed(_edit), "_set_response"),
+    "addresheader": Taken(basic.listed(_edit), "_add_response"),
+    "delresheader": Taken(basic.listed(policy.edited_header), "_del_response"),
+    "reqpathsearchreplace": Taken(_replacement, "_replace"),
+    "reqpathsearch": Lost("is deprecated by docker-flow-proxy", "write reqPathSearchReplace=/old/,/new/"),
+    "reqpathreplace": Lost("is deprecated by docker-flow-proxy", "write reqPathSearchReplace=/old/,/new/"),
+    "timeoutserver": Taken(_seconds(1, 86400), "timeout_response"),
+    "timeouttunnel": Taken(_seconds(1, 86400), "timeout_idle"),
+    "timeoutclient": Left("is left out: a client's time-out is that of the listener", "set it in the target's options"),
+    "sessiontype": Taken(lambda text: text == "sticky-server", "_sticky"),
+    "sslverifynone": Taken(flag, "_tls_servers"),
+    "compressionalgo": Taken(lambda text: text != "identity", "compress"),
+    "compressiontype": Left("is left out: texts of all kinds are compressed", "remove it"),
+    "userssecret": Taken(policy.file_name, "basic_auth"),
+    "userspassencrypted": Taken(flag),
+    "ignoreauthorization": Taken(flag, "_open"),
+    "users": Lost(
+        "has passwords in it, which labels may not",
+        "write usersSecret=NAME, and lines NAME:HASH into the file NAME of setting users",
+        secret=True,
+    ),
+    "servicecert": Lost(
+        "has a certificate in it, which labels may not",
+        "put it into the directory of setting certificates",
+        secret=True,
+    ),
+    "verifyclientssl": Lost("asks for client certificates of the authority in CA_FILE", "write lbgen.client-ca=NAME"),
+    "httpsport": Lost("sends what came by https to another port", "let one port serve both"),
+    "srchttpsport": Taken(basic.port, "_source_port"),
+    "outboundhostname": Lost("sends the requests out of the Swarm", _NATIVE),
+    "backendextra": _TEXT,
+    "templatebepath": _TEXT,
+    "templatefepath": _TEXT,
+    "proxyinstancename": Lost("picks one of several proxies", "use the key listener, and targets with listeners"),
+    "checktcp": Taken(lambda text: "tcp" if flag(text) else "off", "health_check"),
+    "servicegroup": Taken(basic.name, "group"),
+    "balancegroup": Taken(basic.choice("roundrobin", "leastconn", "source", "random"), "_balance"),
+    "aclname": Left("is left out: routes are ordered by the length of what they match", "use the key priority"),
+    "connectionmode": _TUNING,
+    "checkresolvers": _TUNING,
+    "discoverytype": _TUNING,
+    "clitcpka": _TUNING,
+    "userdef": Left("is left out: no template of lbgen's reads it", "remove it"),
+}

@@ -1,0 +1,160 @@
+"""The keys that say where a route's traffic goes, and how its servers are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lbgen.labels.keys.key import STREAMS, key
+from lbgen.labels.values import basic, policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerKeys:
+    """Which servers, and how. Durations are seconds."""
+
+    port: int | None = key("port", basic.port, "Port the application listens on", example="8080")
+    published_port: int | None = key(
+        "published-port", basic.port, "Picks among several published ports", example="8080"
+    )
+    via: str = key(
+        "via", basic.choice("auto", "mesh", "host", "task", "vip"), "Where traffic goes", "auto", example="task"
+    )
+    network: str | None = key(
+        "network", basic.name, "Network that the proxy shares, for via task and vip", example="edge"
+    )
+    nodes: str = key(
+        "nodes",
+        basic.text,
+        "Nodes that may receive mesh traffic, as placement constraints",
+        "",
+        example="node.labels.zone==eu",
+    )
+    mesh_nodes: str = key(
+        "mesh-nodes",
+        basic.choice("all", "running"),
+        "running: only nodes that run a task of the service",
+        "all",
+        example="running",
+    )
+    balance: str = key(
+        "balance",
+        basic.choice("round-robin", "least-conn", "source", "random"),
+        "How requests are spread",
+        "round-robin",
+        example="least-conn",
+    )
+    weight: int = key(
+        "weight",
+        basic.integer(0, 256),
+        "Weight of each server; in a `group` the share of the service",
+        100,
+        example="50",
+    )
+    health_check: str | None = key(
+        "health-check",
+        basic.choice("http", "tcp", "off"),
+        "Active check; default: http if a path is given, else tcp",
+        only=STREAMS,
+        example="tcp",
+    )
+    health_check_path: str | None = key(
+        "health-check.path", basic.path, "Path the check asks for", only=STREAMS, example="/healthz"
+    )
+    health_check_interval: float = key(
+        "health-check.interval", basic.duration(0.1, 3600), "Time between two checks", 2.0, only=STREAMS, example="5s"
+    )
+    health_check_timeout: float = key(
+        "health-check.timeout", basic.duration(0.01, 600), "A check's time-out", 1.0, only=STREAMS, example="2s"
+    )
+    health_check_rise: int = key(
+        "health-check.rise", basic.integer(1, 100), "Good checks until a server is up", 2, only=STREAMS, example="3"
+    )
+    health_check_fall: int = key(
+        "health-check.fall", basic.integer(1, 100), "Bad checks until it is down", 2, only=STREAMS, example="3"
+    )
+    health_check_status: tuple[tuple[int, int], ...] = key(
+        "health-check.status",
+        basic.status_codes,
+        "Statuses that are good",
+        ((200, 399),),
+        only=STREAMS,
+        example="200-299,404",
+    )
+    health_check_method: str = key(
+        "health-check.method",
+        basic.choice("GET", "HEAD", "OPTIONS", "POST"),
+        "Method of the check",
+        "GET",
+        only=STREAMS,
+        example="HEAD",
+    )
+    health_check_host: str | None = key(
+        "health-check.host", basic.host, "Host header of the check", only=STREAMS, example="shop.example.org"
+    )
+    health_check_port: int | None = key(
+        "health-check.port", basic.port, "Port the check asks; default: the server's", only=STREAMS, example="8081"
+    )
+    health_check_scheme: str | None = key(
+        "health-check.scheme",
+        basic.choice("http", "https"),
+        "http or https; default: as `scheme`",
+        only=STREAMS,
+        example="https",
+    )
+    timeout_connect: float = key(
+        "timeout.connect", basic.duration(0.01, 600), "To connect to a server", 1.0, only=STREAMS, example="500ms"
+    )
+    timeout_response: float = key(
+        "timeout.response", basic.duration(0.1, 86400), "To the first byte of answer", 60.0, example="5m"
+    )
+    timeout_idle: float = key(
+        "timeout.idle", basic.duration(0.1, 86400), "Without a byte, on open streams", 60.0, example="1h"
+    )
+    retries: int = key(
+        "retries", basic.integer(0, 100), "Further servers tried when a connect fails", 2, only=STREAMS, example="1"
+    )
+    sticky: str = key(
+        "sticky",
+        basic.sticky,
+        "Keeps a client with its server: `cookie`, `cookie:NAME` or `source` (client address)",
+        "",
+        only="http",
+        example="cookie:SESSION",
+    )
+    max_conn: int | None = key(
+        "max-conn", basic.integer(1, 1_000_000), "Concurrent requests for each server", example="100"
+    )
+    backup: bool = key("backup", basic.boolean, "Used only when no other server is up", False, example="true")
+
+    scheme: str = key(
+        "scheme",
+        basic.choice("http", "https", "h2c"),
+        "Spoken to servers; with https their certificates are not verified",
+        "http",
+        example="https",
+        only="http",
+    )
+    group: str = key(
+        "group",
+        basic.name,
+        "Services of one group are one backend; each gets its `weight` of the requests",
+        "",
+        example="shop",
+        only=STREAMS,
+    )
+    slow_start: float = key(
+        "slow-start",
+        basic.duration(0, 3600),
+        "A server that comes up takes so long until it gets its full share",
+        0.0,
+        example="30s",
+        only=STREAMS,
+    )
+    send_proxy: str = key(
+        "send-proxy",
+        policy.send_proxy,
+        "Tell servers the client's address by the PROXY protocol: `v1` or `v2`",
+        "",
+        example="v2",
+        only=STREAMS,
+    )

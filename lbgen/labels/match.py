@@ -1,0 +1,163 @@
+"""What a request must look like to take a route: one boolean expression.
+
+Every vocabulary of labels ends in this type, and every proxy is given what `alternatives` makes of it: an OR of
+ANDs of single tests, which is the one form that maps, ACLs and location blocks can all express.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+from lbgen.base.errors import LbgenError
+from lbgen.base.problem import is_secret
+
+MAX_ALTERNATIVES = 1024
+MAX_TESTS = 16384  # in all of them; and in those of a service's routes together
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Test:
+    """One test of a request.
+
+    ============  ==================================  ============================================
+    ``kind``      ``value``                           true when
+    ============  ==================================  ============================================
+    host          lower-case name, or ``*.name``      Host is the name (``*`` stands for one label); its port
+                                                      and a dot at its end do not matter
+    host_regex    regex                               found in the lower-case Host without its port
+    path          absolute path                       path equals it
+    path_prefix   absolute path, no trailing slash    path equals it or continues it with ``/``; ``/``: always
+    path_start    absolute path                       path begins with it, in the middle of a segment too
+    path_regex    regex                               found in the path
+    method        upper-case method                   method equals it
+    header        text                                header ``name`` (case-insensitive) has exactly this value
+    header_regex  regex                               found in one value of header ``name`` (case-insensitive)
+    query         text                                one parameter ``name`` (case-sensitive) has exactly this value;
+                                                      empty: it has none, as in ``?name`` and ``?name=``
+    query_regex   regex                               found in one value of parameter ``name`` (case-sensitive)
+    client_ip     network, as 192.0.2.0/24            the client's address is in it; one address is a /32 or /128
+    sni           lower-case name, ``*.name``         the TLS client asks for the name
+    sni_regex     regex                               found in the lower-case name the TLS client asks for, or in
+                                                      the empty text if it asks for none
+    alpn          protocol, as ``h2``                 the TLS client offers it
+    ============  ==================================  ============================================
+
+    A path is the request's own, percent-encoded and without its query; a parameter's name and value are decoded.
+    A regex is what `lbgen.labels.values.regex.regex` accepts: case-sensitive, and found anywhere unless it has anchors.
+    """
+
+    __test__ = False  # the name is a word of this domain, not a test case for pytest
+
+    kind: str
+    value: str
+    name: str = ""
+    negated: bool = False
+
+    def __str__(self) -> str:
+        value = "..." if is_secret(self.name, self.value) else self.value
+        inner = f"{self.name}: {value}" if self.name else value
+        return f"{'!' if self.negated else ''}{self.kind}({inner})"
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """True when every term is; without terms always true."""
+
+    terms: tuple[Match, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """True when one of the terms is."""
+
+    terms: tuple[Match, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """True when the term is not."""
+
+    term: Match
+
+
+Match = Test | All | AnyOf | Not
+Alternative = tuple[Test, ...]  # tests that must all hold, sorted; () is always true
+ALWAYS = All()
+
+
+def spelt(match: Match) -> str:
+    """Return the expression for people: ``host(a.org) && !(path(/x) || path(/y))``; "every request" for `ALWAYS`."""
+    return "every request" if match == ALWAYS else _spelt(match)
+
+
+def _spelt(match: Match) -> str:
+    match match:
+        case Test():
+            return str(match)
+        case Not():
+            return f"!{_inner(match.term)}"
+        case All(terms) | AnyOf(terms) if len(terms) == 1:
+            return _spelt(terms[0])
+        case All(terms):
+            return " && ".join(map(_inner, terms)) or "true"
+        case AnyOf(terms):
+            return " || ".join(map(_inner, terms)) or "false"
+
+
+def _inner(match: Match) -> str:
+    several = isinstance(match, All | AnyOf) and len(match.terms) > 1
+    return f"({_spelt(match)})" if several else _spelt(match)
+
+
+class TooManyAlternatives(LbgenError):
+    """The expression multiplies out to more than a proxy should be given; the route has to be split by its owner."""
+
+
+def alternatives(match: Match) -> tuple[Alternative, ...]:
+    """Multiply the expression out to an OR of ANDs, sorted and without repetition.
+
+    Raises:
+        TooManyAlternatives: there would be more than MAX_ALTERNATIVES of them, or more than MAX_TESTS in them.
+    """
+    return tuple(sorted(_expand(match, negated=False)))
+
+
+def _expand(match: Match, *, negated: bool) -> set[Alternative]:
+    match match:
+        case Test():
+            return {(Test(match.kind, match.value, match.name, match.negated ^ negated),)}
+        case Not():
+            return _expand(match.term, negated=not negated)
+        case All() | AnyOf():
+            parts = [_expand(term, negated=negated) for term in match.terms]
+            # De Morgan: a negated All is an AnyOf of negated terms, and the other way round.
+            return _product(parts) if isinstance(match, All) ^ negated else _bounded(chain.from_iterable(parts))
+
+
+def _product(parts: list[set[Alternative]]) -> set[Alternative]:
+    # What holds in every alternative comes last and at once: joined one by one, thousands of tests would take minutes.
+    common = {test for part in parts if len(part) == 1 for tests in part for test in tests}
+    product: set[Alternative] = {()}
+    for part in [*(part for part in parts if len(part) != 1), {tuple(sorted(common))}]:
+        product = _bounded(tuple(sorted({*left, *right})) for left in product for right in part)
+    return product
+
+
+def _bounded(found: Iterable[Alternative]) -> set[Alternative]:
+    """Collect the alternatives, and give up at the first too many: nobody waits for a million of them."""
+    kept: set[Alternative] = set()
+    tests = 0
+    for alternative in found:
+        kept.add(alternative)
+        tests += len(alternative)
+        if tests > MAX_TESTS:
+            raise TooManyAlternatives(
+                f"the match multiplies out to more than {MAX_TESTS} tests; split it over several routes"
+            )
+        if len(kept) > MAX_ALTERNATIVES:
+            raise TooManyAlternatives(
+                f"the match multiplies out to more than {MAX_ALTERNATIVES} combinations; split it over several routes"
+            )
+    return kept

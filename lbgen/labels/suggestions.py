@@ -1,0 +1,36 @@
+"""What was probably meant by a label whose name only looks like one that is read."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from lbgen.base.problem import printable
+from lbgen.labels.dialects import PREFIXES
+from lbgen.labels.keys.table import BY_NAME, PREFIX, find
+
+_LIKE = 0.75  # of two words, from 0 to 1: "lbgn" and "lbgen" have 0.89
+_NAMED = re.compile(r"(?:http|tcp|udp)\.")
+
+
+def meant(label: str, names: Sequence[str] = ("lbgen",)) -> str:
+    """Return the label that was probably meant: of ``lbgn.port``, ``lbgen/port``, ``lbgen.io/port``; empty: none.
+
+    Args:
+        names: dialects that are read.
+    """
+    head, *rest = re.split(r"[./]", label.lower(), maxsplit=1)
+    for name in names:
+        word = PREFIXES[name].removesuffix(".")
+        if not rest or "." in word or difflib.SequenceMatcher(None, head, word).ratio() < _LIKE:
+            continue
+        found = PREFIXES[name] + rest[0] if name != "lbgen" else _native(rest[0].removeprefix("io/"))
+        return "" if found == label else printable(found)
+    return ""
+
+
+def _native(key: str) -> str:
+    if key != "enable" and not find(key) and not _NAMED.match(key):
+        key = next(iter(difflib.get_close_matches(key, ["enable", *BY_NAME], 1)), "")
+    return PREFIX + key if key else ""

@@ -1,0 +1,1 @@
+"""The vocabulary of Traefik's Swarm provider."""

@@ -1,0 +1,53 @@
+"""Traefik's vocabulary: ``traefik.enable`` and ``traefik.http|tcp|udp.routers|services|middlewares.<name>.<option>``.
+
+A router becomes a route of the same name. Nothing is ignored: a label takes part in a route, or a problem names it.
+What cannot be honoured drops the router; what only tunes or observes is reported, and the message says that it is left.
+
+Source: traefik 3.7 pkg/provider/docker/config.go, pswarm.go and shared_labels.go, pkg/provider/configuration.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lbgen.labels.route_spec import ServiceLabels, problem_of, sound
+from lbgen.labels.traefik import constraints as traefik_constraints
+from lbgen.labels.traefik.elements import sort, unread
+from lbgen.labels.traefik.options import flag
+from lbgen.labels.traefik.provider import Provider
+from lbgen.labels.traefik.routers import Listeners, Routers
+from lbgen.labels.values.basic import BadValue
+
+
+def parse(
+    service: str,
+    labels: Mapping[str, str],
+    *,
+    expose_by_default: bool = False,
+    provider: Provider | None = None,
+    listeners: Listeners | None = None,
+) -> ServiceLabels:
+    """Read one service's labels. A pure function of its arguments."""
+    found = sort(service, labels)
+    enable = found.general.get("enable")
+    if enable:
+        try:
+            expose_by_default = flag(sound(enable.value))
+        except BadValue as bad:
+            unless = f"label {enable.label} is neither true nor false"
+            return ServiceLabels(False, problems=(problem_of(service, enable.label, enable.value, bad),), unless=unless)
+    provider = provider or Provider()
+    if not expose_by_default:
+        unless = f"label {enable.label} says no" if enable else "label traefik.enable=true is missing"
+        return ServiceLabels(False, unless=unless)
+    if not traefik_constraints.hold(provider.constraints, labels):
+        return ServiceLabels(False, unless="its labels do not satisfy setting discovery.traefik.constraints")
+    reader = Routers(service, found, provider, listeners or Listeners())
+    if not found.broken:
+        reader.read_general()
+    if found.broken:  # Traefik takes nothing of such a service either
+        return ServiceLabels(True, problems=tuple(sorted(found.broken)))
+    routes = reader.routes()
+    asked = traefik_constraints.labels(provider.constraints)
+    notes = [unread(service, written) for written in found.unread if written.label not in asked]
+    return ServiceLabels(True, routes, tuple(sorted({*reader.problems, *reader.unused(), *notes})))

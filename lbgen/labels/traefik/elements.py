@@ -1,0 +1,112 @@
+"""A service's ``traefik.*`` labels, sorted by the router, service or middleware that they belong to.
+
+Labels know no case, as in Traefik. What the values mean is not asked here.
+
+Source: traefik 3.7 pkg/config/label/label.go (the four roots that are read), pkg/provider/docker/shared_labels.go;
+traefik/paerser parser/ (names are compared without case).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lbgen.base.problem import Problem
+from lbgen.labels.route_spec import ROUTE_NAME, problem_of
+from lbgen.labels.values.basic import BadValue
+
+PREFIX = "traefik."
+KINDS = {
+    "http": ("routers", "services", "middlewares"),
+    "tcp": ("routers", "services", "middlewares"),
+    "udp": ("routers", "services"),
+}
+GENERAL = ("enable", "docker.network", "docker.lbswarm", "swarm.network", "swarm.lbswarm")
+# Traefik 1's words, which later ones leave unread.
+_FIRST = ("frontend", "backend", "port", "protocol", "weight", "servicename")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A label as its owner wrote it."""
+
+    label: str
+    value: str
+
+
+@dataclass(slots=True)
+class Element:
+    """A router, a service or a middleware, with the labels that describe it."""
+
+    protocol: str
+    kind: str
+    name: str  # in lower case
+    options: dict[str, Written] = field(default_factory=dict)  # "loadbalancer.server.port", in lower case -> label
+
+
+@dataclass(slots=True)
+class Labels:
+    """All ``traefik.*`` labels of a service."""
+
+    general: dict[str, Written] = field(default_factory=dict)  # one of GENERAL -> label
+    elements: dict[tuple[str, str, str], Element] = field(default_factory=dict)
+    unread: list[Written] = field(default_factory=list)  # Traefik does not read them either
+    broken: list[Problem] = field(default_factory=list)  # Traefik refuses the whole service for one of these
+
+    _kinds: dict[tuple[str, str], dict[str, Element]] = field(default_factory=dict)
+
+    def add(self, protocol: str, kind: str, name: str) -> Element:
+        """Return the element of this name, a new one if there was none."""
+        element = self.elements.setdefault((protocol, kind, name), Element(protocol, kind, name))
+        return self._kinds.setdefault((protocol, kind), {}).setdefault(name, element)
+
+    def of(self, protocol: str, kind: str) -> Mapping[str, Element]:
+        """Return the elements of a kind by name."""
+        return self._kinds.get((protocol, kind), {})
+
+
+def sort(service: str, labels: Mapping[str, str]) -> Labels:
+    """Sort a service's labels; those of other programs are left out."""
+    found = Labels()
+    for label, value in sorted(labels.items()):
+        if label.lower().startswith(PREFIX):
+            try:
+                _sort(found, Written(label, value))
+            except BadValue as bad:
+                found.broken.append(problem_of(service, label, value, bad))
+    return found
+
+
+def _sort(found: Labels, written: Written) -> None:
+    words = written.label.lower().split(".")[1:]
+    option = ".".join(words)
+    if option in GENERAL:
+        _put(found.general, option, written)
+    elif words[0] in ("docker", "swarm"):
+        raise BadValue("is no option of the Swarm provider", f"write one of {PREFIX}{f', {PREFIX}'.join(GENERAL)}")
+    elif words[0] not in KINDS:
+        found.unread.append(written)
+    elif len(words) < 4 or words[1] not in KINDS[words[0]] or "" in words:
+        kinds = ", ".join(KINDS[words[0]])
+        raise BadValue("names no option", f"write {PREFIX}{words[0]}.KIND.NAME.OPTION with one of the kinds {kinds}")
+    elif not ROUTE_NAME.fullmatch(words[2]):
+        raise BadValue("has no usable name", "use letters, digits, - and _, at most 63, within dashes or underscores")
+    else:
+        protocol, kind, name = words[:3]
+        element = found.add(protocol, kind, name)
+        _put(element.options, ".".join(words[3:]), written)
+
+
+def _put(options: dict[str, Written], option: str, written: Written) -> None:
+    if option in options:
+        raise BadValue(f"says again what label {options[option].label} says", "remove one of the two")
+    options[option] = written
+
+
+def unread(service: str, written: Written) -> Problem:
+    """Return the note about a label that nobody reads."""
+    if written.label.lower().split(".")[1] in _FIRST:
+        bad = BadValue("is a label of Traefik 1, which means nothing", "write traefik.http.routers.NAME.rule and so on")
+    else:
+        bad = BadValue("is no label that routes", "remove it, or use it in discovery.traefik.constraints")
+    return problem_of(service, written.label, written.value, bad)

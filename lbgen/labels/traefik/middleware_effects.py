@@ -1,0 +1,248 @@
+"""What the middlewares of a router come to: each adds to the fields of `RouteKeys`, in the order Traefik asks them.
+
+Here that order is always the same (`lbgen.model.policy`). Guards may be named in any order, since a request has to
+pass all of them; where the order decides what happens to a request that passes, another one than ours is a problem.
+
+Source: traefik 3.7 pkg/middlewares.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lbgen.labels.match import Alternative
+from lbgen.labels.traefik import headers
+from lbgen.labels.traefik.options import Read
+from lbgen.labels.traefik.provider import Provider
+from lbgen.labels.traefik.redirects import by_regex, substituted, to_https, to_scheme, whole_redirect
+from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.substitution import UrlRedirect, path_from
+
+_PATHS = "a path is stripped, then replaced, then put behind a prefix"
+_AS_SENT = "redirects go by the URL as the client sent it"
+# (what stands first, what follows) -> why that is another way round here.
+_TURNED: Mapping[tuple[str, str], str] = {
+    ("password", "cors"): "browsers ask without a password whether a page may use the answers",
+    ("redirect", "password"): "the password is asked for before a redirect is answered",
+    **{(first, then): _AS_SENT for first in ("host", "strip", "replace", "add") for then in ("https", "redirect")},
+    ("replace", "strip"): _PATHS,
+    ("add", "strip"): _PATHS,
+    ("add", "replace"): _PATHS,
+}
+_ONCE = {"password", "cors", "rate", "concurrency", "strip", "replace"}
+
+
+@dataclass(slots=True)
+class Effects:
+    """What the middlewares so far come to."""
+
+    provider: Provider = field(default_factory=Provider)
+    alternatives: tuple[Alternative, ...] = ()  # what the route matches
+    fields: dict[str, Any] = field(default_factory=dict)
+    read: Read = field(default_factory=Read)
+    seen: set[str] = field(default_factory=set)  # a middleware counts once, however many chains lead to it
+    stages: list[str] = field(default_factory=list)
+    whole: dict[str, object] = field(default_factory=dict)  # the first redirect, if it is one of all requests
+
+    def enter(self, stage: str) -> None:
+        """Go on to something of which the order matters.
+
+        Raises:
+            BadValue: it comes before what is already there, or there can be one of it.
+        """
+        if stage in _ONCE and stage in self.stages:
+            raise BadValue("is the second middleware of its kind, and here there is one", "make one of the two")
+        for first in self.stages:
+            if (first, stage) in _TURNED:
+                raise BadValue(
+                    f"stands after a middleware that comes later here: {_TURNED[first, stage]}",
+                    "name it earlier in the list, if that does as well",
+                )
+        self.stages.append(stage)
+
+
+def _add_prefix(effects: Effects, options: Mapping[str, Any]) -> None:
+    if "_prefix" not in options:
+        raise BadValue("has no prefix", "add addprefix.prefix")
+    effects.enter("add")
+    effects.fields["add_prefix"] = options["_prefix"].rstrip("/") + effects.fields.get("add_prefix", "")
+
+
+def _basic_auth(effects: Effects, options: Mapping[str, Any]) -> None:
+    file, name = options.get("_file", ""), options["_name"]
+    if options.get("_inline"):
+        if name not in effects.provider.users_files:
+            raise BadValue(
+                "has its users in the label, where everybody who may see services can read them",
+                f"write them, NAME:HASH each on a line, into a file {name} in the directory of setting users, and name "
+                f"it in setting discovery.traefik.users_files",
+            )
+        if file:
+            raise BadValue("has users in the label and in a file", "put all of them into one file")
+        file = name
+    if not file:
+        raise BadValue("has no users", "add basicauth.usersfile")
+    effects.enter("password")
+    effects.fields["basic_auth"] = file
+    if options.get("_remove"):
+        effects.fields["request_header"] = effects.fields.get("request_header", {}) | {"authorization": ""}
+
+
+def _buffering(effects: Effects, options: Mapping[str, Any]) -> None:
+    if size := options.get("_size"):
+        effects.fields["max_body"] = min(size, effects.fields.get("max_body", size))
+
+
+def _compress(effects: Effects, options: Mapping[str, Any]) -> None:
+    if options.get("_wanted", True):
+        effects.fields["compress"] = True
+
+
+def _headers(effects: Effects, options: Mapping[str, Any]) -> None:
+    if "_hosts" in options and not options.get("_development"):
+        raise BadValue("refuses hosts, which is not done here", "name the hosts in the router's rule")
+    cors, host = headers.cors(options), headers.host(options)
+    if cors:
+        effects.enter("cors")
+    if host:
+        effects.enter("host")
+        effects.fields["host_header"] = host
+    effects.fields |= cors
+    # Of several middlewares the last one has the last word on requests, and the first one on answers.
+    requests, answers = headers.request_headers(options), headers.response_headers(options)
+    effects.fields["request_header"] = effects.fields.get("request_header", {}) | requests
+    effects.fields["response_header"] = answers | effects.fields.get("response_header", {})
+    hsts = headers.hsts(options)
+    if hsts and "strict-transport-security" not in effects.fields["response_header"]:
+        effects.fields.setdefault("hsts", hsts)
+
+
+def _ip_allow_list(effects: Effects, options: Mapping[str, Any]) -> None:
+    if "_networks" not in options:
+        raise BadValue("lets nobody in", "add sourcerange")
+    before = effects.fields.get("allow_ip")
+    allowed = options["_networks"] if before is None else _common(before, options["_networks"])
+    if not allowed:
+        raise BadValue("lets nobody in whom the others let in", "remove one of them")
+    effects.fields["allow_ip"] = allowed
+
+
+def _common(these: tuple[str, ...], those: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the networks that are in both lists: of two that overlap one is part of the other."""
+    pairs = [(ipaddress.ip_network(one), ipaddress.ip_network(other)) for one in these for other in those]
+    found = [max(pair, key=lambda network: network.prefixlen) for pair in pairs if _overlap(*pair)]
+    return tuple(dict.fromkeys(map(str, found)))
+
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _overlap(one: _Network, other: _Network) -> bool:
+    return one.version == other.version and one.overlaps(other)
+
+
+def _rate_limit(effects: Effects, options: Mapping[str, Any]) -> None:
+    average, period = options.get("_average", 0), options.get("_period") or 1.0
+    if not average:  # no limit
+        return
+    effects.enter("rate")
+    units = sorted((1, 60, 3600), key=lambda seconds: seconds != period)
+    fitting = [(average * seconds / period, seconds) for seconds in units]
+    rate = next(((int(count), seconds) for count, seconds in fitting if count == int(count) > 0), None)
+    if rate is None:
+        raise BadValue(
+            f"is {average} requests in {period:g} seconds, which is no whole number a second, minute or hour",
+            "choose average and period so that it is one",
+        )
+    effects.fields["rate_limit"] = rate
+    effects.fields["rate_limit_burst"] = max(options.get("_burst", 1), 1) - 1  # Traefik counts the first one too
+
+
+def _in_flight(effects: Effects, options: Mapping[str, Any]) -> None:
+    if "_amount" not in options:
+        raise BadValue("lets nothing through", "add an amount")
+    effects.enter("concurrency")
+    effects.fields["max_concurrent"] = options["_amount"]
+    effects.fields["max_concurrent_by"] = "client" if options.get("_by_client") else "host"
+
+
+def _in_flight_of_tcp(effects: Effects, options: Mapping[str, Any]) -> None:
+    _in_flight(effects, {**options, "_by_client": True})
+
+
+def _redirect_scheme(effects: Effects, options: Mapping[str, Any]) -> None:
+    redirect = to_scheme(options)
+    if redirect is None and "redirect" not in effects.stages:
+        effects.enter("https")
+        effects.fields["redirect_https"] = True
+    else:
+        _redirect(effects, redirect or to_https(options))
+
+
+def _redirect_regex(effects: Effects, options: Mapping[str, Any]) -> None:
+    redirect = by_regex(options)
+    if "redirect" not in effects.stages:
+        effects.whole = whole_redirect(options, effects.alternatives)
+    _redirect(effects, redirect)
+
+
+def _redirect(effects: Effects, redirect: UrlRedirect) -> None:
+    effects.enter("redirect")
+    effects.fields["redirect_regex"] = (*effects.fields.get("redirect_regex", ()), redirect)
+
+
+def _replace_path(effects: Effects, options: Mapping[str, Any]) -> None:
+    if "_path" not in options:
+        raise BadValue("has no path", "add replacepath.path")
+    effects.enter("replace")
+    effects.fields["replace_path"] = options["_path"]
+
+
+def _replace_path_regex(effects: Effects, options: Mapping[str, Any]) -> None:
+    if "_regex" not in options or "_replacement" not in options:
+        raise BadValue("lacks the expression or the path", "add replacepathregex.regex and .replacement")
+    effects.enter("replace")
+    effects.fields["replace_path_regex"] = substituted(path_from, options["_regex"], options["_replacement"])
+
+
+def _strip_prefix(effects: Effects, options: Mapping[str, Any]) -> None:
+    if "_prefixes" not in options:
+        raise BadValue("strips nothing", "add the prefixes")
+    effects.enter("strip")
+    effects.fields["strip_prefix_regex"] = options["_prefixes"]
+
+
+def _retry(effects: Effects, options: Mapping[str, Any]) -> None:
+    if "_attempts" in options:
+        effects.fields["retries"] = options["_attempts"] - 1  # Traefik counts the first one too
+
+
+def _nothing(effects: Effects, options: Mapping[str, Any]) -> None:
+    """Kinds that are left out."""
+
+
+Effect = Callable[[Effects, Mapping[str, Any]], None]  # given the middleware's options, and its name as _name
+EFFECTS: Mapping[str, Effect] = {
+    "addprefix": _add_prefix,
+    "basicauth": _basic_auth,
+    "buffering": _buffering,
+    "circuitbreaker": _nothing,
+    "compress": _compress,
+    "contenttype": _nothing,
+    "headers": _headers,
+    "inflightconn": _in_flight_of_tcp,
+    "inflightreq": _in_flight,
+    "ipallowlist": _ip_allow_list,
+    "ipwhitelist": _ip_allow_list,
+    "ratelimit": _rate_limit,
+    "redirectregex": _redirect_regex,
+    "redirectscheme": _redirect_scheme,
+    "replacepath": _replace_path,
+    "replacepathregex": _replace_path_regex,
+    "retry": _retry,
+    "stripprefix": _strip_prefix,
+    "stripprefixregex": _strip_prefix,
+}

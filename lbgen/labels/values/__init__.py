@@ -1,0 +1,1 @@
+"""What a label says, read from its text and spelled again."""

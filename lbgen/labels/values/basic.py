@@ -1,0 +1,270 @@
+"""What a label's value may be: one parser for each type, bounded, with a message a person can act on."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TypeVar
+
+from lbgen.base.problem import printable
+from lbgen.labels.values.value_type import BadValue, Form, Parser, form, list_pattern, matching, numbers, spelling_of
+
+T = TypeVar("T")
+
+__all__ = ["BadValue", "Form", "Parser"]
+
+MAX_VALUE = 4096  # characters; a longer label value is a mistake or an attack
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = rf"(?:\*\.)?(?:{_LABEL}\.)*{_LABEL}"
+_PATH = r"/[!-~]*"
+_HEADER_NAME = r"[A-Za-z0-9_-]{1,128}"  # HTTP allows more, which is syntax to one proxy or another
+_DURATION = r"([0-9]{1,9})(ms|s|m|h)"
+_STATUSES = r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?"
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def any_case(*words: str) -> str:
+    """Return a pattern of the words, in whatever case."""
+    return "|".join("".join(f"[{char.upper()}{char}]" if char.isalpha() else char for char in word) for word in words)
+
+
+def _boolean(text: str) -> bool:
+    lowered = text.lower()
+    if lowered in _YES:
+        return True
+    if lowered in _NO:
+        return False
+    raise BadValue("is neither true nor false", "write true or false")
+
+
+# ``true`` or ``false``, and the other spellings Compose users know.
+boolean = Form(_boolean, any_case(*_YES, *_NO), spell=lambda value: str(value).lower(), types=("boolean",))
+
+
+text = Form(str)  # what is read elsewhere: a rule, placement constraints
+
+
+def integer(low: int, high: int) -> Form[int]:
+    """A whole number from ``low`` to ``high``."""
+
+    def parse(text: str) -> int:
+        if re.fullmatch(r"-?[0-9]{1,10}", text) and low <= int(text) <= high:
+            return int(text)
+        raise BadValue(f"is not a whole number from {low} to {high}", f"write a number from {low} to {high}")
+
+    return Form(parse, numbers(low, high), types=("integer",), bounds=(low, high))
+
+
+port = integer(1, 65535)
+
+
+def choice(*allowed: str) -> Form[str]:
+    """One of a few words."""
+
+    def parse(text: str) -> str:
+        if text in allowed:
+            return text
+        raise BadValue("is not one of " + ", ".join(allowed), "write one of " + ", ".join(allowed))
+
+    return Form(parse, "|".join(map(re.escape, allowed)), words=allowed)
+
+
+def duration(low: float, high: float) -> Form[float]:
+    """``500ms``, ``2s``, ``1m`` as seconds, bounded by ``low`` and ``high`` seconds."""
+
+    def parse(text: str) -> float:
+        found = re.fullmatch(_DURATION, text)
+        if not found:
+            raise BadValue("is not a duration", "write a number with its unit, such as 500ms, 2s or 1m")
+        seconds = round(int(found[1]) * _UNITS[found[2]], 3)
+        if not low <= seconds <= high:
+            bounds = f"{spell_duration(low)} to {spell_duration(high)}"
+            raise BadValue(f"is outside {bounds}", f"write a duration of {bounds}")
+        return seconds
+
+    return Form(parse, _DURATION, spell=spell_duration)
+
+
+def spell_duration(seconds: float) -> str:
+    """Return the shortest spelling that `duration` reads back: 0.5 -> ``500ms``, 90.0 -> ``90s``, 60.0 -> ``1m``."""
+    milliseconds = round(seconds * 1000)
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if milliseconds and milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"
+
+
+def listed(parse: Parser[T], *, outside: bool = False) -> Form[tuple[T, ...]]:
+    """A comma-separated list without empty or repeated items, in the order written.
+
+    Args:
+        outside: only commas outside of brackets separate, as in ``^/v[1,2],^/a{1,3}``; a backslash takes any away.
+    """
+
+    def parse_all(text: str) -> tuple[T, ...]:
+        items = [item.strip() for item in (_outside(text) if outside else text.split(","))]
+        if "" in items:
+            raise BadValue("has an empty item", "separate the items by single commas")
+        return tuple(dict.fromkeys(parse(item) for item in items))
+
+    spell = spelling_of(parse)
+    return Form(parse_all, list_pattern(parse), spell=lambda found: ",".join(map(spell, found)))
+
+
+def _outside(text: str) -> list[str]:
+    """Split at the commas outside of brackets."""
+    items, depth, plain = [""], 0, True
+    for char in text:
+        if plain and char in "([{":
+            depth += 1
+        elif plain and char in ")]}":
+            depth = max(0, depth - 1)
+        if char == "," and plain and not depth:
+            items.append("")
+        else:
+            items[-1] += char
+        plain = not plain or char != "\\"
+    return items
+
+
+@form(r"[0-9A-Fa-f.:]+(?:/[0-9]{1,3}|/[0-9.]+)?")
+def network(text: str) -> str:
+    """A network in canonical form: ``192.0.2.0/24``; one address is a /32 or /128."""
+    try:
+        # Python reads "fe80::%eth0", and takes any text for the name of an interface: a sentence of Nginx's, say.
+        if "%" in text:
+            raise ValueError("an interface")
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise BadValue("is not a network", "write an address or a network such as 192.0.2.0/24") from error
+
+
+# A parameter's value, decoded: visible ASCII and spaces; and its name.
+query_value = matching(
+    r"[ -~]+", "has a character outside visible ASCII", "match it by another parameter", item=r"[ -+\--~]+"
+)
+query_name = matching(r"[A-Za-z0-9._~-]{1,64}", "is not a parameter's name", "write letters, digits and . _ ~ -")
+
+
+@form(_NAME.pattern)
+def name(text: str) -> str:
+    """A name as Swarm and lbgen write them (networks, listeners)."""
+    if len(text) <= 128 and _NAME.fullmatch(text):
+        return text
+    raise BadValue("is not a name", "write letters, digits, dots, dashes and underscores only")
+
+
+def number(*allowed: int) -> Form[int]:
+    """One of a few numbers."""
+    words = choice(*map(str, allowed))
+    return Form(lambda text: int(words(text)), words.pattern, types=("integer",))
+
+
+@form(_HOST + r"\.?")
+def host(text: str) -> str:
+    """A host name, lower-cased, or ``*.name``; an international name has to be given in its xn-- form."""
+    if not text.isascii():
+        raise BadValue("has characters outside ASCII", "write the name in its punycode form (xn--...)")
+    lowered = text.lower().removesuffix(".")
+    if re.fullmatch(_HOST, lowered) and len(lowered.removeprefix("*.")) <= 253:
+        return lowered
+    raise BadValue("is not a host name", "write a name such as shop.example.org or *.example.org, without port")
+
+
+@form(rf"\*|{_HOST}\.?")
+def sni(text: str) -> str:
+    """A server name as `host`, or ``*`` for any."""
+    return text if text == "*" else host(text)
+
+
+@form(r"/[!\"$->@-~]*", item=r"/[!\"$-+\-->@-~]*")
+def path(text: str) -> str:
+    """An absolute URL path in its percent-encoded form, without query."""
+    if not text.startswith("/"):
+        raise BadValue("does not begin with a slash", "write an absolute path such as /api")
+    if not re.fullmatch(_PATH, text) or "?" in text or "#" in text:
+        raise BadValue(
+            "has a space, a query, a fragment or a character outside ASCII",
+            "write the path alone, percent-encoded, such as /caf%C3%A9",
+        )
+    return text
+
+
+@form(path.pattern, item=path.item)
+def path_prefix(text: str) -> str:
+    """A path that stands for itself and all below it; a trailing slash means the same."""
+    return path(text).rstrip("/") or "/"
+
+
+# A header's value: visible ASCII and single spaces.
+header_value = matching(
+    r"[!-~](?:[ -~]*[!-~])?",
+    "has a character no header may carry",
+    "write visible ASCII characters",
+    item=r"[!-+\--~](?:[ -+\--~]*[!-+\--~])?",
+)
+
+
+@form(_HEADER_NAME)
+def header_name(text: str) -> str:
+    """A header's name, lower-cased."""
+    if re.fullmatch(_HEADER_NAME, text):
+        return text.lower()
+    raise BadValue("is not a header name", "write letters, digits, - and _")
+
+
+method = matching(r"[A-Z]{1,20}", "is not an HTTP method", "write it in capitals, such as GET")
+
+
+@form(r"source|cookie(?::[A-Za-z0-9_-]{1,64})?", lambda found: found if found in ("", "source") else f"cookie:{found}")
+def sticky(text: str) -> str:
+    """``source``, or the name of a cookie: ``cookie:NAME``; ``cookie`` alone names it ``lbgen``."""
+    kind, _, cookie = text.partition(":")
+    if text == "source":
+        return text
+    if text == "cookie" or (kind == "cookie" and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", cookie)):
+        return cookie or "lbgen"
+    raise BadValue(
+        "is neither cookie, cookie:NAME nor source", "write one of these; the name in letters, digits, - and _"
+    )
+
+
+def _spell_redirect(parts: tuple[tuple[str, str], ...]) -> str:
+    return "".join(text if kind == "text" else f"{{{kind}}}" for kind, text in parts)
+
+
+@form(r"(?:https?://|/)(?:[A-Za-z0-9._~:/?#\[\]@!&()*+,;=%-]|\{(?:host|path|query)\})*", _spell_redirect)
+def redirect(text: str) -> tuple[tuple[str, str], ...]:
+    """A URL with ``{host} {path} {query}`` as (kind, text) pairs: ("text", "https://"), ("host", ""), ...
+
+    A path of the request never comes first: ``//elsewhere.example`` would lead there.
+    Anything that is syntax to one of the proxies (quotes, spaces, backslashes, ``$``) has to be percent-encoded.
+    """
+    if not re.fullmatch(r"(?:https?://[^/{}]|https?://\{host\}|/(?![/\\{])).*", text):
+        raise BadValue(
+            "is no URL to go to", "write https://NAME/..., https://{host}/... or an absolute path such as /new{path}"
+        )
+    parts = tuple(
+        ("text", piece) if index % 2 == 0 else (piece, "")
+        for index, piece in enumerate(re.split(r"\{([^{}]*)\}", text))
+        if piece or index % 2
+    )
+    for kind, piece in parts:
+        if kind not in ("text", "host", "path", "query"):
+            raise BadValue(f"has {{{printable(kind)}}}, which stands for nothing", "use {host}, {path} or {query}")
+        if not re.fullmatch(r"[A-Za-z0-9._~:/?#\[\]@!&()*+,;=%-]*", piece):
+            raise BadValue("has a character that no URL may have", "percent-encode it, such as %20 for a space")
+    return parts
+
+
+@form(_STATUSES, lambda found: f"{found[0]}" if found[0] == found[1] else f"{found[0]}-{found[1]}")
+def _statuses(text: str) -> tuple[int, int]:
+    found = re.fullmatch(_STATUSES, text)
+    if not found or int(found[1]) > int(found[2] or found[1]):
+        raise BadValue("is not a list of status codes", "write codes and ranges such as 200-399,404")
+    return int(found[1]), int(found[2] or found[1])
+
+
+status_codes = listed(_statuses)  # ``200-399,404`` as ((200, 399), (404, 404))

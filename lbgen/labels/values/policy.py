@@ -1,0 +1,169 @@
+"""Parsers for what happens to requests and answers on their way; as in `values`, bounded and with a remedy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from lbgen.labels.values.basic import any_case, boolean, header_name, header_value, host, method, name, port
+from lbgen.labels.values.value_type import BadValue, Form, form
+
+_SIZE = r"([0-9]{1,12})([kmgKMG]?)"
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_PERIODS = {"s": 1, "m": 60, "h": 3600}
+MOST = 1 << 40  # bytes
+# What belongs to one connection, or is computed: changing it would break the answer, or hide where it ends.
+_FRAMING = frozenset(
+    {
+        *("connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer"),
+        *("transfer-encoding", "upgrade", "date"),
+    }
+)
+
+
+def _spell_size(size: int) -> str:
+    unit = next(unit for unit in ("g", "m", "k", "") if size % _SIZES[unit] == 0)
+    return f"{size // _SIZES[unit]}{unit}"
+
+
+@form(_SIZE, _spell_size)
+def size(text: str) -> int:
+    """``10k``, ``1m``, ``2g`` or a bare number as bytes."""
+    found = re.fullmatch(_SIZE, text.lower())
+    if not found:
+        raise BadValue("is not a size", "write a number with its unit, such as 64k, 10m or 1g")
+    result = int(found[1]) * _SIZES[found[2]]
+    if not 1 <= result <= MOST:
+        raise BadValue("is outside 1 to 1024g", "write a size of 1 to 1024g")
+    return result
+
+
+def rewritten(parse: Form[str]) -> Form[str]:
+    """A path that is put together or taken apart: without a control character, however it is written."""
+
+    def parsed(text: str) -> str:
+        found = parse(text)
+        if re.search(r"%(?:[01][0-9a-fA-F]|7[fF])|%(?![0-9a-fA-F]{2})", found):
+            raise BadValue("has a percent sign that is no character's, or a control character's", "remove it")
+        return found
+
+    return replace(parse, read=parsed)
+
+
+def _spell_rate(rate: tuple[int, int]) -> str:
+    requests, seconds = rate
+    return f"{requests}/{next(unit for unit, period in _PERIODS.items() if period == seconds)}"
+
+
+@form(r"0*[1-9][0-9]{0,6}/[smh]", _spell_rate)
+def rate(text: str) -> tuple[int, int]:
+    """``100/s``, ``30/m`` or ``500/h`` as (requests, seconds)."""
+    found = re.fullmatch(r"([0-9]{1,7})/([smh])", text)
+    if not found or int(found[1]) < 1:
+        raise BadValue("is not a rate", "write requests per second, minute or hour, such as 100/s or 30/m")
+    return int(found[1]), _PERIODS[found[2]]
+
+
+@form(rf"(?!(?:{'|'.join(sorted(_FRAMING))})$){header_name.pattern}")
+def edited_header(text: str) -> str:
+    """The name of a header that may be set or removed, lower-cased."""
+    lowered = header_name(text)
+    if lowered in _FRAMING:
+        raise BadValue(
+            f"{lowered} is the proxy's own business", "use host-header for Host, and leave the others to the proxy"
+        )
+    return lowered
+
+
+@form(rf"(?:{header_value.pattern})?")
+def header_text(text: str) -> str:
+    """What a header is set to: visible ASCII and single spaces; empty removes the header."""
+    return header_value(text) if text else ""
+
+
+@form(rf"pass|server|(?!\*)(?:{host.pattern})(?::[0-9]{{1,10}})?", lambda found: found or "pass")
+def host_header(text: str) -> str:
+    """``pass`` as the empty text, ``server``, or the name, with a port perhaps, that servers are to see."""
+    if text in ("pass", "server"):
+        return text.removeprefix("pass")
+    found, colon, number = text.partition(":")
+    if found.startswith("*"):
+        raise BadValue("is not a host name", "write pass, server, or one name such as shop.example.org")
+    return host(found) + (f":{port(number)}" if colon else "")
+
+
+@form(rf"v1|v2|{boolean.pattern}", lambda found: found or "false")
+def send_proxy(text: str) -> str:
+    """``v1``, ``v2``, or empty; ``true`` means ``v1``."""
+    if text in ("v1", "v2"):
+        return text
+    try:
+        return "v1" if boolean(text) else ""
+    except BadValue:
+        raise BadValue("is neither v1, v2, true nor false", "write v1 or v2") from None
+
+
+_ORIGIN = any_case("http://", "https://")
+
+
+@form(rf"\*|(?:{_ORIGIN})(?!\*)(?:{host.pattern})(?::[0-9]{{1,5}})?")
+def origin(text: str) -> str:
+    """An origin as browsers send it, ``https://shop.example.org`` or with a port; ``*`` for any."""
+    if text == "*":
+        return text
+    found = re.fullmatch(r"(https?)://([^/:*]+)(:[0-9]{1,5})?", text.lower())
+    if not found:
+        raise BadValue("is not an origin", "write https://NAME, with a port where it is not the usual one, or *")
+    suffix = f":{port(found[3][1:])}" if found[3] else ""
+    return f"{found[1]}://{host(found[2])}{suffix}"
+
+
+@form(rf"\*|{method.pattern}")
+def cors_method(text: str) -> str:
+    """A method, or ``*``."""
+    return text if text == "*" else method(text)
+
+
+@form(rf"\*|{header_name.pattern}")
+def cors_header(text: str) -> str:
+    """A header's name, or ``*``."""
+    return text if text == "*" else header_name(text)
+
+
+_DIRECTIVES = any_case("includesubdomains", "preload")
+
+
+@form(
+    rf"{boolean.pattern}|(?:{any_case('max-age')})=[0-9]{{1,10}}(?: *; *(?:{_DIRECTIVES})){{0,2}}",
+    lambda found: found or "false",
+)
+def hsts(text: str) -> str:
+    """The value of Strict-Transport-Security in one spelling; ``true`` is a year."""
+    try:
+        return "max-age=31536000" if boolean(text) else ""
+    except BadValue:
+        pass
+    parts = [part.strip().lower() for part in text.split(";")]
+    age = re.fullmatch(r"max-age=([0-9]{1,10})", parts[0])
+    spelt = {"includesubdomains": "includeSubDomains", "preload": "preload"}
+    if not age or any(part not in spelt for part in parts[1:]) or len(set(parts)) < len(parts):
+        raise BadValue(
+            "is not what Strict-Transport-Security may say",
+            "write true, false or max-age=SECONDS; includeSubDomains; preload",
+        )
+    return "; ".join([f"max-age={int(age[1])}", *(spelt[part] for part in parts[1:])])
+
+
+@form(rf"{boolean.pattern}|{name.pattern}", lambda found: "false" if found is None else found or "true")
+def certificate(text: str) -> str | None:
+    """Whether a route is for TLS only, and with which certificate: None, empty (by its host), or a name."""
+    try:
+        return "" if boolean(text) else None
+    except BadValue:
+        return file_name(text)
+
+
+@form(name.pattern)
+def file_name(text: str) -> str:
+    """The name of a file in one of the settings' directories, without its suffix."""
+    return name(text)

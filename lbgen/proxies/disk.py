@@ -1,0 +1,154 @@
+"""Puts rendered files in their place, all or none, and takes them back.
+
+Every file is written beside its target first, so that a full disk or a missing right is found before anything is
+replaced; then each is renamed over its target. A file that is a bind mount cannot be renamed over (EBUSY, EXDEV):
+it is overwritten in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lbgen.base.errors import ApplyFailed
+from lbgen.render.files import PLACEHOLDER, Files
+from lbgen.render.outputs import is_inside
+
+LEDGER = ".lbgen-files"  # in the output directory: one path a line
+_PREFIX = ".lbgen-new-"
+
+
+def read(output: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the texts of those of the files that are there."""
+    texts = {}
+    for name in names:
+        try:
+            texts[name] = (output / name).read_bytes().decode("utf-8")  # line ends as they are
+        except (OSError, UnicodeDecodeError):
+            continue  # not there or not ours: it will be written
+    return texts
+
+
+def names(output: Path, fixed: Iterable[str]) -> set[str]:
+    """Return the fixed names of files, and those that were noted: the rest of what lbgen has written there."""
+    noted = read(output, [LEDGER]).get(LEDGER, "").split("\n")
+    return {*fixed, *filter(is_inside, noted)}
+
+
+def note(output: Path, written: Iterable[str]) -> None:
+    """Write down which files there are besides those with fixed names: nobody else's file is ever removed.
+
+    Raises:
+        ApplyFailed: it cannot be written.
+    """
+    text = "".join(f"{name}\n" for name in sorted(written))
+    if text != read(output, [LEDGER]).get(LEDGER, ""):
+        write(output, {LEDGER: text} if text else {}, () if text else [LEDGER])
+
+
+def generation_on_disk(texts: Mapping[str, str], generation: str) -> Files | None:
+    """Return the texts as files if they are what was rendered as this generation, else None."""
+    if not generation:
+        return None
+    found = Files.of({name: text.replace(generation, PLACEHOLDER) for name, text in texts.items()})
+    return found if found.generation == generation else None
+
+
+def write(output: Path, texts: Mapping[str, str], remove: Iterable[str] = (), *, stage: Path | None = None) -> None:
+    """Replace the files in ``output`` by ``texts``; then remove the named files.
+
+    Args:
+        stage: where unfinished files are kept instead of beside their targets, for a proxy that takes whatever appears
+            in a directory the moment it does. For the same reason nothing is overwritten in place then.
+    Raises:
+        ApplyFailed: every file is as it was before.
+    """
+    staged: dict[Path, Path] = {}
+    before: dict[Path, bytes | None] = {}  # of those that may have been replaced
+    try:
+        for name, text in texts.items():
+            target = Path(os.path.realpath(output / name))  # what a link leads to is replaced, not the link
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged[target] = _beside(target, text.encode(), stage)
+        for target, new in staged.items():
+            before[target] = _content(target)
+            _replace(target, new, in_place=stage is None)
+        for name in remove:
+            before[output / name] = _content(output / name)
+            (output / name).unlink(missing_ok=True)
+        for directory in {target.parent for target in staged}:
+            _sync(directory)
+    except OSError as error:
+        _put_back(before, stage)
+        raise ApplyFailed(f"{error.filename or output}: cannot be written: {error.strerror}") from error
+    finally:
+        for new in staged.values():
+            new.unlink(missing_ok=True)
+
+
+def clear(output: Path) -> None:
+    """Remove what a killed lbgen left half-written."""
+    for path in output.rglob(_PREFIX + "*"):
+        path.unlink(missing_ok=True)
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _put_back(before: Mapping[Path, bytes | None], stage: Path | None) -> None:
+    for target, old in before.items():
+        with contextlib.suppress(OSError):  # the error that led here is the one to report
+            if old is None:
+                target.unlink(missing_ok=True)
+            elif _content(target) != old:
+                _replace(target, _beside(target, old, stage), in_place=stage is None)
+
+
+def _beside(target: Path, content: bytes, stage: Path | None) -> Path:
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=stage or target.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # The proxy may run as somebody else: what it could read it can read again.
+        if target.exists():
+            found = target.stat()
+            with contextlib.suppress(PermissionError):  # only root may give files away
+                os.chown(new, found.st_uid, found.st_gid)
+            new.chmod(stat.S_IMODE(found.st_mode))
+        else:
+            new.chmod(0o644)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+    return new
+
+
+def _replace(target: Path, new: Path, *, in_place: bool) -> None:
+    try:
+        new.replace(target)
+    except OSError as error:
+        if not in_place or error.errno not in (errno.EBUSY, errno.EXDEV):
+            raise
+        data = new.read_bytes()
+        with target.open("r+b") as file:
+            file.write(data)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,207 @@
+"""Changes a running HAProxy through its runtime API, and reads back whether it is as it should be.
+
+The replies carry no status, so they are not relied on: what `show servers state` and `show map` say afterwards is.
+Facts (observed on 2.6 and 3.0): a new server starts in maintenance, without its default-server and with its check
+off; a server with connections cannot be deleted, one in maintenance gets no new ones; from 3.0 on only the first line
+of a connection is executed, so commands are joined by ``;``; 3.2 refuses lines above 16 KiB. From 3.0 on a new address
+is taken up by a task of its own (``server_atomic_sync`` in its source), so it can show a moment after the reply.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import structlog
+
+from lbgen.base.errors import ApplyFailed
+from lbgen.proxies.haproxy.configuration import CHANGEABLE, ServerLine
+from lbgen.proxies.haproxy.plan import Commands, MapChange
+
+log = structlog.get_logger()
+
+GENERATION = "proc.lbgen_generation"
+OLDEST = (2, 6)  # earlier versions cannot add servers that are checked
+_LONGEST = 8000  # characters of a line, half of what the strictest version takes
+_PATIENCE = 2.0  # seconds for addresses to be taken up
+_PAUSE = 0.005  # between two looks
+_MAINTENANCE, _CHECK_ENABLED = 1, 4  # bits of srv_admin_state and srv_check_state
+
+
+class Runtime:
+    """The runtime API of one HAProxy process."""
+
+    def __init__(self, ask: Callable[[str], str]) -> None:
+        """``ask`` sends one line to the stats socket and returns the whole reply; it raises ProxyUnreachable."""
+        self._ask = ask
+        self.leftovers: dict[str, ServerLine] = {}  # removed servers, in maintenance until their connections end
+
+    def change(self, live: Commands, generation: str) -> None:
+        """Carry the change out, prove it, and mark the process with the generation it now has.
+
+        Raises:
+            ApplyFailed: it is not as it should be; only a reload will help.
+        """
+        self._send(self._commands(live))
+        self._prove(live)
+        self._send(["experimental-mode on", f"set var {GENERATION} str({generation})"])
+        self.tidy()
+
+    def tidy(self) -> bool:
+        """Delete removed servers whose connections have ended; return whether some still have any."""
+        for path in list(self.leftovers):
+            reply = self._ask(f"del server {path}")
+            if "deleted" in reply or "No such" in reply:
+                del self.leftovers[path]
+        return bool(self.leftovers)
+
+    def _commands(self, live: Commands) -> Iterator[str]:
+        """New servers come before old ones leave, so that a backend is never without any."""
+        for line in live.added:
+            yield from self._revived(line) if line.path in self.leftovers else _added(line)
+        for before, after in live.changed:
+            yield from _changed(before, after)
+        yield from map(_map_command, live.maps)
+        for line in live.removed:
+            self.leftovers[line.path] = line
+            yield f"set server {line.path} state maint"
+
+    def _revived(self, line: ServerLine) -> Iterator[str]:
+        """A name that was removed a moment ago and is still held by a connection is taken up again."""
+        was = self.leftovers.pop(line.path)
+        yield from _changed(was, line)
+        if _fixed(was) != _fixed(line):
+            raise ApplyFailed(f"server {line.path} was removed with other keywords and still has connections")
+        yield f"set server {line.path} state ready"
+
+    def _prove(self, live: Commands) -> None:
+        for backend, servers in live.expected.items():
+            state = self._settled(backend, servers)
+            for line in servers:
+                wrong = _wrong(line, state.pop(line.name, None))
+                if wrong:
+                    raise ApplyFailed(f"server {line.path}: {wrong}")
+            alive = [name for name, row in state.items() if not int(row["srv_admin_state"]) & _MAINTENANCE]
+            if alive:
+                raise ApplyFailed(f"backend {backend} still has server {', '.join(alive)}")
+        for file in {change.file for change in live.maps}:
+            entries = dict(_map_rows(self._ask(f"show map {file}")))
+            for change in live.maps:
+                if change.file == file and entries.get(change.key) != change.new:
+                    raise ApplyFailed(f"map {file}: {change.key} is {entries.get(change.key)}, not {change.new}")
+
+    def _settled(self, backend: str, servers: Sequence[ServerLine]) -> dict[str, dict[str, str]]:
+        """Return the backend's state once its servers have taken up their addresses, or when they had the time to."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            state = read_state(self._ask(f"show servers state {backend}"))
+            moving = any(line.name in state and not _is_at(line, state[line.name]) for line in servers)
+            if not moving or time.monotonic() > deadline:
+                return state
+            time.sleep(_PAUSE)
+
+    def _send(self, commands: Iterable[str]) -> None:
+        for batch in _batches(commands):
+            reply = self._ask(batch)
+            log.debug("runtime_api", commands=batch, reply=" ".join(reply.split()))
+
+
+def read_state(reply: str) -> dict[str, dict[str, str]]:
+    """Read ``show servers state`` of one backend: {server: {column: value}}.
+
+    Source: HAProxy management guide, section 9.3; a "1", a "# " line of columns, then one line for each server.
+    """
+    lines = reply.splitlines()
+    columns = next((line[2:].split() for line in lines if line.startswith("# ")), [])
+    rows = (line.split() for line in lines if not line.startswith("#") and len(line.split()) == len(columns) > 1)
+    return {row["srv_name"]: row for row in (dict(zip(columns, values, strict=True)) for values in rows)}
+
+
+def down_rows(reply: str, servers: Sequence[ServerLine]) -> list[str]:
+    """Return the lines of ``show servers state`` (all backends) worth keeping over a reload, header first.
+
+    Only those of servers that are down and, by address, port and weight, the same in the new file: the state file
+    would give a server its old port and weight, but not its old address (observed).
+    """
+    lines = reply.splitlines()
+    columns = next((line[2:].split() for line in lines if line.startswith("# ")), [])
+    same = {(line.backend, line.name, line.address, str(line.port), str(line.weight)) for line in servers}
+    kept = [line for line in lines if line.strip() == "1" or line.startswith("# ")]
+    for line in lines:
+        row = dict(zip(columns, line.split(), strict=False))
+        key = tuple(row.get(name, "") for name in ("be_name", "srv_name", "srv_addr", "srv_port", "srv_uweight"))
+        if key in same and row["srv_op_state"] == "0" and row["srv_admin_state"] == "0":
+            kept.append(line)
+    return kept
+
+
+def _added(line: ServerLine) -> Iterator[str]:
+    words = " ".join(f"{key} {value}".strip() for key, value in line.keywords.items())
+    yield f"add server {line.path} {_where(line)} {words}".strip()
+    if "check" in line.keywords:
+        yield f"enable health {line.path}"
+    yield f"enable server {line.path}"
+
+
+def _changed(before: ServerLine, after: ServerLine) -> Iterator[str]:
+    if (before.address, before.port) != (after.address, after.port):
+        yield f"set server {after.path} addr {after.address} port {after.port}"
+        if "check" in after.keywords:  # what was found out about the old address says nothing of the new one
+            yield f"set server {after.path} health up"
+    if before.weight != after.weight:
+        yield f"set server {after.path} weight {after.weight}"
+    if "maxconn" in after.keywords and before.keywords.get("maxconn") != after.keywords["maxconn"]:
+        yield f"set maxconn server {after.path} {after.keywords['maxconn']}"
+
+
+def _map_command(change: MapChange) -> str:
+    if change.new is None:
+        return f"del map {change.file} {change.key}"
+    return f"{'add' if change.old is None else 'set'} map {change.file} {change.key} {change.new}"
+
+
+def _fixed(line: ServerLine) -> dict[str, str]:
+    return {key: value for key, value in line.keywords.items() if key not in CHANGEABLE}
+
+
+def _where(line: ServerLine) -> str:
+    return f"[{line.address}]:{line.port}" if ":" in line.address else f"{line.address}:{line.port}"
+
+
+def _is_at(line: ServerLine, row: dict[str, str]) -> bool:
+    return (row["srv_addr"], row["srv_port"]) == (line.address, str(line.port))
+
+
+def _wrong(line: ServerLine, row: dict[str, str] | None) -> str:
+    """Say in what the process differs from the line; empty if in nothing."""
+    if row is None:
+        return "is not there"
+    shown = {"srv_addr": line.address, "srv_port": str(line.port), "srv_uweight": str(line.weight)}
+    for column, expected in shown.items():
+        if row[column] != expected:
+            return f"{column} is {row[column]}, not {expected}"
+    maintenance = bool(int(row["srv_admin_state"]) & _MAINTENANCE)
+    if maintenance and "disabled" not in line.keywords:
+        return "is in maintenance"
+    if "check" in line.keywords and not int(row["srv_check_state"]) & _CHECK_ENABLED:
+        return "is not checked"
+    return ""
+
+
+def _map_rows(reply: str) -> Iterator[tuple[str, str]]:
+    """Yield key and value of each line of ``show map``: an address, the key, the value."""
+    for line in reply.splitlines():
+        words = line.split(" ", 2)
+        if len(words) == 3:
+            yield words[1], words[2]
+
+
+def _batches(commands: Iterable[str]) -> Iterator[str]:
+    batch = ""
+    for command in commands:
+        if batch and len(batch) + len(command) > _LONGEST:
+            yield batch
+            batch = ""
+        batch = f"{batch};{command}" if batch else command
+    if batch:
+        yield batch

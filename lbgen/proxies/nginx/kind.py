@@ -1,0 +1,172 @@
+"""Nginx, put together."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from lbgen.base.errors import ProxyUnreachable, SettingsError
+from lbgen.proxies.kind import Facts, Parts, Setup
+from lbgen.proxies.nginx import apply as nginx
+from lbgen.proxies.nginx import processes
+from lbgen.proxies.nginx.check import nginx_check
+from lbgen.proxies.reload_command import Command
+from lbgen.proxies.supervisor import Supervisor
+from lbgen.render.renderer import Files
+from lbgen.settings import settings as config
+
+log = structlog.get_logger()
+
+PROBE = "127.0.0.1:9180"
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What a program was built with."""
+
+    version: tuple[int, ...] = ()  # (1, 22, 1); empty: there is none to ask
+    stream: str = "stream"  # path of the module to load, "stream" if it is built in, empty: there is none
+
+
+def facts(setup: Setup) -> Facts:
+    """Return what templates have to know of it."""
+    build = build_of(setup.binary)
+    modules = _option(setup, "modules") or [build.stream]
+    if not any("stream" in module for module in modules):
+        _say_once(setup.name, setup.binary, tuple(_streams(setup)))
+    return Facts(
+        version=_version(setup) or build.version,
+        modules=tuple(module for module in modules if module),
+        pid_file=_pid_file(setup),
+        probe=_probe(setup)[0],
+    )
+
+
+def checker(setup: Setup, beside: Path | None) -> Callable[[Files], None]:
+    """Return what has files checked, staged beside the directory they are meant for."""
+    return partial(
+        nginx_check,
+        command=setup.manifest.check,
+        binary=setup.binary,
+        output=setup.output,
+        spared=[path for path in (str(_error_log(setup)), _pid_file(setup)) if path],
+        beside=beside,
+    )
+
+
+def parts(setup: Setup) -> Parts:
+    """Return how its files are checked and brought to it."""
+    apply = setup.target.apply
+    conf = setup.output / "nginx.conf"
+    supervisor = None
+    master = partial(processes.master_by_name, conf)
+    if apply.pid_file:
+        master = partial(processes.master_by_file, apply.pid_file.absolute())
+    elif not apply.command and not apply.process:
+        setup.needs_run("Nginx takes run, pid_file, process or command")
+        master = partial(processes.master_by_file, Path(_pid_file(setup)))
+        words = [setup.binary, "-c", str(conf), "-g", "daemon off;"]
+        supervisor = Supervisor(words, "nginx", partial(_left_running, setup, conf), signal.SIGQUIT)
+    reload = Command(apply.command).reload if apply.command else nginx.Hup(master).reload
+    proxy = nginx.Nginx(_probe(setup)[1], _error_log(setup), reload, master)
+    return Parts(proxy, checker(setup, setup.output), supervisor)
+
+
+@cache
+def build_of(binary: str) -> Build:
+    """Ask a program what it is; nothing is known of one that is not there."""
+    try:
+        done = subprocess.run(
+            [binary, "-V"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return Build()
+    said = done.stderr + done.stdout
+    found = re.search(r"^nginx version: \S+?/(\d+)\.(\d+)\.(\d+)", said, re.MULTILINE)
+    if not found:
+        return Build()
+    stream = re.search(r"--with-stream(?:=(dynamic))?(?:\s|$)", said)
+    module = ""
+    if stream and stream[1]:
+        directory = re.search(r"--modules-path=(\S+)", said)
+        path = Path(directory[1] if directory else "/usr/lib/nginx/modules") / "ngx_stream_module.so"
+        module = str(path) if path.exists() else ""
+    elif stream:
+        module = "stream"
+    return Build((int(found[1]), int(found[2]), int(found[3])), module)
+
+
+@cache
+def _say_once(target: str, binary: str, listeners: tuple[str, ...]) -> None:
+    if listeners:
+        log.warning(
+            "listeners_left_out",
+            target=target,
+            listeners=", ".join(listeners),
+            reason=f"{binary} has no stream module, without which Nginx serves neither tcp nor udp",
+            remedy="apt-get install libnginx-mod-stream, or name its path in options.modules; then start lbgen again",
+        )
+
+
+def _streams(setup: Setup) -> list[str]:
+    """Return the names of the target's listeners that take more than HTTP."""
+    served = setup.target.listeners
+    listeners = setup.settings.listeners.items()
+    return [name for name, each in listeners if each.protocol != "http" and (served is None or name in served)]
+
+
+def _option(setup: Setup, name: str) -> Any:
+    return setup.target.options.get(name, setup.manifest.options.get(name))
+
+
+def _version(setup: Setup) -> tuple[int, ...]:
+    """Return the version that the options name, (1, 26) say; empty: none."""
+    text = _option(setup, "version")
+    if not text:
+        return ()
+    if not isinstance(text, str) or not re.fullmatch(r"\d+(\.\d+)+", text):
+        raise SettingsError(f'targets.{setup.name}.options.version: {text!r} is no version; write "1.26", in quotes')
+    return tuple(map(int, text.split(".")))
+
+
+def _pid_file(setup: Setup) -> str:
+    """Return where it writes its pid: as set, or beside the files if it is ours to run; empty: where it always does."""
+    apply = setup.target.apply
+    if apply.pid_file:
+        return str(apply.pid_file.absolute())
+    return "" if apply.command or apply.process else str(setup.output / "nginx.pid")
+
+
+def _error_log(setup: Setup) -> Path:
+    return setup.output / "nginx-error.log"
+
+
+def _probe(setup: Setup) -> tuple[str, tuple[str, int]]:
+    """Return where it answers its generation: as Nginx writes it, and as it is connected to."""
+    try:
+        address, port = config.split_bind(setup.target.probe or PROBE)
+    except ValueError as error:
+        raise SettingsError(f"targets.{setup.name}.probe: {error}") from error
+    written = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return written, ("127.0.0.1" if address == "*" else address, port)
+
+
+def _left_running(setup: Setup, conf: Path) -> int | None:
+    """Return the pid of an Nginx that an earlier lbgen left running; workers of one that was killed are ended."""
+    try:
+        found = processes.find(processes.master_by_file(Path(_pid_file(setup))))
+    except ProxyUnreachable:
+        found = None
+    if found and found.reads(conf):
+        return found.pid
+    if ended := processes.end_orphans(_error_log(setup)):
+        log.warning("orphans_ended", proxy="nginx", pids=ended, reason="their master was killed")
+    return None

@@ -1,0 +1,1 @@
+"""Whatever else has a text configuration and a command that reloads it."""

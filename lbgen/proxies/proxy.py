@@ -1,0 +1,53 @@
+"""What a target needs of a proxy, and what most of them have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lbgen.base.errors import ApplyFailed
+from lbgen.proxies import disk, plan
+from lbgen.proxies.plan import Live, Plan
+from lbgen.render.files import Files
+
+
+class Proxy(ABC):
+    """One running proxy. What is not abstract holds for a proxy that only ever takes whole files."""
+
+    takes = "reload"  # what it does with new files, as logs and metrics call it: "reload" or "publish"
+
+    def plan(self, running: Files | None, desired: Files) -> Plan:
+        """Return the least that brings it from one set of files to the other; None: not known what it runs."""
+        return plan.between(running, desired)
+
+    def meanwhile(self, running: Files, desired: Files) -> Files:  # noqa: ARG002
+        """Return the part of ``desired`` that can be had from ``running`` without a reload."""
+        return running
+
+    def change(self, live: Live, generation: str) -> None:
+        """Carry a live change out and prove it; raise ApplyFailed where only a reload will help."""
+        raise ApplyFailed(f"generation {generation}: this proxy changes by whole files only, not by: {live.summary}")
+
+    def tidy(self) -> bool:
+        """Finish what earlier changes left to do; return whether something is still left."""
+        return False
+
+    def write(self, output: Path, texts: Mapping[str, str], remove: Iterable[str] = ()) -> None:
+        """Replace files in the output directory, then remove some; raise ApplyFailed with all of them as they were."""
+        disk.write(output, texts, remove)
+
+    def ready(self, output: Path) -> None:  # noqa: B027
+        """Have what the rendered files refer to besides each other."""
+
+    @abstractmethod
+    def reload(self, running: Files | None, desired: Files) -> None:
+        """Have it load the files from disk; raise ApplyFailed, or ProxyUnreachable if it does not run."""
+
+    @abstractmethod
+    def generation(self) -> str:
+        """Return the generation it serves, empty if none of lbgen's; raise ProxyUnreachable."""
+
+    @abstractmethod
+    def verify(self, generation: str) -> None:
+        """Wait until it serves the generation; raise VerifyFailed."""

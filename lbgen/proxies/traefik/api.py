@@ -1,0 +1,135 @@
+"""Asks Traefik's API which generation is live, and what it would not take.
+
+Facts (observed on 3.7): what the API shows of one request is one configuration, the one that new requests are served
+by. A router or service that Traefik could not make is ``disabled``, with the reason, and everything else is live.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from lbgen.base.errors import ProxyUnreachable
+
+MARKER, MARKER_HEADER = "lbgen.generation", "X-Lbgen-Generation"  # the middleware that says which generation this is
+TIMEOUT = 5.0  # seconds
+_PAGE = 100
+T = TypeVar("T")
+
+
+class Api:
+    """The API of one Traefik."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self._address, self._port = address, port
+        self.shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+    def get(self, path: str) -> tuple[Any, int]:
+        """Return what is at ``/api/<path>`` and the number of the next page (1: none); None for what is not there.
+
+        Raises:
+            ProxyUnreachable: nobody answers there, or somebody who is not Traefik's API.
+        """
+        connection = http.client.HTTPConnection(self._address, self._port, timeout=TIMEOUT)
+        try:
+            connection.request("GET", f"/api/{path}")
+            answer = connection.getresponse()
+            # Traefik itself answers 404 in plain text while it has no API.
+            document = json.loads(answer.read())
+            return (None if answer.status == 404 else document), int(answer.headers.get("X-Next-Page") or 1)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ProxyUnreachable(
+                f"{self.shown}: Traefik's API does not answer there: {error}; start Traefik with its API "
+                "(api.insecure) on this address, or set targets.NAME.probe to the one it has"
+            ) from error
+        finally:
+            connection.close()
+
+    def generation(self, provider: str) -> str:
+        """Return the generation that is live; empty if none of lbgen's.
+
+        Args:
+            provider: "http" or "file": how it got there.
+        """
+        found, _ = self.get(f"http/middlewares/{MARKER}@{provider}")
+        headers = (found or {}).get("headers", {}).get("customResponseHeaders", {})
+        return str(headers.get(MARKER_HEADER, ""))
+
+    def entry_points(self) -> dict[str, str]:
+        """Return where each entry point listens: ``{"web": ":80", "dns": ":53/udp"}``."""
+        return {item["name"]: item.get("address", "") for item in self._all("entrypoints?")}
+
+    def refused(self, provider: str, ours: Callable[[dict[str, Any]], bool]) -> list[str]:
+        """Return what Traefik did not take of this provider's, each with its own words.
+
+        Args:
+            ours: tells whether a router, service or middleware is to be counted.
+        """
+        overview, _ = self.get("overview")
+        found = []
+        for protocol in ("http", "tcp", "udp"):
+            for kind, count in sorted((overview or {}).get(protocol, {}).items()):
+                if count.get("errors"):
+                    for item in self._all(f"{protocol}/{kind}?status=disabled&"):
+                        if item.get("provider") == provider and ours(item):
+                            name = item["name"].removesuffix(f"@{provider}")
+                            leads = f" to service {item['service']}" if item.get("service") else ""
+                            said = "; ".join(item.get("error", [])) or "no reason given"
+                            found.append(f"{protocol} {kind.removesuffix('s')} {name}{leads}: {said}")
+        return found
+
+    def _all(self, path: str) -> Iterator[dict[str, Any]]:
+        page = 1
+        while True:
+            items, following = self.get(f"{path}per_page={_PAGE}&page={page}")
+            yield from items or ()
+            if following <= page:
+                return
+            page = following
+
+
+class Fleet:
+    """The API of every Traefik behind one name, or of one at an address: what is live, all of them serve.
+
+    Those that do not answer are left out: they do not serve either, or will get the newest when they start.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+
+    def generation(self, provider: str) -> str:
+        """Return the generation that is live everywhere; empty if there is none. See `Api.generation`."""
+        found = set(self._each(lambda api: api.generation(provider)))
+        return found.pop() if len(found) == 1 else ""
+
+    def entry_points(self) -> dict[str, str]:
+        """Return the entry points that all have. See `Api.entry_points`."""
+        first, *others = self._each(lambda api: api.entry_points())
+        return {name: address for name, address in first.items() if all(name in other for other in others)}
+
+    def refused(self, provider: str, ours: Callable[[dict[str, Any]], bool]) -> list[str]:
+        """Return what any of them did not take. See `Api.refused`."""
+        found = self._each(lambda api: api.refused(provider, ours))
+        return list(dict.fromkeys(said for each in found for said in each))
+
+    def _each(self, ask: Callable[[Api], T]) -> list[T]:
+        """Return the answers of those that answer; raise ProxyUnreachable if nobody does."""
+        try:
+            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise ProxyUnreachable(
+                f"{self._host}: cannot be resolved: {error.strerror}; correct targets.NAME.probe"
+            ) from error
+        answers: list[T] = []
+        unreachable: ProxyUnreachable | None = None
+        for address in sorted({str(where[0]) for *_, where in found}):
+            try:
+                answers.append(ask(Api(address, self._port)))
+            except ProxyUnreachable as error:
+                unreachable = error
+        if unreachable and not answers:
+            raise unreachable
+        return answers

@@ -1,0 +1,158 @@
+"""Traefik, put together."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lbgen.base.errors import SettingsError
+from lbgen.proxies.kind import Facts, Parts, Setup
+from lbgen.proxies.supervisor import Supervisor
+from lbgen.proxies.traefik.api import Fleet
+from lbgen.proxies.traefik.apply import STATIC, VERIFY_TIMEOUT, Traefik
+from lbgen.proxies.traefik.check import Checker
+from lbgen.proxies.traefik.feed import Feed
+from lbgen.render.renderer import Files, find
+from lbgen.settings.settings import split_bind
+
+DEFAULT_PROBE = "127.0.0.1:8080"
+OFF = "off"  # as a probe: Traefik has no API
+ENTRY_POINT = "traefik"  # of the API
+_NAME = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_.-]{0,250}[A-Za-z0-9])?:[0-9]{1,5}")
+
+
+def facts(setup: Setup) -> Facts:
+    """Return what templates have to know of it."""
+    return Facts(version=_version(setup.binary), probe=_probe(setup), feed=_feed_url(setup))
+
+
+def checker(setup: Setup, beside: Path | None) -> Callable[[Files], None]:
+    """Return what has files checked; where they are only looked at, the program is asked every time."""
+    return Checker(setup.binary, always=beside is None, needed=setup.target.binary is not None)
+
+
+def parts(setup: Setup) -> Parts:
+    """Return how its files are checked and brought to it."""
+    way = _way(setup)
+    if way == "http" and not setup.settings.status.bind:
+        raise SettingsError(
+            f"targets.{setup.name}.apply.http: lbgen hands its configuration out at status.bind, which is empty; set it"
+        )
+    feed = Feed() if _feed_url(setup) else None
+    api = _api(setup)
+    if api is None and (way != "http"):
+        raise SettingsError(
+            f"targets.{setup.name}.probe: only with apply.http can lbgen do without Traefik's API; name its address"
+        )
+    _refuse_clashes(setup, way)
+    names = find(setup.target.templates).names
+    check = checker(setup, setup.output)
+    if way != "run":
+        return Parts(Traefik(api, feed, names), check)
+    static = str(setup.output / STATIC)
+    words = [setup.binary, f"--configFile={static}"]
+    supervisor = Supervisor(words, "traefik", lambda: _running(static), signal.SIGTERM)
+
+    def restart() -> None:
+        pid = _running(static)
+        if pid:
+            os.kill(pid, signal.SIGTERM)
+        supervisor.start()  # without a pause
+        deadline = time.monotonic() + VERIFY_TIMEOUT
+        while pid and _running(static) == pid and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    return Parts(Traefik(api, feed, names, restart, VERIFY_TIMEOUT), check, supervisor)
+
+
+def _way(setup: Setup) -> str:
+    """Return how it gets its configuration: "http", "directory", or "run" for whichever of the two lbgen likes."""
+    chosen = setup.target.apply.chosen
+    if chosen in ("http", "directory"):
+        return chosen
+    setup.needs_run("Traefik takes run, http or directory")
+    return "run"
+
+
+def _probe(setup: Setup) -> str:
+    """Return where its API is: ADDRESS:PORT, or NAME:PORT for all that are behind a name; OFF: it has none."""
+    probe = setup.target.probe or DEFAULT_PROBE
+    if probe != OFF:
+        try:
+            split_bind(probe)
+        except ValueError as error:
+            if setup.target.apply.chosen not in ("http", "directory") or not _NAME.fullmatch(probe):
+                raise SettingsError(f"targets.{setup.name}.probe: {error}") from error
+    return probe
+
+
+def _api(setup: Setup) -> Fleet | None:
+    probe = _probe(setup)
+    if probe == OFF:
+        return None
+    if _NAME.fullmatch(probe):
+        name, _, port = probe.partition(":")
+        return Fleet(name, int(port))
+    address, number = split_bind(probe)
+    return Fleet("127.0.0.1" if address == "*" else address, number)
+
+
+def _feed_url(setup: Setup) -> str:
+    """Return where Traefik asks for its configuration; empty: it watches a directory."""
+    bind = setup.settings.status.bind
+    if setup.target.apply.directory or not bind:
+        return ""
+    if chosen := str(setup.target.options.get("feed", "")):
+        return chosen
+    address, port = split_bind(bind)
+    host = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(
+        address, f"[{address}]" if ":" in address else address
+    )
+    return f"http://{host}:{port}/traefik/{setup.name}"
+
+
+def _refuse_clashes(setup: Setup, way: str) -> None:
+    """Raise SettingsError for listeners that the API's own entry point is in the way of."""
+    served = setup.target.listeners
+    for name, listener in setup.settings.listeners.items():
+        if served is not None and name not in served:
+            continue
+        if name == ENTRY_POINT:
+            raise SettingsError(f"listeners.{name}: Traefik's API has this name; call the listener something else")
+        probe = _probe(setup)
+        if way == "run" and listener.protocol != "udp" and split_bind(listener.bind)[1] == split_bind(probe)[1]:
+            addresses = {split_bind(listener.bind)[0], split_bind(probe)[0]}
+            if len(addresses) == 1 or addresses & {"*", "0.0.0.0", "::"}:
+                raise SettingsError(
+                    f"listeners.{name}.bind: Traefik's API listens on {probe}; set targets.{setup.name}.probe to "
+                    "another ADDRESS:PORT"
+                )
+
+
+def _version(binary: str) -> tuple[int, ...]:
+    """Return the version of the program on this machine, (3, 7, 15) say; empty without one."""
+    try:
+        done = subprocess.run([binary, "version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    found = re.search(r"^Version:\s*v?(\d+)\.(\d+)\.(\d+)", done.stdout, re.MULTILINE)
+    return tuple(int(part) for part in found.groups()) if found else ()
+
+
+def _running(static: str) -> int | None:
+    """Return the pid of a Traefik of this machine (and no container on it) that was started with this file."""
+    own = Path("/proc/self/ns/mnt").stat().st_ino
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if f"--configFile={static}".encode() in words and (process / "ns/mnt").stat().st_ino == own:
+                    return int(process.name)
+            except OSError:  # gone meanwhile, or somebody else's
+                continue
+    return None

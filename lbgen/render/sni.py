@@ -1,0 +1,104 @@
+"""What TLS clients are shown and asked for before they have said more than a name: certificates, authorities.
+
+Proxies that let it be said for each name are told by the name's own certificate; those of the same name count alike on
+every proxy. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lbgen.model import Listener
+from lbgen.model.types import TlsHost
+from lbgen.render.credentials import SUFFIX, Certificate
+
+
+class Handshakes:
+    """What is decided for the names of some listeners."""
+
+    def __init__(self, listeners: Iterable[Listener], certificates: Sequence[Certificate]) -> None:
+        """
+        Args:
+            listeners: where two of them say something else of one host, the first one's word holds.
+            certificates: the first is for names that no other is for.
+        """
+        self._asked: dict[str, TlsHost] = {}
+        for listener in listeners:
+            for item in listener.hosts if listener.tls else ():
+                known = self._asked.get(item.host, item)
+                self._asked[item.host] = TlsHost(
+                    item.host, known.certificate or item.certificate, known.client_ca or item.client_ca
+                )
+        self._first = certificates[:1]
+        self._files = {item.name: item for item in certificates}
+        self._named: dict[str, list[Certificate]] = {}
+        for certificate in certificates:
+            for name in certificate.names:
+                self._named.setdefault(name, []).append(certificate)
+
+    def certificates(self, name: str) -> Sequence[Certificate]:
+        """Return those that a client may be shown that asks for the name; empty: there are none at all.
+
+        The one that a label names, else NAME.pem, else those for the very name, else _.DOMAIN.pem, else those for all
+        names of its domain, else the first. Several are of different kinds: for a client to choose from.
+        """
+        domain = name.partition(".")[2]
+        labelled = self._said(name, "certificate")
+        for file in (f"{labelled}{SUFFIX}" if labelled else "", f"{name}{SUFFIX}"):
+            if file in self._files:
+                return [self._files[file]]
+        if name in self._named:
+            return self._named[name]
+        if f"_.{domain}{SUFFIX}" in self._files:
+            return [self._files[f"_.{domain}{SUFFIX}"]]
+        return self._named.get(f"*.{domain}", self._first)
+
+    def client_ca(self, name: str) -> str:
+        """Return the name of the authority that a client that asks for the name needs a certificate of, or "".
+
+        What is said of all names of a domain holds for each that nothing is said of.
+        """
+        return self._said(name, "client_ca")
+
+    def apart(self, hosts: Iterable[str]) -> list[str]:
+        """Return the names beside these hosts that are shown another certificate than the host they would be taken for.
+
+        Args:
+            hosts: with "*.example.org" for the names of a domain, and "*" for all that are not among them.
+        """
+        there = set(hosts)
+        found = []
+        for name in sorted(self._asked.keys() | self._named.keys(), key=lambda name: (not name.startswith("*."), name)):
+            domain = f"*.{name.partition('.')[2]}"
+            broader = domain if domain in there else "*"
+            if name not in there and self.certificates(name)[:1] != self.certificates(broader)[:1]:
+                there.add(name)
+                found.append(name)
+        return found
+
+    @property
+    def guarded(self) -> list[tuple[str, str]]:
+        """Every name for which an authority is asked for, and the authority."""
+        found = [(host, self.client_ca(host)) for host in sorted(self._asked)]
+        return [(host, client_ca) for host, client_ca in found if client_ca]
+
+    @property
+    def table(self) -> list[tuple[Certificate, str, list[str]]]:
+        """Every name that something is known of, by certificate and authority: the first certificate's lines first."""
+        lines: dict[tuple[Certificate, str], list[str]] = {}
+        for name in sorted(self._asked.keys() | self._named.keys()):
+            for certificate in self.certificates(name):
+                lines.setdefault((certificate, self.client_ca(name)), []).append(name)
+        order = {item.name: place for place, item in enumerate(self._files.values())}
+        return [
+            (certificate, client_ca, names)
+            for (certificate, client_ca), names in sorted(
+                lines.items(), key=lambda item: (order[item[0][0].name], item[0][1])
+            )
+        ]
+
+    def _said(self, name: str, what: str) -> str:
+        for host in (name, f"*.{name.partition('.')[2]}"):
+            if host in self._asked and (value := str(getattr(self._asked[host], what))):
+                return value
+        return ""

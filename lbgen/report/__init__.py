@@ -1,0 +1,1 @@
+"""What people and pipelines are told: lint, explain, previews, annotations."""

@@ -1,0 +1,93 @@
+"""What an explanation is made from, and which service it is about."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from lbgen.base.errors import UnknownService
+from lbgen.base.problem import printable
+from lbgen.daemon.quarantine import Held
+from lbgen.model import Basis, Model, Rules
+from lbgen.model.servers import Surroundings
+from lbgen.render.credentials import NamedFiles
+from lbgen.render.renderer import Renderer
+from lbgen.snapshot import Service, Snapshot, Task, moment
+
+MOST_NEAR = 3  # names that are proposed instead of one that is not there
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A proxy that is fed, or would be."""
+
+    name: str
+    proxy: str  # "haproxy", "nginx", "traefik", "other"
+    version: tuple[int, ...]
+    listeners: frozenset[str] | None  # that it serves; None: all
+    held: Mapping[str, Held] = field(default_factory=dict)  # services that it is not given as they ask, by id
+
+    @classmethod
+    def of(cls, name: str, renderer: Renderer, held: Mapping[str, Held] | None = None) -> Aim:
+        """Return what a target's renderer knows of it."""
+        return cls(name, renderer.templates.manifest.proxy, renderer.target.version, renderer.listeners, held or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A snapshot and the model that `lbgen.model.build` made of it."""
+
+    snapshot: Snapshot
+    model: Model
+    files: NamedFiles
+    aims: tuple[Aim, ...] = ()
+
+    @property
+    def rules(self) -> Rules:
+        """The settings that it was decided by."""
+        return self._basis.rules
+
+    @property
+    def retired(self) -> Collection[str]:
+        """The ids of tasks and nodes whose time to drain was over."""
+        return self._basis.retired
+
+    @property
+    def _basis(self) -> Basis:
+        assert self.model.basis is not None
+        return self.model.basis
+
+    @property
+    def around(self) -> Surroundings:
+        """What the service is decided in."""
+        return Surroundings(self.rules, self.snapshot.nodes, self.snapshot.networks, self.retired)
+
+    def service(self, name: str) -> Service:
+        """Return the service of a name or an id; of two with one name, which only a file can have, the older.
+
+        Raises:
+            UnknownService: there is none; the message proposes names that are near.
+        """
+        services = self.snapshot.services
+        named = [service for service in services.values() if service.name == name]
+        if found := min(named, key=lambda service: (moment(service.created_at), service.id), default=None):
+            return found
+        if name in services:
+            return services[name]
+        near = _near(name, (service.name for service in services.values()))
+        known = f"there {'is' if len(services) == 1 else 'are'} {len(services)}, 'docker service ls' lists them"
+        remedy = f"did you mean {' or '.join(near)}?" if near else known
+        raise UnknownService(f"there is no service {printable(name)!r}: {remedy}")
+
+    def tasks(self, service: Service) -> tuple[Task, ...]:
+        """Return the service's tasks, in id order."""
+        return tuple(task for task in self.snapshot.tasks.values() if task.service_id == service.id)
+
+
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    """Return names like this one: first those of a stack, ``shop_web`` for ``web``."""
+    names = sorted(known)
+    stacked = [each for each in names if each.endswith(f"_{name}")]
+    alike = difflib.get_close_matches(name, names, MOST_NEAR)
+    return [printable(each) for each in dict.fromkeys([*stacked, *alike])][:MOST_NEAR]

@@ -1,0 +1,86 @@
+"""Which of a service's labels were read, and why the others were not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lbgen.base.problem import Problem, printable, shown
+from lbgen.labels import dialects, native
+from lbgen.labels.dialects import PREFIXES, Dialects
+from lbgen.labels.keys.table import ENABLE
+from lbgen.labels.route_spec import ServiceLabels
+from lbgen.labels.suggestions import meant as meant_by
+from lbgen.model.build import route_name
+from lbgen.snapshot import Service
+
+_SWITCHES = ("traefik.enable", "com.df.notify")  # beside `ENABLE` they decide whether a service takes part
+
+
+def explained(
+    service: Service, found: ServiceLabels, problems: Sequence[Problem], reading: Dialects
+) -> list[dict[str, Any]]:
+    """Say of each label what became of it.
+
+    ``use`` is "read"; "problem": it cannot be used, or only in part; "unused": it is of a vocabulary that lbgen knows,
+    or meant to be, and nothing came of it; "other": another program's. The value of one that was not read is left
+    out: it may be a secret.
+    """
+    routes: dict[str, list[str]] = {}
+    for route in found.routes:
+        for label in {label for label, _ in route.written.values() if label in service.labels}:
+            routes.setdefault(label, []).append(route_name(service.name, route))
+    wrong = {problem.label: problem for problem in problems if problem.label}
+    told = []
+    for label in sorted(service.labels):
+        dialect = _dialect_of(label)
+        problem = wrong.get(printable(label))
+        use, why, value = "read", "", shown(label, service.labels[label])
+        if problem:
+            use, why, value = "problem", problem.message, problem.value
+        elif not (label in routes or (_is_switch(label) and dialect in reading.names)):
+            use, why, value = _unread(service, label, dialect, reading)
+        told.append(
+            {
+                "label": printable(label, 200),
+                "value": value,
+                "dialect": dialect,
+                "use": use,
+                "routes": routes.get(label, []),
+                "why": why,
+            }
+        )
+    return told
+
+
+def _dialect_of(label: str) -> str:
+    return next((name for name, prefix in PREFIXES.items() if label.lower().startswith(prefix)), "")
+
+
+def _is_switch(label: str) -> bool:
+    return label == ENABLE or label.lower() in _SWITCHES
+
+
+def _unread(service: Service, label: str, dialect: str, reading: Dialects) -> tuple[str, str, str]:
+    if not dialect:
+        meant = meant_by(label, reading.names)
+        return ("unused", f"is no label that is read; did you mean {meant}?", "") if meant else ("other", "", "")
+    if dialect not in reading.names:
+        return "unused", f"is of dialect {dialect}, which setting discovery.dialects does not have", ""
+    own = dialects.parse(service.name, service.labels, replace(reading, names=(dialect,)))
+    if own.enabled:
+        dropped = any(problem.route not in {route.name for route in own.routes} for problem in own.problems)
+        return "unused", "its route is not served" if dropped else "no route of the service uses it", ""
+    return "unused", _would_be(service.labels, label) or own.unless, ""
+
+
+def _would_be(labels: Mapping[str, str], label: str) -> str:
+    """Return what would be wrong with a label of lbgen's if the service took part."""
+    others = {name: value for name, value in labels.items() if name != ENABLE}
+    wrong = native.parse("", others, expose_by_default=True).problems
+    meant = meant_by(label)
+    for problem in wrong:
+        if problem.label == printable(label):
+            return f"{problem.message}; {f'did you mean {meant}?' if meant else problem.remedy}"
+    return ""

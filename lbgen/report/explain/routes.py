@@ -1,0 +1,111 @@
+"""What was decided about each route of a service: who may use it, where its traffic goes, who its servers are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lbgen.base.problem import printable
+from lbgen.labels import dialects
+from lbgen.labels.keys.table import BY_NAME
+from lbgen.labels.match import spelt
+from lbgen.labels.route_spec import LabelledRoute
+from lbgen.labels.values.basic import BadValue
+from lbgen.model import Backend, Route
+from lbgen.model.build import decide, route_name
+from lbgen.model.groups import Member, backend_name
+from lbgen.model.servers import Found
+from lbgen.report.explain import servers
+from lbgen.report.explain.facts import Facts
+from lbgen.report.explain.listeners import Listeners
+from lbgen.report.explain.settings import settings_of
+from lbgen.snapshot import Service, Task
+
+# What is known only of a route that was decided.
+_UNDECIDED: dict[str, Any] = {
+    "listeners": [],
+    "certificates": [],
+    "backend": "",
+    "group": None,
+    "via": None,
+    "port": None,
+    "network": None,
+    "nodes": [],
+    "servers": [],
+    "not_servers": [],
+    "health_check": None,
+    "settings": {},
+}
+
+
+class Routes:
+    """Explains the routes of one service."""
+
+    def __init__(self, facts: Facts, service: Service) -> None:
+        self._facts, self._service = facts, service
+        self._tasks: Sequence[Task] = facts.tasks(service)
+        self._listeners = Listeners(facts)
+        self._routes = {route.name: route for route in facts.model.routes}
+        self._backends = {backend.name: backend for backend in facts.model.backends}
+
+    def of(self, labelled: LabelledRoute) -> dict[str, Any]:
+        """Explain one route."""
+        head = {
+            "name": route_name(self._service.name, labelled),
+            "route": labelled.name,
+            "protocol": labelled.protocol,
+            "dialect": labelled.dialect,
+            "origin": labelled.origin,
+            "rule": spelt(labelled.match),
+            "priority": labelled.priority,
+        }
+        try:
+            route, backend, found = decide(self._service, self._tasks, labelled, self._facts.around)
+        except BadValue as bad:
+            return head | _UNDECIDED | self._refused(labelled, bad)
+        return head | self._decided(labelled, route, backend, found)
+
+    def _refused(self, labelled: LabelledRoute, bad: BadValue) -> dict[str, Any]:
+        label = labelled.written.get(BY_NAME.get(bad.key, ""), (f"lbgen.{bad.key}" if bad.key else "", ""))[0]
+        nodes = servers.nodes(labelled.keys, self._facts.around) if bad.key == "nodes" else []
+        why = f"label {printable(label)}: {bad.message}" if label else bad.message
+        return {"served": False, "why": why, "nodes": nodes}
+
+    def _decided(self, labelled: LabelledRoute, route: Route, alone: Backend, found: Found) -> dict[str, Any]:
+        member = Member(labelled.keys.group, route, alone, frozenset(labelled.written)) if labelled.keys.group else None
+        name = backend_name(member) if member else route.backend
+        backend, routed = self._backends.get(name, alone), self._routes.get(route.name)
+        listeners = self._listeners.of(routed, chosen=labelled.keys.listener is not None) if routed else []
+        served, why = _served(listeners)
+        if member and not routed and name in self._backends:
+            served, why = True, f"its requests are those of group {member.group}, which service {backend.service} leads"
+        return {
+            "served": served,
+            "why": why,
+            "listeners": listeners,
+            "certificates": self._listeners.certificates(routed) if routed else [],
+            "backend": name,
+            "group": servers.group(member.group, backend) if member else None,
+            **servers.explained(self._service, self._tasks, labelled, found, self._facts.around),
+            "servers": servers.serving(found, backend, self._facts),
+            "health_check": asdict(backend.health_check) if backend.health_check else None,
+            "settings": settings_of(self._leading(labelled, backend).keys),
+        }
+
+    def _leading(self, labelled: LabelledRoute, backend: Backend) -> LabelledRoute:
+        """Return the route whose settings hold: of a group that of the service that leads it."""
+        if backend.service == self._service.name:
+            return labelled
+        leader = self._facts.service(backend.service)
+        found = dialects.parse(leader.name, leader.labels, self._facts.rules.reading())
+        same = (route for route in found.routes if (route.protocol, route.name) == (backend.protocol, backend.route))
+        return next(same, labelled)
+
+
+def _served(listeners: Sequence[dict[str, Any]]) -> tuple[bool, str]:
+    """Return whether some listener leads to a route, and why others do not."""
+    if not listeners:
+        return False, "it is not part of the configuration in force"
+    why = "; ".join(f"listener {found['name']}: {found['why']}" for found in listeners if not found["served"])
+    return any(found["served"] for found in listeners), why

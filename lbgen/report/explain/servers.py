@@ -1,0 +1,143 @@
+"""Where a route's traffic goes and why, and why each task or node is a server or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.route_spec import LabelledRoute
+from lbgen.model import Backend
+from lbgen.model.addresses import SharedNetwork
+from lbgen.model.destination import Destination
+from lbgen.model.servers import Found, Surroundings, chosen_nodes, judged
+from lbgen.report.explain.facts import Facts
+from lbgen.snapshot import Service, Task
+
+_MODES = {"mesh": "ingress", "host": "host"}
+
+
+def explained(
+    service: Service, tasks: Sequence[Task], labelled: LabelledRoute, found: Found, around: Surroundings
+) -> dict[str, Any]:
+    """Say which way the traffic goes, to which port, over which network and nodes, and which tasks get none."""
+    where = found.destination
+    if not where:
+        return {"via": None, "port": None, "network": None, "nodes": [], "not_servers": []}
+    return {
+        "via": {"value": where.via, "asked": labelled.keys.via, "why": _why_via(service, labelled, where)},
+        "port": {
+            "target": where.port.target,
+            "published": where.port.published or None,
+            "protocol": where.port.protocol,
+            "why": _why_port(service, labelled, where),
+        },
+        "network": _network(service, labelled, found.network) if found.network else None,
+        "nodes": nodes(labelled.keys, around, found.left_out) if where.via == "mesh" else [],
+        "not_servers": _left_out(tasks, found, around),
+    }
+
+
+def serving(found: Found, backend: Backend, facts: Facts) -> list[dict[str, Any]]:
+    """List the servers that a service has in a backend, as the proxy is told of them, with the reason of a drain."""
+    told = {(server.address, server.port): server for server in backend.servers}
+    listed = []
+    for own in found.servers:
+        server = told.get((own.address, own.port), own)
+        task = facts.snapshot.tasks.get(own.origin)
+        why = judged(task, facts.snapshot.nodes.get(task.node_id), facts.retired)[1] if task else ""
+        if not task and server.state == "drain":
+            node = facts.snapshot.nodes.get(own.origin)
+            drained = node and node.availability == "drain"
+            why = "the node is drained" if drained else "no task of the service stays"
+        listed.append(asdict(server) | {"why": why})
+    return listed
+
+
+def nodes(keys: RouteKeys, around: Surroundings, left_out: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    """Say of each node whether it was chosen for mesh traffic, and if not why.
+
+    Args:
+        left_out: what is known of those that the placement constraints leave; None: only these were asked.
+    """
+    refused = chosen_nodes(keys, around)[1] if left_out is None else left_out
+    told = sorted(around.nodes.values(), key=lambda node: (node.hostname, node.id))
+    return [{"node": node.hostname, "chosen": node.id not in refused, "why": refused.get(node.id, "")} for node in told]
+
+
+def group(name: str, backend: Backend) -> dict[str, Any]:
+    """Say who leads a group, and which share of its requests each service gets."""
+    weights: dict[str, int] = {}
+    for server in backend.servers:
+        member = server.name.partition(".")[0]  # a service's name has no dot
+        weights[member] = weights.get(member, 0) + server.weight
+    total = sum(weights.values()) or 1
+    shares = [{"service": member, "percent": round(100 * weights[member] / total, 1)} for member in sorted(weights)]
+    return {"name": name, "leader": backend.service, "shares": shares}
+
+
+def _left_out(tasks: Sequence[Task], found: Found, around: Surroundings) -> list[dict[str, Any]]:
+    """List the tasks that get no traffic; behind the mesh or a virtual IP those that Swarm would not send any."""
+    listed = []
+    serving = {server.origin for server in found.servers}
+    for task in tasks:
+        node = around.nodes.get(task.node_id)
+        state, why = judged(task, node, around.retired)
+        if task.id in serving or (found.via in ("mesh", "vip") and state):
+            continue
+        listed.append(
+            {
+                "task": task.id,
+                "slot": task.slot,
+                "node": node.hostname if node else task.node_id,
+                "node_state": node.state if node else "",
+                "state": task.state,
+                "desired_state": task.desired_state,
+                "why": found.left_out.get(task.id, why),
+            }
+        )
+    # Those that Swarm wants to run first: the others are its history.
+    return sorted(
+        listed, key=lambda task: (task["desired_state"] != "running", task["slot"], task["node"], task["task"])
+    )
+
+
+def label_of(service: Service, labelled: LabelledRoute, field: str) -> str:
+    """Return the label that was written for a key; empty if none was."""
+    label = labelled.written.get(field, ("", ""))[0]
+    return label if label in service.labels else ""
+
+
+def _why_via(service: Service, labelled: LabelledRoute, where: Destination) -> str:
+    if label := label_of(service, labelled, "via"):
+        return f"label {label} says so"
+    if labelled.keys.via != "auto":
+        return f"that is what labels of dialect {labelled.dialect} mean"
+    port, ingress = where.port, [port for port in where.fitting if port.mode == "ingress"]
+    if where.via == "mesh":
+        return f"port {port.target} is published in ingress mode, as {port.published}"
+    if where.via == "host":
+        published = f"as {port.published}" if port.published else "as a port that the node chooses"
+        return f"port {port.target} is published in host mode, {published}, and none is in ingress mode"
+    if ingress:
+        return "the port in ingress mode has no number yet, and none is published in host mode"
+    return f"no {port.protocol} port that fits is published"
+
+
+def _why_port(service: Service, labelled: LabelledRoute, where: Destination) -> str:
+    for field in ("port", "published_port"):
+        if label := label_of(service, labelled, field):
+            return f"label {label} says so"
+    mode = f" in {_MODES[where.via]} mode" if where.via in _MODES else ""
+    return f"it is the only one that is published{mode}"
+
+
+def _network(service: Service, labelled: LabelledRoute, shared: SharedNetwork) -> dict[str, Any]:
+    label = label_of(service, labelled, "network")
+    why = {
+        "label": f"label {label} names it",
+        "setting": "setting discovery.networks prefers it",
+        "only": "it is the only one that the service is on",
+    }
+    return {"name": shared.network.name, "by": shared.by, "candidates": list(shared.candidates), "why": why[shared.by]}

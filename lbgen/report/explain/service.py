@@ -1,0 +1,116 @@
+"""The whole explanation of one service, as a document: what `lbgen explain` and the status API tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from lbgen.base.problem import Problem
+from lbgen.labels import dialects
+from lbgen.labels.route_spec import ServiceLabels
+from lbgen.proxies.capabilities import NO
+from lbgen.report.explain import labels
+from lbgen.report.explain.facts import Facts
+from lbgen.report.explain.routes import Routes
+from lbgen.report.lint import Limit, limits
+from lbgen.snapshot import Network, Service
+
+Document = dict[str, Any]
+
+
+def explained(facts: Facts, name: str) -> Document:
+    """Explain the service of this name or id.
+
+    Raises:
+        UnknownService: there is none.
+    """
+    service = facts.service(name)
+    reading = facts.rules.reading()
+    found = dialects.parse(service.name, service.labels, reading)
+    each = Routes(facts, service)
+    routes = [each.of(route) for route in found.routes]
+    problems = _problems(facts, service, routes)
+    limited = _limits(facts, [route["backend"] for route in routes])
+    routed = any(route["served"] for route in routes)
+    return {
+        "service": service.name,
+        "id": service.id,
+        "routed": routed,
+        "ok": routed and not problems and not any(limit.level == NO for limit in limited),
+        "why": _why(facts, service, found, routes),
+        "dialects": list(reading.names),
+        "mode": service.mode,
+        "replicas": service.replicas,
+        "endpoint_mode": service.endpoint_mode,
+        "published": [asdict(port) for port in service.ports],
+        "networks": _networks(service, facts.snapshot.networks.values()),
+        "routes": routes,
+        "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
+        "limits": [asdict(limit) | {"text": str(limit)} for limit in limited],
+        "labels": labels.explained(service, found, problems, reading),
+    }
+
+
+def _why(facts: Facts, service: Service, found: ServiceLabels, routes: Sequence[Document]) -> list[str]:
+    """Say why the service, or a part of it, is not routed; nothing if all of it is."""
+    if not found.enabled:
+        exposed = facts.rules.expose_by_default
+        unless = found.unless if exposed else f"{found.unless}, and setting discovery.expose_by_default is false"
+        others = [name for name in dialects.PREFIXES if name not in facts.rules.dialects]
+        return [unless] + [
+            f"it has labels of dialect {name}, which setting discovery.dialects does not have"
+            for name in others
+            if dialects.speaks(name, service.labels)
+        ]
+    reasons = []
+    for route in routes:
+        if not route["served"]:
+            reasons.append(f"route {route['route']}: {route['why']}" if route["route"] else route["why"])
+    known = {route.name for route in found.routes}
+    named = {problem.route for problem in found.problems if problem.route}
+    reasons += [f"route {name} is dropped: a label of its has a problem" for name in sorted(named - known)]
+    if not routes and not reasons:
+        reasons.append("a label has a problem" if found.problems else "no label asks for a route")
+    for aim in facts.aims:
+        if held := aim.held.get(service.id):
+            kept = "what it asked for before stays in force" if held.instead is not None else "it is left out"
+            reasons.append(f"target {aim.name} refuses the configuration with it: {kept}")
+    return reasons
+
+
+def _problems(facts: Facts, service: Service, routes: Sequence[Document]) -> list[Problem]:
+    """Return the service's problems, and those of nodes that keep it from a server."""
+    hosts = {
+        told["node"]
+        for route in routes
+        for told in (*route["nodes"], *route["not_servers"])
+        if "address" in told["why"]
+    }
+    return [
+        problem
+        for problem in facts.model.problems
+        if problem.service == service.name or (problem.node and problem.node in hosts)
+    ]
+
+
+def _limits(facts: Facts, backends: Iterable[str]) -> list[Limit]:
+    """Return what the proxies cannot do of what these backends' routes ask for."""
+    wanted = set(backends)
+    own = replace(
+        facts.model,
+        routes=tuple(route for route in facts.model.routes if route.backend in wanted),
+        backends=tuple(backend for backend in facts.model.backends if backend.name in wanted),
+    )
+    return [
+        limit
+        for aim in facts.aims
+        for limit in limits(
+            own if aim.listeners is None else own.only(aim.listeners), facts.snapshot, aim.name, aim.proxy, aim.version
+        )
+    ]
+
+
+def _networks(service: Service, networks: Iterable[Network]) -> list[str]:
+    attached = {*service.networks, *service.virtual_ips}
+    return sorted(network.name for network in networks if {network.id, network.name} & attached and not network.ingress)

@@ -1,0 +1,230 @@
+"""What owners should know before they rely on a proxy: problems, notes on files, and what it cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lbgen.base.problem import Problem, label_text, printable, shown
+from lbgen.base.terminal import folded
+from lbgen.labels.dialects import PREFIXES
+from lbgen.labels.suggestions import meant
+from lbgen.model import Backend, Model, Route
+from lbgen.proxies.capabilities import NO, PROXIES, TABLE
+from lbgen.report.positions import Place, Places
+from lbgen.snapshot import Note, Snapshot
+
+FORMAT = 1  # of the JSON documents of lint and render: fields may be added, else it is another number
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Limit:
+    """Something that a route asks for and its proxy cannot do, or not quite."""
+
+    target: str
+    proxy: str  # "haproxy", "nginx", "traefik"
+    service: str
+    route: str  # as in lbgen.http.<route>; empty for the route made of short keys
+    feature: str
+    level: str  # "partly" or "no"
+    instead: str
+    label: str = ""  # that asks for it; empty: it is a default
+    value: str = ""
+
+    def __str__(self) -> str:
+        where = f"service {self.service}"
+        if self.label:
+            where += f", {label_text(self.label, self.value)}"
+        elif self.route:
+            where += f", route {self.route}"
+        return f"{where}: {self.what}"
+
+    @property
+    def what(self) -> str:
+        """What cannot be done, and what happens instead."""
+        how = "cannot do" if self.level == NO else "can do only in part"
+        return f"{PROXIES[self.proxy]} {how}: {self.feature}; {self.instead}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unread:
+    """Labels that nobody reads, although somebody may have meant them to be read."""
+
+    service: str
+    label: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"service {self.service}, label {self.label}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything there is to say."""
+
+    problems: tuple[Problem, ...]
+    limits: tuple[Limit, ...]
+    unread: tuple[Unread, ...] = ()
+    notes: tuple[Note, ...] = ()  # about the files that the snapshot was read from
+    services: int = 0  # in the cluster
+    routed: int = 0  # of these, that have a route or a share of one
+
+    def failing(self, *, strict: bool) -> bool:
+        """Tell whether something is wrong: a problem, what `docker stack deploy` refuses, or what a proxy cannot do.
+
+        Args:
+            strict: count what it can do only in part as well.
+        """
+        refused = any(note.refused for note in self.notes)
+        return bool(self.problems) or refused or any(strict or limit.level == NO for limit in self.limits)
+
+    def lines(self) -> Iterator[str]:
+        """Say it to a person: what one service's owner has to know together, and a summary at the end."""
+        found: dict[str, list[tuple[str, str, str]]] = {}
+        for problem in self.problems:
+            route = f"route {problem.route}" if problem.route not in ("", problem.service) else ""
+            head = label_text(problem.label, problem.value) if problem.label else route
+            found.setdefault(problem.whose, []).append(("problem", head, problem.what))
+        for limit in self.limits:
+            head = label_text(limit.label, limit.value) if limit.label else f"route {limit.route}" * bool(limit.route)
+            found.setdefault(f"service {limit.service}", []).append((limit.target, head, limit.what))
+        for unread in self.unread:
+            found.setdefault(f"service {unread.service}", []).append(("note", f"label {unread.label}", unread.message))
+        for note in self.notes:
+            kind = "refused by docker stack deploy" if note.refused else "note"
+            head = f"line {note.line}, {note.place}" if note.line else note.place
+            found.setdefault(f"file {note.file}", []).append((kind, head, note.what))
+        for whose in sorted(found):
+            yield whose
+            for kind, head, what in dict.fromkeys(found[whose]):
+                yield from folded(f"{head}: {what}" if head else what, f"  {kind}: ", "    ")
+            yield ""
+        yield self.summary
+
+    @property
+    def summary(self) -> str:
+        """All of it in one line."""
+        no = sum(limit.level == NO for limit in self.limits)
+        counts = (
+            (len(self.problems), "problem"),
+            (sum(note.refused for note in self.notes), "thing that docker stack deploy refuses"),
+            (no, "thing that a proxy cannot do"),
+            (len(self.limits) - no, "thing that a proxy can do only in part"),
+            (len(self.unread), "label that may be misspelt, or of a dialect that is not read"),
+        )
+        said = [f"{count} {_plural(what) if count > 1 else what}" for count, what in counts if count]
+        return f"{self.routed} of {self.services} services routed; {', '.join(said) or 'nothing to complain about'}"
+
+    def document(self, places: Places) -> dict[str, Any]:
+        """Say it to a program. docs/ci.md describes it."""
+        return {
+            "format": FORMAT,
+            "services": self.services,
+            "routed": self.routed,
+            "problems": [problem_document(problem, places) for problem in self.problems],
+            "limits": [
+                asdict(limit) | {"text": str(limit), "place": place_document(places.of(limit.service, limit.label))}
+                for limit in self.limits
+            ],
+            "unread": [
+                asdict(unread) | {"text": str(unread), "place": place_document(places.of(unread.service, unread.label))}
+                for unread in self.unread
+            ],
+            "notes": [note_document(note) for note in self.notes],
+        }
+
+
+def problem_document(problem: Problem, places: Places) -> dict[str, Any]:
+    """Return a problem, its text, and its place in the source."""
+    place = places.of(problem.service, problem.label, problem.node)
+    return asdict(problem) | {"text": str(problem), "place": place_document(place)}
+
+
+def note_document(note: Note) -> dict[str, Any]:
+    """Return a note, and its text."""
+    return asdict(note) | {"text": str(note)}
+
+
+def place_document(place: Place | None) -> dict[str, Any] | None:
+    """Return ``{"file": ..., "line": ...}``, or None where the source has no lines, as Docker has none."""
+    return asdict(place) if place else None
+
+
+def reported(snapshot: Snapshot, model: Model, found: Iterable[Limit], read: Sequence[str]) -> Report:
+    """Put a report together.
+
+    Args:
+        read: the dialects that are read.
+    """
+    routed = {route.service for route in model.routes}
+    routed |= {server.name.partition(".")[0] for server in model.servers}  # a member of a group has no route perhaps
+    return Report(
+        model.problems,
+        tuple(found),
+        tuple(unread(snapshot, read)),
+        snapshot.notes,
+        len(snapshot.services),
+        len(routed),
+    )
+
+
+def unread(snapshot: Snapshot, read: Sequence[str]) -> Iterator[Unread]:
+    """Find labels whose name only looks like one that is read, and, once for each service, those of other dialects."""
+    for service in sorted(snapshot.services.values(), key=lambda service: (service.name, service.id)):
+        name = printable(service.name)
+        for dialect, prefix in PREFIXES.items():
+            first = next((label for label in sorted(service.labels) if label.lower().startswith(prefix)), None)
+            if first is not None and dialect not in read:
+                message = f"is of dialect {dialect}, which setting discovery.dialects does not have"
+                yield Unread(name, printable(first), message)
+        for label in sorted(service.labels):
+            if not any(label.lower().startswith(prefix) for prefix in PREFIXES.values()) and (
+                other := meant(label, read)
+            ):
+                yield Unread(name, printable(label), f"is not read; did you mean {other}?")
+
+
+def _plural(what: str) -> str:
+    first, _, rest = what.partition(" ")
+    return f"{first}s {rest}".rstrip()
+
+
+def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: tuple[int, ...] = ()) -> Iterator[Limit]:
+    """Find what a target's proxy cannot do of what its routes ask for.
+
+    Args:
+        model: with the listeners of this target only.
+        version: of the proxy's program; empty: the oldest that lbgen supports.
+    """
+    if proxy not in PROXIES:
+        return
+    labels = {service.name: service.labels for service in snapshot.services.values()}
+    routes: dict[str, list[Route]] = {}
+    for route in model.routes:
+        routes.setdefault(route.backend, []).append(route)
+    for backend in model.backends:
+        for row in TABLE:
+            support = row.support(proxy, version)
+            if support.instead and any(row.asked(backend, route) for route in routes[backend.name]):
+                label, value = _written(backend, row.key, labels.get(backend.service, {}).items())
+                yield Limit(
+                    target,
+                    proxy,
+                    backend.service,
+                    backend.route,
+                    row.name,
+                    support.level,
+                    support.instead,
+                    label,
+                    shown(label, value),
+                )
+
+
+def _written(backend: Backend, key: str, labels: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """Return the label that asks for it, and its value: that of the named route, else the short key."""
+    known = dict(labels)
+    for label in (f"lbgen.{backend.protocol}.{backend.route}.{key}", f"lbgen.{key}"):
+        if key and label in known:
+            return label, known[label]
+    return "", ""

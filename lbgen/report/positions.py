@@ -1,0 +1,117 @@
+"""Where in its files the source says what there is a problem with: the line of a label, a service or a node.
+
+For messages only: what cannot be found has no place, and nothing here fails.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lbgen.base import documents
+from lbgen.base.documents import KeyPath
+from lbgen.base.errors import LbgenError
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file."""
+
+    file: str  # relative to the working directory where it is below it, as pipelines want it
+    line: int  # from 1
+
+
+@dataclass(slots=True)
+class _Document:
+    name: str
+    data: object
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
+
+    def line(self, *path: str | int) -> int:
+        return self.lines.get(path, 1)
+
+
+class Places:
+    """The places in some snapshot or stack files; of several, the last that says something of it counts."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self._files = list(files)
+        self._documents: list[_Document] | None = None
+
+    def of(self, service: str = "", label: str = "", node: str = "") -> Place | None:
+        """Return where the label is written; without it, or if it is not found, where its service or node begins."""
+        for document in reversed(self._read()):
+            base = _service(document.data, service) if service else _node(document.data, node) if node else None
+            if base is not None:
+                found = _label(document.data, base, label) if label else None
+                return Place(document.name, document.line(*(found or base)))
+        return None
+
+    def _read(self) -> list[_Document]:
+        if self._documents is None:
+            self._documents = [_document(path) for path in self._files]
+        return self._documents
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """Return a path relative to the working directory, if it is below it."""
+    try:
+        return str(Path(path).absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return os.fspath(path)
+
+
+def _document(path: Path) -> _Document:
+    try:
+        text = documents.read_text(path, LbgenError)
+        return _Document(shown(path), documents.parse(text, str(path), LbgenError), documents.positions(text))
+    except LbgenError:
+        return _Document(shown(path), None)
+
+
+def _at(data: object, *path: str | int) -> object:
+    """Return what is at the path; None if there is nothing."""
+    for key in path:
+        if isinstance(data, Mapping):
+            data = data.get(key)
+        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
+            data = data[key]
+        else:
+            return None
+    return data
+
+
+def _service(data: object, name: str) -> KeyPath | None:
+    services = _at(data, "services")
+    if isinstance(services, Mapping):  # a stack's, whose name goes before the services' own
+        exact = [key for key in services if name == key] or [key for key in services if name.endswith(f"_{key}")]
+        return ("services", max(exact, key=len)) if exact else None
+    return _listed(services, "services", name, "Spec", "Name")
+
+
+def _node(data: object, name: str) -> KeyPath | None:
+    return _listed(_at(data, "nodes"), "nodes", name, "Description", "Hostname")
+
+
+def _listed(items: object, kind: str, name: str, *path: str) -> KeyPath | None:
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if _at(item, *path) == name:
+            return kind, index
+    return None
+
+
+def _label(data: object, base: KeyPath, label: str) -> KeyPath | None:
+    """Find a label in any place and any form in which services and nodes have some; Traefik's in any case."""
+    for inner in (("deploy", "labels"), ("labels",), ("Spec", "Labels")):
+        labels = _at(data, *base, *inner)
+        keys: Iterable[tuple[str | int, str]] = ()
+        if isinstance(labels, Mapping):
+            keys = ((key, key) for key in labels)
+        elif isinstance(labels, list):
+            keys = ((index, str(item).partition("=")[0]) for index, item in enumerate(labels))
+        for key, written in keys:
+            if written.lower() == label.lower():
+                return (*base, *inner, key)
+    return None

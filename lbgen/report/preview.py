@@ -1,0 +1,164 @@
+"""`lbgen render`: the files a target would get, checked, compared and written where asked, never applied."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lbgen.base.errors import CheckFailed, CheckUnavailable, Differs, LbgenError, ProblemsFound, TemplateError
+from lbgen.daemon.quarantine import Refusal, culprits
+from lbgen.model import Model
+from lbgen.proxies import disk
+from lbgen.render.renderer import Files, Renderer
+from lbgen.snapshot import Snapshot
+
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line asked for."""
+
+    output: Path | None = None  # where to write the files; None: nowhere
+    check: bool = False
+    diff: Path | None = None  # directory to compare with
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one rendering."""
+
+    target: str
+    proxy: str  # kind of proxy
+    files: Files | None  # None: a template failed
+    errors: tuple[LbgenError, ...] = ()  # the gravest first
+    difference: str = ""  # unified diff from the directory to compare with
+    checked: bool = False  # the proxy's own program was asked
+    blamed: tuple[str, ...] = ()  # services without which what was refused would be accepted
+    seconds: float = 0.0
+
+
+class Preview:
+    """One target's files on their way to a person or a pipeline. A `Loop` can hold it as it holds a Target."""
+
+    def __init__(
+        self,
+        name: str,
+        renderer: Renderer,
+        check: Callable[[Files], None],
+        wishes: Wishes,
+        tell: Callable[[Outcome, Model, Snapshot], None] = lambda *_: None,
+    ) -> None:
+        """
+        Args:
+            tell: is handed what came of each round of a loop.
+        """
+        self.name, self.renderer, self._check, self.wishes, self._tell = name, renderer, check, wishes, tell
+
+    def start(self) -> None:
+        """Nothing runs that could be asked."""
+
+    def stop(self) -> None:
+        """Nothing was started."""
+
+    def due(self) -> float | None:
+        """There is nothing to retry."""
+        return None
+
+    def revise(self, renderer: Renderer, check: Callable[[Files], None], min_reload_interval: float) -> None:  # noqa: ARG002
+        """Go by other settings."""
+        self.renderer, self._check = renderer, check
+
+    def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
+        """Render, judge and tell; what is wrong is told as well, and the next change is another chance."""
+        outcome = self.judged(model, snapshot)
+        self._tell(outcome, model, snapshot)
+        return not outcome.errors
+
+    def judged(self, model: Model, snapshot: Snapshot) -> Outcome:
+        """Render the files, have them checked and compared, write them; return what came of it, errors too."""
+        began = time.monotonic()
+        proxy = self.renderer.templates.manifest.proxy
+        try:
+            files = self.renderer.render(model, snapshot)
+        except TemplateError as error:
+            blamed = self._blamed(model, snapshot, error)
+            return Outcome(self.name, proxy, None, (error,), blamed=blamed, seconds=time.monotonic() - began)
+        errors: list[LbgenError] = []
+        blamed = ()
+        if self.wishes.check:
+            try:
+                self._check(files)
+            except CheckFailed as error:
+                errors.append(error)
+                blamed = self._blamed(model, snapshot, error)
+            except CheckUnavailable as error:
+                errors.append(error)
+        problems = [*model.problems, *(note for note in snapshot.notes if note.refused)]
+        if self.wishes.strict and problems:
+            errors.append(ProblemsFound(_listed(problems)))
+        difference = "".join(differences(files, self.wishes.diff)) if self.wishes.diff else ""
+        if difference:
+            errors.append(Differs(f"the rendered files differ from those in {self.wishes.diff}"))
+        try:
+            if self.wishes.output:
+                self._replace(self.wishes.output, files.texts)
+        except LbgenError as error:
+            errors.append(error)
+        seconds = time.monotonic() - began
+        return Outcome(self.name, proxy, files, tuple(errors), difference, self.wishes.check, blamed, seconds)
+
+    def _blamed(self, model: Model, snapshot: Snapshot, refusal: Refusal) -> tuple[str, ...]:
+        """Return the services without which the rest would be accepted, as a daemon would hold them back."""
+
+        def judge(model: Model, snapshot: Snapshot) -> None:
+            files = self.renderer.render(model, snapshot)
+            if self.wishes.check:
+                self._check(files)
+
+        with contextlib.suppress(CheckUnavailable):  # what was refused is told of all the same
+            return tuple(culprits(model, snapshot, refusal, judge))
+        return ()
+
+    def _replace(self, output: Path, texts: Mapping[str, str]) -> None:
+        """Have these files in the directory, and none that an earlier rendering left there."""
+        fixed = set(self.renderer.templates.names())
+        before = disk.names(output, fixed)
+        if extra := (before | set(texts)) - fixed:
+            disk.note(output, extra)
+        disk.write(output, texts, before - set(texts))
+        disk.note(output, set(texts) - fixed)
+
+
+def differences(files: Files, directory: Path) -> Iterable[str]:
+    """Return a unified diff from the files in the directory to the rendered ones; empty if they are equal.
+
+    Of files that are not rendered those are compared that an earlier rendering left there.
+    """
+    before = disk.read(directory, disk.names(directory, files.texts))
+    return compared(before, files.texts, lambda name: (str(directory / name), f"rendered/{name}"))
+
+
+def compared(
+    before: Mapping[str, str], after: Mapping[str, str], titles: Callable[[str], tuple[str, str]]
+) -> Iterable[str]:
+    """Return a unified diff between two sets of files, in which those that come and those that go are whole.
+
+    Args:
+        titles: what to call a file before and after.
+    """
+    for name in sorted({*before, *after}):
+        old, new = before.get(name, ""), after.get(name, "")
+        lines = difflib.unified_diff(_LINE.findall(old), _LINE.findall(new), *titles(name))
+        yield from (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _listed(problems: Sequence[object]) -> str:
+    count = len(problems)
+    return f"{count} problem{'s' if count > 1 else ''} found:\n" + "\n".join(f"  {found}" for found in problems)

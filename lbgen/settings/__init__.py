@@ -1,0 +1,1 @@
+"""One YAML file, the environment over it, flags over both."""

@@ -1,0 +1,283 @@
+"""Engine API objects to facts and back.
+
+Reads the engine's own objects, whole or reduced, and says by path what is wrong with one. Writing gives the
+reduced form that `lbgen snapshot` records: exactly what is read here, so no environment, mount, command or
+secret can be in it.
+Source of the shapes: Engine API 1.41 reference and replies recorded from a three-node Swarm (engine 20.10).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from lbgen.base.errors import SourceError
+from lbgen.snapshot import Network, Node, PublishedPort, Service, Snapshot, Task
+from lbgen.source.decode_fields import Json, each, get, labels, port_number
+
+T = TypeVar("T")
+_MODES = {"Replicated": "replicated", "Global": "global", "ReplicatedJob": "replicated-job", "GlobalJob": "global-job"}
+_MODE_KEYS = {mode: key for key, mode in _MODES.items()}
+
+
+def snapshot(
+    nodes: object = (),
+    services: object = (),
+    tasks: object = (),
+    networks: object = (),
+    *,
+    cluster: str = "",
+    taken_at: float = 0.0,
+    listing: int = 0,
+) -> Snapshot:
+    """Return the snapshot that these lists of API objects describe; SourceError at the first that cannot be read."""
+    return Snapshot(
+        cluster=cluster,
+        nodes=read("nodes", nodes),
+        services=read("services", services),
+        tasks=read("tasks", tasks),
+        networks=read("networks", networks),
+        taken_at=taken_at,
+        listing=listing,
+    )
+
+
+def read(kind: str, items: object) -> dict[str, Any]:
+    """Read a list of "nodes", "services", "tasks" or "networks", keyed by id; SourceError at the first bad item.
+
+    Left out are tasks without a service (a plain container attached to an overlay network shows up as one) and
+    networks that belong to one engine only.
+    """
+    if not isinstance(items, Sequence) or isinstance(items, str):
+        raise SourceError(f"{kind}: expected a list, found {type(items).__name__}")
+    if kind == "tasks":
+        return {id_: item for id_, item in keyed(kind, items, task).items() if item.service_id}
+    if kind == "networks":
+        found = keyed(kind, items, lambda item: (network(item), get(item, "Scope", str, "swarm")))
+        return {id_: item for id_, (item, scope) in found.items() if scope == "swarm"}
+    return keyed(kind, items, node) if kind == "nodes" else keyed(kind, items, service)
+
+
+def versions(items: Iterable[Any]) -> dict[str, int]:
+    """Return, by id, the version of each of the engine's own objects that has one (networks have none)."""
+    return {item["ID"]: get(item, "Version.Index", int, 0) for item in items if "Version" in item}
+
+
+def keyed(kind: str, items: Iterable[object], build: Callable[[Json], T]) -> dict[str, T]:
+    """Read every item and key it by id, in id order. An error names the item: ``services[3].Spec.Name: ...``."""
+    found: dict[str, T] = {}
+    for index, item in enumerate(items):
+        try:
+            if not isinstance(item, Mapping):
+                raise SourceError(f": expected an object, found {type(item).__name__}")
+            key = "ID" if "ID" in item else "Id"
+            if (id_ := get(item, key, str)) in found:
+                raise SourceError(f".{key}: {id_!r} is there twice")
+            found[id_] = build(item)
+        except SourceError as error:
+            raise SourceError(f"{kind}[{index}]{error}") from error
+    return dict(sorted(found.items()))
+
+
+def node(item: Json) -> Node:
+    """Read one item of ``GET /nodes``."""
+    return Node(
+        id=get(item, "ID", str),
+        hostname=get(item, "Description.Hostname", str, ""),
+        role=get(item, "Spec.Role", str, "worker"),
+        availability=get(item, "Spec.Availability", str, "active"),
+        state=get(item, "Status.State", str, "unknown"),
+        address=get(item, "Status.Addr", str, ""),
+        manager_address=_host(get(item, "ManagerStatus.Addr", str, "")),
+        labels=labels(item, "Spec.Labels"),
+        engine_labels=labels(item, "Description.Engine.Labels"),
+        os=get(item, "Description.Platform.OS", str, ""),
+        arch=get(item, "Description.Platform.Architecture", str, ""),
+        updated_at=get(item, "UpdatedAt", str, ""),
+    )
+
+
+def service(item: Json) -> Service:
+    """Read one item of ``GET /services``."""
+    mode = next((_MODES[key] for key in get(item, "Spec.Mode", dict, {}) if key in _MODES), "replicated")
+    asked = each(item, "Spec.TaskTemplate.Networks", _target) or each(item, "Spec.Networks", _target)
+    addresses = each(item, "Endpoint.VirtualIPs", lambda ip: (get(ip, "NetworkID", str), get(ip, "Addr", str, "")))
+    return Service(
+        id=get(item, "ID", str),
+        name=get(item, "Spec.Name", str),
+        labels=labels(item, "Spec.Labels"),
+        created_at=get(item, "CreatedAt", str, ""),
+        updated_at=get(item, "UpdatedAt", str, ""),
+        mode=mode,
+        replicas=get(item, "Spec.Mode.Replicated.Replicas", int, 1) if mode == "replicated" else 1,
+        endpoint_mode=get(item, "Spec.EndpointSpec.Mode", str, "vip"),
+        ports=tuple(each(item, "Endpoint.Ports", _port) or each(item, "Spec.EndpointSpec.Ports", _port)),
+        networks=tuple(sorted(asked)),
+        # The host's own network is listed without an address (seen).
+        virtual_ips={network: _without_prefix(address) for network, address in addresses if address},
+        update_state=get(item, "UpdateStatus.State", str, ""),
+    )
+
+
+def task(item: Json) -> Task:
+    """Read one item of ``GET /tasks``."""
+    # Each host-mode port is listed twice, for IPv4 and then for IPv6 (seen). Mostly the numbers are equal and one is
+    # kept; where a node chooses them and one was taken in one family, engine 20.10 reports two: their order counts.
+    ports = dict.fromkeys(each(item, "Status.PortStatus.Ports", lambda port: _port({**port, "PublishMode": "host"})))
+    return Task(
+        id=get(item, "ID", str),
+        service_id=get(item, "ServiceID", str, ""),
+        node_id=get(item, "NodeID", str, ""),
+        slot=get(item, "Slot", int, 0),
+        state=get(item, "Status.State", str, "new"),
+        desired_state=get(item, "DesiredState", str, "running"),
+        created_at=get(item, "CreatedAt", str, ""),
+        updated_at=get(item, "UpdatedAt", str, ""),
+        state_at=get(item, "Status.Timestamp", str, ""),
+        addresses={id_: address for id_, address in each(item, "NetworksAttachments", _attachment) if address},
+        ports=tuple(sorted(ports, key=lambda port: (port.target, port.protocol))),
+    )
+
+
+def _target(item: Json) -> str:
+    return get(item, "Target", str)
+
+
+def _attachment(item: Json) -> tuple[str, str]:
+    """Return network id and address, the first one if there is one for IPv6 as well; "" for the host's network."""
+    addresses = get(item, "Addresses", list, [])
+    return get(item, "Network.ID", str), _without_prefix(str(addresses[0])) if addresses else ""
+
+
+def network(item: Json) -> Network:
+    """Read one item of ``GET /networks``."""
+    return Network(
+        id=get(item, "Id" if "Id" in item else "ID", str),
+        name=get(item, "Name", str),
+        driver=get(item, "Driver", str, "overlay"),
+        ingress=get(item, "Ingress", bool, False),
+        labels=labels(item, "Labels"),
+    )
+
+
+def document(facts: Snapshot) -> dict[str, object]:
+    """Return the snapshot as a snapshot file's document, version 1. Reading it back gives an equal snapshot."""
+    return {
+        "version": 1,
+        "cluster": facts.cluster,
+        "taken_at": datetime.fromtimestamp(facts.taken_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "nodes": [_node_item(item) for item in facts.nodes.values()],
+        "services": [_service_item(item) for item in facts.services.values()],
+        "tasks": [_task_item(item) for item in facts.tasks.values()],
+        "networks": [_network_item(item) for item in facts.networks.values()],
+    }
+
+
+def _node_item(item: Node) -> dict[str, object]:
+    platform = {"OS": item.os, "Architecture": item.arch}
+    written: dict[str, object] = {
+        "ID": item.id,
+        "UpdatedAt": item.updated_at,
+        "Spec": {"Role": item.role, "Availability": item.availability, "Labels": dict(item.labels)},
+        "Description": {
+            "Hostname": item.hostname,
+            "Platform": platform,
+            "Engine": {"Labels": dict(item.engine_labels)},
+        },
+        "Status": {"State": item.state, "Addr": item.address},
+    }
+    if item.manager_address:
+        host = f"[{item.manager_address}]" if ":" in item.manager_address else item.manager_address
+        written["ManagerStatus"] = {"Addr": f"{host}:2377"}
+    return written
+
+
+def _service_item(item: Service) -> dict[str, object]:
+    mode = {_MODE_KEYS[item.mode]: {"Replicas": item.replicas} if item.mode == "replicated" else {}}
+    written: dict[str, object] = {
+        "ID": item.id,
+        "CreatedAt": item.created_at,
+        "UpdatedAt": item.updated_at,
+        "Spec": {
+            "Name": item.name,
+            "Labels": dict(item.labels),
+            "Mode": mode,
+            "TaskTemplate": {"Networks": [{"Target": target} for target in item.networks]},
+            "EndpointSpec": {"Mode": item.endpoint_mode},
+        },
+        "Endpoint": {
+            "Ports": [_port_item(port) for port in item.ports],
+            "VirtualIPs": [{"NetworkID": id_, "Addr": addr} for id_, addr in item.virtual_ips.items()],
+        },
+    }
+    if item.update_state:
+        written["UpdateStatus"] = {"State": item.update_state}
+    return written
+
+
+def _task_item(item: Task) -> dict[str, object]:
+    return {
+        "ID": item.id,
+        "ServiceID": item.service_id,
+        "NodeID": item.node_id,
+        "Slot": item.slot,
+        "CreatedAt": item.created_at,
+        "UpdatedAt": item.updated_at,
+        "DesiredState": item.desired_state,
+        "Status": {
+            "Timestamp": item.state_at,
+            "State": item.state,
+            "PortStatus": {"Ports": [_port_item(port) for port in item.ports]},
+        },
+        "NetworksAttachments": [
+            {"Network": {"ID": id_}, "Addresses": [address]} for id_, address in item.addresses.items()
+        ],
+    }
+
+
+def _network_item(item: Network) -> dict[str, object]:
+    return {
+        "Id": item.id,
+        "Name": item.name,
+        "Driver": item.driver,
+        "Ingress": item.ingress,
+        "Labels": dict(item.labels),
+    }
+
+
+def _port_item(port: PublishedPort) -> dict[str, object]:
+    written: dict[str, object] = {"Protocol": port.protocol, "TargetPort": port.target, "PublishMode": port.mode}
+    if port.published:
+        written["PublishedPort"] = port.published
+    return written
+
+
+def _port(item: Json) -> PublishedPort:
+    return PublishedPort(
+        target=port_number(item, "TargetPort"),
+        published=port_number(item, "PublishedPort", 0),
+        protocol=get(item, "Protocol", str, "tcp"),
+        mode=get(item, "PublishMode", str, "ingress"),
+    )
+
+
+def _without_prefix(address: str) -> str:
+    """``10.0.1.7/24`` -> ``10.0.1.7``.
+
+    IPv6 in its shortest form: moby's main branch lists it so, older engines as it is in the store.
+    """
+    found = address.partition("/")[0]
+    if ":" in found:
+        with suppress(ValueError):
+            return str(ipaddress.IPv6Address(found))
+    return found
+
+
+def _host(address: str) -> str:
+    """``10.0.0.2:2377`` -> ``10.0.0.2``, ``[fd00::2]:2377`` -> ``fd00::2``; an address without a port is itself."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address

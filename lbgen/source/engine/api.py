@@ -1,0 +1,149 @@
+"""The part of the Engine API that lbgen uses: a handful of GET requests to one engine.
+
+The paths are a tested contract, so that a read-only socket proxy in front of the engine suffices. Every request has a
+timeout, every failure is a SourceError that names endpoint and remedy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Generator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+import urllib3
+
+from lbgen.base.errors import SourceError
+from lbgen.source.engine import errors as remedies
+from lbgen.source.engine.endpoints import Endpoint, client
+
+PATHS = frozenset({"/_ping", "/version", "/info", "/swarm", "/services", "/tasks", "/nodes", "/networks", "/events"})
+# The newest version whose replies lbgen was written for; an older shape of a reply beats an unknown one.
+NEWEST = (1, 44)
+
+
+class Engine:
+    """One engine, spoken to in the highest API version both sides know.
+
+    Not for several requests at once, except that a stream may be read beside them.
+    """
+
+    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
+        """Connect and negotiate; raise SourceError if that fails."""
+        self.endpoint, self.timeout = endpoint, timeout
+        self._client = client(endpoint, timeout)
+        self._prefix = ""
+        self._clock_ahead = 0.0
+        try:
+            told = self.get("/version")
+            self.version = str(told.get("Version", ""))
+            self.api = negotiated(str(told.get("ApiVersion", "")), str(told.get("MinAPIVersion", "")))
+        except BaseException:
+            self.close()
+            raise
+        self._prefix = f"/v{self.api}"
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return a reply's JSON object."""
+        body = self.body(path)
+        try:
+            found: object = json.loads(body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise SourceError(f"{self.endpoint.name}: GET {path} answered what is no JSON object: {body[:80]!r}")
+        return found
+
+    def body(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
+        """Return a reply's bytes."""
+        try:
+            response = self._request(path, params)
+            return bytes(response.content)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise remedies.unreachable(self.endpoint, error, self.timeout) from error
+
+    def stream(self, path: str, params: Mapping[str, str] | None = None) -> Stream:
+        """Return an open stream of lines. When this returns, the engine has subscribed us."""
+        try:
+            return Stream(self._request(path, params))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise remedies.unreachable(self.endpoint, error, self.timeout) from error
+
+    def cluster(self) -> str:
+        """Return the id of the cluster that this engine manages; raise SourceError if it manages none right now."""
+        swarm = self.get("/info").get("Swarm") or {}
+        state = swarm.get("LocalNodeState") or "inactive"
+        if state != "active":
+            raise remedies.not_in_a_swarm(self.endpoint, state)
+        if not swarm.get("ControlAvailable"):
+            known = sorted(str(manager.get("Addr")) for manager in swarm.get("RemoteManagers") or [])
+            raise remedies.not_a_manager(self.endpoint, ", ".join(known))
+        if not (id_ := (swarm.get("Cluster") or {}).get("ID")):
+            raise SourceError(f"{self.endpoint.name}: the Swarm cannot answer: {swarm.get('Error') or 'no leader'}")
+        return str(id_)
+
+    def now(self) -> float:
+        """Return the engine's clock, in seconds since 1970, good to a second."""
+        return time.time() + self._clock_ahead
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _request(self, path: str, params: Mapping[str, str] | None) -> requests.Response:
+        if path not in PATHS:
+            raise ValueError(f"{path} is not among the paths lbgen may ask for")
+        url = f"{self._client.base_url}{self._prefix}{path}"
+        response = self._client.get(url, params=params, timeout=self.timeout, stream=True, allow_redirects=False)
+        with contextlib.suppress(ValueError, TypeError):  # absent behind some proxies: the clocks are taken as equal
+            self._clock_ahead = parsedate_to_datetime(response.headers.get("Date", "")).timestamp() - time.time()
+        if response.status_code != 200:
+            raise remedies.refused(self.endpoint, path, response.status_code, response.content)
+        return response
+
+
+class Stream:
+    """An endless reply, read line by line in one thread and ended from another."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        # Taken now: once the reply has ended, urllib3 no longer knows its socket.
+        connection = getattr(response.raw, "connection", None)
+        self._socket: socket.socket | None = getattr(connection, "sock", None)
+        if self._socket is not None:
+            self._socket.settimeout(None)  # silence is normal from here on
+
+    def lines(self) -> Generator[bytes, None, None]:
+        """Yield each whole line as it arrives; end when the stream does, raise SourceError if it breaks."""
+        rest = b""
+        try:
+            for chunk in self._response.iter_content(None):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from (line for line in whole if line.strip())
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
+            # The last two are what http.client raises when its socket is shut down under it.
+            raise SourceError(f"the stream broke: {error}") from error
+        finally:
+            self._response.close()
+
+    def end(self) -> None:
+        """Make `lines` end soon, also while it waits for data."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def negotiated(newest: str, oldest: str) -> str:
+    """Return the API version to speak with an engine that speaks `oldest` to `newest`.
+
+    That is the newest both know: "1.41" for engine 20.10 (1.12 to 1.41), "1.44" for engine 29 (1.44 to 1.52). Where
+    even the engine's oldest is newer than what lbgen knows, that oldest one.
+    """
+    try:
+        low, high = (tuple(int(part) for part in text.split(".")) for text in (oldest or "1.24", newest))
+    except ValueError as error:
+        raise SourceError(f"the engine names no usable API version: {newest!r}, at least {oldest!r}") from error
+    return ".".join(str(part) for part in max(low, min(high, NEWEST)))

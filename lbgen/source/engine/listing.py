@@ -1,0 +1,137 @@
+"""The newest complete listing of each kind, and the snapshot they make together.
+
+What did not change keeps its identity: equal objects, and mappings in which nothing changed, are the very objects of
+the previous snapshot, so that everything downstream can skip them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from lbgen.base.errors import SourceError
+from lbgen.snapshot import Service, Snapshot, Task
+from lbgen.source import decode
+from lbgen.source.engine.api import Engine
+
+T = TypeVar("T")
+Listed = Mapping[str, Mapping[str, Any]]  # kind -> id -> object
+
+# Tasks last: they change most, so they should be freshest, and what they refer to was listed before them.
+KINDS = ("networks", "nodes", "services", "tasks")
+ALL = frozenset(KINDS)
+_FILTERS = {"networks": {"filters": json.dumps({"scope": ["swarm"]})}}
+EMPTY: Listed = {kind: {} for kind in KINDS}
+
+
+class Lister:
+    """Lists kinds from one engine. Replies that are the same byte for byte are not read again."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._seen: dict[str, tuple[bytes, Mapping[str, Any], Mapping[str, int]]] = {}
+        self.objects = 0  # how many were read so far
+
+    def list(self, kind: str, known: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, int]]:
+        """Return every object of a kind by id, `known` ones by identity, and their versions.
+
+        Raises:
+            SourceError: that cannot be had whole.
+        """
+        body = self._engine.body(f"/{kind}", _FILTERS.get(kind))
+        digest = hashlib.blake2b(body).digest()
+        seen, items, versions = self._seen.get(kind, (b"", {}, {}))
+        if seen != digest:
+            items, versions = self._read(kind, body)
+        items = kept(known, items)
+        self._seen[kind] = digest, items, versions
+        return items, versions
+
+    def _read(self, kind: str, body: bytes) -> tuple[Mapping[str, Any], Mapping[str, int]]:
+        try:
+            raw = json.loads(body)
+            items = decode.read(kind, raw)
+            self.objects += len(raw)
+            return items, decode.versions(raw)
+        except (ValueError, SourceError) as error:
+            raise SourceError(f"{self._engine.endpoint.name}: GET /{kind}: {error}") from error
+
+
+class Round:
+    """One look at some kinds, together with everything known before: whole or not at all."""
+
+    def __init__(self, lister: Lister, known: Listed, absent: Mapping[str, set[str]]) -> None:
+        """`absent`: per kind the ids known to be referred to, but not to exist any more."""
+        self._lister = lister
+        self._tasks = known["tasks"]
+        self.facts = dict(known)
+        self.absent = {kind: set(ids) for kind, ids in absent.items()}
+        self.versions: dict[str, Mapping[str, int]] = {}  # kind -> id -> version, of what was listed
+
+    def list(self, kinds: Iterable[str]) -> None:
+        """List kinds, and again those of which something is referred to that was not listed yet.
+
+        A task can be newer than the listing of services before it. What even a later listing does not contain
+        is gone: a removed service's tasks outlive it for seconds, and are left out.
+        """
+        for kind in sorted(kinds, key=KINDS.index):
+            self._list(kind)
+        for kind in ("nodes", "services", "networks"):
+            if unknown(self.facts)[kind] - self.absent.get(kind, set()):
+                self._list(kind)
+        absent = unknown(self.facts)
+        if "tasks" not in self.versions:  # then those that would refer to them are not here any more
+            absent["services"] |= self.absent.get("services", set())
+        self.absent = absent
+        services, tasks = self.facts["services"], self.facts["tasks"]
+        self.facts["tasks"] = kept(self._tasks, {id_: t for id_, t in tasks.items() if t.service_id in services})
+
+    def _list(self, kind: str) -> None:
+        self.facts[kind], self.versions[kind] = self._lister.list(kind, self.facts[kind])
+
+
+def unknown(facts: Listed) -> dict[str, set[str]]:
+    """Return, per kind, the ids that objects refer to and that were not listed."""
+    tasks: Iterable[Task] = facts["tasks"].values()
+    services: Iterable[Service] = facts["services"].values()
+    referred = {
+        "services": {task.service_id for task in tasks},
+        "nodes": {task.node_id for task in tasks if task.node_id},
+        "networks": {id_ for service in services for id_ in (*service.networks, *service.virtual_ips)},
+    }
+    return {kind: ids - facts[kind].keys() for kind, ids in referred.items()}
+
+
+def combined(before: Snapshot, facts: Listed, cluster: str) -> Snapshot:
+    """Return the snapshot that the facts make; `before` itself, if they make the same one."""
+    same = cluster == before.cluster and all(facts[kind] is getattr(before, kind) for kind in KINDS)
+    return before if same else snapshot(facts, cluster)
+
+
+def snapshot(facts: Listed, cluster: str = "") -> Snapshot:
+    """Return the facts as a snapshot."""
+    nodes, services, tasks, networks = (facts[kind] for kind in ("nodes", "services", "tasks", "networks"))
+    return Snapshot(cluster=cluster, nodes=nodes, services=services, tasks=tasks, networks=networks)
+
+
+def kept(old: Mapping[str, T], new: Mapping[str, T]) -> Mapping[str, T]:
+    """Return `new` with every equal object replaced by the old one; `old` itself if nothing changed."""
+    if new is old:
+        return old
+    merged = {id_: old[id_] if old.get(id_) == item else item for id_, item in new.items()}
+    return merged if changed(old, merged) else old
+
+
+def changed(old: Mapping[str, T], new: Mapping[str, T]) -> set[str]:
+    """Return the ids that are new, gone, or stand for another object (by identity)."""
+    if old is new:
+        return set()
+    return (old.keys() ^ new.keys()) | {id_ for id_, item in old.items() if new.get(id_, item) is not item}
+
+
+def alien(old: Listed, new: Listed) -> bool:
+    """Tell whether a kind has nothing at all in common with before: the sign of another cluster's listing."""
+    pairs = [(old[kind], new[kind]) for kind in KINDS if old[kind] is not new[kind]]
+    return any((was or now) and was.keys().isdisjoint(now) for was, now in pairs)

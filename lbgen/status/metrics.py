@@ -1,0 +1,129 @@
+"""The loop's numbers in Prometheus's terms, gathered when they are asked for: nothing here runs in the loop's thread.
+
+Label values come from short fixed lists and from the settings' target names, never from Swarm, so the number of series
+does not grow; only that of `lbgen_generation_info` changes its label, and loses the old one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+import lbgen
+from lbgen.daemon.counters import BOUNDS, Spread
+from lbgen.proxies import plan
+from lbgen.status.view import View
+
+METHODS = ("runtime-api", "reload", "publish", "start")
+MODES = ("push", "events", "polling", "file", "none")
+# What a target counts, the metric of it, its help, its label besides the target, and what that can say.
+COUNTERS = (
+    ("renders", "lbgen_renders", "Renderings of a target's files.", "", ()),
+    ("checks", "lbgen_checks", "Answers of the proxy's own checker.", "result", ("accepted", "refused", "unavailable")),
+    ("live_changes", "lbgen_live_changes", "Changes made in the running proxy, without a reload.", "", ()),
+    ("reloads", "lbgen_reloads", "Reloads and starts, by what made them necessary.", "reason", ("start", *plan.KINDS)),
+    ("published", "lbgen_publications", "Files that a proxy took without a reload.", "", ()),
+    ("refused", "lbgen_refusals", "Files that a template or the checker refused.", "", ()),
+    ("apply_failed", "lbgen_apply_failures", "Attempts to bring files to the proxy that failed.", "", ()),
+)
+
+
+def registry_of(view: View) -> CollectorRegistry:
+    """Return a registry of its own with everything that is counted in this view."""
+    registry = CollectorRegistry()
+    registry.register(_Numbers(view))
+    return registry
+
+
+class _Numbers(Collector):
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def collect(self) -> Iterator[Metric]:
+        yield _gauge("lbgen_build_info", "Always 1; the label is the version.", "version", {lbgen.__version__: 1})
+        yield from self._targets()
+        yield from self._loop()
+        yield from self._source()
+
+    def _targets(self) -> Iterator[Metric]:
+        targets = self._view.targets
+        live = HistogramMetricFamily(
+            "lbgen_change_live_seconds",
+            "Seconds from Swarm's own time of a change to the proxy's proof that it is live.",
+            labels=["target", "method"],
+        )
+        for target in targets:
+            spreads = target.tally.spreads("change_live")
+            for method in METHODS:
+                _add(live, [target.name, method], spreads.get(method, Spread()))
+        yield live
+        for what, name, text, label, kinds in COUNTERS:
+            family = CounterMetricFamily(name, text, labels=["target", label] if label else ["target"])
+            for target in targets:
+                for kind, number in _by_kind(target.tally.counts(what), kinds or ("",)).items():
+                    family.add_metric([target.name, kind] if label else [target.name], number)
+            yield family
+        ready = {target.name: int(target.ready) for target in targets}
+        yield _gauge("lbgen_target_ready", "1 once the target has served a snapshot.", "target", ready)
+        failing = {target.name: int(target.failing) for target in targets}
+        yield _gauge("lbgen_target_failing", "1 while the newest model cannot be brought to it.", "target", failing)
+        held = {target.name: len(target.quarantine.held) for target in targets}
+        yield _gauge("lbgen_quarantined_services", "Services that the target's proxy will not have.", "target", held)
+        generation = GaugeMetricFamily(
+            "lbgen_generation_info", "Always 1; the label is what the proxy serves.", labels=["target", "generation"]
+        )
+        for target in targets:
+            if running := target.running:
+                generation.add_metric([target.name, running.generation], 1)
+        yield generation
+
+    def _loop(self) -> Iterator[Metric]:
+        loop = self._view.loop
+        rounds = HistogramMetricFamily(
+            "lbgen_round_seconds", "Seconds from a snapshot to its model, with every target told.", labels=[]
+        )
+        _add(rounds, [], loop.tally.spreads("round").get("", Spread()))
+        yield rounds
+        problems = len(self._view.problems()["problems"])
+        yield GaugeMetricFamily("lbgen_problems", "Services and nodes that need their owner.", problems)
+        yield _gauge("lbgen_servers", "Servers of all backends, by state.", "state", self._view.servers())
+        yield GaugeMetricFamily("lbgen_servers_held", "Servers kept by the shrink guard until it is sure.", loop.held)
+
+    def _source(self) -> Iterator[Metric]:
+        source = self._view.source()
+        modes = {mode: int(mode == source["mode"]) for mode in MODES}
+        yield _gauge("lbgen_source_mode", "1 for the way changes are learnt now.", "mode", modes)
+        age = source["stream_age_seconds"]  # None makes no sample
+        yield GaugeMetricFamily("lbgen_source_stream_age_seconds", "Seconds since the stream said anything.", age)
+        for key, text in (
+            ("drift", "Changes that a listing found and the stream had not told."),
+            ("listings", "Full listings."),
+            ("reconnects", "Streams opened, besides the first."),
+        ):
+            if key in source:
+                yield CounterMetricFamily(f"lbgen_source_{key}", text, source[key])
+
+
+def _gauge(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, number in values.items():
+        family.add_metric([value], number)
+    return family
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], spread: Spread) -> None:
+    counted = itertools.accumulate(list(spread.times))  # a copy: the loop counts on
+    family.add_metric(labels, list(zip([*map(str, BOUNDS), "+Inf"], counted, strict=True)), spread.total)
+
+
+def _by_kind(counts: Mapping[str, int], kinds: Iterable[str]) -> dict[str, int]:
+    """Return the number of every kind, 0 included; what is of no known kind is "other"."""
+    found = dict.fromkeys(kinds, 0)
+    for which, number in counts.items():
+        kind = which if which in found else "other"
+        found[kind] = found.get(kind, 0) + number
+    return found

@@ -1,0 +1,176 @@
+"""``python -m scripts.reference.labels`` prints docs/labels.md, made from the table of keys and the worked examples."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass
+
+from lbgen.labels.keys.key import Key
+from lbgen.labels.keys.matching import MatchingKeys
+from lbgen.labels.keys.servers import ServerKeys
+from lbgen.labels.keys.table import FIELDS, KEYS, PREFIX
+from scripts.reference.label_examples import EXAMPLES, Example
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """A chapter of the table."""
+
+    title: str
+    text: str
+    keys: tuple[str, ...]  # what the names of its keys begin with, up to the first dot
+
+
+THEMES = (
+    Theme(
+        "Which requests",
+        "These keys are ANDed, the values of one key ORed; `rule` stands instead of them. A request takes the "
+        "matching route with the highest `priority`; without one, the longer match counts as the higher: the "
+        "lengths of all that it names added (hosts, paths, methods, headers, parameters and their values; TLS "
+        "server names). At the same length a match on more than host and path goes first, then the exact host, the "
+        "exact path, and the older service. Two routes that ask for exactly the same are a conflict: the older "
+        "service keeps it, the newer is told.",
+        (
+            *("listener", "host", "path", "path-exact", "path-regex", "method", "header", "header-regex", "query"),
+            *("client-ip", "sni", "rule", "priority"),
+        ),
+    ),
+    Theme(
+        "Where the traffic goes",
+        "`via` says how servers are reached: `mesh` (every node, at the port published in ingress mode), `host` (each "
+        "task's node, at the port published in host mode), `task` (each task's own address on a network that the proxy "
+        "shares) or `vip` (the service's virtual IP there). `auto` is `mesh` if the port is published in ingress mode, "
+        "else `host` if in host mode, else `task`. The network is that of the label, else the first of setting "
+        "`discovery.networks` that the service is on, else the only one.",
+        ("port", "published-port", "via", "network", "nodes", "mesh-nodes", "scheme", "send-proxy"),
+    ),
+    Theme(
+        "How servers are used",
+        "",
+        ("balance", "sticky", "group", "weight", "max-conn", "backup", "slow-start", "retries"),
+    ),
+    Theme("Health checks", "Where the proxy has them: see [proxies.md](proxies.md).", ("health-check",)),
+    Theme("Time-outs", "", ("timeout",)),
+    Theme("Redirects", "A route with `redirect` needs no server.", ("redirect", "redirect-regex", "redirect-https")),
+    Theme(
+        "Paths and headers",
+        "",
+        (
+            *("strip-prefix", "strip-prefix-regex", "replace-path", "replace-path-regex", "add-prefix"),
+            *("host-header", "request-header", "response-header"),
+        ),
+    ),
+    Theme("Who may come in", "", ("allow-ip", "deny-ip", "basic-auth", "rate-limit", "max-concurrent", "max-body")),
+    Theme("Browsers", "", ("cors", "hsts", "compress")),
+    Theme(
+        "TLS",
+        "Keys and certificates never stand in labels: they are files, and labels name them. Without a name the "
+        "certificate is chosen by the host.",
+        ("tls", "client-ca", "passthrough"),
+    ),
+)
+
+_HEAD = """\
+# Labels
+
+<!-- Made from the table of keys by `python -m scripts.reference.labels`. -->
+
+Labels are those of the service (`docker service create --label`, `deploy.labels` in a stack file), not of its
+containers. `lbgen.enable=true` makes a service take part (its default is setting `discovery.expose_by_default`).
+
+`lbgen.<key>` holds for every route of the service; `lbgen.http.<route>.<key>`, `lbgen.tcp.<route>.<key>` and
+`lbgen.udp.<route>.<key>` make named routes, whose own keys win. Without a named route the short keys make one HTTP
+route. The column *routes* says which protocols know a key; a short key holds for those of the service's routes that do.
+
+Keys are lower case. Lists are separated by commas. Durations are `500ms`, `2s`, `1m`, `1h`; sizes `64k`, `10m`, `1g`;
+`true` may also be `yes`, `on` or `1`. Spaces around a value do not count; at most 4096 characters are read. In a stack
+file write `$$` for a `$`, and quotes around `true` and numbers.
+
+A route with any problem in its own keys, or in a short key it inherits, is dropped and reported; the service's other
+routes, and all other services, go on. `lbgen lint` lists the problems of all services, `lbgen explain SERVICE` says
+what became of one, and `lbgen config schema --labels` prints the same vocabulary for editors.
+"""
+
+_TAIL = """
+## Nodes
+
+A node may carry one label of its own: `lbgen.address`, the address that reaches it, where the one Swarm knows does not
+(`docker node update --label-add lbgen.address=10.8.0.3 node3`).
+"""
+
+
+def document() -> str:
+    """Return docs/labels.md."""
+    contents = [*(theme.title for theme in THEMES), "Nodes", "Examples"]
+    lines = [_HEAD, _folded(", ".join(f"[{title}](#{_anchor(title)})" for title in contents) + ".")]
+    for theme in THEMES:
+        lines += [f"\n## {theme.title}\n", *([_folded(theme.text) + "\n"] if theme.text else [])]
+        lines += ["| key | routes | default | example | meaning |", "| --- | --- | --- | --- | --- |"]
+        lines += [_row(field, key) for field, key in KEYS.items() if theme_of(field) is theme]
+    lines.append(_TAIL)
+    lines += ["## Examples\n\n" + _LISTENERS, *(_worked(example) for example in EXAMPLES)]
+    return "\n".join(lines) + "\n"
+
+
+def theme_of(field: str) -> Theme:
+    """Return the chapter of a key; one that none names is with the others of its module."""
+    stem = KEYS[field].name.partition(".")[0]
+    named = next((theme for theme in THEMES if stem in theme.keys), None)
+    if named:
+        return named
+    if field in MatchingKeys.__dataclass_fields__:
+        return THEMES[0]
+    return THEMES[2 if field in ServerKeys.__dataclass_fields__ else 6]
+
+
+def _row(field: str, key: Key) -> str:
+    default = FIELDS[field].default
+    shown = "" if default in (None, MISSING, (), "") else f"`{key.parse.spell(default)}`"
+    example = f"{key.family}{key.member}: {key.sample}" if key.family else key.sample
+    example = f"`` {example} ``" if "`" in example else f"`{example}`"
+    return f"| `{key.name}` | {', '.join(key.protocols)} | {shown} | {example} | {key.doc} |"
+
+
+_LISTENERS = """\
+The labels are written as in a stack file. The listeners that they name are these:
+
+```yaml
+listeners:
+  web: {bind: ":80"}
+  websecure: {bind: ":443", tls: true}
+  pg: {bind: ":5432", protocol: tcp}
+  dns: {bind: ":53", protocol: udp}
+default_listeners: [web, pg, dns]
+```"""
+
+
+def _worked(example: Example) -> str:
+    return "\n".join(
+        [f"\n### {example.title}\n\n{_folded(example.text)}\n\n```yaml\nservices:", *_yaml(example), "```"]
+    )
+
+
+def _yaml(example: Example) -> Iterator[str]:
+    for service, labels in example.services.items():
+        yield f'  {service}:\n    deploy:\n      labels:\n        {PREFIX}enable: "true"'
+        for name, value in labels.items():
+            yield f"        {PREFIX}{name}: {_quoted(value)}"
+
+
+def _quoted(value: str) -> str:
+    """Write a value so that YAML reads it as that very text."""
+    plain = value.replace("-", "").replace(".", "").replace("/", "")
+    return value if plain.isalnum() and plain != "true" and not plain.isdecimal() else f'"{value}"'
+
+
+def _folded(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, 120, break_long_words=False, break_on_hyphens=False))
+
+
+def _anchor(title: str) -> str:
+    return "".join(char for char in title.lower().replace(" ", "-") if char.isalnum() or char == "-")
+
+
+if __name__ == "__main__":
+    print(document(), end="")

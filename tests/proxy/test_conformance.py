@@ -1,0 +1,108 @@
+"""One set of expectations, every proxy: tests/conformance/*.yml, with real proxies and real traffic.
+
+tests/support/conformance_suite.py says what is in a file. Files of Traefik's labels are also put to a Traefik that has
+the labels themselves: it has to decide as the file says of the others, or the file says how it decides, and why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from lbgen.daemon import assembly
+from lbgen.daemon.target import Target
+from lbgen.model import build
+from lbgen.render.templates import builtin_names
+from lbgen.report.lint import limits
+from lbgen.settings import settings as config
+from lbgen.snapshot import Snapshot
+from tests.support import original_traefik
+from tests.support.conformance_suite import SUITES, WHO, Case, Suite
+from tests.support.conformance_traffic import decided, servers
+from tests.support.paths import ROOT
+from tests.support.real_haproxy import eventually
+from tests.support.real_traefik import BINARY as TRAEFIK
+
+DOCS = ROOT / "docs"
+PROXIES = [name for name in ("haproxy", "nginx", "traefik") if name in builtin_names()]
+LABELLED = [suite for suite in SUITES if suite.dialect == "traefik"]
+STATUSES = tuple("12345")
+named = {"ids": lambda suite: suite.name}
+
+
+def test_the_suite_is_complete():
+    """There are enough cases, no question is asked twice, and every service answers some."""
+    assert sum(len(suite.cases) for suite in SUITES) >= 200
+    for suite in SUITES:
+        questions = [case.line.rsplit(" -> ", 1)[0] for case in suite.cases]
+        assert len(set(questions)) == len(questions), suite.name
+        answers = {case.expected(who) for case in suite.cases for who in WHO}
+        answered = {name for answer in answers for name in answer.split(" or ") if not name.startswith(STATUSES)}
+        assert answered - {"refused"} <= set(suite.services), suite.name
+        assert set(suite.services) - answered - suite.reported == suite.silent, suite.name
+
+
+@pytest.mark.parametrize("suite", SUITES, **named)
+def test_differences_are_documented(suite):
+    """What no label asks for, and is not the same, has the heading in the documentation that the case names."""
+    for case in suite.cases:
+        for who, otherwise in case.exceptions.items():
+            page = DOCS / ("migration.md" if who == "original" else "proxies.md")
+            if not otherwise.limit:
+                assert f"- **{otherwise.reason}.**" in page.read_text(), f"{page.name} does not explain: {case.line}"
+
+
+@pytest.mark.parametrize("suite", SUITES, **named)
+@pytest.mark.parametrize("proxy", [pytest.param(name, marks=pytest.mark.proxy(name)) for name in PROXIES])
+def test_conformance(proxy, suite, short_dir):
+    """The proxy decides every case as expected, or as the file says it does, which lint or the documentation tells."""
+    settings = suite.settings(proxy, short_dir)
+    with servers(suite, short_dir) as ports:
+        snapshot = suite.snapshot(ports)
+        model = build(snapshot, settings.rules())
+        reported = {problem.service for problem in model.problems}
+        assert reported == suite.reported, model.problems
+        with running(settings, snapshot) as listeners:
+            assert differing(suite, proxy, listeners) == []
+        told = {(limit.service, limit.feature) for limit in limits(model, snapshot, "edge", proxy)}
+    assert [case.line for case in suite.cases if untold(case, proxy, told)] == []
+
+
+@pytest.mark.parametrize("suite", LABELLED, **named)
+@pytest.mark.proxy(TRAEFIK)
+def test_the_original_decides_the_same(suite, short_dir):
+    """A Traefik that has the labels themselves decides every case as the file says."""
+    with servers(suite, short_dir) as ports:
+        addresses = {name: suite.addresses(name) for name in suite.services}
+        dynamic = original_traefik.configuration(suite.labels(ports), addresses, suite.default_rule)
+        with original_traefik.running(dynamic, suite.listeners, short_dir / "original") as listeners:
+            assert differing(suite, "original", listeners) == []
+
+
+def differing(suite: Suite, who: str, listeners: dict[str, int]) -> list[str]:
+    """Ask all questions; return those that were not answered as the file says of this one."""
+    found = [(case, decided(case, suite, listeners, who)) for case in suite.cases]
+    return [f"{case.line}: {answer}" for case, answer in found if answer != case.expected(who)]
+
+
+def untold(case: Case, proxy: str, told: set[tuple[str, str]]) -> bool:
+    """Tell whether lint keeps silent about what the case says that this proxy cannot do."""
+    otherwise = case.exceptions.get(proxy)
+    return bool(otherwise and otherwise.limit and otherwise.limit not in told)
+
+
+@contextlib.contextmanager
+def running(settings: config.Settings, snapshot: Snapshot) -> Iterator[dict[str, int]]:
+    """Have the proxy serve the snapshot, brought there as `lbgen run` does; give the listeners' ports."""
+    target: Target = assembly.target_of("edge", settings.targets["edge"], settings)
+    target.start()
+    try:
+        model = build(snapshot, settings.rules())
+        eventually(lambda: target.bring_to(model, snapshot), "the proxy to serve the snapshot")
+        yield {name: config.split_bind(listener.bind)[1] for name, listener in settings.listeners.items()}
+    finally:
+        if target._supervisor:
+            target._supervisor.stop(grace=0.5)  # no connection matters any more
+        target.stop()

@@ -1,0 +1,466 @@
+"""TLS on HTTP listeners, every proxy: who is shown which certificate, what is renewed, and whose clients come in.
+
+Real proxies, brought to their files as `lbgen run` does, and real handshakes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lbgen.daemon import assembly
+from lbgen.daemon.target import Target
+from lbgen.model import Model, build
+from lbgen.render.credentials import Reader, noted
+from lbgen.report.lint import limits
+from lbgen.settings import settings as config
+from lbgen.snapshot import Snapshot
+from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.real_haproxy import DEADLINE, anybody, certificate, eventually, free_port, http_servers, tcp_servers
+from tests.support.real_haproxy import certificate as self_signed
+
+KINDS = ["haproxy", "nginx", "traefik"]
+REFUSED = 0  # no answer: the handshake failed
+EVERY = pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.proxy(kind)) for kind in KINDS])
+
+
+# ------------------------------------------------------------------------------------------------ authorities
+
+
+@dataclass
+class Authority:
+    """Signs clients' certificates."""
+
+    directory: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._certificate = self._signed(self.name, self._key.public_key(), ca=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.path = self.directory / f"{self.name}.pem"
+        self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+
+    def client(self, directory: Path) -> Path:
+        """Write the certificate of one of its clients, with its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        path = directory / f"client-of-{self.name}.pem"
+        path.write_bytes(
+            self._signed("client", key.public_key(), ca=False).public_bytes(serialization.Encoding.PEM)
+            + key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return path
+
+    def _signed(self, subject: str, key: Any, *, ca: bool) -> x509.Certificate:
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]))
+            .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, self.name)]))
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+
+# ------------------------------------------------------------------------------------------------ proxies
+
+
+class Site:
+    """A proxy with a TLS listener, one without, and one that passes connections on by their name."""
+
+    def __init__(self, kind: str, directory: Path, binary: str = "") -> None:
+        self.directory, self.kind = directory, kind
+        self.certificates, self.client_cas = directory / "certs", directory / "client-ca"
+        for path in (self.certificates, self.client_cas):
+            path.mkdir()
+        self.settings = config.Settings.model_validate(
+            {
+                "listeners": {
+                    "web": {"bind": f"127.0.0.1:{free_port()}"},
+                    "secure": {"bind": f"127.0.0.1:{free_port()}", "tls": True},
+                    "pg": {"bind": f"127.0.0.1:{free_port()}", "protocol": "tcp"},
+                },
+                "default_listeners": ["web", "secure"],
+                "status": {"bind": ""},
+                "certificates": str(self.certificates),
+                "client_cas": str(self.client_cas),
+                "min_reload_interval": "0s",
+                "targets": {
+                    "edge": {
+                        "templates": [kind],
+                        "output": str(directory / "out"),
+                        "probe": f"127.0.0.1:{free_port()}",
+                        "apply": {"run": True},
+                        **({"binary": binary} if binary else {}),
+                    }
+                },
+            }
+        )
+        self.target: Target = assembly.target_of("edge", self.settings.targets["edge"], self.settings)
+        self._reader = Reader(self.settings)
+        self.snapshot: Snapshot = a_snapshot()
+        self.model = Model()
+
+    def serve(self, *facts: Fact) -> None:
+        """Have the proxy serve these, with the files that are there."""
+        self.snapshot = a_snapshot(a_node(), a_network("edge"), *facts)
+        self.again()
+
+    def again(self) -> None:
+        """Have the proxy serve the same with the files that are there now."""
+        self.model = noted(build(self.snapshot, self.settings.rules()), self._reader.read(), here=True)
+        eventually(lambda: self.target.bring_to(self.model, self.snapshot), "the proxy to serve it")
+
+    def port(self, listener: str = "secure") -> int:
+        return config.split_bind(self.settings.listeners[listener].bind)[1]
+
+    def shown(self, name: str | None, port: int = 0) -> str:
+        """The file whose certificate is shown to a client that asks for the name; "?" for another one."""
+        with (
+            socket.create_connection(("127.0.0.1", port or self.port()), timeout=DEADLINE) as plain,
+            anybody().wrap_socket(plain, server_hostname=name) as connection,
+        ):
+            found = ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True) or b"")
+        return next((path.stem for path in sorted(self.certificates.iterdir()) if found in path.read_text()), "?")
+
+    def told(self, service: str) -> set[str]:
+        """What lint says that the proxy cannot do of what a service asks for."""
+        return {
+            limit.feature for limit in limits(self.model, self.snapshot, "edge", self.kind) if limit.service == service
+        }
+
+
+@pytest.fixture
+def site(kind, short_dir) -> Iterator[Site]:
+    made = Site(kind, short_dir)
+    made.target.start()
+    try:
+        yield made
+    finally:
+        made.target.stop()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """That of HTTP servers on every address."""
+    with http_servers() as servers:
+        yield servers.port
+
+
+def app(name: str, address: str, port: int, **keys: object) -> list[Fact]:
+    """A service with one server."""
+    labels = {"port": port, "health-check": "off", **{key.replace("_", "-"): value for key, value in keys.items()}}
+    created = f"2026-11-22T10:00:{int(address.rpartition('.')[2]):02}Z"
+    return [
+        a_service(name, labels, networks=("edge-id",), created_at=created),
+        a_task(name, 1, addresses={"edge-id": address}),
+    ]
+
+
+def context(client: Path | None = None, alpn: str = "") -> ssl.SSLContext:
+    """A client's, with this certificate of its own."""
+    made = anybody()
+    if client:
+        made.load_cert_chain(client)
+    if alpn:
+        made.set_alpn_protocols([alpn])
+    return made
+
+
+def ask(port: int, name: str | None, client: Path | None = None, *, host: str = "", path: str = "/") -> int | str:
+    """Ask over TLS; the address of the server that answers, else the status, or REFUSED."""
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as plain,
+            context(client).wrap_socket(plain, server_hostname=name) as connection,
+        ):
+            return said(connection, host or name or "", path)
+    except (ssl.SSLError, ConnectionError, http.client.BadStatusLine):
+        return REFUSED
+
+
+def said(connection: ssl.SSLSocket, host: str, path: str = "/") -> int | str:
+    """Ask on a connection."""
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    return answer(connection)
+
+
+def answer(connection: ssl.SSLSocket) -> int | str:
+    """Read an answer."""
+    found = http.client.HTTPResponse(connection)
+    found.begin()
+    text = found.read()
+    return str(json.loads(text)["address"]) if found.status == 200 else found.status
+
+
+# ------------------------------------------------------------------------------------------------ certificates
+
+
+@EVERY
+def test_certificates(site, port):
+    """By the name of a label, by a file's name, by the names in it; the default for others. A broken one harms none."""
+    for file, *names in [
+        ("default", "default.example"),
+        ("aaa", "other.org"),
+        ("b.org", "b.org"),
+        ("shop", "a.org", "x.a.org"),
+        ("wild", "*.a.org"),
+    ]:
+        self_signed(site.certificates / f"{file}.pem", *names)
+    (site.certificates / "a.pem").write_text("-----BEGIN CERTIFICATE-----\nbroken")
+    site.serve(
+        *app("a", "127.1.0.1", port, host="a.org,b.org,c.org"),
+        *app("named", "127.1.0.2", port, host="x.a.org,named.org", tls="aaa"),
+    )
+    names = ["a.org", "A.org", "y.a.org", "b.org", "c.org", "other.org", "y.y.a.org", "x.a.org", "named.org", None]
+    found = {name: site.shown(name) for name in names}
+    assert found == {
+        "a.org": "shop",
+        "A.org": "shop",
+        "y.a.org": "wild",
+        "b.org": "b.org",
+        "c.org": "default",
+        "other.org": "aaa",
+        "y.y.a.org": "default",
+        "x.a.org": "shop" if site.kind == "traefik" else "aaa",
+        "named.org": "default" if site.kind == "traefik" else "aaa",
+        None: "default",
+    }
+    assert (site.told("named") == {"certificates by name"}) == (site.kind == "traefik")
+    assert [problem.file for problem in site.model.problems] == [str(site.certificates / "a.pem")]
+    assert ask(site.port(), "a.org") == "127.1.0.1"
+    assert ask(site.port(), "x.a.org") == "127.1.0.2"
+
+
+@EVERY
+def test_first_certificate(site, port):
+    """Without default.pem the first by name is for all other hosts."""
+    for name in ("b", "a"):
+        self_signed(site.certificates / f"{name}.pem", f"{name}.org")
+    site.serve(*app("a", "127.1.0.1", port))
+    assert [site.shown(name) for name in ("a.org", "b.org", "c.org", None)] == ["a", "b", "a", "a"]
+
+
+@EVERY
+def test_no_certificate(site, port):
+    """A TLS listener without any certificate harms no other, and opens as soon as there is one."""
+    site.serve(*app("a", "127.1.0.1", port))
+    assert [problem.file for problem in site.model.problems] == ["default.pem"]
+    connection = http.client.HTTPConnection("127.0.0.1", site.port("web"), timeout=DEADLINE)
+    connection.request("GET", "/")
+    assert connection.getresponse().status == 200
+    if site.kind == "traefik":
+        assert site.shown("a.org") == "?"
+    else:
+        with pytest.raises(ConnectionRefusedError):
+            site.shown("a.org")
+    self_signed(site.certificates / "a.pem", "a.org")
+    site.again()
+    assert site.model.problems == ()
+    assert site.shown("a.org") == "a"
+
+
+@EVERY
+def test_renewal(site):
+    """A renewed file is shown in new handshakes; a request that is under way on an open connection is answered."""
+    self_signed(site.certificates / "a.pem", "a.org")
+    self_signed(site.certificates / "b.pem", "b.org")
+    with http_servers() as servers:
+        site.serve(*app("a", "127.1.0.1", servers.port))
+        servers.moods["127.1.0.1"] = "slow"
+        with (
+            socket.create_connection(("127.0.0.1", site.port()), timeout=DEADLINE) as plain,
+            anybody().wrap_socket(plain, server_hostname="b.org") as connection,
+        ):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: b.org\r\n\r\n")
+            eventually(lambda: servers.asked()["127.1.0.1"], "the request to be under way")
+            new = self_signed(site.certificates / "new", "b.org")
+            new.rename(site.certificates / "b.pem")
+            site.again()
+            assert [site.shown(name) for name in ("a.org", "b.org")] == ["a", "b"]
+            servers.release.set()
+            assert answer(connection) == "127.1.0.1"
+
+
+@EVERY
+def test_passthrough(site, port):
+    """Beside all that, connections are passed on by their name, with the server's own certificate."""
+    self_signed(site.certificates / "a.pem", "a.org")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate(site.certificates / "server.txt", "db.org"))
+    with tcp_servers(server) as servers:
+        labels = {"tcp.db.port": servers.port, "tcp.db.sni": "db.org", "tcp.db.listener": "pg"}
+        labels |= {"tcp.db.passthrough": "true", "tcp.db.health-check": "off"}
+        site.serve(
+            *app("a", "127.1.0.1", port),
+            a_service("db", labels, networks=("edge-id",)),
+            a_task("db", 1, addresses={"edge-id": "127.1.0.2"}),
+        )
+        assert site.shown("db.org", site.port("pg")) == "server"
+    assert site.shown("a.org") == "a"
+
+
+# ------------------------------------------------------------------------------------------------ client certificates
+
+
+@dataclass
+class Guarded:
+    """Hosts whose clients need certificates, beside others."""
+
+    site: Site
+    port: int
+    partner: Path  # a client of authority "partners", and so on
+    stranger: Path
+    nobody: Path
+
+
+@pytest.fixture
+def guarded(site, port) -> Guarded:
+    self_signed(site.certificates / "default.pem", "default.example")
+    self_signed(site.certificates / "all.pem", "a.org", "b.org", "*.c.org", "open.org")
+    partners, strangers = (Authority(site.client_cas, name) for name in ("partners", "strangers"))
+    outside = Authority(site.directory / "elsewhere", "outside")
+    site.serve(
+        *app("a", "127.1.0.1", port, host="a.org", client_ca="partners"),
+        *app("b", "127.1.0.2", port, host="b.org", client_ca="strangers"),
+        *app("open", "127.1.0.3", port, host="open.org"),
+        *app("free", "127.1.0.4", port, host="a.org", path="/free"),
+        *app("lost", "127.1.0.5", port, host="lost.org", client_ca="nothere"),
+        *app("wild", "127.1.0.6", port, host="*.c.org", client_ca="partners"),
+        *app("nota", "127.1.0.7", port, rule="!Host(`a.org`) && PathPrefix(`/nota`)"),
+        *app("all", "127.1.0.8", port, rule="PathPrefix(`/all`)"),
+    )
+    clients = (each.client(site.directory) for each in (partners, strangers, outside))
+    return Guarded(site, site.port(), *clients)
+
+
+@EVERY
+def test_client_certificates(guarded):
+    """Who has a certificate of the host's authority comes in, and nobody else."""
+    found = {
+        name: ask(guarded.port, "a.org", client)
+        for name, client in {
+            "partner": guarded.partner,
+            "stranger": guarded.stranger,
+            "nobody": guarded.nobody,
+            "none": None,
+        }.items()
+    }
+    assert found.pop("partner") == "127.1.0.1"
+    assert set(found.values()) <= {REFUSED, 400, 403}, found
+    assert ask(guarded.port, "b.org", guarded.stranger) == "127.1.0.2"
+    assert ask(guarded.port, "b.org", guarded.partner) in (REFUSED, 400, 403)
+    assert ask(guarded.port, "open.org") == "127.1.0.3"
+
+
+@EVERY
+def test_open_route(guarded):
+    """Another route of the host needs no certificate, where the proxy can tell before it knows the path."""
+    assert ask(guarded.port, "a.org", guarded.partner, path="/free") == "127.1.0.4"
+    expected = REFUSED if guarded.site.kind == "traefik" else "127.1.0.4"
+    assert ask(guarded.port, "a.org", path="/free") == expected
+    assert ("client certificates" in guarded.site.told("a")) == (guarded.site.kind == "traefik")
+
+
+@EVERY
+@pytest.mark.parametrize("host", ["a.org", "A.ORG", "a.org:443", "a.org.", "a.org.:443"])
+@pytest.mark.parametrize("name", ["open.org", "b.org", "unknown.org", "x.c.org", None])
+def test_other_name(guarded, name, host):
+    """What another name's handshake proved, or did not ask for, lets nobody in."""
+    for client in (None, guarded.stranger, guarded.partner):
+        assert ask(guarded.port, name, client, host=host) in (REFUSED, 400, 403, 404, 421)
+
+
+@EVERY
+def test_missing_authority(guarded):
+    """Without the authority's file nobody comes in."""
+    for client in (None, guarded.partner, guarded.nobody):
+        assert ask(guarded.port, "lost.org", client) in (REFUSED, 403)
+
+
+@EVERY
+def test_authority_goes(guarded):
+    """When the file goes nobody comes in any more."""
+    (guarded.site.client_cas / "partners.pem").unlink()
+    guarded.site.again()
+    for client in (None, guarded.partner):
+        assert ask(guarded.port, "a.org", client) in (REFUSED, 403)
+    assert ask(guarded.port, "a.org", path="/free") == "127.1.0.4"
+
+
+@EVERY
+def test_wildcard(guarded):
+    """All names of a domain may need a certificate; Traefik, which cannot ask for it there, lets nobody in."""
+    found = ask(guarded.port, "x.c.org", guarded.partner)
+    assert found == (403 if guarded.site.kind == "traefik" else "127.1.0.6")
+    assert ask(guarded.port, "x.c.org", guarded.stranger) in (REFUSED, 400, 403)
+    assert ask(guarded.port, "x.c.org") in (REFUSED, 403)
+    assert ask(guarded.port, "x.c.org", guarded.partner, host="y.c.org") in (403, 421)
+    assert (guarded.site.kind == "traefik") == ("client certificates of a domain" in guarded.site.told("wild"))
+
+
+@EVERY
+def test_negated_host(guarded):
+    """That somebody's rule says "not this host" changes nothing for this host."""
+    assert ask(guarded.port, "open.org", path="/nota") == "127.1.0.7"
+    assert ask(guarded.port, "a.org") in (REFUSED, 403)
+
+
+@EVERY
+def test_plain_listener(guarded):
+    """Nor does a listener without TLS help."""
+    connection = http.client.HTTPConnection("127.0.0.1", guarded.site.port("web"), timeout=DEADLINE)
+    connection.request("GET", "/", headers={"Host": "a.org"})
+    assert connection.getresponse().status == 404
+
+
+@EVERY
+def test_reused_connection(guarded):
+    """A connection that was opened for an open host does not lead to the guarded one."""
+    for client in (None, guarded.partner, guarded.stranger):
+        with (
+            socket.create_connection(("127.0.0.1", guarded.port), timeout=DEADLINE) as plain,
+            context(client).wrap_socket(plain, server_hostname="open.org") as connection,
+        ):
+            assert said(connection, "open.org") == "127.1.0.3"
+            assert said(connection, "a.org") in (403, 421)
+
+
+@EVERY
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda item: item.name)
+def test_resumed_session(guarded, version):
+    """Nor does a session that was agreed on for another host, with another host's authority or without one."""
+    for name, client in (("b.org", guarded.stranger), ("open.org", None), ("unknown.org", None)):
+        made = context(client)
+        made.minimum_version = made.maximum_version = version
+        with (
+            socket.create_connection(("127.0.0.1", guarded.port), timeout=DEADLINE) as plain,
+            made.wrap_socket(plain, server_hostname=name) as connection,
+        ):
+            said(connection, name)  # with TLS 1.3 the ticket comes along with the answer
+            session = connection.session
+        with (
+            contextlib.suppress(ssl.SSLError, ConnectionError, http.client.BadStatusLine),
+            socket.create_connection(("127.0.0.1", guarded.port), timeout=DEADLINE) as plain,
+            made.wrap_socket(plain, server_hostname="a.org", session=session) as connection,
+        ):
+            assert said(connection, "a.org") in (400, 403, 421)

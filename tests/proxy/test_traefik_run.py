@@ -1,0 +1,597 @@
+"""Targets on a real Traefik: over HTTP, by a directory, and run by lbgen; and `lbgen run` as a daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from structlog.testing import capture_logs
+
+from lbgen.base.errors import SettingsError
+from lbgen.daemon import assembly
+from lbgen.daemon.target import Target
+from lbgen.model import build
+from lbgen.proxies import disk
+from lbgen.proxies.traefik import apply as traefik
+from lbgen.proxies.traefik import kind
+from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
+from lbgen.settings import settings as config
+from lbgen.source import decode
+from lbgen.status.server import served
+from lbgen.status.view import View
+from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.paths import ROOT
+from tests.support.real_haproxy import Client, Servers, eventually, free_port, http_servers
+from tests.support.real_traefik import BINARY, Process, generation_of
+from tests.support.watched import FakeLoop
+
+pytestmark = pytest.mark.proxy(BINARY)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """HTTP servers on every loopback address."""
+    with http_servers() as running:
+        yield running
+
+
+def cluster(port: int, *addresses: str, **keys: object) -> list[Fact]:
+    """A service with a task at each of these addresses."""
+    tasks = [a_task("web", slot, addresses={"edge-id": address}) for slot, address in enumerate(addresses, 1)]
+    usual = {"port": port, "health-check": "off"}
+    labels = {**usual, **{key.replace("_", "-"): value for key, value in keys.items()}}
+    return [a_node(), a_network(), a_service("web", labels, networks=("edge-id",)), *tasks]
+
+
+class Bench:
+    """Settings, a directory, and a Traefik that somebody else runs."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.output, self.server_port = directory / "out", port
+        self.port, self.api, self.status = free_port(), free_port(), free_port()
+        self.templates = directory / "templates"
+        self.templates.mkdir()
+        self.processes: list[Process] = []
+        self.logs: list[dict[str, object]] = []
+        self.ends = contextlib.ExitStack()
+        self.more: dict[str, object] = {}  # listeners
+        self.certificates = directory / "certs"
+
+    @property
+    def settings(self) -> config.Settings:
+        """The settings."""
+        listeners = {"web": {"bind": f"127.0.0.1:{self.port}"}, **self.more}
+        return config.Settings.model_validate(
+            {
+                "listeners": listeners,
+                "default_listeners": ["web"],
+                "certificates": str(self.certificates),
+                "status": {"bind": f"127.0.0.1:{self.status}"},
+            }
+        )
+
+    def target(self, *, serve: bool = True, probe: str = "", **apply: object) -> Target:
+        """A target as the settings would make it, that is given its configuration in this way."""
+        target = config.Target(
+            templates=[str(self.templates), "traefik"],
+            output=self.output,
+            probe=probe or f"127.0.0.1:{self.api}",
+            binary=BINARY,
+            apply=config.Apply(**apply),
+        )
+        made = assembly.target_of("edge", target, self.settings)
+        if serve:
+            self.serve(made)
+        made.start()
+        return made
+
+    def serve(self, target: Target) -> None:
+        """Have the status served, as `lbgen run` does."""
+        self.unserve()
+        feeds = assembly.feeds_of([target])
+        self.ends.enter_context(served(("127.0.0.1", self.status), View(FakeLoop(), []), feeds))
+
+    def unserve(self) -> None:
+        """End that."""
+        self.ends.close()
+
+    def bring(self, target: Target, *addresses: str, **keys: object) -> bool:
+        """Bring the target to a cluster."""
+        facts = a_snapshot(*cluster(self.server_port, *addresses, **keys))
+        with capture_logs() as logs:
+            result = target.bring_to(build(facts, self.settings.rules()), facts)
+        self.logs = [entry for entry in logs if entry["log_level"] != "debug"]
+        return result
+
+    def run(self, static: str = "") -> Process:
+        """Start a Traefik on the static file that was rendered, or another."""
+        path = self.output / STATIC
+        if static:
+            path = self.output.parent / f"static-{len(self.processes)}.yml"
+            path.write_text(static)
+        api = re.search(r'"?traefik"?:\s+address: "127.0.0.1:(\d+)"', path.read_text())
+        assert api
+        self.processes.append(Process(path, int(api[1])))
+        return self.processes[-1]
+
+    def answer(self, port: int = 0) -> str:
+        """The server that a new connection's request gets to."""
+        client = Client(port or self.port)
+        try:
+            return client.ask().server
+        finally:
+            client.close()
+
+    def texts(self) -> dict[str, str]:
+        """The rendered files on disk."""
+        return disk.read(self.output, [DYNAMIC, STATIC])
+
+
+@pytest.fixture
+def bench(short_dir, servers, monkeypatch) -> Iterator[Bench]:
+    """A directory, ports and servers; whatever is run there is ended with the test."""
+    monkeypatch.setattr(traefik, "VERIFY_TIMEOUT", 3.0)
+    monkeypatch.setattr(traefik, "PATIENCE", 0.2)
+    made = Bench(short_dir, servers.port)
+    yield made
+    for process in made.processes:
+        process.stop()
+    made.unserve()
+
+
+WAYS: dict[str, dict[str, object]] = {"http": {"http": True}, "directory": {"directory": True}}
+
+
+@pytest.fixture(params=sorted(WAYS))
+def way(request) -> dict[str, object]:
+    """Each way to give it the files."""
+    return WAYS[request.param]
+
+
+def broken(bench: Bench) -> None:
+    """Have the template render a router that Traefik disables, past the check."""
+    (bench.templates / "dynamic").mkdir(exist_ok=True)
+    (bench.templates / DYNAMIC).with_suffix(".yml.j2").write_text(
+        "{% extends 'traefik/dynamic/lbgen.yml.j2' %}{% block http_routers %}"
+        '{{ super() }}    "web.bad":\n      entryPoints: ["web"]\n      service: "web"\n'
+        '      rule: "PathRegexp(`[`)"\n{% endblock %}'
+    )
+
+
+def mended(bench: Bench) -> None:
+    """Take that back."""
+    (bench.templates / DYNAMIC).with_suffix(".yml.j2").unlink()
+
+
+# ------------------------------------------------------------------------------------------------ changes
+
+
+def test_publish(bench, way):
+    """A change is published, proven by the generation that Traefik names, and reaches new requests."""
+    target = bench.target(**way)
+    assert not bench.bring(target, "127.1.0.1")  # nobody runs it yet: the files are there for when it starts
+    assert "Traefik's API does not answer there" in str(bench.logs[0]["error"])
+    bench.run()
+    target._retry.at = 0.0
+    assert bench.bring(target, "127.1.0.1")
+    assert bench.answer() == "127.1.0.1"
+    assert bench.bring(target, "127.1.0.2", balance="source")
+    assert bench.answer() == "127.1.0.2"
+    assert [(entry["method"], entry["detail"]) for entry in bench.logs] == [
+        ("publish", "dynamic/lbgen.yml: http services web")
+    ]
+    assert target.proxy.generation() == target.running.generation == generation_of(bench.output)
+    assert bench.bring(target, "127.1.0.2", balance="source")
+    assert bench.logs == []
+
+
+def test_burst(bench, way):
+    """Changes one right after the other are all live in the end, and no request fails meanwhile."""
+    target = bench.target(**way)
+    bench.bring(target, "127.1.0.1", "127.1.0.2")
+    bench.run()
+    target._retry.at = 0.0
+    assert bench.bring(target, "127.1.0.1", "127.1.0.2")
+    statuses, done = set(), threading.Event()
+
+    def ask() -> None:
+        client = Client(bench.port)
+        while not done.is_set():
+            statuses.add(client.ask().status)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    for number in range(1, 11):
+        assert bench.bring(target, f"127.1.0.{number}", f"127.1.0.{number + 1}")
+    done.set()
+    thread.join()
+    assert statuses == {200}
+    assert {bench.answer() for _ in range(4)} == {"127.1.0.10", "127.1.0.11"}
+
+
+def test_lbgen_restarted(bench, way):
+    """A new lbgen finds what its predecessor left running, publishes nothing, and goes on from there."""
+    bench.bring(bench.target(**way), "127.1.0.1")
+    process = bench.run()
+    process.serves(generation_of(bench.output), "http" if "http" in way else "file")
+    bench.unserve()
+    target = bench.target(**way)
+    assert target.running is not None
+    assert bench.bring(target, "127.1.0.1")
+    assert bench.logs == []
+    assert bench.bring(target, "127.1.0.2")
+    assert bench.answer() == "127.1.0.2"
+
+
+def test_traefik_restarted_without_docker(bench, way):
+    """Traefik and lbgen start anew, and there is no Docker: Traefik gets what was good last."""
+    bench.bring(bench.target(**way), "127.1.0.1")
+    bench.unserve()
+    bench.target(**way)
+    process = bench.run()
+    process.serves(generation_of(bench.output), "http" if "http" in way else "file")
+    assert bench.answer() == "127.1.0.1"
+
+
+def test_two_traefiks(bench):
+    """Two Traefiks that ask for the same both get every change."""
+    target = bench.target(http=True)
+    bench.bring(target, "127.1.0.1")
+    bench.run()
+    second = (free_port(), free_port())
+    static = bench.texts()[STATIC].replace(f":{bench.port}", f":{second[0]}").replace(f":{bench.api}", f":{second[1]}")
+    other = bench.run(static)
+    target._retry.at = 0.0
+    for address in ("127.1.0.2", "127.1.0.3", "127.1.0.4"):
+        assert bench.bring(target, address)
+        other.serves(target.running.generation, "http")
+        assert (bench.answer(), bench.answer(second[0])) == (address, address)
+
+
+def test_refused_by_traefik(bench, way, monkeypatch):
+    """What Traefik does not take of a change takes the change back; its own words say why."""
+    bench.bring(bench.target(**way), "127.1.0.1")
+    bench.run()
+    target = bench.target(**way)
+    before, serves = bench.texts(), target.proxy.generation()
+    broken(bench)
+    monkeypatch.setattr(target, "_checker", lambda _: None)
+    assert not bench.bring(target, "127.1.0.2")
+    assert [entry["event"] for entry in bench.logs] == ["apply_failed"]
+    said = str(bench.logs[0]["error"])
+    assert "http router web.bad to service web" in said
+    assert "error parsing regexp: missing closing ]" in said
+    assert bench.texts() == before
+    assert target.proxy.generation() == serves
+    assert bench.answer() == "127.1.0.1"
+    mended(bench)
+    target._retry.at = 0.0
+    assert bench.bring(target, "127.1.0.2")
+    assert bench.answer() == "127.1.0.2"
+
+
+def test_refused_by_the_check(bench, way):
+    """The same is found before by a Traefik on trial: nothing of it is published, and the template before goes on."""
+    target = bench.target(**way)
+    bench.bring(target, "127.1.0.1")
+    bench.run()
+    target._retry.at = 0.0
+    assert bench.bring(target, "127.1.0.1")
+    broken(bench)
+    assert not bench.bring(target, "127.1.0.2")
+    assert [entry["event"] for entry in bench.logs] == ["applied", "refused"]
+    assert "http router web.bad to service web: " in str(bench.logs[1]["error"])
+    assert not any("web.bad" in text for text in bench.texts().values())
+    assert bench.answer() == "127.1.0.2"
+
+
+def test_not_decoded(bench, way):
+    """A document that Traefik cannot even read is taken back, and does not stay in the way of the next."""
+    target = bench.target(**way)
+    bench.bring(target, "127.1.0.1")
+    bench.run()
+    target._retry.at = 0.0
+    assert bench.bring(target, "127.1.0.1")
+    (bench.templates / "dynamic").mkdir()
+    (bench.templates / DYNAMIC).with_suffix(".yml.j2").write_text(
+        "{% extends 'traefik/dynamic/lbgen.yml.j2' %}{% block http_extra %}  nonsense: 1\n{% endblock %}"
+    )
+    checker, target._checker = target._checker, lambda _: None
+    assert not bench.bring(target, "127.1.0.2")
+    assert "does not serve generation" in str(bench.logs[0]["error"])
+    assert bench.answer() == "127.1.0.1"
+    target._checker = checker
+    target._retry.at = 0.0
+    assert not bench.bring(target, "127.1.0.2")
+    assert "http.nonsense is no section" in str(bench.logs[-1]["error"])
+    assert bench.answer() == "127.1.0.2"  # by the template before
+    mended(bench)
+    assert bench.bring(target, "127.1.0.3")
+    assert bench.answer() == "127.1.0.3"
+
+
+def test_missing_entry_point(bench, way):
+    """A listener that the running Traefik has no entry point for: told once, and all others are served."""
+    target = bench.target(**way)
+    bench.bring(target, "127.1.0.1")
+    bench.run()
+    bench.more = {"late": {"bind": f"127.0.0.1:{free_port()}"}}
+    target = bench.target(**way)
+    assert bench.bring(target, "127.1.0.2", listener="web,late")
+    told = [entry for entry in bench.logs if entry["event"] == "entry_points_missing"]
+    assert [entry["entry_points"] for entry in told] == ["late"]
+    assert bench.answer() == "127.1.0.2"
+    assert bench.bring(target, "127.1.0.3", listener="web,late")
+    assert [entry["event"] for entry in bench.logs] == ["applied"]
+
+
+def test_foreign_files(bench):
+    """Somebody else's file in the directory is left alone, and what is wrong in it is not put on lbgen's account."""
+    target = bench.target(directory=True)
+    bench.bring(target, "127.1.0.1")
+    foreign = bench.output / "dynamic/own.yml"
+    foreign.write_text('http: {routers: {own: {rule: "Path(`/`", service: noop@internal}}}')
+    process = bench.run()
+    target._retry.at = 0.0
+    assert bench.bring(target, "127.1.0.2")
+    assert bench.answer() == "127.1.0.2"
+    assert len(process.refused()) == 1
+    assert foreign.exists()
+
+
+def test_without_api(bench):
+    """Without an API the proof is that Traefik came back for more after it was handed the generation."""
+    target = bench.target(http=True, probe="off")
+    assert "api" not in yaml.safe_load(bench.texts().get(STATIC, "{}"))
+    assert not bench.bring(target, "127.1.0.1")
+    assert "no Traefik has asked" in str(bench.logs[0]["error"])
+    static = bench.texts()[STATIC]
+    assert "api:" not in static
+    with_api = static.replace("entryPoints:\n", f'entryPoints:\n  "traefik":\n    address: "127.0.0.1:{bench.api}"\n')
+    bench.run(with_api + "api:\n  insecure: true\n")  # for the test's own eyes
+    target._retry.at = 0.0
+    assert bench.bring(target, "127.1.0.1")
+    assert bench.bring(target, "127.1.0.2")
+    eventually(lambda: bench.answer() == "127.1.0.2")
+
+
+def test_default_certificate(bench, way):
+    """Traefik has a default certificate of lbgen's, made once: else it would make itself a key at every change."""
+    target = bench.target(**way)
+    bench.bring(target, "127.1.0.1")
+    pem = bench.output / "default.pem"
+    text = pem.read_text()
+    assert stat.S_IMODE(pem.stat().st_mode) == 0o600
+    bench.run()
+    target._retry.at = 0.0
+    for address in ("127.1.0.1", "127.1.0.2"):
+        assert bench.bring(target, address)
+        assert ssl.get_server_certificate(("127.0.0.1", bench.port)) in text
+    bench.target(**way)
+    assert pem.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"apply": {"http": True}, "status": ""}, "status.bind, which is empty"),
+        ({"probe": "off"}, "only with apply.http"),
+        ({"probe": "nonsense"}, "is not ADDRESS:PORT"),
+        ({"probe": "127.0.0.1:80"}, "listeners.web.bind: Traefik's API listens on 127.0.0.1:80"),
+        ({"apply": {"pid_file": "/x"}}, "Traefik takes run, http or directory; not pid_file"),
+        ({"name": "traefik"}, "call the listener something else"),
+    ],
+)
+def test_settings(tmp_path, more, message):
+    """Settings that cannot work are refused with what to do."""
+    settings = config.Settings.model_validate(
+        {
+            "listeners": {more.pop("name", "web"): {"bind": ":80"}},
+            "status": {"bind": more.pop("status", "127.0.0.1:9099")},
+        }
+    )
+    target = config.Target.model_validate({"templates": ["traefik"], "output": str(tmp_path), **more})
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        assembly.target_of("edge", target, settings)
+
+
+def test_behind_a_name(tmp_path):
+    """A name as a probe stands for all that are behind it."""
+    target = config.Target(
+        templates=["traefik"], output=tmp_path, probe="localhost:8080", apply=config.Apply(http=True)
+    )
+    assert assembly.target_of("edge", target, config.Settings()).name == "edge"
+
+
+# ------------------------------------------------------------------------------------------------ lbgen run
+
+
+class Daemon:
+    """``lbgen run`` on a snapshot file, with a Traefik of its own."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.directory, self.output, self.server_port = directory, directory / "out", port
+        self.port, self.api, self.status = free_port(), free_port(), free_port()
+        self.log = directory / "log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.settings()
+
+    def settings(self, status: bool = True, **listeners: object) -> None:
+        """Write the settings."""
+        document = {
+            "listeners": {"web": {"bind": f"127.0.0.1:{self.port}"}, **listeners},
+            "source": {"file": str(self.directory / "snapshot.json")},
+            "targets": {
+                "edge": {
+                    "templates": ["traefik"],
+                    "output": str(self.output),
+                    "binary": BINARY,
+                    "probe": f"127.0.0.1:{self.api}",
+                    "apply": {"run": True},
+                }
+            },
+            "log": {"format": "json"},
+            "status": {"bind": f"127.0.0.1:{self.status}" if status else ""},
+        }
+        (self.directory / "lbgen.yml").write_text(yaml.safe_dump(document))
+
+    def cluster(self, *addresses: str, **keys: object) -> None:
+        """Write the snapshot."""
+        facts = decode.document(a_snapshot(*cluster(self.server_port, *addresses, **keys)))
+        (self.directory / "new.json").write_text(json.dumps(facts))
+        (self.directory / "new.json").replace(self.directory / "snapshot.json")
+
+    def start(self) -> None:
+        """Start lbgen."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("LBGEN_")}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "lbgen", "run", "--config", str(self.directory / "lbgen.yml")],
+                env={**environment, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def answers(self, *addresses: str, port: int = 0) -> None:
+        """Wait until new requests go to these servers, and to no others."""
+
+        def asked() -> set[str]:
+            found = set()
+            with contextlib.suppress(OSError):
+                for _ in range(2 * len(addresses)):
+                    client = Client(port or self.port)
+                    found.add(client.ask().server)
+                    client.close()
+            return found
+
+        eventually(lambda: asked() == set(addresses), f"answers of {addresses}; {self.log.read_text()}")
+
+    def traefik(self) -> int:
+        """The pid of Traefik, 0 if it does not run."""
+        return kind._running(str(self.output / STATIC)) or 0
+
+    def said(self, event: str) -> list[dict[str, object]]:
+        """The log lines of one event."""
+        entries = [json.loads(text) for text in self.log.read_text().splitlines() if text.startswith("{")]
+        return [entry for entry in entries if entry["event"] == event]
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """End lbgen; return its exit status."""
+        assert self.process
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def daemon(short_dir, servers) -> Iterator[Daemon]:
+    """A daemon that is not started yet; Traefik is ended with the test, whoever runs it."""
+    made = Daemon(short_dir, servers.port)
+    yield made
+    if made.process and made.process.poll() is None:
+        made.end()
+    if pid := made.traefik():
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("status", [True, False])
+def test_run(daemon, status):
+    """The daemon starts Traefik, follows changes, and ends both: over HTTP, and without a status by the directory."""
+    daemon.settings(status)
+    daemon.cluster("127.1.0.1")
+    daemon.start()
+    daemon.answers("127.1.0.1")
+    process = daemon.traefik()
+    daemon.cluster("127.1.0.1", "127.1.0.2")
+    daemon.answers("127.1.0.1", "127.1.0.2")
+    assert daemon.traefik() == process
+    assert ("http" in yaml.safe_load((daemon.output / STATIC).read_text())["providers"]) is status
+    assert daemon.end() == 0
+    assert daemon.traefik() == 0
+    assert [entry for entry in daemon.said("applied") if entry["method"] == "start"]
+    assert [daemon.said(event) for event in ("apply_failed", "refused", "proxy_ended")] == [[], [], []]
+
+
+def test_run_restarts_traefik(daemon):
+    """A Traefik that was killed is started again, and serves what it served last at once."""
+    daemon.cluster("127.1.0.1")
+    daemon.start()
+    daemon.answers("127.1.0.1")
+    process = daemon.traefik()
+    os.kill(process, signal.SIGKILL)
+    eventually(lambda: daemon.said("proxy_ended"), "the end to be noticed")
+    daemon.answers("127.1.0.1")
+    assert daemon.traefik() not in (0, process)
+    daemon.cluster("127.1.0.2")
+    daemon.answers("127.1.0.2")
+
+
+def test_run_takes_over(daemon):
+    """A Traefik that a killed lbgen left serves on; the next lbgen takes it over, and ends it."""
+    daemon.cluster("127.1.0.1")
+    daemon.start()
+    daemon.answers("127.1.0.1")
+    process = daemon.traefik()
+    assert daemon.end(signal.SIGKILL) == -signal.SIGKILL
+    daemon.answers("127.1.0.1")
+    daemon.start()
+    eventually(lambda: daemon.said("proxy_taken_over"), "the takeover")
+    daemon.cluster("127.1.0.1", "127.1.0.2")
+    daemon.answers("127.1.0.1", "127.1.0.2")
+    assert daemon.traefik() == process
+    assert len(daemon.said("proxy_started")) == 1
+    daemon.end()
+    eventually(lambda: daemon.traefik() == 0, "traefik to end")
+
+
+def test_run_with_new_listeners(daemon):
+    """New listeners need new entry points: the Traefik that was left running is started anew with them."""
+    daemon.cluster("127.1.0.1")
+    daemon.start()
+    daemon.answers("127.1.0.1")
+    process = daemon.traefik()
+    daemon.end(signal.SIGKILL)
+    late = free_port()
+    daemon.settings(late={"bind": f"127.0.0.1:{late}"})
+    daemon.cluster("127.1.0.2", listener="web,late")
+    daemon.start()
+    daemon.answers("127.1.0.2", port=late)
+    daemon.answers("127.1.0.2")
+    assert daemon.traefik() not in (0, process)
+    assert daemon.said("proxy_restarted")
+    assert daemon.said("apply_failed") == []
+
+
+def test_run_on_last_good_files(daemon):
+    """Without its source the daemon serves what it served last, from the start."""
+    daemon.cluster("127.1.0.1")
+    daemon.start()
+    daemon.answers("127.1.0.1")
+    daemon.end()
+    (daemon.directory / "snapshot.json").unlink()
+    daemon.start()
+    daemon.answers("127.1.0.1")
+    daemon.cluster("127.1.0.2")
+    daemon.answers("127.1.0.2")
+
+
+def test_port_taken(daemon):
+    """A Traefik that cannot start is an error that says so; it is started as soon as it can be."""
+    daemon.cluster("127.1.0.1")
+    with socket.create_server(("127.0.0.1", daemon.port)):
+        daemon.start()
+        eventually(lambda: daemon.said("apply_failed"), "the failure")
+    daemon.answers("127.1.0.1")

@@ -1,0 +1,110 @@
+"""The traffic of tests/conformance: servers for a proxy to talk to, and the questions of a file, asked."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import json
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tests.support.conformance_suite import Case, Suite
+from tests.support.real_haproxy import DEADLINE, anybody, certificate, http_servers, tcp_servers
+from tests.support.real_udp import udp_servers
+
+_TIMES = 8  # that a question is asked to which there are several answers
+
+
+@contextlib.contextmanager
+def servers(suite: Suite, directory: Path) -> Iterator[dict[str, int]]:
+    """Run servers on all addresses, of each kind that the file's listeners may need; give their ports by kind."""
+    with contextlib.ExitStack() as stack:
+        ports = {"http": stack.enter_context(http_servers()).port}
+        if "tcp" in suite.listeners.values():
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate(directory / "server.pem", "any.example.org"))
+            ports["tcp"] = stack.enter_context(tcp_servers()).port
+            ports["tls"] = stack.enter_context(tcp_servers(context)).port
+        if "udp" in suite.listeners.values():
+            ports["udp"] = stack.enter_context(udp_servers()).port
+        yield ports
+
+
+def decided(case: Case, suite: Suite, ports: Mapping[str, int], who: str) -> str:
+    """Ask, and say in the words of a case what comes back.
+
+    Args:
+        ports: of the listeners, by name.
+    """
+    times = _TIMES if " or " in case.expected(who) else 1
+    return " or ".join(sorted({_asked(case, suite, ports[case.listener]) for _ in range(times)}))
+
+
+def _asked(case: Case, suite: Suite, port: int) -> str:
+    if case.how in ("TLS", "TCP"):
+        address = stream(port, case.path if case.how == "TLS" else None, case.source)
+    elif case.how == "UDP":
+        address = _datagram(port)
+    else:
+        status, location, address = _request(case, port)
+        if not address:
+            return f"{status} {location}".strip()
+    return suite.answering(address) if address else "refused"
+
+
+def _request(case: Case, port: int) -> tuple[int, str, str]:
+    """Ask over HTTP: the status, where it leads, and the address of the server that answered."""
+    source = (case.source, 0) if case.source else None
+    if case.listener == "secure":
+        name = case.host.partition(":")[0]
+        plain = socket.create_connection(("127.0.0.1", port), DEADLINE, source)
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.sock = anybody().wrap_socket(plain, server_hostname=name)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE, source_address=source)
+    connection.putrequest(case.how, case.path, skip_host=True, skip_accept_encoding=True)
+    connection.putheader("Host", case.host)
+    for name, value in case.headers:
+        connection.putheader(name, value)
+    if case.how in ("POST", "PUT", "PATCH"):
+        connection.putheader("Content-Length", "0")
+    connection.endheaders()
+    with contextlib.closing(connection), connection.getresponse() as response:
+        text = response.read()
+        address = json.loads(text)["address"] if response.status == 200 and text.startswith(b"{") else ""
+        return response.status, response.headers.get("Location", ""), address
+
+
+def stream(port: int, name: str | None, source: str = "") -> str:
+    """Say a line over TCP; return the address that answers, empty if no server does.
+
+    Args:
+        name: that a TLS client asks for; empty: it asks for none; None: no TLS.
+        source: the client's address; empty: whichever.
+    """
+    try:
+        with socket.create_connection(("127.0.0.1", port), DEADLINE, (source, 0) if source else None) as plain:
+            connection = plain if name is None else anybody().wrap_socket(plain, server_hostname=name or None)
+            connection.sendall(b"hello\n")
+            said = connection.makefile("r").readline().strip()
+    except (ConnectionError, ssl.SSLError):
+        return ""
+    try:
+        return str(ipaddress.ip_address(said))
+    except ValueError:  # the proxy's own words
+        return ""
+
+
+def _datagram(port: int) -> str:
+    """Send a datagram; return the address that answers, empty if none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.settimeout(0.5)
+        probe.connect(("127.0.0.1", port))
+        for _ in range(4):
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                probe.send(b"hello")
+                return probe.recv(1024).decode()
+    return ""

@@ -1,0 +1,120 @@
+"""Proxies of other versions than this machine's own: a HAProxy 3.x and an Nginx 1.26 out of Debian trixie.
+
+``haproxy("trixie")`` is the path of a program that behaves like that release's haproxy, on this machine's files:
+as a checker (``-c -f``), as a master that reloads (``-W -S``), in any network namespace; ``nginx("trixie")`` the same
+for nginx, with its modules. Their Debian tree is made once per machine.
+
+>>> subprocess.run([proxies.haproxy(), "-c", "-f", "haproxy.cfg"])
+
+By hand: ``python -m tests.support.proxies`` makes it and prints the paths.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.lab import host, images
+from tests.lab.settings import CACHE, LabError
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+PACKAGES = ("haproxy", "libnginx-mod-stream", "nginx")
+WRAPPERS = {
+    # The release's own dynamic loader and libraries, on this machine's files: paths of configuration, sockets and
+    # certificates mean the same to it as to lbgen, which no chroot would give. `--argv0` is what makes reloads work:
+    # the master executes its argv[0] again, and that must be this script, not the bare binary.
+    "haproxy": """\
+#!/bin/sh
+exec '{home}/loader/haproxy' --argv0 '{home}/haproxy' --library-path '{libraries}' '{home}/tree/usr/sbin/haproxy' "$@"
+""",
+    # All of the release's /usr in a mount namespace of its own: Nginx loads modules by their path, and writes its
+    # processes' titles over its arguments, where a loader's would stand in the way. It never executes itself again.
+    "nginx": """\
+#!/bin/sh
+exec unshare --mount --propagation private sh -c \\
+    'mount --rbind "{home}/tree/usr" /usr && exec /usr/sbin/nginx "$@"' nginx "$@"
+""",
+}
+
+
+def haproxy(suite: str = "trixie") -> Path:
+    """Have the haproxy of a Debian release; return the path of the program to run.
+
+    The first time on a machine this takes a minute and Debian's mirror; needs root then.
+
+    Raises:
+        LabError: debootstrap cannot make it here; the message has its words.
+    """
+    return _home(suite) / "haproxy"
+
+
+def nginx(suite: str = "trixie") -> Path:
+    """Have the nginx of a Debian release, as `haproxy` does; it needs root whenever it runs."""
+    return _home(suite) / "nginx"
+
+
+def _home(suite: str) -> Path:
+    key = hashlib.sha256(repr((PACKAGES, WRAPPERS)).encode()).hexdigest()[:8]
+    home = CACHE / f"{suite}-proxies-{key}"
+    if not home.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with (CACHE / f"{suite}-proxies.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another row of tests may be making it
+            if not home.exists():
+                with tempfile.TemporaryDirectory(prefix=f"{suite}-part-", dir=CACHE) as unfinished:
+                    made = Path(unfinished) / "home"
+                    _make(suite, made, home)
+                    made.rename(home)
+    return home
+
+
+def _make(suite: str, made: Path, home: Path) -> None:
+    """Fill `made`, which will be moved to `home`."""
+    made.mkdir()
+    tree = made / "tree"
+    _debootstrap(suite, tree)
+    for name in images.LEFT_OUT:
+        shutil.rmtree(tree / name, ignore_errors=True)
+    loaders = sorted(tree.glob("usr/lib*/ld-linux-*.so.*"))
+    libraries = sorted((tree / "usr/lib").glob("*-linux-gnu*"))
+    if not loaders or not libraries:
+        raise LabError(f"{tree}: no dynamic loader or no libraries in this tree")
+    # Run under the name that is in the process list: the kernel calls a process after the file it executed.
+    (made / "loader").mkdir()
+    (made / "loader/haproxy").symlink_to(Path("..") / loaders[0].relative_to(made))
+    for name, text in WRAPPERS.items():
+        (made / name).write_text(text.format(home=home, libraries=home / libraries[0].relative_to(made)))
+        (made / name).chmod(0o755)
+
+
+def _debootstrap(suite: str, tree: Path) -> None:
+    if shutil.which("debootstrap") is None or not KEYRING.exists():
+        host.run("apt-get", "update", "--quiet")
+        packages = ["debootstrap", "debian-archive-keyring"]
+        host.run("apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *packages)
+    # Where this machine's own release comes from, the others are as well.
+    mirror = images._mirror(images._suite())
+    environment = dict(os.environ)
+    proxy = host.run("apt-config", "shell", "proxy", "Acquire::http::Proxy").strip()
+    if found := re.fullmatch(r"proxy='(.+)'", proxy):
+        environment["http_proxy"] = found[1]
+    flags = ["--variant=minbase", f"--include={','.join(PACKAGES)}", f"--keyring={KEYRING}"]
+    # A mount namespace of its own takes along whatever a failed run leaves mounted in the tree.
+    command = ["unshare", "--mount", "debootstrap", *flags, suite, str(tree), mirror]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode != 0:
+        raise LabError(f"debootstrap {suite} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+
+
+if __name__ == "__main__":
+    try:
+        print(haproxy(*sys.argv[1:2]), nginx(*sys.argv[1:2]), sep="\n")
+    except LabError as problem:
+        sys.exit(f"proxies: {problem}")

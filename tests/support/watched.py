@@ -1,0 +1,91 @@
+"""A loop and targets that only look like some, for what reads them: tests set what they are."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lbgen.daemon.counters import Tally
+from lbgen.daemon.history import Change, Failure
+from lbgen.daemon.quarantine import Quarantine
+from lbgen.model import Model
+from lbgen.render.credentials import Reader
+from lbgen.render.renderer import Files, Renderer
+from lbgen.snapshot import Cause, Snapshot
+from lbgen.source.engine.source import Stats
+from tests.support.builders import a_renderer
+
+AT = 1_795_341_600.0  # 2026-11-22T10:00:00Z
+
+
+@dataclass
+class FakeSource:
+    """A source that follows a Swarm."""
+
+    stats: Stats = field(
+        default_factory=lambda: Stats(
+            mode="push",
+            no_push="",
+            endpoint="unix:///var/run/docker.sock",
+            cluster="c1",
+            stream_age=1.25,
+            drift=3,
+            listings=7,
+            reconnects=2,
+            objects=99,
+        )
+    )
+
+
+@dataclass
+class FakeFile:
+    """A source that reads a file: it has nothing to tell of following."""
+
+    paths: tuple[Path, ...] = (Path("/etc/lbgen/snapshot.yml"),)
+
+
+@dataclass
+class FakeLoop:
+    """What there is to read of a loop."""
+
+    source: object = field(default_factory=FakeSource)
+    accepted: Snapshot | None = None
+    model: Model = field(default_factory=Model)
+    files: Reader | None = None
+    busy_since: float | None = None
+    held: int = 0
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass
+class FakeTarget:
+    """What there is to read of a target."""
+
+    name: str = "edge"
+    renderer: Renderer = field(default_factory=a_renderer)
+    ready: bool = False
+    failing: bool = False
+    failure: Failure | None = None
+    running: Files | None = None
+    history: deque[Change] = field(default_factory=lambda: deque(maxlen=200))
+    tally: Tally = field(default_factory=Tally)
+    quarantine: Quarantine = field(default_factory=Quarantine)
+
+    def applied(self, after: float = 0.0, *causes: Cause, **facts: object) -> None:
+        """A change that was live so many seconds after AT."""
+        change = Change(
+            **{
+                "at": AT + after,
+                "target": self.name,
+                "generation": f"{len(self.history):012x}",
+                "method": "runtime-api",
+                "detail": "backend web: 1 added",
+                "seconds": 0.02,
+                "causes": causes,
+                **facts,
+            }
+        )
+        self.history.append(change)
+        self.running = Files({}, change.generation)
+        self.ready = True

@@ -1,0 +1,362 @@
+"""`daemon.loop`: newest snapshot first, one round after the other; what drains ends in time; mass loss is doubted."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, field, replace
+
+import pytest
+from structlog.testing import capture_logs
+
+from lbgen.base.errors import SourceError
+from lbgen.daemon import loop
+from lbgen.daemon.loop import Drains, Loop
+from lbgen.render.credentials import Reader
+from lbgen.settings import settings
+from lbgen.snapshot import Snapshot
+from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task
+
+DEADLINE = 60.0  # seconds until a test that waits for a thread gives up
+
+
+class Clock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self, monkeypatch, module=loop) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """`time.monotonic` under the test's control."""
+    return Clock(monkeypatch)
+
+
+# ------------------------------------------------------------------------------------------------ drains
+
+
+def test_drains(clock):
+    """Who leaves is over after the grace, counted from when it was first seen leaving."""
+    drains = Drains(10.0)
+    assert drains.due() is None
+    assert drains.over(frozenset({"a"})) == frozenset()
+    assert drains.due() == 1010.0
+    clock.now += 4
+    assert drains.over(frozenset({"a", "b"})) == frozenset()
+    assert drains.due() == 1010.0
+    clock.now += 6
+    assert drains.over(frozenset({"a", "b"})) == {"a"}
+    assert drains.due() == 1014.0
+    clock.now += 4
+    assert drains.over(frozenset({"a", "b"})) == {"a", "b"}
+    assert drains.due() is None
+
+
+def test_drains_are_forgotten(clock):
+    """Who is gone, or stays after all, starts anew the next time."""
+    drains = Drains(10.0)
+    drains.over(frozenset({"a"}))
+    clock.now += 9
+    assert drains.over(frozenset()) == frozenset()
+    assert drains.due() is None
+    clock.now += 9
+    assert drains.over(frozenset({"a"})) == frozenset()
+    assert drains.due() == clock.now + 10
+
+
+def test_grace_that_ends_during_a_round(clock):
+    """A grace that ends while a round is under way is due at once, not forgotten."""
+    drains = Drains(10.0)
+    drains.over(frozenset({"a"}))
+    clock.now += 9.9
+    assert drains.over(frozenset({"a"})) == frozenset()
+    clock.now += 0.2  # building, rendering, checking
+    assert drains.due() == 1010.0
+    assert drains.over(frozenset({"a"})) == {"a"}
+    assert drains.due() is None
+
+
+def test_no_grace(clock):
+    """Without a grace who leaves is over at once."""
+    assert Drains(0.0).over(frozenset({"a"})) == {"a"}
+    assert clock.now == 1000.0
+
+
+# ------------------------------------------------------------------------------------------------ the loop
+
+
+class FakeSource:
+    """A source that hands on what the test tells it."""
+
+    def __init__(self, *snapshots: Snapshot) -> None:
+        self.queue: queue.Queue[Snapshot | Exception | None] = queue.Queue()
+        self.relists = 0
+        self.closed = False
+        self.relisted = threading.Event()
+        for snapshot in snapshots:
+            self.tell(snapshot)
+
+    def tell(self, what: Snapshot | Exception | None) -> None:
+        """Hand on a snapshot, raise an error, or end."""
+        self.queue.put(what)
+
+    def take(self) -> Snapshot:
+        raise AssertionError("the loop follows, it does not take")
+
+    def follow(self):
+        while (what := self.queue.get()) is not None:
+            if isinstance(what, Exception):
+                raise what
+            yield what
+            self.queue.task_done()  # the loop has taken it
+
+    def relist(self) -> None:
+        self.relists += 1
+        self.relisted.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self.tell(None)
+
+
+@dataclass
+class FakeTarget:
+    """A target that remembers the models it was brought to, and can be made to wait."""
+
+    models: list = field(default_factory=list)
+    brought: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    may_go_on: threading.Event = field(default_factory=threading.Event)
+    log: list[str] = field(default_factory=list)
+    wanted: float | None = None
+
+    def __post_init__(self) -> None:
+        self.may_go_on.set()
+
+    def start(self) -> None:
+        self.log.append("start")
+
+    def stop(self) -> None:
+        self.log.append("stop")
+
+    def due(self) -> float | None:
+        return self.wanted
+
+    def bring_to(self, model, _snapshot) -> bool:
+        self.models.append(model)
+        self.wanted = None
+        self.brought.release()
+        assert self.may_go_on.wait(DEADLINE)
+        return True
+
+    def wait(self, rounds: int = 1) -> None:
+        """Wait until so many further rounds have reached the target."""
+        for _ in range(rounds):
+            assert self.brought.acquire(timeout=DEADLINE)
+
+
+class Running:
+    """A loop in a thread of its own."""
+
+    def __init__(self, source: FakeSource, *targets: FakeTarget, grace: float = 10.0) -> None:
+        self.loop = Loop(source, a_rules(), targets, drain_grace=grace)
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.loop.run()
+        except BaseException as error:
+            self.error = error
+
+    def end(self) -> None:
+        """Wait until the loop has ended by itself."""
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Stop the loop."""
+        self.loop.stop()
+        self.end()
+
+
+def cluster(*slots: int, listing: int = 1, draining: tuple[int, ...] = (), **keys: object) -> Snapshot:
+    """A service with a task in each of these slots."""
+    return a_snapshot(
+        a_node(),
+        a_network(),
+        a_service("web", {"port": 80, **keys}, networks=("edge-id",)),
+        *[
+            a_task(
+                slot=slot,
+                addresses={"edge-id": f"10.0.0.{slot}"},
+                desired_state="shutdown" if slot in draining else "running",
+            )
+            for slot in slots
+        ],
+        listing=listing,
+    )
+
+
+def slots(target: FakeTarget) -> list[list[str]]:
+    """Names of the servers of each model the target has seen."""
+    return [[server.name.removeprefix("web.") for server in model.servers] for model in target.models]
+
+
+def test_rounds():
+    """Every target is started, brought to each snapshot, and stopped; the source is closed."""
+    source, targets = FakeSource(cluster(1)), [FakeTarget(), FakeTarget()]
+    running = Running(source, *targets)
+    for target in targets:
+        target.wait()
+    source.tell(cluster(1, 2))
+    for target in targets:
+        target.wait()
+    running.stop()
+    for target in targets:
+        assert slots(target) == [["1"], ["1", "2"]]
+        assert target.log == ["start", "stop"]
+    assert source.closed
+    assert running.error is None
+
+
+def test_revised():
+    """Other settings count from the next round on, which follows at once; that servers vanish by them is meant."""
+    target, seen, files = FakeTarget(), [], Reader(settings.Settings())
+    services = [a_service(f"s{number}", {"port": 80}, networks=("edge-id",)) for number in range(6)]
+    unlabelled = [replace(service, labels={"lbgen.port": "80"}) for service in services]
+    tasks = [a_task(f"s{number}", addresses={"edge-id": f"10.0.0.{number + 1}"}) for number in range(6)]
+    source = FakeSource(a_snapshot(a_node(), a_network(), *unlabelled, *tasks))
+    running = Running(source, target)
+    target.wait()
+
+    def change(*, expose: bool) -> None:
+        running.loop.revise(a_rules(expose_by_default=expose), drain_grace=3.0, files=files)
+        seen.append((threading.current_thread(), len(target.models)))
+
+    for expose in (True, False):
+        running.loop.between_rounds(lambda expose=expose: change(expose=expose))
+        target.wait()
+    running.stop()
+    assert [len(model.backends) for model in target.models] == [0, 6, 0]
+    assert seen == [(running._thread, 1), (running._thread, 2)]
+    assert (running.loop._drains.grace, running.loop.files) == (3.0, files)
+
+
+def test_newest_wins():
+    """What arrives while a round is under way is folded into the next one: only the newest counts."""
+    target = FakeTarget()
+    target.may_go_on.clear()
+    source = FakeSource(cluster(1))
+    running = Running(source, target)
+    target.wait()
+    for slot in range(2, 6):
+        source.tell(cluster(*range(1, slot + 1)))
+    source.queue.join()
+    target.may_go_on.set()
+    target.wait()
+    running.stop()
+    assert slots(target) == [["1"], ["1", "2", "3", "4", "5"]]
+
+
+def test_poke():
+    """A poke renders the last snapshot again."""
+    target, source = FakeTarget(), FakeSource(cluster(1))
+    running = Running(source, target)
+    target.wait()
+    running.loop.poke()
+    target.wait()
+    running.stop()
+    assert slots(target) == [["1"], ["1"]]
+
+
+def test_poke_before_any_snapshot():
+    """A poke without a snapshot does nothing."""
+    target, source = FakeTarget(), FakeSource()
+    running = Running(source, target)
+    running.loop.poke()
+    source.tell(cluster(1))
+    target.wait()
+    running.stop()
+    assert slots(target) == [["1"]]
+
+
+def test_target_is_due():
+    """A target that has something left to do is asked again without any change."""
+    target, source = FakeTarget(), FakeSource()
+    running = Running(source, target)
+    target.may_go_on.clear()
+    source.tell(cluster(1))
+    target.wait()
+    target.wanted = 0.0  # long past
+    target.may_go_on.set()
+    target.wait()
+    running.stop()
+    assert slots(target) == [["1"], ["1"]]
+
+
+def test_drained_server_goes():
+    """A draining server is removed when its grace is over, without a further snapshot."""
+    target, source = FakeTarget(), FakeSource(cluster(1, 2, draining=(2,)))
+    running = Running(source, target, grace=0.05)
+    target.wait(2)
+    running.stop()
+    assert slots(target) == [["1", "2"], ["1"]]
+
+
+def test_source_that_dies():
+    """A source that raises ends the loop with its error, after everything was stopped."""
+    target, source = FakeTarget(), FakeSource(SourceError("gone"))
+    running = Running(source, target)
+    running.end()
+    assert isinstance(running.error, SourceError)
+    assert target.log == ["start", "stop"]
+
+
+def test_shrunk_listing_is_held():
+    """A listing that lost most servers is held, another listing asked for, and then believed if it says the same."""
+    target, source = FakeTarget(), FakeSource(cluster(*range(1, 11), listing=1))
+    with capture_logs() as logs:
+        running = Running(source, target)
+        target.wait()
+        source.tell(cluster(1, listing=2))
+        assert source.relisted.wait(DEADLINE)
+        running.loop.poke()  # the accepted snapshot stays what is rendered
+        target.wait()
+        source.tell(cluster(1, listing=3))
+        target.wait()
+        running.stop()
+    assert [len(names) for names in slots(target)] == [10, 10, 1]
+    assert [entry["servers_vanished"] for entry in logs if entry["event"] == "held"] == [9]
+    assert source.relists == 1
+
+
+def test_problems_are_logged_once():
+    """A problem is logged when it appears and when it is gone, not in every round."""
+    target, source = FakeTarget(), FakeSource(cluster(1, weight="heavy"))
+    with capture_logs() as logs:
+        running = Running(source, target)
+        target.wait()
+        running.loop.poke()
+        target.wait()
+        source.tell(cluster(1))
+        target.wait()
+        running.stop()
+    said = [(entry["event"], "lbgen.weight='heavy'" in entry["problem"]) for entry in logs if "problem" in entry]
+    assert said == [("problem", True), ("problem_solved", True)]
+
+
+def test_stopped_before_it_started():
+    """A loop that is stopped at once ends."""
+    source, target = FakeSource(), FakeTarget()
+    ended = Loop(source, a_rules(), [target])
+    ended.stop()
+    ended.run()
+    assert target.log == ["start", "stop"]
+
+
+def test_equal_snapshots_in_another_listing():
+    """The number of the listing is no fact: snapshots that differ in it alone are equal."""
+    assert replace(cluster(1), listing=5, taken_at=7.0) == cluster(1)

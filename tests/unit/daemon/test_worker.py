@@ -1,0 +1,178 @@
+"""`lbgen.daemon.worker`: every target in a thread of its own, so that none waits for another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from structlog.testing import capture_logs
+
+from lbgen.base.errors import SettingsError
+from lbgen.daemon import worker as lane_module
+from lbgen.daemon.worker import Lane
+from lbgen.model import Model
+from lbgen.snapshot import Cause, Snapshot
+from tests.support.builders import a_snapshot
+
+DEADLINE = 60.0  # seconds until a test that waits for a thread gives up
+
+
+class SlowTarget:
+    """What a lane needs of a target; it takes until it is told to go on."""
+
+    def __init__(self, name: str = "edge") -> None:
+        self.name = name
+        self.brought: list[tuple[Model, Snapshot]] = []
+        self.began, self.may_go_on = threading.Semaphore(0), threading.Event()
+        self.may_go_on.set()
+        self.wanted: float | None = None
+        self.mistakes: list[Exception] = []
+        self.failures: list[tuple[str, str]] = []
+        self.log: list[str] = []
+
+    def start(self) -> None:
+        self.log.append("start")
+
+    def stop(self) -> None:
+        self.log.append("stop")
+
+    def due(self) -> float | None:
+        return self.wanted
+
+    def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
+        self.wanted = None
+        self.brought.append((model, snapshot))
+        self.began.release()
+        assert self.may_go_on.wait(DEADLINE)
+        if self.mistakes:
+            raise self.mistakes.pop()
+        return True
+
+    def revise(self, *parts: object) -> None:
+        self.log.append(f"revise {parts} after {len(self.brought)}")
+
+    def failed(self, kind: str, error: Exception) -> None:
+        self.failures.append((kind, str(error)))
+
+    def wait(self) -> None:
+        """Wait until it was brought to something once more."""
+        assert self.began.acquire(timeout=DEADLINE)
+
+
+@pytest.fixture
+def lanes():
+    """Two lanes that run."""
+    made = [Lane(SlowTarget("slow")), Lane(SlowTarget("quick"))]
+    for lane in made:
+        lane.start()
+    yield made
+    for lane in made:
+        lane.target.may_go_on.set()
+        lane.stop()
+
+
+def caused(*texts: str) -> Snapshot:
+    """A snapshot that such changes led to."""
+    return replace(a_snapshot(), causes=tuple(Cause(text, 0.0) for text in texts))
+
+
+def test_none_waits_for_another(lanes):
+    """While one target hangs in its checker the other follows, and only the one counts as busy."""
+    slow, quick = lanes
+    slow.target.may_go_on.clear()
+    for _ in range(3):
+        for lane in lanes:
+            assert lane.bring_to(Model(), caused())
+        quick.target.wait()
+    slow.target.wait()
+    assert len(slow.target.brought) == 1
+    assert slow.busy_since is not None
+    assert slow.due() is None
+
+
+def test_revised_with_the_next_model(lanes):
+    """Other settings go with the model that was made by them: not with an older one that is tried again."""
+    lane = lanes[0]
+    lane.bring_to(Model(), caused())
+    lane.target.wait()
+    lane.revise("renderer", "check", 2.0)
+    lane.target.wanted = 0.0
+    with lane._news:
+        lane._news.notify()
+    lane.target.wait()
+    assert lane.target.log == ["start"]
+    lane.bring_to(Model(), caused())
+    lane.target.wait()
+    assert lane.target.log == ["start", "revise ('renderer', 'check', 2.0) after 2"]
+
+
+def test_newest_counts_and_all_causes(lanes):
+    """Of what arrives while a target is busy the newest is next, with the causes of what was skipped."""
+    lane = lanes[0]
+    lane.target.may_go_on.clear()
+    lane.bring_to(Model(), caused("first"))
+    lane.target.wait()
+    newest = Model(problems=())
+    lane.bring_to(Model(), caused("second"))
+    lane.bring_to(newest, caused("third"))
+    lane.target.may_go_on.set()
+    lane.target.wait()
+    assert [[cause.text for cause in snapshot.causes] for _, snapshot in lane.target.brought] == [
+        ["first"],
+        ["second", "third"],
+    ]
+    assert lane.target.brought[1][0] is newest
+
+
+def test_target_is_due(lanes):
+    """A target that has something left to do is brought to the same again, but told the causes only once."""
+    lane = lanes[0]
+    lane.target.may_go_on.clear()
+    lane.bring_to(Model(), caused("first"))
+    lane.target.wait()
+    lane.target.wanted = time.monotonic() + 0.05
+    lane.target.may_go_on.set()
+    lane.target.wait()
+    assert [len(snapshot.causes) for _, snapshot in lane.target.brought] == [1, 0]
+
+
+def test_mistake(lanes, monkeypatch):
+    """An exception nobody thought of is logged and told; the target gets its chance with the next model."""
+    monkeypatch.setattr(lane_module, "PAUSE", 0.0)
+    lane = lanes[0]
+    lane.target.mistakes = [ZeroDivisionError("by nothing")]
+    with capture_logs() as logs:
+        lane.bring_to(Model(), caused())
+        lane.target.wait()
+        lane.bring_to(Model(), caused())
+        lane.target.wait()
+    assert lane.target.failures == [("target_failed", "by nothing")]
+    assert [entry["target"] for entry in logs if entry["event"] == "target_failed"] == ["slow"]
+
+
+def test_start_and_stop():
+    """What starting a target raises is the caller's; a lane that never began can be stopped."""
+
+    class Refused(SlowTarget):
+        def start(self) -> None:
+            raise SettingsError("no such directory")
+
+    lane = Lane(Refused())
+    with pytest.raises(SettingsError):
+        lane.start()
+    lane.stop()
+    assert lane.target.log == ["stop"]
+
+
+def test_end_waits_for_what_is_under_way(lanes):
+    """A lane ends after the work it has begun."""
+    lane = lanes[0]
+    lane.target.may_go_on.clear()
+    lane.bring_to(Model(), caused())
+    lane.target.wait()
+    threading.Timer(0.05, lane.target.may_go_on.set).start()
+    lane.stop()
+    assert lane.busy_since is None
+    assert lane.target.log == ["start", "stop"]

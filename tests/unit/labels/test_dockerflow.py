@@ -1,0 +1,363 @@
+"""`lbgen.labels.dockerflow.dialect`: what docker-flow-proxy's labels mean here, and what is said about the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbgen.labels.dockerflow import dialect
+from lbgen.labels.dockerflow.dialect import Ports
+from lbgen.labels.dockerflow.options import OPTIONS
+from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.match import alternatives
+from lbgen.labels.route_spec import LabelledRoute, ServiceLabels
+from lbgen.labels.traefik.options import Left, Lost, Taken
+from lbgen.labels.values.substitution import path_from
+from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_task, modelled
+from tests.support.paths import TESTS
+from tests.unit.labels.test_traefik import plain
+
+REAL_LIFE = sorted((TESTS / "real_life" / "dockerflow").glob("*.yml"))
+PUBLISHED = Ports((("http", 80, "web"), ("http", 443, "websecure"), ("tcp", 6379, "redis"), ("tcp", 443, "names")))
+PORTS = Ports((("http", 80, "web"), ("http", 443, "websecure"), ("tcp", 5432, "pg")))
+DEFAULTS = {"via": "task", "timeout_response": 20.0, "timeout_idle": 3600.0}
+DEMO = {"servicePath": "/demo", "port": "8080"}  # the demonstration service of docker-flow-proxy's tutorial
+EXACT = {**DEMO, "serviceDomain": "a.org", "serviceDomainAlgo": "hdr(host)"}
+PG = {"port": "5432", "srcPort": "5432", "reqMode": "tcp"}
+
+
+def read(labels: Mapping[str, str]) -> ServiceLabels:
+    """What the labels ``com.df.<parameter>`` of a service ``shop`` say, one that is notified of."""
+    written = {f"com.df.{name}": value for name, value in labels.items()}
+    return dialect.parse("shop", {"com.df.notify": "true", **written}, ports=PORTS)
+
+
+def only(labels: Mapping[str, str]) -> LabelledRoute:
+    """The one route of labels without a problem."""
+    found = read(labels)
+    assert [str(problem) for problem in found.problems] == []
+    (route,) = found.routes
+    return route
+
+
+def unusual(keys: RouteKeys) -> dict[str, object]:
+    """What differs from the defaults of lbgen's own labels, and of this dialect."""
+    usual = RouteKeys()
+    fields = {name: getattr(keys, name) for name in RouteKeys.__dataclass_fields__}
+    return {
+        name: value for name, value in fields.items() if value != getattr(usual, name) and value != DEFAULTS.get(name)
+    }
+
+
+def matches(route: LabelledRoute) -> list[str]:
+    return [" && ".join(map(str, tests)) or "everything" for tests in alternatives(route.match)]
+
+
+def report(case: Mapping[str, Any]) -> dict[str, Any]:
+    """What lbgen makes of a file of tests/real_life/dockerflow, in the words of its ``expected``."""
+    found = dialect.parse("shop", case["labels"], ports=PUBLISHED)
+    routes = {
+        f"{route.protocol} {route.name}".strip(): {
+            "match": matches(route),
+            **{name: plain(value) for name, value in unusual(route.keys).items()},
+        }
+        for route in found.routes
+    }
+    return {"routes": routes, "problems": [f"{problem.route or '-'}: {problem}" for problem in found.problems]}
+
+
+@pytest.mark.parametrize("path", REAL_LIFE, ids=lambda path: path.stem)
+def test_real_life(path):
+    """Labels as docker-flow-proxy's pages show them give exactly the routes and problems written down beside them."""
+    case = yaml.safe_load(path.read_text())
+    assert report(case) == case["expected"]
+
+
+def test_tutorial():
+    """What docker-flow-proxy's tutorial starts with: a path, a port, and that it be notified of."""
+    route = only({**DEMO, "distribute": "true", "replicas": "1", "serviceName": "go-demo"})
+    assert (route.protocol, route.name, matches(route), route.priority) == ("http", "", ["path_start(/demo)"], None)
+    assert unusual(route.keys) == {"port": 8080}
+
+
+@pytest.mark.parametrize(
+    ("labels", "enabled"),
+    [
+        ({}, False),
+        ({"com.df.port": "80"}, False),
+        ({"com.df.notify": "true"}, True),
+        ({"com.df.notify": "1"}, True),
+        ({"com.df.notify": "yes"}, True),
+        ({"COM.DF.NOTIFY": "TRUE"}, True),
+        ({"com.df.notify": "false"}, False),
+    ],
+)
+def test_notify(labels, enabled):
+    """Services take part that the swarm listener would tell of."""
+    assert dialect.parse("shop", labels).enabled is enabled
+
+
+def test_expose_by_default():
+    """With the setting, those as well that say nothing of it."""
+    assert dialect.parse("shop", {"com.df.port": "80"}, expose_by_default=True).enabled
+    assert not dialect.parse("shop", {"com.df.notify": "false"}, expose_by_default=True).enabled
+
+
+def test_indexes():
+    """Each index is a destination; what has none holds for all of them."""
+    labels = {"serviceDomain": "a.org", "serviceDomainAlgo": "hdr(host)"}
+    for index, path in (("1", "/a"), ("2", "/b"), ("10", "/c")):
+        labels |= {f"servicePath.{index}": path, f"port.{index}": f"808{index[0]}"}
+    found = read({**labels, "serviceDomain.2": "b.org", "srcPort.10": "443"})
+    assert found.problems == ()
+    assert [(route.name, matches(route)) for route in found.routes] == [
+        ("1", ["host(a.org) && path_start(/a)"]),
+        ("2", ["host(b.org) && path_start(/b)"]),
+        ("10", ["host(a.org) && path_start(/c)"]),
+    ]
+    assert [unusual(route.keys) for route in found.routes] == [
+        {"port": 8081},
+        {"port": 8082},
+        {"port": 8081, "listener": ("websecure",)},
+    ]
+
+
+@pytest.mark.parametrize("label", ["port.0", "port.11", "port.x", "port.1.2", ".port", "po rt", ""])
+def test_no_parameter(label):
+    """What is no parameter at all is told of; the others hold."""
+    found = read({**DEMO, label: "1"})
+    assert len(found.routes) == 1
+    assert [(problem.label, problem.message) for problem in found.problems] == [
+        (f"com.df.{label}", "is no parameter"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"serviceDomain": "*.a.org"}, [r"host_regex(\.a\.org$)"]),
+        ({"serviceDomain": "*a.org"}, [r"host_regex(a\.org$)"]),
+        ({"serviceDomain": "*"}, ["everything"]),
+        ({"serviceDomain": "A.org,b.org", "serviceDomainAlgo": "hdr(host)"}, ["host(a.org)", "host(b.org)"]),
+        ({"serviceDomain": "a.org", "serviceDomainAlgo": "hdr_dom(host)"}, [r"host_regex((^|\.)a\.org$)"]),
+        ({"serviceDomain": "a.org", "serviceDomainAlgo": "hdr_end(host) -i"}, [r"host_regex(a\.org$)"]),
+        ({"servicePath": "/a,/b"}, ["path_start(/a)", "path_start(/b)"]),
+        ({"servicePath": "/"}, ["everything"]),
+        ({"servicePath": "/a", "pathType": "path"}, ["path(/a)"]),
+        ({"servicePath": "^/a.*z$", "pathType": "path_reg"}, ["path_regex(^/a.*z$)"]),
+        ({"servicePath": ".gif", "pathType": "path_end"}, [r"path_regex(\.gif$)"]),
+        ({"servicePath": "/x.y", "pathType": "path_sub"}, [r"path_regex(/x\.y)"]),
+        ({"servicePath": "/a", "servicePathExclude": "/a/b"}, ["!path_start(/a/b) && path_start(/a)"]),
+        ({"servicePath": "/a", "allowedMethods": "GET,HEAD"}, ["method(GET)", "method(HEAD)"]),
+        ({"servicePath": "/a", "deniedMethods": "DELETE"}, ["!method(DELETE) && path_start(/a)"]),
+        ({"servicePath": "/a", "serviceHeader": "X-A: b"}, ["header(x-a: b) && path_start(/a)"]),
+        ({"servicePath": "/a", "userAgent": "bot.v1"}, [r"header_regex(user-agent: (?i)bot\.v1) && path_start(/a)"]),
+    ],
+)
+def test_match(labels, expected):
+    """Which requests a destination is for."""
+    route = only({"port": "80", **labels})
+    found = matches(route)
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert set(other.split(" && ")) <= set(one.split(" && ")), found
+
+
+def test_domain_by_its_beginning():
+    """docker-flow-proxy takes a.org.evil.example for a.org; here it is not, which is told."""
+    found = read({"port": "80", "serviceDomain": "a.org"})
+    assert [matches(route) for route in found.routes] == [["host(a.org)"]]
+    (problem,) = found.problems
+    assert "is matched whole, not by its beginning; set serviceDomainAlgo to hdr(host)" in str(problem)
+
+
+def test_default_backend():
+    """One that is for all other requests comes last."""
+    route = only({"port": "80", "isDefaultBackend": "true"})
+    assert (matches(route), route.priority) == (["everything"], 0)
+    assert only({**DEMO, "isDefaultBackend": "true"}).priority is None
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "meant"),
+    [
+        ("srcPort", "443", {"listener": ("websecure",)}),
+        ("srcHttpsPort", "443", {"listener": ("websecure",)}),
+        ("httpsOnly", "true", {"redirect_https": True}),
+        ("httpsOnly", "false", {}),
+        ("denyHttp", "true", {"tls": ""}),
+        ("setReqHeader", "X-A b,X-C d e", {"request_header": {"x-a": "b", "x-c": "d e"}}),
+        ("delReqHeader", "X-A,X-B", {"request_header": {"x-a": "", "x-b": ""}}),
+        ("setResHeader", 'X-A "b c"', {"response_header": {"x-a": "b c"}}),
+        ("delResHeader", "server", {"response_header": {"server": ""}}),
+        ("reqPathSearchReplace", "/demo/,/", {"replace_path_regex": path_from("^(.*?)(?:/demo/)", "$1/")}),
+        ("reqPathSearchReplace", "^/demo/,/v1/", {"replace_path_regex": path_from("^/demo/", "/v1/")}),
+        ("reqPathSearchReplace", r"^/(a)/,/\1", {"replace_path_regex": path_from("^/(a)/", "/$1")}),
+        ("reqPathSearchReplace", "^/demo,", {"strip_prefix_regex": ("^/demo",)}),
+        ("timeoutServer", "30", {"timeout_response": 30.0}),
+        ("timeoutTunnel", "90s", {"timeout_idle": 90.0}),
+        ("sessionType", "sticky-server", {"sticky": "lbgen"}),
+        ("sessionType", "other", {}),
+        ("sslVerifyNone", "true", {"scheme": "https"}),
+        ("compressionAlgo", "gzip", {"compress": True}),
+        ("usersSecret", "staff", {"basic_auth": "staff"}),
+        ("usersPassEncrypted", "true", {}),
+        ("checkTcp", "true", {"health_check": "tcp"}),
+        ("checkTcp", "false", {"health_check": "off"}),
+        ("serviceGroup", "shop", {"group": "shop"}),
+        ("balanceGroup", "leastconn", {"balance": "least-conn"}),
+        ("balanceGroup", "source", {"balance": "source"}),
+    ],
+)
+def test_taken(parameter, value, meant):
+    """A parameter that is honoured ends in the keys of the route, which knows the label that it is from."""
+    route = only({**DEMO, parameter: value})
+    assert unusual(route.keys) == {"port": 8080, **meant}
+    assert (f"com.df.{parameter}", value) in route.written.values()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        *(("addReqHeader", "X-A b"), ("addResHeader", "X-A b"), ("httpsRedirectCode", "302"), ("timeoutClient", "20")),
+        *(("compressionType", "text/css"), ("aclName", "05-x"), ("connectionMode", "http-server-close")),
+        *(("checkResolvers", "true"), ("discoveryType", "DNS"), ("clitcpka", "true"), ("userDef", "x")),
+    ],
+)
+def test_left(parameter, value):
+    """What only tunes, or is not quite the same here, is told of, and the route is served."""
+    found = read({**DEMO, parameter: value})
+    assert len(found.routes) == 1
+    assert [(problem.label, problem.value) for problem in found.problems] == [(f"com.df.{parameter}", value)]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "shown"),
+    [
+        ("users", "anna:s3cret", False),
+        ("serviceCert", "-----BEGIN PRIVATE KEY-----", False),
+        ("verifyClientSsl", "true", True),
+        ("httpsPort", "8443", True),
+        ("outboundHostname", "example.org", True),
+        ("backendExtra", "http-request deny", True),
+        ("templateBePath", "/templates/be.tmpl", True),
+        ("templateFePath", "/templates/fe.tmpl", True),
+        ("proxyInstanceName", "other", True),
+        ("redirectWhenHttpProto", "true", True),
+        ("redirectUnlessHttpsProto", "true", True),
+        ("reqPathSearch", "/a", True),
+        ("reqPathReplace", "/b", True),
+        ("reqPathSearchReplace", "/other/,", True),
+        ("reqPathSearchReplace", "/other/", True),
+        ("reqPathSearchReplace", "/(,/", True),
+        ("reqPathSearchReplace", "/demo/,/a:/b/,/c", True),
+        ("setReqHeader", "X-Client %[src]", True),
+        ("setReqHeader", "X-Client a if TRUE", True),
+        ("redirectFromDomain", "old.org", True),
+        ("srcPort", "99", True),
+        ("port", "eighty", True),
+        ("reqMode", "udp", True),
+        ("bogus", "1", True),
+    ],
+)
+def test_lost(parameter, value, shown):
+    """Without it the service would do something else than asked: it is not served, and no secret is shown."""
+    found = read({**DEMO, parameter: value})
+    assert found.routes == ()
+    (problem,) = found.problems
+    assert (problem.label, problem.value) == (f"com.df.{parameter}", value if shown else "")
+    assert problem.remedy
+
+
+def test_nothing_asked_for():
+    """A destination has to say which requests are meant."""
+    (problem,) = read({"port": "80"}).problems
+    assert "say which requests are meant" in str(problem)
+
+
+def test_ignored_authorization():
+    """A destination that is open beside guarded ones has no guard, and needs none."""
+    labels = {"usersSecret": "staff", "port": "80", "servicePath.1": "/a", "servicePath.2": "/b"}
+    found = read({**labels, "ignoreAuthorization.2": "true"})
+    assert [route.keys.basic_auth for route in found.routes] == ["staff", ""]
+
+
+def test_redirected_domains():
+    """Domains that have moved go to the first one."""
+    found = read({**EXACT, "redirectFromDomain": "old.org,older.org", "httpsOnly": "true"})
+    own, moved = found.routes
+    assert (own.name, moved.name) == ("", "df-from")
+    assert matches(moved) == ["host(old.org)", "host(older.org)"]
+    assert moved.keys.redirect_code == 301
+    assert ("text", "https://a.org") in moved.keys.redirect
+
+
+def test_tcp():
+    """TCP, for everybody or by server name, on the listener of the source port."""
+    route = only(PG)
+    assert (route.protocol, matches(route), unusual(route.keys)) == (
+        *("tcp", ["everything"]),
+        {"port": 5432, "listener": ("pg",)},
+    )
+    route = only({**PG, "reqMode": "sni", "serviceDomain": "db.org,*.x.org"})
+    assert sorted(matches(route)) == ["sni(*.x.org)", "sni(db.org)"]
+    (problem,) = read({"port": "5432", "reqMode": "tcp"}).problems
+    assert (problem.label, problem.message) == ("com.df.srcPort", "is missing, which TCP needs")
+
+
+def test_every_parameter_is_tried():
+    """No parameter is in the table without a test of this file."""
+    tests = (test_taken, test_left, test_lost, test_match)
+    tried = {name.lower() for name in (*DEMO, *EXACT, "notify", "distribute", "replicas", "serviceName", "reqMode")}
+    tried |= {"ignoreauthorization", "isdefaultbackend"}
+    for test in tests:
+        for case in test.pytestmark[0].args[1]:
+            tried |= {case[0].lower()} if isinstance(case[0], str) else {name.lower() for name in case[0]}
+    assert set(OPTIONS) <= tried
+
+
+_names = st.sampled_from(sorted(OPTIONS)) | st.text("abcXYZ.-_ 09", max_size=8)
+_values = st.text(max_size=20) | st.sampled_from(["true", "80", "/a", "a.org", "X-A b", "/a,/b", "tcp", "sni", "*"])
+
+
+@given(st.dictionaries(_names | st.builds("{}.{}".format, _names, st.integers(0, 12)), _values, max_size=8))
+def test_nothing_is_dropped_silently(labels):
+    """Whatever is written, each label is part of a route or of a problem, and nothing is raised."""
+    found = read(EXACT | labels)
+    told = {problem.label for problem in found.problems}
+    used = {label for route in found.routes for label, _ in route.written.values()}
+    names = {route.name for route in found.routes}
+    for name in labels:
+        parameter, _, index = name.lower().partition(".")
+        if parameter == "notify" or f"com.df.{name}" in told | used:
+            continue
+        if not names or (index and index not in names):
+            assert told, "a destination that is not served"
+            continue
+        # The same parameter in other letters or of the indexed destinations, or a guard that is to be ignored.
+        again = [other for other in labels if other != name and other.lower().partition(".")[0] == parameter]
+        guard = parameter in ("users", "userssecret")
+        assert again or (guard and any(other.lower().startswith("ignorea") for other in labels)), name
+
+
+def test_in_a_cluster():
+    """With the dialect switched on, ports are found among the listeners, and its routes are like all others."""
+    labels = {"com.df.notify": "true", "com.df.port": "8080", "com.df.servicePath": "/demo", "com.df.srcPort": "8081"}
+    facts = [a_node(), a_network(), a_task("demo", addresses={"edge-id": "10.0.0.1"})]
+    service = a_service("demo", None, networks=("edge-id",), labels=labels)
+    listeners = [a_listener(), a_listener("other", 8081)]
+    model = modelled(*facts, service, rules=a_rules(*listeners, dialects=("dockerflow",)))
+    assert model.problems == ()
+    assert [(route.listeners, route.service) for route in model.routes] == [(("other",), "demo")]
+    assert modelled(*facts, service, rules=a_rules(*listeners)).routes == ()
+
+
+def test_kinds_of_parameters():
+    """The table says something of each: it is taken, left out, or too much."""
+    assert {type(meaning) for meaning in OPTIONS.values()} == {Taken, Left, Lost}
+    assert all(name == name.lower() for name in OPTIONS)

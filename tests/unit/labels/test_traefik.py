@@ -1,0 +1,419 @@
+"""`labels.traefik.dialect`: what Traefik's labels mean here, and what is said about those that cannot be honoured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lbgen.base.problem import printable
+from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.match import Test, alternatives
+from lbgen.labels.route_spec import LabelledRoute, ServiceLabels
+from lbgen.labels.rule import parser
+from lbgen.labels.traefik import dialect as traefik
+from lbgen.labels.traefik.middleware_options import KINDS, TCP_KINDS
+from lbgen.labels.traefik.middlewares import local
+from lbgen.labels.traefik.options import TABLES
+from lbgen.labels.traefik.provider import Provider
+from lbgen.labels.traefik.routers import Listeners, default_rule
+from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.substitution import Substitution, UrlRedirect
+from tests.support.paths import TESTS
+
+REAL_LIFE = sorted((TESTS / "real_life").glob("*.yml"))
+LISTENERS = Listeners(("web",), frozenset({"web"}), frozenset({"websecure"}))
+APP = {"http.routers.app.rule": "Host(`a.org`)", "http.services.app.loadbalancer.server.port": "80"}
+DB = {"tcp.routers.db.rule": "HostSNI(`*`)", "tcp.services.db.loadbalancer.server.port": "5432"}
+DEFAULTS = {"via": "task", "health_check": "off", "timeout_response": 86400.0, "timeout_idle": 86400.0}
+
+
+def read(labels: Mapping[str, str], **provider: str) -> ServiceLabels:
+    """What the labels ``traefik.<key>`` of an exposed service ``shop`` say."""
+    written = {f"traefik.{key}": value for key, value in labels.items()}
+    return traefik.parse("shop", written, expose_by_default=True, provider=Provider(**provider), listeners=LISTENERS)
+
+
+def only(labels: Mapping[str, str], **provider: str) -> LabelledRoute:
+    """The one route of labels without a problem."""
+    found = read(labels, **provider)
+    assert found.problems == ()
+    (route,) = found.routes
+    return route
+
+
+def unusual(keys: RouteKeys) -> dict[str, object]:
+    """What differs from the defaults of lbgen's own labels."""
+    usual = RouteKeys()
+    return {
+        name: getattr(keys, name)
+        for name in RouteKeys.__dataclass_fields__
+        if getattr(keys, name) != getattr(usual, name)
+    }
+
+
+def report(case: Mapping[str, Any]) -> dict[str, Any]:
+    """What lbgen makes of a file of tests/real_life, in the words of its ``expected``."""
+    provider = Provider(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in case.get("provider", {}).items()}
+    )
+    found = traefik.parse("shop", case["labels"], provider=provider, listeners=LISTENERS)
+    routes = {}
+    for route in found.routes:
+        keys = {name: plain(value) for name, value in unusual(route.keys).items() if name != "rule"}
+        matching = [" && ".join(map(str, tests)) or "everything" for tests in alternatives(route.match)]
+        changed = {name: value for name, value in keys.items() if DEFAULTS.get(name) != value}
+        routes[f"{route.protocol} {route.name}".strip()] = {"match": matching, "priority": route.priority, **changed}
+    problems = [f"{problem.route or '-'}: {problem}" for problem in found.problems]
+    return {"enabled": found.enabled, "routes": routes, "problems": problems}
+
+
+def plain(value: object) -> object:
+    """A value as YAML writes it."""
+    if isinstance(value, Substitution | UrlRedirect):
+        return str(value)
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize("path", REAL_LIFE, ids=lambda path: path.stem)
+def test_real_life(path):
+    """Labels as people publish them give exactly the routes and problems written down beside them."""
+    case = yaml.safe_load(path.read_text())
+    assert report(case) == case["expected"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "meant"),
+    [
+        ("http.routers.app.entrypoints", "web, other", {"listener": ("web", "other")}),
+        ("http.routers.app.tls", "true", {"listener": ("websecure",)}),
+        ("http.routers.app.tls", "false", {}),
+        ("http.routers.app.tls.options", "default", {"listener": ("websecure",)}),
+        ("http.routers.app.rulesyntax", "v3", {}),
+        ("http.services.app.loadbalancer.server.scheme", "http", {}),
+        ("http.services.app.loadbalancer.server.scheme", "h2c", {"scheme": "h2c"}),
+        ("http.services.app.loadbalancer.passhostheader", "false", {"host_header": "server"}),
+        ("http.services.app.loadbalancer.server.preservepath", "true", {}),
+        ("http.services.app.loadbalancer.server.weight", "3", {"weight": 3}),
+        ("http.services.app.loadbalancer.passhostheader", "true", {}),
+        ("http.services.app.loadbalancer.strategy", "p2c", {"balance": "random"}),
+        ("http.services.app.loadbalancer.strategy", "wrr", {}),
+        ("http.services.app.loadbalancer.strategy", "hrw", {"balance": "source"}),
+        ("http.services.app.loadbalancer.sticky.cookie", "true", {"sticky": "lbgen"}),
+        ("http.services.app.loadbalancer.sticky.cookie", "false", {}),
+        ("http.services.app.loadbalancer.sticky.cookie.name", "srv", {"sticky": "srv"}),
+        ("swarm.network", "edge", {"network": "edge"}),
+        ("docker.network", "edge", {"network": "edge"}),
+        ("swarm.lbswarm", "true", {"via": "vip"}),
+        ("docker.lbswarm", "TRUE", {"via": "vip"}),
+        ("swarm.lbswarm", "false", {}),
+    ],
+)
+def test_taken(option, value, meant):
+    """An option that is honoured ends in the keys of the route, which knows the label that it is from."""
+    route = only(APP | {option: value})
+    assert unusual(route.keys) == {**DEFAULTS, "rule": APP["http.routers.app.rule"], "port": 80, **meant}
+    assert (f"traefik.{option}", value) in route.written.values()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "meant"),
+    [
+        ("path", "/up", {"health_check_path": "/up"}),
+        ("interval", "1m30s", {"health_check_interval": 90.0}),
+        ("interval", "5", {"health_check_interval": 5.0}),
+        ("timeout", "500ms", {"health_check_timeout": 0.5}),
+        ("port", "81", {"health_check_port": 81}),
+        ("hostname", "a.org", {"health_check_host": "a.org"}),
+        ("method", "HEAD", {"health_check_method": "HEAD"}),
+        ("status", "204", {"health_check_status": ((204, 204),)}),
+        ("scheme", "https", {"health_check_scheme": "https"}),
+        ("mode", "http", {}),
+    ],
+)
+def test_health_check(option, value, meant):
+    """One option of a health check switches it on, with Traefik's defaults for the others."""
+    keys = only(APP | {f"http.services.app.loadbalancer.healthcheck.{option}": value}).keys
+    usual = {"health_check_interval": 30.0, "health_check_timeout": 5.0}
+    expected = {"health_check": "http", "health_check_rise": 1, "health_check_fall": 1, **usual, **meant}
+    assert {name: value for name, value in unusual(keys).items() if name.startswith("health")} == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("http.routers.app.observability.tracing", "false"),
+        ("http.services.app.loadbalancer.healthcheck.followredirects", "false"),
+        ("http.services.app.loadbalancer.healthcheck.unhealthyinterval", "1s"),
+        ("http.services.app.loadbalancer.passivehealthcheck.failurewindow", "3s"),
+        ("http.services.app.loadbalancer.sticky.cookie.httponly", "true"),
+        ("http.services.app.loadbalancer.responseforwarding.flushinterval", "10"),
+        ("http.services.spare.loadbalancer.server.port", "81"),
+        ("http.middlewares.spare.stripprefix.prefixes", "/a"),
+        ("tcp.middlewares.spare.inflightconn.amount", "1"),
+        ("tls.stores.default.defaultcertificate", "x"),
+        ("port", "80"),
+    ],
+)
+def test_left(option, value):
+    """What only tunes or observes, and what nobody uses, is reported; the route stays."""
+    found = read(APP | {"http.routers.app.service": "app", option: value})
+    assert [problem.label for problem in found.problems] == [f"traefik.{option}"]
+    assert [route.name for route in found.routes] == ["app"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "blamed"),
+    [
+        (APP | {"http.routers.app.rule": "Hosts(`a.org`)"}, "http.routers.app.rule"),
+        (APP | {"http.routers.app.priority": "-1"}, "http.routers.app.priority"),
+        (APP | {"http.routers.app.colour": "red"}, "http.routers.app.colour"),
+        (APP | {"http.routers.app.service": "app@file"}, "http.routers.app.service"),
+        (APP | {"http.routers.app.service": "api@internal"}, "http.routers.app.service"),
+        (APP | {"http.routers.app.service": "noop@internal"}, "http.routers.app.service"),
+        (APP | {"http.routers.app.tls": "true", "http.routers.app.entrypoints": "web"}, "http.routers.app.tls"),
+        (APP | {"http.routers.app.tls.options": "mtls@file"}, "http.routers.app.tls.options"),
+        (APP | {"http.routers.app.rulesyntax": "v2"}, "http.routers.app.rulesyntax"),
+        *[
+            (APP | {f"http.services.app.{option}": value}, f"http.services.app.{option}")
+            for option, value in [
+                ("loadbalancer.server.url", "http://a.org"),
+                ("loadbalancer.server.scheme", "ftp"),
+                ("loadbalancer.servers[0].url", "http://a.org"),
+                ("loadbalancer.strategy", "best"),
+                ("loadbalancer.healthcheck.headers.x-a", "b"),
+                ("loadbalancer.healthcheck.mode", "grpc"),
+                ("loadbalancer.healthcheck.interval", "soon"),
+                ("loadbalancer.healthcheck.interval", "2h"),
+                ("weighted.services[0].name", "x"),
+                ("mirroring.service", "x"),
+                ("failover.service", "x"),
+            ]
+        ],
+        (DB | {"tcp.routers.db.rule": "HostSNI(`a.org`)"}, "tcp.routers.db.rule"),
+        (DB | {"tcp.routers.db.middlewares": "allow"}, "tcp.routers.db.middlewares"),
+        *[
+            (DB | {f"tcp.services.db.loadbalancer.{option}": value}, f"tcp.services.db.loadbalancer.{option}")
+            for option, value in [("proxyprotocol.version", "3"), ("server.tls", "true")]
+        ],
+        ({"tcp.routers.db.entrypoints": "db"}, "tcp.routers.db.rule"),
+        ({"udp.routers.dns.rule": "x"}, "udp.routers.dns.rule"),
+        (APP | {"http.routers.app": "true"}, "http.routers.app"),
+        (APP | {"http.routers.a b.rule": "Host(`a.org`)"}, "http.routers.a b.rule"),
+        (APP | {"http.routers.APP.rule": "Host(`b.org`)"}, "http.routers.app.rule"),
+        (APP | {"udp.middlewares.a.b": "x"}, "udp.middlewares.a.b"),
+        (APP | {"swarm.net": "edge"}, "swarm.net"),
+        (APP | {"swarm.lbswarm": "yes"}, "swarm.lbswarm"),
+        (APP | {"swarm.network": "edge", "docker.lbswarm": "true"}, "docker.lbswarm"),
+    ],
+)  # fmt: skip
+def test_lost(labels, blamed):
+    """What the route cannot be without drops it, and the problem names the label."""
+    found = read(labels)
+    assert found.routes == ()
+    assert f"traefik.{blamed}" in [problem.label for problem in found.problems]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "digestauth.users", "encodedcharacters.x", "errors.status", "forwardauth.address", "grpcweb.alloworigins",
+        "passtlsclientcert.pem", "plugin.x.y",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("chained", [False, True])
+def test_unknown_middleware(kind, chained):
+    """A middleware that cannot be honoured drops the router, in a chain too; its value may be a secret."""
+    labels = APP | {"http.routers.app.middlewares": "outer" if chained else "guard"}
+    labels |= {"http.middlewares.outer.chain.middlewares": "guard"} if chained else {}
+    found = read(labels | {f"http.middlewares.guard.{kind}": "s3cret"})
+    assert found.routes == ()
+    (problem,) = found.problems
+    assert (problem.label, problem.route) == (f"traefik.http.middlewares.guard.{kind}", "app")
+    assert "s3cret" not in str(problem)
+
+
+def test_long_chains():
+    """Chains that name each other twice are followed once each, and no deeper than is sensible."""
+    labels = APP | {"http.routers.app.middlewares": "m0"}
+    chains = {f"http.middlewares.m{n}.chain.middlewares": f"m{n + 1},m{n + 1}" for n in range(12)}
+    assert only(labels | chains | {"http.middlewares.m12.retry.attempts": "2"}).keys.retries == 1
+    deep = {f"http.middlewares.m{n}.chain.middlewares": f"m{n + 1}" for n in range(2000)}
+    assert "deep" in str(read(labels | deep).problems)
+
+
+def test_redirect_without_server():
+    """A router that leads nowhere but redirects everything needs no server; on a listener with TLS it is dropped."""
+    labels = {
+        "http.routers.all.rule": "PathPrefix(`/`)",
+        "http.routers.all.service": "noop@internal",
+        "http.routers.all.middlewares": "https",
+        "http.middlewares.https.redirectscheme.scheme": "https",
+    }
+    keys = only(labels).keys
+    assert (keys.redirect_https, keys.redirect_code, keys.redirect[0]) == (False, 308, ("text", "https://"))
+    assert read(labels | {"http.routers.all.entrypoints": "web,websecure"}).routes == ()
+
+
+def test_same_rule_with_and_without_tls():
+    """Of two routers with one rule, that with TLS has the listeners with TLS and the other one the rest."""
+    both = Listeners(("web", "websecure"), frozenset({"web"}), frozenset({"websecure"}))
+    labels = APP | {"http.routers.tls.rule": "Host(`a.org`)", "http.routers.tls.tls": "true"}
+    written = {f"traefik.{key}": value for key, value in labels.items()}
+    found = traefik.parse("shop", written, expose_by_default=True, listeners=both)
+    assert [(route.name, route.keys.listener) for route in found.routes] == [("app", ("web",)), ("tls", ("websecure",))]
+
+
+def test_service_of_no_label():
+    """A router may name the service that Traefik makes out of the Swarm service's own name."""
+    rule_ = {"http.routers.app.rule": "Host(`a.org`)"}
+    assert only(rule_ | {"http.routers.app.service": "shop"}).keys.port is None
+    assert read(rule_ | {"http.routers.app.service": "other"}).routes == ()
+
+
+def test_default_rule():
+    """A router without a rule has the default one, and its length as priority; an unknown template is refused."""
+    route = only({"http.routers.app.entrypoints": "web"}, default_rule="Host(`{{ normalize .Name }}.a.org`)")
+    assert (route.match, route.priority) == (Test("host", "shop.a.org"), len("Host(`shop.a.org`)"))
+    assert default_rule("{{.Name}} {{ normalize .Name }}", "a_b-c") == "a_b-c a-b-c"
+    with pytest.raises(BadValue, match="template"):
+        default_rule("{{ .Labels.x }}", "shop")
+
+
+@pytest.mark.parametrize("value", ["true", "1", "false", "yes", ""])
+def test_enable(value):
+    """``traefik.enable`` decides, in Go's spelling of booleans; the setting does where it is missing."""
+    for default in (True, False):
+        found = traefik.parse("shop", {"TRAEFIK.enable": value}, expose_by_default=default)
+        assert found.enabled is (value in ("true", "1"))
+        assert traefik.parse("shop", {}, expose_by_default=default).enabled is default
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("", True),
+        ("Label(`tier`, `front`)", True),
+        ('Label("tier", "back")', False),
+        ("Label(`none`, ``)", True),
+        ("LabelRegex(`tier`, `^f`)", True),
+        ("!Label(`tier`,`back`) && (Label(`tier`,`x`) || LabelRegex(`tier`,`nt$`))", True),
+        ("Label(`tier`,`front`) && Label(`Tier`,`front`)", False),
+    ],
+)
+def test_constraints(text, held):
+    """Constraints decide which services count, before anything else is said about their labels."""
+    assert (
+        traefik.parse("shop", {"tier": "front", "traefik.enable": "true"}, provider=Provider(constraints=text)).enabled
+        is held
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Label(`a`)",
+        "Label(`a`,`b`",
+        "Tag(`a`,`b`)",
+        "Label(`a`,`b`) Label(`a`,`b`)",
+        "LabelRegex(`a`,`(`)",
+        "&&",
+        "!" * 99,
+    ],
+)
+def test_bad_constraints(text):
+    """A bad expression is refused with its place."""
+    with pytest.raises(BadValue, match=r"at character|nested"):
+        traefik.parse("shop", {"traefik.enable": "true"}, provider=Provider(constraints=text))
+
+
+def test_constraint_label_is_read():
+    """A label that the constraints ask about is not called unknown."""
+    assert only(APP | {"tier": "x"}, constraints="Label(`traefik.tier`,`x`)").name == "app"
+
+
+NAMES = st.sampled_from(["a", "b", "A", "c@file", "a b"])
+MIDDLEWARES = [
+    *("redirectscheme.scheme", "redirectscheme.permanent", "redirectregex.regex", "redirectregex.replacement"),
+    *("compress", "retry.attempts", "chain.middlewares", "basicauth.users", "headers.x", "nothing"),
+    *(
+        f"{kind}.{option.replace('<>', 'x')}".rstrip(".")
+        for kind, table in (KINDS | TCP_KINDS).items()
+        for option in table
+    ),
+]
+KNOWN = {option.replace("<>", "x").replace("[n]", "[0]") for table in TABLES.values() for option in table}
+OPTIONS = st.sampled_from([*sorted(KNOWN), *MIDDLEWARES])
+LABELS = st.one_of(
+    st.builds(
+        "traefik.{}.{}.{}.{}".format,
+        st.sampled_from(["http", "http", "tcp", "udp", "Http"]),
+        st.sampled_from(["routers", "services", "middlewares"]),
+        NAMES,
+        OPTIONS,
+    ),
+    st.sampled_from(["swarm.network", "docker.lbswarm", "tags", "http", "", "Port"]).map("traefik.".__add__),
+    st.text(max_size=20).map("traefik.".__add__),
+)  # fmt: skip
+VALUES = st.one_of(
+    st.sampled_from(["true", "false", "80", "web", "a", "a,b", "b@docker", "5s", "Host(`a.org`)", "HostSNI(`*`)"]),
+    st.sampled_from(["noop@internal", "https", ".*", "https://b.org/", "http", "v3", "default", "GET", "a\nb", ""]),
+    st.text(max_size=30),
+)  # fmt: skip
+
+
+def words(label: str) -> list[str]:
+    """The words of a label as Traefik compares them."""
+    return label.lower().split(".")
+
+
+def excused(labels: Mapping[str, str], dropped: set[tuple[str, str]], served: set[tuple[str, str]]) -> set[str]:
+    """The labels of dropped routers and of all that these name, found by following the names through the values.
+
+    Without an HTTP router there is one in the service's name, which is dropped if it is not served.
+    """
+    reached = {(protocol, "routers", name) for protocol, name in dropped}
+    if ("http", "") not in served and not any(words(label)[1:3] == ["http", "routers"] for label in labels):
+        reached |= {("http", "services", words(label)[3]) for label in labels if len(words(label)) > 4}
+    found: set[str] = set()
+    while more := {label for label in labels if tuple(words(label)[1:4]) in reached} - found:
+        found |= more
+        for label in more:
+            protocol = words(label)[1]
+            names = {local(name) for name in labels[label].split(",")}
+            if label.lower().endswith("middlewares"):
+                reached |= {(protocol, "middlewares", name) for name in names}
+            elif label.lower().endswith(".service"):
+                reached |= {(protocol, "services", name) for name in names}
+            # Without a name the router has the only service, or is dropped for all of them.
+            if not any(words(other)[1:] == [*words(label)[1:4], "service"] for other in labels):
+                reached |= {(protocol, "services", words(other)[3]) for other in labels if len(words(other)) > 4}
+    return found
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.dictionaries(LABELS, VALUES, max_size=12), st.booleans())
+def test_nothing_is_ignored(labels, whole):
+    """Every label is part of a route, or named in a problem, or belongs to a router that a problem drops; none raises.
+
+    Nor does a control character get through, be it into a route or into a message.
+    """
+    if whole:
+        labels = {f"traefik.{key}": value for key, value in APP.items()} | labels
+    found = traefik.parse("shop", labels, expose_by_default=True, listeners=LISTENERS)
+    assert all(str(problem).isprintable() and problem.message and problem.remedy for problem in found.problems)
+    for route in found.routes:
+        assert all(value.isprintable() for value in route.written.values() for value in value[1:])
+        assert route.protocol == "udp" or route.match == parser.parse(str(route.keys.rule), route.protocol)
+    if not found.routes and all(not problem.route for problem in found.problems):
+        return  # one label that Traefik would refuse the whole service for; the problem names it
+    named = {label for route in found.routes for label, _ in route.written.values()}
+    named |= {problem.label for problem in found.problems}
+    dropped = {(words(problem.label)[1], problem.route) for problem in found.problems if problem.route}
+    served = {(route.protocol, route.name) for route in found.routes}
+    silent = {label for label in labels if printable(label) not in named} - excused(labels, dropped - served, served)
+    assert not silent if found.routes else all(words(label)[1] in ("swarm", "docker", "enable") for label in silent)

@@ -1,0 +1,111 @@
+"""`lbgen.model.tls` and the keys tls, client-ca and passthrough: which listeners, and who of one host is right."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbgen.labels.match import Test
+from lbgen.model import Model
+from lbgen.model.tls import secured
+from lbgen.model.types import TlsHost
+from tests.support.builders import a_listener, a_network, a_node, a_route, a_rules, a_service, modelled
+
+SECURE = a_listener("websecure", 443, tls=True)
+PLAIN = a_listener("web", 80)
+PG, PGS = a_listener("pg", 5432, "tcp"), a_listener("pgs", 5433, "tcp", tls=True)
+
+
+def host(name: str) -> tuple[Test, ...]:
+    return (Test("host", name),)
+
+
+def model(*keys: dict[str, object], listeners=(PLAIN, SECURE, PG, PGS), defaults=("web",)) -> Model:
+    """The model of a service for each set of keys."""
+    services = [
+        a_service(f"s{index}", {"port": 80, **own}, networks=("edge-id",), created_at=f"2026-11-22T10:00:0{index}Z")
+        for index, own in enumerate(keys)
+    ]
+    return modelled(a_node(), a_network(), *services, rules=a_rules(*listeners, default_listeners=defaults))
+
+
+@pytest.mark.parametrize(
+    ("keys", "defaults", "listeners"),
+    [
+        ({"tls": "true"}, ("web",), ("websecure",)),
+        ({"tls": "true"}, ("web", "websecure"), ("websecure",)),
+        ({"tls": "false"}, ("web", "websecure"), ("web", "websecure")),
+        ({"tls": "shop", "host": "a.org"}, ("web",), ("websecure",)),
+        ({"client-ca": "partners", "host": "a.org"}, ("web",), ("websecure",)),
+        ({"tls": "true", "listener": "websecure"}, ("web",), ("websecure",)),
+        ({"tcp.x.passthrough": "true", "tcp.x.listener": "pg"}, ("web",), ("pg",)),
+        ({"tcp.x.listener": "pgs"}, ("web",), ("pgs",)),
+    ],
+)
+def test_listeners(keys, defaults, listeners):
+    """What asks for TLS is on listeners with TLS only."""
+    found = model(keys, defaults=defaults)
+    assert found.problems == ()
+    assert [route.listeners for route in found.routes] == [listeners]
+
+
+@pytest.mark.parametrize(
+    ("keys", "label"),
+    [
+        ({"tls": "true", "listener": "web,websecure"}, "lbgen.tls"),
+        ({"client-ca": "partners", "listener": "web", "host": "a.org"}, "lbgen.client-ca"),
+        ({"client-ca": "partners"}, "lbgen.client-ca"),
+        ({"client-ca": "partners", "rule": "Host(`a.org`) || PathPrefix(`/x`)"}, "lbgen.client-ca"),
+        ({"tls": "shop", "path": "/x"}, "lbgen.tls"),
+        ({"tcp.x.passthrough": "true", "tcp.x.listener": "pgs"}, "lbgen.tcp.x.passthrough"),
+    ],
+)
+def test_refused(keys, label):
+    """What cannot be had drops the route."""
+    found = model(keys)
+    assert found.routes == ()
+    assert [problem.label for problem in found.problems] == [label]
+
+
+def test_no_listener_has_tls():
+    """Nothing is served in the clear instead."""
+    found = model({"tls": "true"}, listeners=(PLAIN,))
+    assert found.routes == ()
+    assert "give a listener tls: true" in found.problems[0].remedy
+
+
+def test_hosts():
+    """A listener knows what each host asks for; what two routes ask for adds up."""
+    routes = [
+        a_route("a", host("a.org"), host("*.a.org"), listeners=("websecure",), certificate="x"),
+        a_route("b", host("a.org"), listeners=("websecure",), client_ca="y"),
+        a_route("c", host("c.org"), listeners=("websecure",)),
+    ]
+    listener, carried, problems = secured(SECURE, routes)
+    assert listener.hosts == (TlsHost("*.a.org", "x", ""), TlsHost("a.org", "x", "y"))
+    assert (len(carried), problems) == (3, [])
+
+
+def test_certificates_differ():
+    """The older service's certificate is used; both are served."""
+    old = a_route("old", host("a.org"), listeners=("websecure",), certificate="x", age=(1.0, "x"))
+    new = a_route("new", host("a.org"), listeners=("websecure",), certificate="y", age=(2.0, "y"))
+    listener, carried, problems = secured(SECURE, [new, old])
+    assert listener.hosts == (TlsHost("a.org", "x", ""),)
+    assert len(carried) == 2
+    assert [(problem.service, problem.route) for problem in problems] == [("new", "new")]
+
+
+def test_authorities_differ():
+    """The newer service is not served: its clients would have to show somebody else's certificate."""
+    old = a_route("old", host("a.org"), listeners=("websecure",), client_ca="x", age=(1.0, "x"))
+    new = a_route("new", host("a.org"), host("b.org"), listeners=("websecure",), client_ca="y", age=(2.0, "y"))
+    listener, carried, problems = secured(SECURE, [new, old])
+    assert carried == [old]
+    assert listener.hosts == (TlsHost("a.org", "", "x"),)
+    assert "not served" in problems[0].message
+
+
+def test_without_tls():
+    """A plain listener has none of it."""
+    route = a_route("a", host("a.org"), certificate="x")
+    assert secured(PLAIN, [route]) == (PLAIN, [route], [])

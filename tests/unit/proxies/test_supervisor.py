@@ -1,0 +1,273 @@
+"""`lbgen.proxies.supervisor`: a proxy is started once, restarted with growing pauses, taken over, and ended gently."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from structlog.testing import capture_logs
+
+from lbgen.proxies import supervisor as supervise
+from lbgen.proxies.supervisor import Supervisor
+from tests.support.paths import ROOT
+
+T = TypeVar("T")
+DEADLINE = 60.0
+# A "proxy": writes its pid to the file, says how it ends to another one, and ignores the signals it is told to.
+PROXY = """
+import os, signal, sys, time
+pids, said, *ignored = sys.argv[1:]
+def end(number, _):
+    if signal.Signals(number).name not in ignored:
+        open(said, "a").write(signal.Signals(number).name + "\\n")
+        os._exit(0)
+for number in (signal.SIGUSR1, signal.SIGTERM):
+    signal.signal(number, end)
+open(pids, "a").write(f"{os.getpid()}\\n")
+while True:
+    time.sleep(60)
+"""
+
+
+def eventually(found: Callable[[], T]) -> T:
+    """Ask until the answer is true; fail after DEADLINE."""
+    deadline = time.monotonic() + DEADLINE
+    while not (answer := found()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+    return answer
+
+
+@pytest.fixture
+def pids(tmp_path) -> Callable[[], list[int]]:
+    """The pids of the proxies that were started, in order."""
+    file = tmp_path / "pids"
+    return lambda: [int(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+@pytest.fixture
+def supervised(tmp_path) -> Iterator[Callable[..., Supervisor]]:
+    """Make supervisors; whatever they run is ended with the test."""
+    made: list[Supervisor] = []
+
+    def make(*ignored: str, words=None, find: Callable[[], int | None] = lambda: None) -> Supervisor:
+        proxy = [sys.executable, "-c", PROXY, str(tmp_path / "pids"), str(tmp_path / "said"), *ignored]
+        made.append(Supervisor(words or proxy, "proxy", find, signal.SIGUSR1))
+        return made[-1]
+
+    yield make
+    for supervisor in made:
+        supervisor.stop(grace=0.1)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Pauses that a test can wait for."""
+    monkeypatch.setattr(supervise, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(supervise, "LONGEST_PAUSE", 0.04)
+
+
+def test_start_and_stop(supervised, pids, tmp_path):
+    """The proxy is started, and ended with the signal that lets it finish its connections."""
+    supervisor = supervised()
+    assert not supervisor.alive
+    supervisor.start()
+    eventually(pids)
+    assert supervisor.alive
+    supervisor.start()  # once more changes nothing
+    supervisor.stop()
+    assert not supervisor.alive
+    assert (tmp_path / "said").read_text() == "SIGUSR1\n"
+    assert len(pids()) == 1
+
+
+@pytest.mark.parametrize(("ignored", "said"), [(["SIGUSR1"], "SIGTERM\n"), (["SIGUSR1", "SIGTERM"], "")])
+def test_stop_insists(supervised, pids, tmp_path, ignored, said, monkeypatch):
+    """A proxy that does not end in time is ended with more force."""
+    supervisor = supervised(*ignored)
+    supervisor.start()
+    (pid,) = eventually(pids)
+    joined = threading.Thread.join
+    monkeypatch.setattr(threading.Thread, "join", lambda self, patience: joined(self, min(patience, 0.3)))
+    supervisor.stop(grace=0.1)
+    eventually(lambda: not supervisor.alive)
+    assert not Path(f"/proc/{pid}").exists()
+    assert (tmp_path.joinpath("said").read_text() if said else "") == said
+
+
+def test_stop_without_start(supervised):
+    """Stopping what was never started does nothing."""
+    supervised().stop()
+
+
+@pytest.mark.usefixtures("quick")
+def test_killed(supervised, pids):
+    """A proxy that was killed is started again."""
+    supervisor = supervised()
+    with capture_logs() as logs:
+        supervisor.start()
+        (first,) = eventually(pids)
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: len(pids()) == 2)
+    assert supervisor.alive
+    assert [entry["reason"] for entry in logs if entry["event"] == "proxy_ended"] == ["signal 9"]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["/bin/false"], "exit status 1"),
+        (["/does/not/exist"], "/does/not/exist cannot be started: No such file or directory"),
+        (["/etc/passwd"], "/etc/passwd cannot be started: Permission denied"),
+    ],
+)
+def test_back_off(supervised, words, reason):
+    """A proxy that will not stay is started again and again, with pauses that double up to a limit."""
+    supervisor = supervised(words=words)
+
+    def ends() -> list[dict[str, object]]:
+        return [entry for entry in logs if entry["event"] == "proxy_ended"]
+
+    with capture_logs() as logs:
+        supervisor.start()
+        eventually(lambda: len(ends()) >= 5)
+        supervisor.stop()
+    pauses = [entry["restart_in_s"] for entry in ends()]
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= 0.02
+    assert set(pauses[2:]) == {0.04}
+    assert {entry["reason"] for entry in ends()} == {reason}
+
+
+@pytest.mark.usefixtures("quick")
+def test_steady(supervised, pids, monkeypatch):
+    """A proxy that stayed for a while is started again after the shortest pause."""
+    monkeypatch.setattr(supervise, "STEADY", 0.0)
+    supervisor = supervised()
+    with capture_logs() as logs:
+        supervisor.start()
+        for count in (1, 2, 3):
+            eventually(lambda count=count: len(pids()) == count)
+            os.kill(pids()[-1], signal.SIGKILL)
+        eventually(lambda: len(pids()) == 4)
+    assert [entry["restart_in_s"] for entry in logs if entry["event"] == "proxy_ended"] == [0.01] * 3
+
+
+def test_start_now(supervised, pids, monkeypatch, tmp_path):
+    """A start cuts short the wait for the next attempt: new files may be what was missing."""
+    monkeypatch.setattr(supervise, "FIRST_PAUSE", 1000.0)
+    monkeypatch.setattr(supervise, "LONGEST_PAUSE", 1000.0)
+    file = tmp_path / "proxy"
+    supervisor = supervised(words=[str(file), str(tmp_path / "pids"), str(tmp_path / "said")])
+    with capture_logs() as logs:
+        supervisor.start()
+        eventually(lambda: [entry for entry in logs if entry["event"] == "proxy_ended"])
+        file.write_text(f"#!{sys.executable}\n{PROXY}")
+        file.chmod(0o755)
+        supervisor.start()
+        eventually(pids)
+    assert supervisor.alive
+
+
+def test_stop_during_pause(supervised, monkeypatch):
+    """Nobody waits for a pause to end before a stop."""
+    monkeypatch.setattr(supervise, "FIRST_PAUSE", 1000.0)
+    monkeypatch.setattr(supervise, "LONGEST_PAUSE", 1000.0)
+    supervisor = supervised(words=["/bin/false"])
+    with capture_logs() as logs:
+        supervisor.start()
+        eventually(lambda: [entry for entry in logs if entry["event"] == "proxy_ended"])
+        supervisor.stop()
+    assert not supervisor.alive
+
+
+@pytest.mark.usefixtures("quick")
+def test_taken_over(supervised, pids, tmp_path):
+    """An instance that runs already is followed, not started twice; when it ends, the next one is our own."""
+    words = [sys.executable, "-c", PROXY, str(tmp_path / "pids"), str(tmp_path / "said")]
+    left_behind = subprocess.Popen(words)
+    threading.Thread(target=left_behind.wait, daemon=True).start()  # as process 1 would: no zombie stays
+    try:
+        (pid,) = eventually(pids)
+        supervisor = supervised(find=lambda: pid if left_behind.poll() is None else None)
+        with capture_logs() as logs:
+            supervisor.start()
+            eventually(lambda: supervisor.alive)
+            assert pids() == [pid]
+            left_behind.kill()
+            eventually(lambda: len(pids()) == 2)
+            eventually(lambda: len(logs) == 3)
+        assert [entry["event"] for entry in logs] == ["proxy_taken_over", "proxy_ended", "proxy_started"]
+        assert logs[0]["pid"] == pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            left_behind.kill()
+
+
+def test_taken_over_and_stopped(supervised, pids, tmp_path):
+    """An instance that was taken over is ended like one of our own."""
+    words = [sys.executable, "-c", PROXY, str(tmp_path / "pids"), str(tmp_path / "said")]
+    left_behind = subprocess.Popen(words)
+    threading.Thread(target=left_behind.wait, daemon=True).start()
+    (pid,) = eventually(pids)
+    supervisor = supervised(find=lambda: pid)
+    supervisor.start()
+    eventually(lambda: supervisor.alive)
+    supervisor.stop()
+    assert (tmp_path / "said").read_text() == "SIGUSR1\n"
+
+
+REAPING = """
+import os, subprocess, sys
+from lbgen.proxies.supervisor import reap_orphans
+
+def state(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+class Looks:
+    count = 0
+    def wait(self, _):
+        self.count += 1
+        if self.count == 2:  # our own child ends, and is seen dead before whoever waits for it gets to it
+            own.stdin.close()
+            while state(own.pid) != "Z":
+                pass
+        if self.count == 3:
+            own.wait()
+        return self.count > 9
+
+assert os.getpid() == 1
+own = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read(); sys.exit(7)"], stdin=subprocess.PIPE)
+subprocess.run(["sh", "-c", "true & true &"], check=True)  # orphans, which become ours
+while [state(pid) for pid in range(2, 20)].count("Z") < 2:
+    pass
+reap_orphans(Looks())
+print(own.returncode, [pid for pid in range(2, 20) if state(pid)])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a process namespace")
+def test_reap_orphans():
+    """As process 1, dead orphans are buried, and a child that somebody waits for is left to them."""
+    root = ROOT
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", REAPING],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "7 []\n", done.stderr

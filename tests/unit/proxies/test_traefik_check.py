@@ -1,0 +1,340 @@
+"""How what Traefik is about to be given is checked: by rules of lbgen's own, and by a Traefik on trial."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from lbgen.base.errors import CheckFailed, CheckUnavailable, ProxyUnreachable
+from lbgen.proxies.traefik import api as traefik_api
+from lbgen.proxies.traefik import check as traefik_check
+from lbgen.proxies.traefik import rules
+from lbgen.proxies.traefik import trial as traefik_trial
+from lbgen.proxies.traefik.api import Fleet
+from lbgen.proxies.traefik.apply import DYNAMIC, STATIC, entry_points
+from lbgen.proxies.traefik.check import Checker
+from lbgen.render.renderer import Files
+from tests.support.builders import a_listener
+from tests.support.real_haproxy import certificate, free_port
+from tests.support.real_traefik import BINARY, app, rendered, renderer
+
+NOWHERE = "no-such-traefik"
+
+
+def files(*addresses: str, **keys: object) -> Files:
+    """The files of a service with servers at these addresses."""
+    labels = {"health-check": "http", **{key.replace("_", "-"): value for key, value in keys.items()}}
+    return rendered(renderer(), [a_listener()], *app("web", labels, 80, *addresses))
+
+
+def changed(old: str, new: str, name: str = DYNAMIC) -> Files:
+    """The same with one text replaced."""
+    found = files("10.0.0.1")
+    assert old in found.texts[name]
+    return Files({**found.texts, name: found.texts[name].replace(old, new)}, found.generation)
+
+
+class Trials:
+    """Counts the Traefiks that are started, and starts none."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.tried: list[Files] = []
+        monkeypatch.setattr(traefik_trial, "run", lambda files, _: self.tried.append(files))
+        monkeypatch.setattr(traefik_check.shutil, "which", lambda name: name)
+
+
+@pytest.fixture
+def trials(monkeypatch) -> Trials:
+    """Instead of Traefik."""
+    return Trials(monkeypatch)
+
+
+def test_servers_alone_cost_nothing(trials):
+    """Servers that come and go are no reason to start a Traefik; anything else is."""
+    check = Checker("traefik", always=False, needed=False)
+    for addresses in (["10.0.0.1"], ["10.0.0.2", "10.0.0.3"], [], ["fd00::1"], ["10.0.0.1"]):
+        check(files(*addresses))
+    assert len(trials.tried) == 1
+    check(files("10.0.0.1", weight=50))
+    check(files("10.0.0.2", weight=60))
+    assert len(trials.tried) == 1
+    check(files("10.0.0.2", host="a.org"))
+    assert len(trials.tried) == 2
+    check(files("10.0.0.3", host="a.org"))
+    assert len(trials.tried) == 2
+
+
+def test_always(trials):
+    """Where files are only looked at, Traefik is asked each time."""
+    check = Checker("traefik", always=True, needed=False)
+    check(files("10.0.0.1"))
+    check(files("10.0.0.1"))
+    assert len(trials.tried) == 2
+
+
+def test_a_refused_document_is_not_known(trials):
+    """Only what was accepted is taken for known."""
+    check = Checker("traefik", always=False, needed=False)
+    for _ in range(2):
+        with pytest.raises(CheckFailed):
+            check(changed("PathPrefix(", "Nonsense("))
+    assert trials.tried == []
+
+
+def test_nobody_is_asked_for_his_health(trials):
+    """A Traefik on trial gets one server for each list, and that is none of the real ones."""
+    Checker("traefik", always=True, needed=False)(files("10.0.0.1", "10.0.0.2", "10.0.0.3"))
+    (tried,) = trials.tried
+    assert "10.0.0." not in tried.texts[DYNAMIC]
+    assert tried.texts[DYNAMIC].count("- url:") == 1
+    Checker("traefik", always=True, needed=False)(files())
+    assert "servers: []" in trials.tried[1].texts[DYNAMIC]
+
+
+def test_odd_servers_are_looked_at(trials):
+    """A server that is no plain address counts as more than a server."""
+    check = Checker("traefik", always=False, needed=False)
+    check(files("10.0.0.1"))
+    check(changed("http://10.0.0.1:80", "http://10.0.0.1:80/path"))
+    check(changed("http://10.0.0.1:80", "http://name:80"))
+    assert len(trials.tried) == 3
+
+
+def test_without_traefik():
+    """Without a Traefik on this machine lbgen's own rules have to do, unless the settings name one."""
+    check = Checker(NOWHERE, always=True, needed=False)
+    with capture_logs() as logs:
+        check(files("10.0.0.1"))
+        check(files("10.0.0.1"))
+    assert [entry["event"] for entry in logs] == ["checked_without_traefik"]
+    with pytest.raises(CheckUnavailable, match=NOWHERE):
+        Checker(NOWHERE, always=True, needed=True)(files("10.0.0.1"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('service: "web"', 'service: "wbe"', "http router web.web: there is no service wbe"),
+        ('- "web"\n      rule', '- "wbe"\n      rule', "http router web.web: there is no entry point wbe"),
+        ('middlewares:\n        - "web"', 'middlewares:\n        - "x"', "router web.web: there is no middleware x"),
+        ('- "retry.2"', '- "retry.3"', "http middleware web: there is no middleware retry.3"),
+        ('serversTransport: "conn', 'serversTransport: "x', "http service web: there is no serversTransport xect"),
+        ("PathPrefix(`/`)", "PathPrefix(`/`", r"http router web.web: rule PathPrefix\(`/`: has the end where \)"),
+        ("http:\n", "htp:\n", "htp is no section"),
+        ("  routers:", "  ruoters:", "http.ruoters is no section"),
+        ("http:\n", "udp: {}\nhttp:\n", "udp is empty"),
+        ("http:\n", "http:\n  routers: {}\n", r"lbgen\.yml:\d+:\d+: .*routers"),
+        ("http:\n", "tcp:\n  routers: {}\nhttp:\n", "tcp.routers is empty"),
+        ('"lbgen.generation"', '"other"', "the middleware lbgen.generation is missing"),
+        ('"retry.2":', '"retry.2', r"lbgen\.yml:\d+:\d+"),
+        ("# Written", "# {{ env `HOME` }} Written", "runs as a template of its own"),
+    ],
+)
+def test_faults(old, new, said):
+    """What is wrong is said with its place, before any Traefik is asked."""
+    with pytest.raises(CheckFailed, match=said):
+        Checker(NOWHERE, always=True, needed=False)(changed(old, new))
+
+
+def test_other_faults(tmp_path):
+    """No document at all, one that is none, a static file that cannot be read, a certificate without its key."""
+    check = Checker(NOWHERE, always=True, needed=False)
+    found = files("10.0.0.1")
+    with pytest.raises(CheckFailed, match="not rendered, but this is what Traefik is given"):
+        check(Files({STATIC: found.texts[STATIC]}, found.generation))
+    more = {"dynamic/more.yml": "http:\n  middlewares:\n    x:\n      compress: {}\n"}
+    check(Files({**found.texts, **more}, found.generation))  # in a directory
+    fed = rendered(renderer(feed="http://x/"), [a_listener()], *app("web", {}, 80, "10.0.0.1"))
+    with pytest.raises(CheckFailed, match=r"dynamic/more\.yml: only dynamic/lbgen\.yml is handed out"):
+        check(Files({**fed.texts, **more}, fed.generation))
+    with pytest.raises(CheckFailed, match="is no mapping"):
+        check(Files({**found.texts, DYNAMIC: '- "lbgen.generation":\n'}, found.generation))
+    with pytest.raises(CheckFailed, match=r"traefik\.yml:\d+:\d+: "):
+        check(Files({**found.texts, STATIC: "["}, found.generation))
+    check(Files({DYNAMIC: found.texts[DYNAMIC]}, found.generation))  # somebody else's entry points
+    bad = certificate(tmp_path / "bad.pem", "a.org")
+    made = rendered(renderer(certificates=tmp_path), [a_listener(tls=True)], *app("web", {}, 80, "10.0.0.1"))
+    bad.write_bytes(bad.read_bytes().partition(b"-----BEGIN PRIVATE")[0])
+    with pytest.raises(CheckFailed, match=r"certificate .*bad\.pem: cannot be used"):
+        check(made)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "Host(`a.org`)",
+        'Host("a.org") && !(Path(`/a`) || PathPrefix("/a\\x20b\\u007b\\"`"))',
+        "Header(`a`, `b`) || Query(`a`) || Query(`a`, `b`) && ClientIP(`10.0.0.0/8`)",
+        " ( ( Method ( `GET` ) ) ) ",
+        "!!Path(`/`)",
+    ],
+)
+def test_rules(rule):
+    """What Traefik reads is a rule."""
+    rules.check(rule, rules.HTTP)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("", "has the end where name should be"),
+        ("Host(`a`", r"has the end where \) should be"),
+        ("Host(`a`) &&", "the end where name"),
+        ("Host(`a`) Host(`b`)", "Host where the end"),
+        ("Host(`a`) & Host(`b`)", "cannot be read from here on"),
+        ("Hots(`a`)", "Hots is no matcher"),
+        ("HostSNI(`a`)", "HostSNI is no matcher"),
+        ("Host(`a`, `b`)", "Host takes 1, not 2"),
+        ("Header(`a`)", "Header takes 2, not 1"),
+        ("Host()", r"\) where text should be"),
+        ("Host(``)", "empty argument"),
+        ("Host(a)", "a where text"),
+        ('Host("a\\q")', "cannot be read"),
+        ("Host(`a)", "cannot be read"),
+        ("(Host(`a`)", r"the end where \)"),
+    ],
+)
+def test_no_rules(rule, said):
+    """What Traefik would not read is none, and what is wrong with it is said."""
+    with pytest.raises(rules.BadRule, match=said):
+        rules.check(rule, rules.HTTP)
+
+
+def test_entry_points():
+    """Entry points are read out of a static file, also of one that has none."""
+    assert entry_points("entryPoints: {web: {address: ':80'}, x: {}}\n") == {"web": ":80", "x": ""}
+    assert entry_points("") == entry_points("api: {}\n") == entry_points("entryPoints:\n") == {}
+
+
+# ------------------------------------------------------------------------------------------------ a real Traefik
+
+
+@pytest.mark.proxy(BINARY)
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("PathPrefix(`/`)", "PathRegexp(`[`)", r"http router web\.web to service web: .*missing closing \]"),
+        ("attempts: 3", "attempts: -1", r"retry\.2|web"),
+        ("attempts: 3", "attempts: x", r"lbgen\.yml: "),
+        ("attempts: 3", "atempts: 3", "field not found, node: atempts"),
+        ('interval: "2s"', 'interval: "2 moons"', "moons"),
+        ("customResponseHeaders", "customRsponseHeaders", "field not found"),
+    ],
+)
+def test_trial(old, new, said):
+    """What only Traefik can know is said in its words, with the names of what is wrong."""
+    with pytest.raises(CheckFailed, match=said) as caught:
+        Checker(BINARY, always=True, needed=True)(changed(old, new))
+    assert "/tmp" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.proxy(BINARY)
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [('address: ":80"', 'adress: ":80"', "adress"), ('readTimeout: "60s"', 'readTimeout: "soon"', "soon")],
+)
+def test_trial_of_the_static_file(old, new, said):
+    """A static file that Traefik would not start with is refused, too: a restart would be an outage."""
+    with pytest.raises(CheckFailed, match=said):
+        Checker(BINARY, always=True, needed=True)(changed(old, new, STATIC))
+
+
+@pytest.mark.proxy(BINARY)
+def test_trial_asks_nobody(monkeypatch, tmp_path):
+    """A trial leaves nothing behind, listens on nothing of the real entry points, and gets none of our environment."""
+    monkeypatch.setattr(traefik_trial.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TRAEFIK_LOG_LEVEL", "nonsense")
+    port = free_port()
+    made = rendered(renderer(), [a_listener(port=port)], *app("web", {}, 80, "10.0.0.1"))
+    with socket.create_server(("127.0.0.1", port)):
+        Checker(BINARY, always=True, needed=True)(made)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.proxy(BINARY)
+def test_port_of_the_api_taken(monkeypatch):
+    """If somebody else takes the port that the trial's API was to have, another one is tried."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = iter([taken.getsockname()[1], free_port()])
+        monkeypatch.setattr(traefik_trial, "_free_port", lambda: next(ports))
+        Checker(BINARY, always=True, needed=True)(files("10.0.0.1"))
+        monkeypatch.setattr(traefik_trial, "_free_port", lambda: taken.getsockname()[1])
+        with pytest.raises(CheckUnavailable, match="no port"):
+            Checker(BINARY, always=True, needed=True)(files("10.0.0.1"))
+
+
+@pytest.mark.parametrize("words", ["exit 3", "echo cannot do that; exit 1"])
+def test_not_traefik(tmp_path, words):
+    """A program that is no Traefik is told with its words."""
+    program = tmp_path / "traefik"
+    program.write_text(f"#!/bin/sh\n{words}\n")
+    program.chmod(0o755)
+    with pytest.raises(CheckFailed, match="cannot do that" if "echo" in words else "exit status 3 without a message"):
+        Checker(str(program), always=True, needed=True)(files("10.0.0.1"))
+
+
+def test_hangs(tmp_path, monkeypatch):
+    """One that never says anything is given up."""
+    monkeypatch.setattr(traefik_trial, "TIMEOUT", 0.3)
+    sleep = shutil.which("sleep")
+    (tmp_path / "traefik").write_text(f"#!/bin/sh\nexec {sleep} 600\n")
+    (tmp_path / "traefik").chmod(0o755)
+    with pytest.raises(CheckUnavailable, match="has not read the files"):
+        Checker(str(tmp_path / "traefik"), always=True, needed=True)(files("10.0.0.1"))
+
+
+def test_not_a_program(tmp_path):
+    """What cannot be executed is no checker."""
+    path: Path = tmp_path / "traefik"
+    path.write_text("\x7fELF")
+    path.chmod(0o755)
+    with pytest.raises(CheckUnavailable, match="cannot check the files"):
+        Checker(str(path), always=True, needed=True)(files("10.0.0.1"))
+
+
+def test_no_such_name():
+    """A name that leads nowhere is told with the setting it stands in."""
+    with pytest.raises(ProxyUnreachable, match=r"name\.invalid: cannot be resolved.*targets\.NAME\.probe"):
+        Fleet("name.invalid", 8080).generation("http")
+
+
+class Several:
+    """The APIs behind one name: what each of them says, by its address; None: nothing."""
+
+    def __init__(self, monkeypatch, said: dict[str, str | None]) -> None:
+        class Api:
+            def __init__(self, address: str, port: int) -> None:
+                self.said, self.port = said[address], port
+
+            def generation(self, _: str) -> str:
+                if self.said is None:
+                    raise ProxyUnreachable("nobody there")
+                return self.said
+
+            def entry_points(self) -> dict[str, str]:
+                return dict.fromkeys((self.said or "").split(), ":80")
+
+            def refused(self, *_: object) -> list[str]:
+                return (self.said or "").split()
+
+        found = [(0, 0, 0, "", (address, 1)) for address in said]
+        monkeypatch.setattr(traefik_api, "Api", Api)
+        monkeypatch.setattr(traefik_api.socket, "getaddrinfo", lambda *_, **__: found)
+        self.fleet = Fleet("tasks.traefik", 8080)
+
+
+def test_all_have_to_serve_it(monkeypatch):
+    """Behind a name all that answer have to serve a generation; one that does not run serves nobody."""
+    assert Several(monkeypatch, {"10.0.0.1": "abc", "10.0.0.2": "abc"}).fleet.generation("http") == "abc"
+    assert Several(monkeypatch, {"10.0.0.1": "abc", "10.0.0.2": "def"}).fleet.generation("http") == ""
+    assert Several(monkeypatch, {"10.0.0.1": "abc", "10.0.0.2": None}).fleet.generation("http") == "abc"
+    with pytest.raises(ProxyUnreachable, match="nobody there"):
+        Several(monkeypatch, {"10.0.0.1": None, "10.0.0.2": None}).fleet.generation("http")
+    fleet = Several(monkeypatch, {"10.0.0.1": "web tls", "10.0.0.2": "web"}).fleet
+    assert fleet.entry_points() == {"web": ":80"}
+    assert fleet.refused("http", lambda _: True) == ["web", "tls"]

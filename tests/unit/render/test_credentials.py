@@ -1,0 +1,223 @@
+"""`render.credentials`: what the directories of certificates, users and authorities hold, and what is wrong there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lbgen.model import Model
+from lbgen.render import credentials
+from lbgen.render.credentials import NamedFiles, Reader, User, missing, noted
+from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, modelled
+from tests.support.real_haproxy import certificate
+
+BCRYPT = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
+
+
+@dataclass
+class Places:
+    certificates: Path
+    users: Path
+    client_cas: Path
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Three empty directories."""
+    made = Places(tmp_path / "certs", tmp_path / "users", tmp_path / "ca")
+    for path in (made.certificates, made.users, made.client_cas):
+        path.mkdir()
+    return made
+
+
+def test_nothing(places, tmp_path):
+    """Empty directories are there; others are not, which is no problem by itself."""
+    assert Reader(places).read() == NamedFiles(there=frozenset({"certificates", "users", "client_cas"}))
+    nowhere = Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")
+    assert Reader(nowhere).read() == NamedFiles()
+
+
+def test_certificates(places):
+    """Sorted by name, but the default comes first; only .pem files count."""
+    for name in ("b", "default", "a"):
+        certificate(places.certificates / f"{name}.pem", f"{name}.example.org")
+    (places.certificates / "readme").write_text("x")
+    (places.certificates / ".old.pem").write_text("x")
+    (places.certificates / "sub.pem").mkdir()
+    found = Reader(places).read()
+    assert [item.name for item in found.certificates] == ["default.pem", "a.pem", "b.pem"]
+    assert found.certificates[1].path == str(places.certificates / "a.pem")
+    assert found.problems == ()
+
+
+def test_renewed(places):
+    """Another content is another digest, even in a file of the same size and time; a touched file is the same."""
+    path = certificate(places.certificates / "a.pem", "a.example.org")
+    reader = Reader(places)
+    first = reader.read().certificates[0].digest
+    os.utime(path)
+    assert reader.read().certificates[0].digest == first
+    status = path.stat()
+    other = certificate(places.certificates / "new", "a.example.org")
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.rename(path)
+    assert reader.read().certificates[0].digest != first
+
+
+def test_read_once(places, monkeypatch):
+    """What has not changed is not read again."""
+    certificate(places.certificates / "a.pem", "a.example.org")
+    reader = Reader(places)
+    first = reader.read()
+    monkeypatch.setattr(Path, "read_bytes", None)
+    assert reader.read() == first
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is no certificate with its key"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "is no certificate with its key"),
+        ("no key", "is no certificate with its key"),
+        ("other key", "has a key that is not its certificate's"),
+        ("x" * 2_000_000, "has 2000000 bytes"),
+    ],
+)
+def test_bad_certificate(places, content, message):
+    """It is left out and told; the others stay."""
+    good = certificate(places.certificates / "good.pem", "a.example.org").read_text()
+    key = good.index("-----BEGIN PRIVATE")
+    if content == "no key":
+        content = good[:key]
+    elif content == "other key":
+        other = certificate(places.users.parent / "other.pem", "b.example.org").read_text()
+        content = good[:key] + other[other.index("-----BEGIN PRIVATE") :]
+    (places.certificates / "bad.pem").write_text(content)
+    found = Reader(places).read()
+    assert [item.name for item in found.certificates] == ["good.pem"]
+    (problem,) = found.problems
+    assert message in problem.message
+    assert str(problem).startswith(f"file {places.certificates / 'bad.pem'}: ")
+
+
+@pytest.mark.parametrize("name", ["a b.pem", "a'b.pem", "ä.pem", "a\nb.pem", "a;b.pem", "a{b.pem"])
+def test_bad_file_name(places, name):
+    """A file whose name is syntax somewhere is left out."""
+    certificate(places.certificates / name, "a.example.org")
+    found = Reader(places).read()
+    assert found.certificates == ()
+    assert str(found.problems[0]).isprintable()
+
+
+def test_authorities(places):
+    """A certificate without key, found by its name without suffix."""
+    text = certificate(places.users.parent / "x.pem", "authority").read_text()
+    (places.client_cas / "partners.pem").write_text(text[: text.index("-----BEGIN PRIVATE")])
+    (places.client_cas / "broken.pem").write_text("x")
+    found = Reader(places).read()
+    assert list(found.client_cas) == ["partners"]
+    assert [problem.file for problem in found.problems] == [str(places.client_cas / "broken.pem")]
+
+
+def test_users(places):
+    """Lines NAME:HASH, in every form that some proxy takes."""
+    hashes = {"a": BCRYPT, "b": "$6$salt$hash", "c": "$5$rounds=1000$salt$hash"}
+    lines = "".join(f"{name}:{hashed}\n" for name, hashed in reversed(hashes.items()))
+    (places.users / "staff").write_text("# people\n\n" + lines)
+    (places.users / "nobody").write_text("")
+    found = Reader(places).read()
+    assert found.users == {"nobody": (), "staff": tuple(User(*item) for item in hashes.items())}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "anna:s3cret",
+        "anna",
+        ":x",
+        "an na:" + BCRYPT,
+        "anna:$2y$05$a b",
+        "anna:$apr1$salt$hash",
+        "anna:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+        f"a'b:{BCRYPT}",
+    ],
+)
+def test_bad_users(places, line):
+    """The file is left out, and what it says, which may be a password, is in no message."""
+    (places.users / "staff").write_text(f"bob:{BCRYPT}\n{line}\n")
+    found = Reader(places).read()
+    assert found.users == {}
+    assert "line 2" in found.problems[0].message
+    assert "s3cret" not in found.problems[0].message + found.problems[0].remedy
+
+
+def test_unreadable(places, monkeypatch):
+    """A file that lbgen may not read is told, with the remedy."""
+    (places.users / "staff").write_text(f"bob:{BCRYPT}\n")
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert "Permission denied" in Reader(places).read().problems[0].message
+
+
+def asking(**keys: str) -> Model:
+    """The model of a service that names files."""
+    rules = a_rules(a_listener(), a_listener("websecure", 443, tls=True))
+    service = a_service("shop", {"port": 80, "host": "a.org", **keys}, networks=("edge-id",))
+    return modelled(a_node(), a_network(), service, rules=rules)
+
+
+@pytest.mark.parametrize(
+    ("key", "file"),
+    [("basic-auth", "users: x"), ("client-ca", "client_cas: x.pem"), ("tls", "certificates: x.pem")],
+)
+def test_missing(key, file, places, tmp_path):
+    """A name without a file is a problem of its service, unless there is no such directory at all."""
+    model = asking(**{key: "x"})
+    assert model.problems == ()
+    certificate(places.certificates / "default.pem", "default.example")
+    (problem,) = missing(model, Reader(places).read())
+    # A value of basic-auth is never shown: it may be what its owner should not have written there.
+    assert (problem.service, problem.label) == ("shop", f"lbgen.{key}")
+    assert problem.value == ("" if key == "basic-auth" else "x")
+    kind, _, name = file.partition(": ")
+    assert f"there is no file {name} in the directory of setting {kind}" in problem.message
+    assert noted(model, Reader(places).read()).problems == (problem,)
+    nowhere = Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")
+    assert noted(model, Reader(nowhere).read()) is model
+
+
+def test_named_route(places):
+    """The label of a named route is named in full."""
+    model = asking(**{"http.api.basic-auth": "x"})
+    assert missing(model, Reader(places).read())[0].label == "lbgen.http.api.basic-auth"
+
+
+def test_there(places):
+    """No problem with what is there."""
+    (places.users / "staff").write_text(f"bob:{BCRYPT}\n")
+    certificate(places.certificates / "a.pem", "a.org")
+    assert missing(asking(**{"basic-auth": "staff"}), Reader(places).read()) == []
+    assert credentials.DEFAULT == "default.pem"
+
+
+def test_no_certificate(places, tmp_path):
+    """A TLS listener without any certificate is a problem; for a pipeline only if there is such a directory."""
+    model = asking()
+    (problem,) = missing(model, Reader(places).read())
+    assert problem.file == "default.pem"
+    assert "websecure" in problem.message
+    nowhere = Reader(Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")).read()
+    assert missing(model, nowhere) == []
+    assert missing(model, nowhere, here=True) == [problem]
+
+
+def test_names(places):
+    """The hosts that a certificate is for; its common name counts where it has no others."""
+    certificate(places.certificates / "a.pem", "A.org", "*.a.org")
+    assert Reader(places).read().certificates[0].names == ("*.a.org", "a.org")

@@ -1,0 +1,647 @@
+"""`lbgen explain`: why a service is routed as it is, told by the code that decides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from lbgen.base.errors import UnknownService
+from lbgen.base.terminal import WIDTH
+from lbgen.cli.explain_text import text
+from lbgen.cli.main import main
+from lbgen.labels.keys.table import KEYS
+from lbgen.model import build
+from lbgen.render.credentials import NamedFiles, Reader
+from lbgen.report.explain import Aim, Facts, explained
+from lbgen.settings import settings as config
+from lbgen.snapshot import Service, Snapshot
+from lbgen.source.file import write_snapshot
+from tests.support.builders import (
+    Fact,
+    a_listener,
+    a_network,
+    a_node,
+    a_rules,
+    a_service,
+    a_snapshot,
+    a_task,
+    host_port,
+    ingress,
+)
+from tests.support.golden_cases import CASES, CERTIFICATES
+
+EDGE, BACK = a_network("edge"), a_network("back")
+NODES = (a_node("node1"), a_node("node2"), a_node("node3"))
+OLD = "2026-11-21T10:00:00Z"
+EVERYWHERE = (a_listener(), a_listener("websecure", 443, tls=True), a_listener("pg", 5432, "tcp"))
+
+
+def facts_of(*facts: Fact, aims: tuple[Aim, ...] = (), retired: frozenset[str] = frozenset(), **rules: Any) -> Facts:
+    """What an explanation is made from, with NODES and EDGE unless nodes or networks are given."""
+    given = {type(fact) for fact in facts}
+    around = [fact for fact in (*NODES, EDGE) if type(fact) not in given]
+    snapshot = a_snapshot(*around, *facts)
+    chosen = a_rules(*rules.pop("listeners", (a_listener(),)), **rules)
+    return Facts(snapshot, build(snapshot, chosen, retired), NamedFiles(), aims)
+
+
+def told(*facts: Fact, name: str = "web", **more: Any) -> dict[str, Any]:
+    """The explanation of a service; it can be written as JSON and as text."""
+    document = explained(facts_of(*facts, **more), name)
+    assert json.loads(json.dumps(document)).keys() == document.keys()
+    lines = list(text(document))
+    assert all(click.unstyle(line).isprintable() for line in lines)
+    return document
+
+
+def route_of(*facts: Fact, **more: Any) -> dict[str, Any]:
+    """The explanation of the service's only route."""
+    (route,) = told(*facts, **more)["routes"]
+    return route
+
+
+def on_edge(keys: dict[str, object] | None = None, name: str = "web", **facts: Any) -> Service:
+    """A service on network edge, with port 80."""
+    return a_service(name, {"port": 80, **(keys or {})}, networks=("edge-id",), **facts)
+
+
+def serving(name: str = "web", slot: int = 1, **facts: Any):
+    """A task with an address on network edge."""
+    return a_task(name, slot, **{"addresses": {"edge-id": f"10.0.0.{slot}"}, **facts})
+
+
+# ------------------------------------------------------------------------------------------------ where traffic goes
+
+
+@pytest.mark.parametrize(
+    ("service", "via", "why"),
+    [
+        (a_service(ports=(ingress(80, 8080),)), "mesh", "port 80 is published in ingress mode, as 8080"),
+        (
+            a_service(ports=(host_port(80, 8080),)),
+            "host",
+            "port 80 is published in host mode, as 8080, and none is in ingress mode",
+        ),
+        (
+            a_service(ports=(host_port(80),)),
+            "host",
+            "port 80 is published in host mode, as a port that the node chooses, and none is in ingress mode",
+        ),
+        (on_edge(), "task", "no tcp port that fits is published"),
+        (on_edge(ports=(ingress(81, 8080),)), "task", "no tcp port that fits is published"),
+        (
+            on_edge(ports=(ingress(80, 0),)),
+            "task",
+            "the port in ingress mode has no number yet, and none is published in host mode",
+        ),
+        (on_edge({"via": "task"}, ports=(ingress(80, 8080),)), "task", "label lbgen.via says so"),
+        (on_edge({"via": "vip"}, virtual_ips={"edge-id": "10.0.0.9"}), "vip", "label lbgen.via says so"),
+    ],
+)
+def test_via(service, via, why):
+    """What auto became, and what it saw; or which label says so."""
+    found = route_of(service, serving())["via"]
+    assert (found["value"], found["why"]) == (via, why)
+
+
+@pytest.mark.parametrize(
+    ("service", "target", "published", "why"),
+    [
+        (on_edge(), 80, None, "label lbgen.port says so"),
+        (a_service(ports=(ingress(80, 8080),)), 80, 8080, "it is the only one that is published in ingress mode"),
+        (
+            a_service(networks=("edge-id",), keys={"via": "task"}, ports=(ingress(80, 8080),)),
+            80,
+            None,
+            "it is the only one that is published",
+        ),
+        (
+            a_service(keys={"published-port": 8081}, ports=(ingress(80, 8080), ingress(80, 8081))),
+            80,
+            8081,
+            "label lbgen.published-port says so",
+        ),
+    ],
+)
+def test_port(service, target, published, why):
+    """The port, and where it comes from."""
+    found = route_of(service, serving())["port"]
+    assert (found["target"], found["published"], found["why"]) == (target, published, why)
+
+
+@pytest.mark.parametrize(
+    ("keys", "networks", "preferred", "expected"),
+    [
+        ({}, ("edge-id",), (), ("edge", "only", ["edge"])),
+        ({"network": "back"}, ("edge-id", "back-id"), (), ("back", "label", ["back", "edge"])),
+        ({}, ("edge-id", "back-id"), ("edge",), ("edge", "setting", ["back", "edge"])),
+    ],
+)
+def test_network(keys, networks, preferred, expected):
+    """Which networks there were to choose from, which was chosen, and by what."""
+    service = a_service(keys={"port": 80, **keys}, networks=networks)
+    found = route_of(service, serving(), EDGE, BACK, networks=preferred)["network"]
+    assert (found["name"], found["by"], found["candidates"]) == expected
+
+
+def test_nodes():
+    """Each node with the reason why it is no server of the mesh."""
+    nodes = [
+        a_node("node1"),
+        a_node("node2", role="manager"),
+        a_node("node3", labels={"zone": "us"}),
+        a_node("node4", state="down"),
+        a_node("node5", availability="drain"),
+        a_node("node6", address="0.0.0.0"),
+        a_node("node7"),
+    ]
+    service = a_service(
+        keys={"nodes": "node.role==worker,node.labels.zone!=us", "mesh-nodes": "running"}, ports=(ingress(),)
+    )
+    tasks = [a_task("web", number, f"node{number}") for number in range(1, 7)]
+    found = told(*nodes, service, *tasks, retired=frozenset({"node5-id"}), nodes="node.hostname!=node1")
+    (route,) = found["routes"]
+    assert {node["node"]: node["why"] for node in route["nodes"]} == {
+        "node1": "setting discovery.nodes asks for node.hostname!=node1",
+        "node2": "key nodes asks for node.role==worker",
+        "node3": "key nodes asks for node.labels.zone!=us",
+        "node4": "it is down",
+        "node5": "it is drained, and its time to drain is over",
+        "node6": "the node has no address that reaches it",
+        "node7": "it runs no task of the service, and key mesh-nodes is running",
+    }
+    assert [problem["node"] for problem in found["problems"]] == ["node6"]
+    assert route["servers"] == []
+
+
+def test_no_node_at_all():
+    """Where constraints leave none the route is not served, and each node says why."""
+    document = told(a_service(keys={"nodes": "node.role==manager"}, ports=(ingress(),)))
+    (route,) = document["routes"]
+    assert (document["routed"], route["served"]) == (False, False)
+    assert document["why"] == ["label lbgen.nodes: no node satisfies the placement constraints"]
+    assert {node["why"] for node in route["nodes"]} == {"key nodes asks for node.role==manager"}
+
+
+def test_tasks():
+    """Every task is a server, with the reason of a drain, or is told of with the reason why not."""
+    nodes = [*NODES, a_node("node4", state="down"), a_node("node5", availability="drain")]
+    tasks = [
+        serving(slot=1),
+        serving(slot=2, desired_state="shutdown"),
+        serving(slot=3, state="starting"),
+        serving(slot=4, node="node4"),
+        serving(slot=5, node="node5"),
+        serving(slot=6, desired_state="remove"),
+        serving(slot=7, addresses={}),
+        serving(slot=8, node="gone"),
+        serving(slot=9, state="failed", desired_state="shutdown"),
+    ]
+    route = route_of(*nodes, on_edge(), *tasks, retired=frozenset({"web-6-id"}))
+    assert {server["name"]: (server["state"], server["why"]) for server in route["servers"]} == {
+        "web.1": ("up", ""),
+        "web.2": ("drain", "Swarm wants it gone"),
+        "web.5": ("drain", "its node is drained"),
+    }
+    assert {task["slot"]: task["why"] for task in route["not_servers"]} == {
+        3: "it does not run",
+        4: "its node is down",
+        6: "its time to drain is over",
+        7: "it has no address on the network",
+        8: "it is on no node that is known",
+        9: "it does not run",
+    }
+    assert [task["slot"] for task in route["not_servers"]][-2:] == [6, 9], "those that are not wanted come last"
+
+
+def test_host_port_not_bound():
+    """A task whose port is not bound is no server."""
+    bound = a_task(ports=(host_port(80, 8080),))
+    route = route_of(a_service(ports=(host_port(80, 8080),)), bound, a_task(slot=2))
+    assert [server["name"] for server in route["servers"]] == ["web.1"]
+    assert [(task["slot"], task["why"]) for task in route["not_servers"]] == [(2, "its port is not bound on the node")]
+
+
+def test_mesh_tasks():
+    """Behind the mesh tasks are no servers themselves: those that Swarm would not send anything are told of."""
+    route = route_of(a_service(ports=(ingress(),)), a_task(), a_task(slot=2, state="failed"))
+    assert len(route["servers"]) == 3
+    assert [(task["slot"], task["why"]) for task in route["not_servers"]] == [(2, "it does not run")]
+
+
+# ------------------------------------------------------------------------------------------------ whether, and why not
+
+
+@pytest.mark.parametrize(
+    ("labels", "dialects", "why"),
+    [
+        ({}, ("lbgen",), "label lbgen.enable=true is missing, and setting discovery.expose_by_default is false"),
+        (
+            {"lbgen.enable": "false"},
+            ("lbgen",),
+            "label lbgen.enable says no, and setting discovery.expose_by_default is false",
+        ),
+        (
+            {},
+            ("lbgen", "traefik", "dockerflow"),
+            "label lbgen.enable=true is missing; label traefik.enable=true is missing; label com.df.notify=true is "
+            "missing, and setting discovery.expose_by_default is false",
+        ),
+    ],
+)
+def test_not_enabled(labels, dialects, why):
+    """Which label is missing, or says no."""
+    document = told(a_service(labels=labels), dialects=dialects)
+    assert (document["routed"], document["ok"], document["why"]) == (False, False, [why])
+    assert document["routes"] == []
+
+
+def test_labels_of_another_dialect():
+    """A service whose labels nobody reads is told which setting would read them."""
+    document = told(a_service(labels={"traefik.enable": "true", "com.df.port": "80"}))
+    assert document["why"][1:] == [
+        "it has labels of dialect traefik, which setting discovery.dialects does not have",
+        "it has labels of dialect dockerflow, which setting discovery.dialects does not have",
+    ]
+
+
+def test_constraints():
+    """A service that Traefik's constraints leave out."""
+    rules = config.Settings(
+        discovery={"dialects": ["traefik"], "traefik": {"constraints": "Label(`tier`,`public`)"}}
+    ).rules()
+    document = told(a_service(labels={"traefik.enable": "true"}), dialects=("traefik",), provider=rules.provider)
+    assert "do not satisfy setting discovery.traefik.constraints" in document["why"][0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"weight": "heavy"}, "a label has a problem"),
+        ({"http.a.weight": "heavy"}, "route a is dropped: a label of its has a problem"),
+        ({"listener": "nowhere"}, "label lbgen.listener: there is no listener nowhere"),
+        ({"http.a.listener": "nowhere"}, "route a: label lbgen.http.a.listener: there is no listener nowhere"),
+        ({"network": "back"}, "label lbgen.network: the service is not on network back (it is on: edge)"),
+    ],
+)
+def test_problem(keys, why):
+    """A problem, with label, value and remedy, is the reason."""
+    document = told(on_edge(keys), serving())
+    assert (document["routed"], document["why"]) == (False, [why])
+    (problem,) = document["problems"]
+    assert problem["remedy"]
+    assert problem["label"] == f"lbgen.{next(iter(keys))}"
+    assert {found["use"] for found in document["labels"] if found["label"] == problem["label"]} == {"problem"}
+
+
+def test_in_part():
+    """One route is served, the other not: routed, but not well."""
+    document = told(on_edge({"http.a.host": "a.org", "http.b.host": "b.org", "http.b.weight": "x"}), serving())
+    assert (document["routed"], document["ok"]) == (True, False)
+    assert document["why"] == ["route b is dropped: a label of its has a problem"]
+    assert "routed in part" in click.unstyle("\n".join(text(document)))
+    uses = {found["label"]: (found["use"], found["why"]) for found in document["labels"]}
+    assert uses["lbgen.http.b.host"] == ("unused", "its route is not served")
+    assert uses["lbgen.http.a.host"] == ("read", "")
+
+
+def test_job():
+    """A job is not routed."""
+    document = told(on_edge(mode="replicated-job"))
+    assert "which ends by itself" in document["why"][0]
+
+
+def test_scaled_to_zero():
+    """No task, no server: routed all the same, and the text says what requests are answered."""
+    document = told(on_edge())
+    assert document["ok"]
+    assert "none: requests are answered 503" in "\n".join(text(document))
+
+
+def test_redirect():
+    """A redirect has no servers, and nothing is said of any."""
+    document = told(on_edge({"redirect": "/new"}))
+    assert (document["ok"], document["routes"][0]["via"]) == (True, None)
+    assert "503" not in "\n".join(text(document))
+    assert document["routes"][0]["settings"] == {"redirect": "/new"}
+
+
+# ------------------------------------------------------------------------------------------------ listeners and matches
+
+
+def test_conflict():
+    """Who has the match: a service that is older."""
+    old = on_edge({"host": "a.org"}, "old", created_at=OLD)
+    document = told(old, on_edge({"host": "a.org,b.org"}), serving())
+    (listener,) = document["routes"][0]["listeners"]
+    assert listener["served"]
+    assert [(match["match"], match["taken_by"], match["why"]) for match in listener["matches"]] == [
+        ("host(a.org)", "old", "service old, which is older, asks for the same"),
+        ("host(b.org)", "", ""),
+    ]
+    lost = told(old, on_edge({"host": "a.org"}), serving())
+    assert (lost["routed"], lost["ok"]) == (False, False)
+    assert lost["why"] == ["listener web: service old, which is older, asks for the same"]
+    assert told(old, on_edge({"host": "a.org"}), name="old")["ok"]
+
+
+def test_hidden():
+    """A match that another route has at a higher priority, without being a conflict."""
+    first = on_edge({"host": "a.org", "priority": 9000}, "first")
+    document = told(first, on_edge({"host": "a.org"}), serving())
+    assert document["why"] == ["listener web: backend first has the same requests at priority 9000"]
+    assert document["problems"] == []
+    assert not document["ok"]
+
+
+def test_priority():
+    """That of the label, or the length of what matches."""
+    (listener,) = route_of(on_edge({"host": "a.org", "path": "/x"}))["listeners"]
+    assert [match["priority"] for match in listener["matches"]] == [7]
+    route = route_of(on_edge({"host": "a.org", "priority": "3"}))
+    assert (route["priority"], route["listeners"][0]["matches"][0]["priority"]) == (3, 3)
+
+
+def test_listeners():
+    """Where the route is reached: which targets serve the listener, and whether a label chose it."""
+    aims = (Aim("one", "other", (), frozenset({"web"})), Aim("two", "other", (), None))
+    found = told(on_edge({"host": "a.org"}), listeners=EVERYWHERE[:2], aims=aims)["routes"][0]["listeners"]
+    assert [(each["name"], each["bind"], each["by"], each["targets"]) for each in found] == [
+        ("web", "*:80", "default", ["one", "two"]),
+        ("websecure", "*:443", "default", ["two"]),
+    ]
+    document = told(on_edge({"tcp.db.listener": "pg"}), listeners=EVERYWHERE, aims=aims[:1])
+    assert document["why"] == ["route db: listener pg: no target serves this listener"]
+    assert document["routes"][0]["listeners"][0]["by"] == "label"
+
+
+def test_client_ca_of_another():
+    """A route that is not carried because its hosts are guarded by another authority."""
+    old = on_edge({"host": "a.org", "client-ca": "first"}, "old", created_at=OLD)
+    document = told(old, on_edge({"host": "a.org", "path": "/x", "client-ca": "second"}), listeners=EVERYWHERE[:2])
+    assert document["why"] == ["listener websecure: an older service asks for other client certificates for its hosts"]
+    (certificate,) = document["routes"][0]["certificates"]
+    assert (certificate["host"], certificate["known"]) == ("a.org", False)
+
+
+def test_certificates():
+    """Which file each host is shown, as the proxies choose it."""
+    facts = facts_of(on_edge({"host": "*.example.org,other.net"}), listeners=EVERYWHERE[:2])
+    files = Reader(config.Settings(certificates=CERTIFICATES)).read()
+    (route,) = explained(replace(facts, files=files), "web")["routes"]
+    assert [found["host"] for found in route["certificates"]] == ["*.example.org", "other.net"]
+    known = {item.name for item in files.certificates}
+    assert all(found["known"] and set(found["files"]) <= known and found["files"] for found in route["certificates"])
+
+
+# ------------------------------------------------------------------------------------------------ groups and settings
+
+
+def test_group():
+    """Who leads, which share each service gets, and whose settings hold."""
+    blue = on_edge({"host": "a.org", "group": "shop", "weight": 90, "retries": 5}, "blue", created_at=OLD)
+    green = on_edge({"group": "shop", "weight": 10}, "green")
+    facts = [blue, green, serving("blue"), serving("green", 2)]
+    led = told(*facts, name="green")
+    (route,) = led["routes"]
+    assert (led["ok"], route["served"], route["backend"]) == (True, True, "shop.group")
+    assert route["why"] == "its requests are those of group shop, which service blue leads"
+    assert route["group"]["leader"] == "blue"
+    assert {share["service"]: round(share["percent"]) for share in route["group"]["shares"]} == {
+        "blue": 90,
+        "green": 10,
+    }
+    assert route["settings"] == {"weight": "90", "retries": "5"}
+    assert [server["name"] for server in route["servers"]] == ["green.2"]
+    assert told(*facts, name="blue")["routes"][0]["listeners"][0]["served"]
+
+
+def test_settings():
+    """What is not the default, as a label would say it."""
+    keys = {"rate-limit": "100/s", "timeout.response": "120s", "max-body": "1024k", "request-header.x-a": "1"}
+    assert route_of(on_edge({**keys, "via": "task"}))["settings"] == {
+        "timeout.response": "2m",
+        "request-header.x-a": "1",
+        "rate-limit": "100/s",
+        "max-body": "1m",
+    }
+
+
+@pytest.mark.parametrize("field", sorted(KEYS))
+def test_every_key(field):
+    """Each key's example can be explained."""
+    key = KEYS[field]
+    scope = "" if "http" in key.protocols else f"{key.protocols[0]}.x."
+    name = f"{scope}{key.name.replace('<name>', key.member)}"
+    document = told(on_edge({name: key.sample}), serving(), EDGE, listeners=EVERYWHERE)
+    assert document["service"] == "web"
+
+
+def test_limits():
+    """What a proxy cannot do of it makes it not ok; what it can do in part does not."""
+    service = on_edge({"host": "a.org", "scheme": "h2c"})
+    for proxy, ok in (("nginx", False), ("haproxy", True)):
+        document = told(service, serving(), aims=(Aim("edge", proxy, (), None),))
+        assert (document["ok"], document["routed"]) == (ok, True)
+    (limit,) = [
+        limit
+        for limit in told(service, aims=(Aim("edge", "nginx", (), None),))["limits"]
+        if limit["feature"] == "scheme of servers"
+    ]
+    assert limit["label"] == "lbgen.scheme"
+
+
+# ------------------------------------------------------------------------------------------------ labels
+
+
+@pytest.mark.parametrize(
+    ("label", "meant"),
+    [
+        ("lbgn.enable", "lbgen.enable"),
+        ("lbgen/enable", "lbgen.enable"),
+        ("lbgen.io/enable", "lbgen.enable"),
+        ("lbgen.io/port", "lbgen.port"),
+        ("lbgem.weigth", "lbgen.weight"),
+        ("lbgen.Enable", "lbgen.enable"),
+        ("LBGEN.enable", "lbgen.enable"),
+        ("lgben.http.a.host", "lbgen.http.a.host"),
+    ],
+)
+def test_misspelt(label, meant):
+    """A label that looks like one of lbgen's, of a service that does not take part, is told of with what was meant."""
+    (found,) = told(a_service(labels={label: "true"}))["labels"]
+    assert found["use"] == "unused"
+    assert f"did you mean {meant}?" in found["why"]
+
+
+@pytest.mark.parametrize(
+    ("label", "use", "why"),
+    [
+        ("com.docker.stack.namespace", "other", ""),
+        ("maintainer", "other", ""),
+        ("traefik.enable", "unused", "is of dialect traefik, which setting discovery.dialects does not have"),
+        ("com.df.notify", "unused", "is of dialect dockerflow, which setting discovery.dialects does not have"),
+        ("lbgen.network", "unused", "label lbgen.enable=true is missing"),
+        ("lbgen.port", "unused", "is not a whole number from 1 to 65535; write a number from 1 to 65535"),
+        ("lbgen.prot", "unused", "unknown key; did you mean lbgen.port?"),
+    ],
+)
+def test_unread(label, use, why):
+    """Why a label was not read; its value is kept back, for it may be a secret."""
+    (found,) = told(a_service(labels={label: "hunter2"}))["labels"]
+    assert (found["use"], found["why"], found["value"]) == (use, why, "")
+
+
+def test_short_key_of_no_route():
+    """A short key that every named route has of its own is used by none."""
+    found = told(on_edge({"host": "a.org", "http.x.host": "b.org"}), serving())["labels"]
+    uses = {label["label"]: (label["use"], label["why"], label["routes"]) for label in found}
+    assert uses["lbgen.port"] == ("read", "", ["web.http.x"])
+    assert uses["lbgen.enable"] == ("read", "", [])
+
+
+TRAEFIK = {
+    "traefik.enable": "true",
+    "traefik.http.routers.shop.rule": "Host(`shop.org`) && !PathPrefix(`/admin`)",
+    "traefik.http.routers.shop.tls.certresolver": "le",
+    "traefik.http.routers.shop.entrypoints": "websecure",
+    "traefik.http.routers.admin.rule": "Host(`shop.org`)",
+    "traefik.http.routers.admin.service": "nobody",
+    "traefik.http.services.shop.loadbalancer.server.port": "80",
+    "traefik.http.middlewares.spare.basicauth.users": "me:$2y$05$secret",
+}
+
+
+def test_traefik():
+    """Which router became which route, and which labels were not honoured; secrets stay where they are."""
+    service = a_service(labels=TRAEFIK, networks=("edge-id",))
+    document = told(service, serving(), dialects=("lbgen", "traefik"), listeners=EVERYWHERE[:2])
+    (route,) = document["routes"]
+    assert (route["name"], route["dialect"], route["origin"]) == ("web.http.shop", "traefik", "router shop")
+    assert route["rule"] == "host(shop.org) && !path_start(/admin)"
+    assert route["priority"] == len(TRAEFIK["traefik.http.routers.shop.rule"])
+    assert route["via"]["why"] == "that is what labels of dialect traefik mean"
+    assert route["port"]["why"] == "label traefik.http.services.shop.loadbalancer.server.port says so"
+    assert document["why"] == ["route admin is dropped: a label of its has a problem"]
+    uses = {found["label"].removeprefix("traefik."): found["use"] for found in document["labels"]}
+    assert uses == {
+        "enable": "read",
+        "http.routers.shop.rule": "read",
+        "http.routers.shop.entrypoints": "read",
+        "http.routers.shop.tls.certresolver": "problem",
+        "http.routers.admin.rule": "unused",
+        "http.routers.admin.service": "problem",
+        "http.services.shop.loadbalancer.server.port": "read",
+        "http.middlewares.spare.basicauth.users": "problem",
+    }
+    assert "secret" not in json.dumps(document)
+    unread = told(service, serving())
+    assert "secret" not in json.dumps(unread)
+    assert unread["labels"][0]["why"] == "is of dialect traefik, which setting discovery.dialects does not have"
+
+
+def test_dockerflow():
+    """A destination of docker-flow-proxy's is a route."""
+    labels = {"com.df.notify": "true", "com.df.port.1": "80", "com.df.servicePath.1": "/x"}
+    document = told(a_service(labels=labels, networks=("edge-id",)), dialects=("dockerflow",))
+    (route,) = document["routes"]
+    assert (route["dialect"], route["origin"], route["served"]) == ("dockerflow", "destination 1", True)
+    assert {found["use"] for found in document["labels"]} == {"read"}
+
+
+# ------------------------------------------------------------------------------------------------ names and the command
+
+
+def test_name():
+    """A service is found by its name or its id; others that are near are proposed, those of a stack first."""
+    facts = facts_of(a_service("shop_web"), a_service("shop_api"), a_service("web2"))
+    assert explained(facts, "web2-id")["service"] == "web2"
+    for name, said in (
+        ("web", "did you mean shop_web or web2"),
+        ("zzz", "there are 3, 'docker service ls' lists them"),
+    ):
+        with pytest.raises(UnknownService, match=said):
+            explained(facts, name)
+
+
+def test_two_of_one_name():
+    """Of two services with one name, in a file written by hand, the older is meant, as it is the one that is routed."""
+    older = a_service("web", {"port": 80, "host": "a.org"}, networks=("edge-id",), id="z", created_at=OLD)
+    document = told(older, on_edge({"host": "b.org"}))
+    assert (document["id"], document["routed"], document["ok"]) == ("z", True, False)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_golden_cases(case):
+    """Every service of the golden cases is explained, and is routed exactly if the model leads to it."""
+    from tests.support.golden_cases import modelled
+
+    model, snapshot = modelled(case)
+    facts = Facts(snapshot, model, NamedFiles())
+    for service in snapshot.services.values():
+        document = explained(facts, service.name)
+        if document["id"] != service.id:
+            continue
+        carried = {route["backend"] for route in document["routes"] if route["served"]}
+        led = {found.backend for listener in model.listeners for found in (*listener.cells, *listener.rules)}
+        led |= {name for listener in model.listeners for name in (listener.default, *dict(listener.names).values())}
+        assert carried <= led
+        assert document["routed"] is bool(carried)
+        lines = [click.unstyle(line) for line in text(document)]
+        assert all(line == line.rstrip() for line in lines)
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path, monkeypatch) -> Iterator[None]:
+    """No settings but the test's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(config, "DEFAULT_FILES", (Path("lbgen.yml"),))
+    yield
+    structlog.reset_defaults()
+
+
+def command(snapshot: Snapshot, *words: str) -> Result:
+    """Run the command against a file."""
+    write_snapshot(snapshot, Path("snapshot.json"))
+    return CliRunner().invoke(main, ["explain", "--from", "snapshot.json", *words])
+
+
+def test_command():
+    """Text for people, JSON for scripts; the exit code says whether all is well."""
+    good, bad = on_edge({"host": "a.org"}), on_edge({"host": "http://b.org"}, "shop")
+    snapshot = a_snapshot(*NODES, EDGE, good, bad, serving())
+    done = command(snapshot, "web")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("service web: routed\n")
+    assert "servers    web.1  10.0.0.1:80  up  weight 100  on node1\n" in done.output
+    assert "\x1b" not in done.output
+    told = command(snapshot, "web", "--output", "json", "--proxy", "traefik")
+    assert json.loads(told.output)["routes"][0]["listeners"][0]["targets"] == ["traefik"]
+    failed = command(snapshot, "shop")
+    assert failed.exit_code == 5
+    assert "not routed" in failed.output
+    assert "label lbgen.host='http://b.org': is not a host name; write a name such as" in failed.output
+    assert command(snapshot, "shop", "--output", "json").exit_code == 5
+
+
+def test_command_unknown():
+    """A name that is not there is a mistake of the command line."""
+    done = command(a_snapshot(on_edge()), "wbe")
+    assert (done.exit_code, done.output) == (2, "lbgen: there is no service 'wbe': did you mean web?\n")
+
+
+def test_wide_facts_are_folded():
+    """Texts are folded at the width of a terminal; tables of servers are left in one line."""
+    labels = {f"com.example.{number}": "x" for number in range(30)} | {f"traefik.{number}": "x" for number in range(3)}
+    service = a_service(labels=labels | {"lbgen.enable": "true", "lbgen.port": "80", "lbgen.host": "a" * 60 + ".org"})
+    lines = list(text(told(replace(service, networks=("edge-id",)), serving())))
+    assert max(len(click.unstyle(line)) for line in lines) <= WIDTH
+    assert "30 of other programs" in "\n".join(lines)

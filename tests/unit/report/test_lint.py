@@ -1,0 +1,252 @@
+"""`lbgen lint` and the table of capabilities: what a proxy cannot do is said before anybody relies on it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lbgen.cli.main import main
+from lbgen.labels.keys.table import BY_NAME
+from lbgen.model import build
+from lbgen.proxies import capabilities
+from lbgen.proxies.capabilities import NO, PARTLY, PROXIES, TABLE, YES, Capability, Support, document
+from lbgen.report.lint import Limit, limits
+from lbgen.source.file import write_snapshot
+from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot, a_task, ingress
+from tests.support.paths import ROOT
+
+DOCS = ROOT / "docs"
+SNAPSHOT = ROOT / "examples" / "snapshot.yml"
+EVERYTHING = {
+    "http.a.host": "a.org",
+    "http.a.balance": "random",
+    "http.a.sticky": "cookie",
+    "http.a.max-conn": "5",
+    "http.a.health-check.path": "/up",
+    "http.a.health-check.status": "200",
+    "http.a.health-check.method": "HEAD",
+    "http.a.health-check.rise": "3",
+    "http.b.host": "b.org",
+    "http.b.balance": "least-conn",
+    "http.b.weight": "0",
+    "http.c.host": "c.org",
+    "http.c.balance": "source",
+    "http.d.host": "d.org",
+    "http.d.redirect": "/x",
+    "http.d.redirect.code": "307",
+    "http.q.rule": "QueryRegexp(`a`, `b`)",
+    "http.u.host": "u.org",
+    "http.u.header.x_y": "1",
+    "http.u.timeout.idle": "5s",
+    "http.u.redirect-https": "true",
+    "http.h.header.host": "h.org",
+    "http.l.header.x-long": "l" * 700,
+    "http.p.host": "p.org",
+    "http.p.rate-limit": "500/h",
+    "http.p.basic-auth": "staff",
+    "http.p.host-header": "server",
+    "http.p.response-header.server": "mine",
+    "http.p.scheme": "h2c",
+    "http.p.slow-start": "10s",
+    "http.p.max-body": "1m",
+    "http.p.strip-prefix": "/x",
+    "http.p.add-prefix": "/y",
+    "http.p.cors.origins": "*",
+    "http.p.send-proxy": "v2",
+    "http.s.host": "s.org,*.s.org",
+    "http.s.tls": "somebody",
+    "http.s.client-ca": "partners",
+    "tcp.t.retries": "0",
+    "tcp.n.sni": "n.org",
+    "tcp.n.max-concurrent": "5",
+    "udp.e.port": "53",
+}
+
+
+LISTENERS = a_rules(
+    *(a_listener(), a_listener("websecure", 443, tls=True), a_listener("pg", 5432, "tcp"), a_listener("dns", 53, "udp"))
+)
+
+
+def cluster(**keys: object):
+    """A service with everything that some proxy cannot do, or with these keys."""
+    facts = [a_node(), a_network(), a_service("web", {"port": 80, **(keys or EVERYTHING)}, networks=("edge-id",))]
+    return a_snapshot(*facts, a_task(addresses={"edge-id": "10.0.0.1"}))
+
+
+def found(proxy: str, version: tuple[int, ...] = (), **keys: object) -> list[Limit]:
+    """What lint says of the cluster."""
+    snapshot = cluster(**keys)
+    model = build(snapshot, LISTENERS)
+    assert model.problems == ()
+    return list(limits(model, snapshot, "edge", proxy, version))
+
+
+def test_documentation_is_current():
+    """docs/proxies.md is what the table says."""
+    assert (DOCS / "proxies.md").read_text() == document()
+
+
+def test_every_row_can_be_asked_for():
+    """Each row is told of by some proxy, names a label that exists, and is met by who asks for everything."""
+    said = {limit.feature for proxy in PROXIES for limit in found(proxy)}
+    for row in TABLE:
+        assert any(getattr(row, proxy).level != YES for proxy in PROXIES), row.name
+        assert not row.key or row.key in BY_NAME, row.name
+        assert row.name in said
+        for proxy in PROXIES:
+            support = getattr(row, proxy)
+            assert bool(support.instead) == (support.level != YES)
+            assert support.level in (YES, PARTLY, NO)
+
+
+def test_nothing_is_asked_for():
+    """A plain service has no limits with HAProxy, and one of another kind of target none at all."""
+    assert found("haproxy", host="a.org") == []
+    assert found("other") == []
+
+
+def test_what_is_said():
+    """A limit names the service, the label that asks for it (of the named route first), its value, and what happens."""
+    keys = {"balance": "least-conn", "http.a.balance": "random", "http.a.host": "a.org", "http.b.host": "b.org"}
+    said = {limit.route: limit for limit in found("traefik", **keys) if "balance" in limit.label}
+    assert (said["a"].label, said["a"].value) == ("lbgen.http.a.balance", "random")
+    assert (said["b"].label, said["b"].value) == ("lbgen.balance", "least-conn")
+    assert str(said["a"]).startswith(
+        "service web, label lbgen.http.a.balance='random': Traefik can do only in part: random server"
+    )
+
+
+def test_versions(monkeypatch):
+    """From the version on that can do it, a proxy has no limit; of an unknown version the least is assumed."""
+    row = Capability("x", "", lambda *_: True, nginx=Support(NO, "nothing", since="1.27.3"))
+    monkeypatch.setattr(capabilities, "TABLE", (row,))
+    assert row.support("nginx").level == NO
+    assert row.support("nginx", (1, 26, 3)).level == NO
+    assert row.support("nginx", (1, 27, 3)).level == YES
+    assert row.support("nginx", (2, 0)).level == YES
+    assert "since 1.27.3; before: no: nothing" in document()
+
+
+def lint(*words: str, snapshot: Path = SNAPSHOT):
+    """Run the command."""
+    return CliRunner().invoke(main, ["lint", "--from", str(snapshot), *words])
+
+
+def flat(done: Result) -> str:
+    """The output without line breaks."""
+    return " ".join(done.output.split())
+
+
+def written(tmp_path: Path, **keys: object) -> Path:
+    """A snapshot file of such a service."""
+    path = tmp_path / "snapshot.json"
+    write_snapshot(cluster(**keys), path)
+    return path
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_fine(proxy):
+    """The example has no problems, and nothing that any proxy cannot do at all."""
+    done = lint("--proxy", proxy)
+    assert done.exit_code == 0, done.output
+
+
+def test_problems(tmp_path):
+    """A problem is listed with its remedy, and fails; without any target as well."""
+    done = lint(snapshot=written(tmp_path, host="a.org", weight="heavy"))
+    assert done.exit_code == 5
+    assert flat(done).startswith(
+        "service web problem: label lbgen.weight='heavy': is not a whole number from 0 to 256;"
+    )
+    assert done.output.endswith("\n\n0 of 1 services routed; 1 problem\n")
+
+
+def test_strict(tmp_path):
+    """What a proxy can do in part is listed, and fails only if asked to."""
+    path = written(tmp_path, host="a.org", redirect="/x", **{"redirect.code": "307"})
+    done = lint("--proxy", "traefik", snapshot=path)
+    assert done.exit_code == 0
+    assert "service web traefik: label lbgen.redirect.code='307': Traefik can do only in part" in flat(done)
+    assert done.output.endswith("1 of 1 services routed; 1 thing that a proxy can do only in part\n")
+    assert lint("--proxy", "traefik", "--strict", snapshot=path).exit_code == 5
+    assert lint("--proxy", "haproxy", "--strict", snapshot=path).exit_code == 0
+
+
+def test_json(tmp_path):
+    """Everything is there for a script as well."""
+    path = written(tmp_path, host="a.org", redirect="/x")
+    told = json.loads(lint("--proxy", "traefik", "--output", "json", snapshot=path).output)
+    assert told["problems"] == []
+    (limit,) = told["limits"]
+    assert (limit["target"], limit["service"], limit["level"]) == ("traefik", "web", "partly")
+    assert limit["text"].startswith("service web")
+
+
+def test_settings_targets(tmp_path):
+    """The settings' targets are asked, each for the listeners that it serves."""
+    path = written(tmp_path, **{"udp.dns.port": 53})
+    settings = tmp_path / "lbgen.yml"
+    settings.write_text(
+        f"source: {{file: {path}}}\nlisteners: {{web: {{bind: ':80'}}, dns: {{bind: ':53', protocol: udp}}}}\n"
+        "default_listeners: [web, dns]\ntargets:\n"
+        "  one: {templates: haproxy, output: /tmp/one, listeners: [web]}\n"
+        "  two: {templates: haproxy, output: /tmp/two}\n"
+    )
+    done = CliRunner().invoke(main, ["lint", "--config", str(settings)])
+    assert done.exit_code == 5, done.output
+    assert [line.split(":")[0] for line in done.output.splitlines() if ": " in line] == ["  two"]
+
+
+def test_grouped(tmp_path):
+    """What concerns one service stands together: problems, limits, conflicts, labels that nobody reads."""
+    facts = [
+        a_node(address="0.0.0.0"),
+        a_network(),
+        a_service("old", {"port": 80, "host": "a.org"}, networks=("edge-id",), created_at="2026-11-21T10:00:00Z"),
+        a_service("new", {"port": 80, "http.x.host": "a.org"}, networks=("edge-id",)),
+        a_service("mesh", {"host": "b.org"}, ports=(ingress(),)),
+        a_service("typo", labels={"lbgn.enable": "true", "traefik.enable": "true", "traefik.b": "x", "other": "x"}),
+        a_task("mesh"),
+    ]
+    path = tmp_path / "snapshot.json"
+    write_snapshot(a_snapshot(*facts), path)
+    done = lint(snapshot=path)
+    assert done.exit_code == 5
+    assert (
+        done.output
+        == """\
+node node1
+  problem: has no address that reaches it (Swarm reports 0.0.0.0); docker node update --label-add
+    lbgen.address=ADDRESS node1, or set discovery.node_cidrs
+
+service new
+  problem: route new.http.x: host(a.org) on listener web is already taken by service old, which is
+    older; change the match, or give one of the two another lbgen.priority
+
+service typo
+  note: label traefik.b: is of dialect traefik, which setting discovery.dialects does not have
+  note: label lbgn.enable: is not read; did you mean lbgen.enable?
+
+3 of 4 services routed; 2 problems, 2 labels that may be misspelt, or of a dialect that is not read
+"""
+    )
+    told = json.loads(lint("--output", "json", snapshot=path).output)
+    assert (told["services"], told["routed"]) == (4, 3)
+    assert [note["text"] for note in told["unread"]] == [
+        "service typo, label traefik.b: is of dialect traefik, which setting discovery.dialects does not have",
+        "service typo, label lbgn.enable: is not read; did you mean lbgen.enable?",
+    ]
+    assert all(found["text"].startswith(("node node1:", "service new")) for found in told["problems"])
+
+
+def test_notes_do_not_fail(tmp_path):
+    """A label that may be misspelt is no reason to fail, and nothing to complain about is said so."""
+    path = tmp_path / "snapshot.json"
+    write_snapshot(a_snapshot(a_service("typo", labels={"lbgen/enable": "true"})), path)
+    assert lint("--strict", snapshot=path).exit_code == 0
+    write_snapshot(a_snapshot(a_service("other", labels={"com.docker.stack.image": "x"})), path)
+    assert lint(snapshot=path).output == "0 of 1 services routed; nothing to complain about\n"

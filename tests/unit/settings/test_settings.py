@@ -1,0 +1,338 @@
+"""`settings.settings`: what the settings may be, where they come from, and that everything wrong is said at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lbgen.base.errors import SettingsError
+from lbgen.settings import settings as config
+from tests.support.builders import a_listener
+
+
+def load(text: str | None = None, environ=None, flags=None, tmp_path: Path | None = None) -> config.Settings:
+    """Load settings from this text."""
+    path = None
+    if text is not None:
+        assert tmp_path
+        path = tmp_path / "lbgen.yml"
+        path.write_text(text)
+    return config.load(path, environ or {}, flags or {})
+
+
+def wrong(text: str, tmp_path: Path, environ=None, flags=None) -> list[str]:
+    """What is wrong with these settings: the lines of the message, without the directory."""
+    with pytest.raises(SettingsError) as caught:
+        load(text, environ, flags, tmp_path)
+    assert caught.value.exit_code == 2
+    return str(caught.value).replace(f"{tmp_path}/", "").splitlines()
+
+
+SPEC_EXAMPLE = """
+source: {docker: {endpoints: ["unix:///var/run/docker.sock"]}}
+discovery: {expose_by_default: false, networks: [], nodes: "", node_cidrs: [], drain_grace: 10s}
+listeners:
+  web: {bind: ":80"}
+  websecure: {bind: ":443", tls: true}
+  pg: {bind: ":5432", protocol: tcp}
+default_listeners: [web]
+certificates: /etc/lbgen/certs
+targets:
+  edge:
+    templates: haproxy
+    output: /etc/haproxy
+    apply: {master_socket: /run/haproxy/master.sock}
+min_reload_interval: 1s
+status: {bind: "127.0.0.1:9099"}
+log: {level: info, format: json}
+"""
+
+
+def test_defaults():
+    """Without settings there is one listener, web on port 80, and nothing is exposed unasked."""
+    settings = load()
+    assert settings == config.Settings()
+    assert settings.rules().listeners == (a_listener("web", 80),)
+    assert settings.rules().default_listeners == ("web",)
+    assert not settings.discovery.expose_by_default
+    assert settings.targets == {}
+    assert (settings.discovery.drain_grace, settings.min_reload_interval) == (10.0, 1.0)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "{}"])
+def test_empty_file(text, tmp_path):
+    """A file that sets nothing is as good as none."""
+    assert load(text, tmp_path=tmp_path) == config.Settings()
+
+
+def test_example(tmp_path):
+    """The example of the specification is understood in every line."""
+    settings = load(SPEC_EXAMPLE, tmp_path=tmp_path)
+    assert settings.source.docker.endpoints == ["unix:///var/run/docker.sock"]
+    assert settings.rules().listeners == (
+        a_listener("pg", 5432, "tcp"),
+        a_listener("web", 80),
+        a_listener("websecure", 443, tls=True),
+    )
+    edge = settings.targets["edge"]
+    assert (edge.templates, edge.output) == (["haproxy"], Path("/etc/haproxy"))
+    assert edge.apply.master_socket == Path("/run/haproxy/master.sock")
+    assert settings.log.format == "json"
+
+
+# ------------------------------------------------------------------------------------------------ what is wrong
+
+
+def test_everything_wrong_at_once(tmp_path):
+    """Unknown keys, wrong types and bad values are listed together, each with its line."""
+    text = """\
+sorce: {}
+discovery:
+  drain_grace: 10
+  nodes: node.role=worker
+  node_cidrs: [10.0.0.0/99]
+listeners:
+  web: {bind: "80"}
+  bad name: {bind: ":80"}
+  pg:
+    bind: ":5432"
+    protocol: sctp
+    proxy: 1
+targets:
+  edge:
+    output: /etc/haproxy
+min_reload_interval: 2d
+log:
+  level: verbose
+"""
+    lines = wrong(text, tmp_path)
+    found = {line.split(": ")[0] + " " + line.split(": ")[1]: line for line in lines}
+    assert set(found) == {
+        "lbgen.yml:1 sorce",
+        "lbgen.yml:3 discovery.drain_grace",
+        "lbgen.yml:4 discovery.nodes",
+        "lbgen.yml:5 discovery.node_cidrs",
+        "lbgen.yml:7 listeners.web.bind",
+        "lbgen.yml:8 listeners.bad name",
+        "lbgen.yml:11 listeners.pg.protocol",
+        "lbgen.yml:12 listeners.pg.proxy",
+        "lbgen.yml:14 targets.edge.templates",
+        "lbgen.yml:16 min_reload_interval",
+        "lbgen.yml:18 log.level",
+    }
+    assert len(lines) == 11
+    assert "unknown key" in found["lbgen.yml:1 sorce"]
+    assert "10s" in found["lbgen.yml:3 discovery.drain_grace"]
+    assert "(found 10)" in found["lbgen.yml:3 discovery.drain_grace"]
+    assert "placement constraint" in found["lbgen.yml:4 discovery.nodes"]
+    assert "':80'" in found["lbgen.yml:7 listeners.web.bind"]
+    assert "required" in found["lbgen.yml:14 targets.edge.templates"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("- a\n", "lbgen.yml: expected a mapping", "list"),
+        ("a: b: c\n", "lbgen.yml:1:", ""),
+        ("log: {level: info}\nlog: {}\n", "lbgen.yml:2:1:", "twice"),
+        ("log: 3\n", "lbgen.yml:1: log:", "(found 3)"),
+        ("listeners: [web]\n", "lbgen.yml:1: listeners:", ""),
+        ("source:\n  file: a.yml\n  docker: {}\n", "lbgen.yml:1: source:", "docker or file"),
+        (
+            "targets:\n  a:\n    templates: haproxy\n    apply: {run: true, pid_file: /x}\n",
+            "lbgen.yml:4: targets.a.apply:",
+            "run, pid_file",
+        ),
+        ("default_listeners: [web, nope]\n", "lbgen.yml: ", "nope"),
+        ("expose_by_default: true\n", "lbgen.yml:1: expose_by_default:", "unknown key"),
+        ("discovery: {expose_by_default: maybe}\n", "lbgen.yml:1: discovery.expose_by_default:", "maybe"),
+        ("discovery: {drain_grace: -1s}\n", "lbgen.yml:1: discovery.drain_grace:", "not a duration"),
+        ("discovery: {drain_grace: 25h}\n", "lbgen.yml:1: discovery.drain_grace:", "outside"),
+        ("discovery: {dialects: [traefic]}\n", "lbgen.yml:1: discovery.dialects.0:", "traefic"),
+        ("discovery: {dialects: []}\n", "lbgen.yml:1: discovery.dialects:", "at least one"),
+        ("discovery: {dialects: [lbgen, lbgen]}\n", "lbgen.yml:1: discovery.dialects:", "once"),
+        ("discovery: {traefik: {constraints: Tag()}}\n", "lbgen.yml:1: discovery.traefik.constraints:", "Tag is not"),
+        ("discovery: {traefik: {default_rule: Hosts(`a`)}}\n", "lbgen.yml:1: discovery.traefik.default_rule:", "Host"),
+        ("discovery: {traefik: {default_rule: 'Host(`{{ .Id }}`)'}}\n", "lbgen.yml:1: discovery.traefik.", "template"),
+        ("listeners:\n  a: {bind: ':80'}\n  b: {bind: '*:80'}\n", "lbgen.yml: ", "a and b both bind"),
+    ],
+)
+def test_wrong(text, line, says, tmp_path):
+    """A message begins with the file and line, then the key, and says what is wrong."""
+    first = wrong(text, tmp_path)[0]
+    assert first.startswith(line)
+    assert says in first
+
+
+@pytest.mark.parametrize(("path", "says"), [("missing.yml", "No such file"), (".", "Is a directory")])
+def test_unreadable(path, says, tmp_path):
+    """A settings file that cannot be read is an error with its name."""
+    with pytest.raises(SettingsError, match=says) as caught:
+        config.load(tmp_path / path, {}, {})
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_not_utf8(tmp_path):
+    """A file in another encoding is refused."""
+    (tmp_path / "lbgen.yml").write_bytes(b"log: {level: \xff}\n")
+    with pytest.raises(SettingsError, match=r"lbgen\.yml:1:14: not UTF-8"):
+        config.load(tmp_path / "lbgen.yml", {}, {})
+
+
+# ------------------------------------------------------------------------------------------------ values
+
+
+@pytest.mark.parametrize(
+    ("bind", "expected"),
+    [
+        (":80", ("*", 80)),
+        ("*:80", ("*", 80)),
+        ("192.0.2.1:8443", ("192.0.2.1", 8443)),
+        ("0.0.0.0:1", ("0.0.0.0", 1)),
+        ("[::1]:80", ("::1", 80)),
+        ("[::]:65535", ("::", 65535)),
+        ("[fd00::1]:080", ("fd00::1", 80)),
+    ],
+)
+def test_bind(bind, expected):
+    """A bind is an address, or nothing for all of them, and a port."""
+    assert config.split_bind(bind) == expected
+
+
+NO_PORT = ["80", ":", ":0", ":65536", ":http", "[::1]", ":80 ", " :80", ":80\n", ":80 ssl", "", ":\u0663"]
+NO_ADDRESS = ["localhost:80", "::1:80", "[]:80", "1.2.3:80", "1.2.3.4.5:80", "256.0.0.1:80", "[::g]:80", "22:22"]
+
+
+@pytest.mark.parametrize("bind", [*NO_PORT, *NO_ADDRESS, "[1.2.3]:80", "[fe80::1%eth0]:80"])
+def test_bad_bind(bind):
+    """What is no address and port is refused."""
+    with pytest.raises(ValueError, match="is not ADDRESS:PORT"):
+        config.split_bind(bind)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "meant"),
+    [
+        ("discovery: {drain_grace: 500ms}", ("discovery", "drain_grace"), 0.5),
+        ("discovery: {drain_grace: 0s}", ("discovery", "drain_grace"), 0.0),
+        ("min_reload_interval: 1m", ("min_reload_interval",), 60.0),
+        ("discovery: {networks: edge}", ("discovery", "networks"), ["edge"]),
+        ("discovery: {networks: 'a, b'}", ("discovery", "networks"), ["a", "b"]),
+        ("discovery: {node_cidrs: [10.0.0.1/8]}", ("discovery", "node_cidrs"), ["10.0.0.1/8"]),
+        ("discovery: {expose_by_default: true}", ("discovery", "expose_by_default"), True),
+        ("discovery: {dialects: 'lbgen, traefik'}", ("discovery", "dialects"), ["lbgen", "traefik"]),
+        ("discovery: {dialects: dockerflow}", ("discovery", "dialects"), ["dockerflow"]),
+        ("source: {file: snap.yml}", ("source", "file"), [Path("snap.yml")]),
+        ("source: {file: [a.yml, b.yml], stack: shop}", ("source", "stack"), "shop"),
+    ],
+)
+def test_value(text, key, meant, tmp_path):
+    """Durations carry a unit, one text may stand for a list."""
+    value = load(text, tmp_path=tmp_path)
+    for part in key:
+        value = getattr(value, part)
+    assert value == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "defaults"),
+    [
+        ("{}", ("web",)),
+        ("listeners: {a: {bind: ':1'}}", ("a",)),
+        ("listeners: {a: {bind: ':1'}, b: {bind: ':2'}}", ()),
+        ("listeners: {a: {bind: ':1'}, web: {bind: ':2'}}", ("web",)),
+        ("{listeners: {a: {bind: ':1'}, web: {bind: ':2'}}, default_listeners: [a]}", ("a",)),
+        ("{listeners: {a: {bind: ':1'}, web: {bind: ':2'}}, default_listeners: a}", ("a",)),
+    ],
+)
+def test_default_listeners(text, defaults, tmp_path):
+    """Routes that name no listener go to the ones set, else to web, else to the only one."""
+    assert load(text, tmp_path=tmp_path).rules().default_listeners == defaults
+
+
+def test_rules(tmp_path):
+    """The model is handed what it depends on and nothing else."""
+    text = "discovery: {expose_by_default: true, networks: [a], nodes: node.role==worker, node_cidrs: [10.0.0.0/8]}"
+    rules = load(text, tmp_path=tmp_path).rules()
+    assert rules.expose_by_default
+    assert (rules.networks, rules.nodes, rules.node_cidrs) == (("a",), "node.role==worker", ("10.0.0.0/8",))
+
+
+# ------------------------------------------------------------------------------------------------ environment, flags
+
+
+@pytest.mark.parametrize(
+    ("environ", "key", "meant"),
+    [
+        ({"LBGEN_LOG__LEVEL": "debug"}, ("log", "level"), "debug"),
+        ({"LBGEN_MIN_RELOAD_INTERVAL": "3s"}, ("min_reload_interval",), 3.0),
+        ({"LBGEN_DISCOVERY__EXPOSE_BY_DEFAULT": "true"}, ("discovery", "expose_by_default"), True),
+        ({"LBGEN_DISCOVERY__NETWORKS": "a,b"}, ("discovery", "networks"), ["a", "b"]),
+        ({"LBGEN_DISCOVERY__NETWORKS": "[a, b]"}, ("discovery", "networks"), ["a", "b"]),
+        ({"LBGEN_DISCOVERY__NODES": "node.role==worker"}, ("discovery", "nodes"), "node.role==worker"),
+        ({"LBGEN_LISTENERS__WEB__BIND": ":8080"}, ("listeners", "web"), config.ListenerSettings(bind=":8080")),
+        ({"LBGEN_LISTENERS": "{web: {bind: ':81'}}"}, ("listeners", "web"), config.ListenerSettings(bind=":81")),
+        ({"LBGEN_SOURCE__FILE": "/x.yml"}, ("source", "file"), [Path("/x.yml")]),
+        (
+            {"LBGEN_SOURCE__DOCKER__ENDPOINTS": "unix:///a,tcp://b:1"},
+            ("source", "docker"),
+            config.Docker(endpoints=["unix:///a", "tcp://b:1"]),
+        ),
+        ({"LBGEN_CONFIG": "elsewhere.yml"}, ("log", "level"), "info"),
+        ({"OTHER": "x", "lbgen_log__level": "debug"}, ("log", "level"), "info"),
+        ({"LBGEN_DISCOVERY__NODES": ""}, ("discovery", "nodes"), ""),
+    ],
+)
+def test_environment(environ, key, meant):
+    """Every setting is a variable too, with __ between the levels and lists separated by commas."""
+    value = load(environ=environ)
+    for part in key:
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
+    assert value == meant
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        ({"LBGEN_SORCE": "x"}, "LBGEN_SORCE: sorce: unknown key"),
+        ({"LBGEN_LOG__LEVL": "x"}, "LBGEN_LOG__LEVL: log.levl: unknown key"),
+        ({"LBGEN_LOG__LEVEL": "x"}, "LBGEN_LOG__LEVEL: log.level:"),
+        ({"LBGEN_MIN_RELOAD_INTERVAL": "3"}, "LBGEN_MIN_RELOAD_INTERVAL: min_reload_interval:"),
+        ({"LBGEN_LOG": "debug"}, "LBGEN_LOG: log:"),
+        ({"LBGEN_LISTENERS__WEB__BIND": "22:22"}, "LBGEN_LISTENERS__WEB__BIND: listeners.web.bind: '22:22'"),
+    ],
+)
+def test_wrong_environment(environ, line):
+    """What is wrong in the environment is told by the variable's name."""
+    with pytest.raises(SettingsError) as caught:
+        load(environ=environ)
+    assert str(caught.value).startswith(line)
+
+
+def test_wrong_everywhere(tmp_path):
+    """File and environment are judged together."""
+    lines = wrong("log: {level: x}\nsorce: 1\n", tmp_path, {"LBGEN_LOG__FORMAT": "xml"})
+    assert [line.partition(": ")[0] for line in sorted(lines)] == ["LBGEN_LOG__FORMAT", "lbgen.yml:1", "lbgen.yml:2"]
+
+
+def test_who_wins(tmp_path):
+    """Flags win over the environment, the environment over the file; a flag not given changes nothing."""
+    text, environ = "log: {level: error, format: json}\nmin_reload_interval: 9s\n", {"LBGEN_LOG__LEVEL": "warning"}
+    settings = load(text, environ, {("log", "level"): "debug", ("log", "format"): None}, tmp_path)
+    assert (settings.log.level, settings.log.format, settings.min_reload_interval) == ("debug", "json", 9.0)
+    assert load(text, environ, tmp_path=tmp_path).log.level == "warning"
+
+
+def test_environment_over_other_kind(tmp_path):
+    """A variable deep below a value that is no mapping takes its place."""
+    assert load("log: 3\n", {"LBGEN_LOG__LEVEL": "debug"}, tmp_path=tmp_path).log.level == "debug"
+
+
+def test_schema():
+    """The JSON Schema describes every key that is accepted, durations as texts."""
+    schema = config.Settings.model_json_schema()
+    assert set(schema["properties"]) == set(config.Settings.model_fields)
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["min_reload_interval"]["type"] == "string"
+    assert schema["properties"]["min_reload_interval"]["description"]
