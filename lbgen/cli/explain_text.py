@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from lbgen.base.address import host_port
 from lbgen.base.terminal import aligned, folded, in_one
 from lbgen.labels.values.basic import spell_duration
 
@@ -142,7 +143,7 @@ def _servers(servers: Sequence[Document]) -> list[tuple[str, ...]]:
     return [
         (
             server["name"],
-            _place(server["address"], server["port"]),
+            host_port(server["address"], server["port"]),
             server["state"],
             f"weight {server['weight']}",
             in_one(f"on {server['node']}" if server["node"] else ""),
@@ -150,10 +151,6 @@ def _servers(servers: Sequence[Document]) -> list[tuple[str, ...]]:
         )
         for server in servers
     ]
-
-
-def _place(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _not_servers(tasks: Sequence[Document]) -> list[tuple[str, ...]]:

@@ -7,7 +7,6 @@ values, never settings.
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lbgen.base import documents
+from lbgen.base.address import split_bind
 from lbgen.base.errors import SettingsError
 from lbgen.labels.rule import parser
 from lbgen.labels.traefik import constraints as traefik_constraints
@@ -67,27 +67,6 @@ Size = Annotated[
 Texts = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 Paths = Annotated[list[Path], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
-
-
-def split_bind(text: str) -> tuple[str, int]:
-    """``:80`` -> ("*", 80), ``[::1]:80`` -> ("::1", 80).
-
-    Raises:
-        ValueError: not an address and a port.
-    """
-    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+|\*?)):([0-9]{1,5})", text)
-    address = (found[1] or found[2] or "*") if found else ""
-    if not found or not 1 <= int(found[3]) <= 65535 or not (address == "*" or _is_address(address)):
-        raise ValueError(f"{text!r} is not ADDRESS:PORT; write for example ':80', '192.0.2.1:80' or '[::1]:80'")
-    return address, int(found[3])
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 class Section(BaseModel):

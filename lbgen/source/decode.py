@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from lbgen.base.address import host_port
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import Network, Node, PublishedPort, Service, Snapshot, Task
 from lbgen.source.decode_fields import Json, each, get, labels, port_number
@@ -190,8 +191,7 @@ def _node_item(item: Node) -> dict[str, object]:
         "Status": {"State": item.state, "Addr": item.address},
     }
     if item.manager_address:
-        host = f"[{item.manager_address}]" if ":" in item.manager_address else item.manager_address
-        written["ManagerStatus"] = {"Addr": f"{host}:2377"}
+        written["ManagerStatus"] = {"Addr": host_port(item.manager_address, 2377)}
     return written
 
 

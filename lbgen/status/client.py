@@ -6,18 +6,18 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+from lbgen.base.address import dialable, host_port
 from lbgen.base.errors import NoDaemon, SettingsError, UnknownService
 
 TIMEOUT = 10.0  # seconds
-EVERYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def url_of(where: tuple[str, int] | None) -> str:
     """Return where a daemon with this status address is asked from the same machine; SettingsError if it is off."""
     if where is None:
         raise SettingsError("status.bind is empty in the settings; say where the daemon answers with --status URL")
-    address = EVERYWHERE.get(where[0], where[0])
-    return f"http://[{address}]:{where[1]}" if ":" in address else f"http://{address}:{where[1]}"
+    address, port = where
+    return f"http://{host_port(dialable(address), port)}"
 
 
 def tidied(url: str) -> str:

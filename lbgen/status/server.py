@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from lbgen.base.address import host_port
 from lbgen.proxies.traefik.feed import Feed
 from lbgen.status.view import View
 
@@ -47,7 +48,7 @@ def served(where: tuple[str, int] | None, view: View, feeds: Mapping[str, Feed] 
 
 def _bound(where: tuple[str, int]) -> socket.socket | None:
     address, port = where
-    shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    shown = host_port(address, port)
     # With the protocol named, asyncio sets TCP_NODELAY: else the end of an answer may wait 40 ms for the client's ACK.
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lbgen.base.address import split_bind
 from lbgen.daemon import assembly
 from lbgen.daemon.target import Target
 from lbgen.model import build
@@ -101,7 +102,7 @@ def running(settings: config.Settings, snapshot: Snapshot) -> Iterator[dict[str,
     try:
         model = build(snapshot, settings.rules())
         eventually(lambda: target.bring_to(model, snapshot), "the proxy to serve the snapshot")
-        yield {name: config.split_bind(listener.bind)[1] for name, listener in settings.listeners.items()}
+        yield {name: split_bind(listener.bind)[1] for name, listener in settings.listeners.items()}
     finally:
         if target._supervisor:
             target._supervisor.stop(grace=0.5)  # no connection matters any more

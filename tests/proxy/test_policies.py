@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lbgen.base.address import split_bind
 from lbgen.model import build
 from lbgen.report.lint import limits
 from lbgen.settings import settings as config
@@ -193,7 +194,7 @@ def hold(case: dict[str, Any], suite: dict[str, Any], settings: config.Settings,
     if not case["ask"].startswith("TCP"):
         asked({**case, "send": {"X-Hold": "1"}}, suite, settings)
         return
-    port = config.split_bind(settings.listeners["line"].bind)[1]
+    port = split_bind(settings.listeners["line"].bind)[1]
     with socket.create_connection(("127.0.0.1", port), DEADLINE, (case.get("from", "127.0.0.1"), 0)):
         servers.release.wait(DEADLINE)
 
@@ -208,13 +209,13 @@ def ask(case: dict[str, Any], suite: dict[str, Any], settings: config.Settings) 
 def asked(case: dict[str, Any], suite: dict[str, Any], settings: config.Settings) -> Answer:
     """Ask once."""
     method, where = case["ask"].split(" ", 1)
-    port = config.split_bind(settings.listeners[{"TCP": "line"}.get(method, "web")].bind)[1]
+    port = split_bind(settings.listeners[{"TCP": "line"}.get(method, "web")].bind)[1]
     source = (case.get("from", "127.0.0.1"), 0)
     if method == "TCP":
         return line(port, source, suite)
     host, slash, path = where.partition("/")
     if case.get("tls"):
-        port = config.split_bind(settings.listeners["websecure"].bind)[1]
+        port = split_bind(settings.listeners["websecure"].bind)[1]
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
             "127.0.0.1", port, timeout=DEADLINE, source_address=source, context=anybody()
         )

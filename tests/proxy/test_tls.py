@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from lbgen.base.address import split_bind
 from lbgen.daemon import assembly
 from lbgen.daemon.target import Target
 from lbgen.model import Model, build
@@ -131,7 +132,7 @@ class Site:
         eventually(lambda: self.target.bring_to(self.model, self.snapshot), "the proxy to serve it")
 
     def port(self, listener: str = "secure") -> int:
-        return config.split_bind(self.settings.listeners[listener].bind)[1]
+        return split_bind(self.settings.listeners[listener].bind)[1]
 
     def shown(self, name: str | None, port: int = 0) -> str:
         """The file whose certificate is shown to a client that asks for the name; "?" for another one."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from lbgen.base.address import split_bind
 from lbgen.base.errors import ProxyUnreachable, SettingsError
 from lbgen.proxies.kind import Facts, Parts, Setup
 from lbgen.proxies.nginx import apply as nginx
@@ -21,7 +22,6 @@ from lbgen.proxies.nginx.check import nginx_check
 from lbgen.proxies.reload_command import Command
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.render.renderer import Files
-from lbgen.settings import settings as config
 
 log = structlog.get_logger()
 
@@ -152,7 +152,7 @@ def _error_log(setup: Setup) -> Path:
 def _probe(setup: Setup) -> tuple[str, tuple[str, int]]:
     """Return where it answers its generation: as Nginx writes it, and as it is connected to."""
     try:
-        address, port = config.split_bind(setup.target.probe or PROBE)
+        address, port = split_bind(setup.target.probe or PROBE)
     except ValueError as error:
         raise SettingsError(f"targets.{setup.name}.probe: {error}") from error
     written = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from lbgen.base.address import split_bind
 from lbgen.base.errors import SettingsError
 from lbgen.proxies.kind import Facts, Parts, Setup
 from lbgen.proxies.supervisor import Supervisor
@@ -18,7 +19,6 @@ from lbgen.proxies.traefik.apply import STATIC, VERIFY_TIMEOUT, Traefik
 from lbgen.proxies.traefik.check import Checker
 from lbgen.proxies.traefik.feed import Feed
 from lbgen.render.renderer import Files, find
-from lbgen.settings.settings import split_bind
 
 DEFAULT_PROBE = "127.0.0.1:8080"
 OFF = "off"  # as a probe: Traefik has no API

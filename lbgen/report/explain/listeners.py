@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lbgen.base.address import host_port
 from lbgen.labels.match import Alternative
 from lbgen.model import Cell, Listener, Route
 from lbgen.model.routing import Conflict, place_of, priority_of, routed
@@ -71,7 +72,7 @@ class Listeners:
             why = "no target serves this listener"
         return {
             "name": listener.name,
-            "bind": f"{f'[{listener.address}]' if ':' in listener.address else listener.address}:{listener.port}",
+            "bind": host_port(listener.address, listener.port),
             "protocol": listener.protocol,
             "tls": listener.tls,
             "by": by,

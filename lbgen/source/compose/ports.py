@@ -5,10 +5,10 @@ Source: docker/go-connections, nat/nat.go, and docker/cli, opts/swarmopts/port.g
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 
+from lbgen.base.address import ANY, is_address
 from lbgen.snapshot import PublishedPort
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -48,7 +48,7 @@ def address_of(value: object) -> str:
     """Return the address that a port in the short form is bound to, which Swarm does not heed; mostly empty."""
     before = str(value).rsplit(":", 2)
     address = before[0].strip("[]") if len(before) == 3 else ""
-    return "" if address in ("", "0.0.0.0", "::") else address
+    return "" if address in ("", *ANY) else address
 
 
 def long(value: Mapping[str, object]) -> list[PublishedPort]:
@@ -79,7 +79,5 @@ def _range(text: str) -> range:
 
 def _check_address(text: str) -> None:
     bare = text[1:-1] if text[0] == "[" and text[-1] == "]" else text
-    try:
-        ipaddress.ip_address(bare)
-    except ValueError:
-        raise ValueError(f"{text!r} is no IP address") from None
+    if not is_address(bare):
+        raise ValueError(f"{text!r} is no IP address")

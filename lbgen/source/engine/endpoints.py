@@ -21,6 +21,7 @@ import urllib3
 from docker.errors import DockerException
 from docker.tls import TLSConfig
 
+from lbgen.base.address import host_port
 from lbgen.base.errors import SourceError
 from lbgen.source.engine import docker_context
 from lbgen.source.engine.docker_context import Tls
@@ -94,9 +95,9 @@ def _over_ssh(url: SplitResult, timeout: float) -> docker.APIClient:
 def _address(url: SplitResult, endpoint: Endpoint) -> str:
     if url.scheme == "unix":
         return endpoint.host
-    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
     secure = endpoint.tls is not None or url.scheme == "https"
-    return f"{'https' if secure else 'http'}://{host}:{url.port or (2376 if secure else 2375)}"
+    place = host_port(url.hostname or "", url.port or (2376 if secure else 2375))
+    return f"{'https' if secure else 'http'}://{place}"
 
 
 def _tls_config(endpoint: Endpoint) -> TLSConfig | None:

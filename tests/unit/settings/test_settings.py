@@ -184,34 +184,6 @@ def test_not_utf8(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("bind", "expected"),
-    [
-        (":80", ("*", 80)),
-        ("*:80", ("*", 80)),
-        ("192.0.2.1:8443", ("192.0.2.1", 8443)),
-        ("0.0.0.0:1", ("0.0.0.0", 1)),
-        ("[::1]:80", ("::1", 80)),
-        ("[::]:65535", ("::", 65535)),
-        ("[fd00::1]:080", ("fd00::1", 80)),
-    ],
-)
-def test_bind(bind, expected):
-    """A bind is an address, or nothing for all of them, and a port."""
-    assert config.split_bind(bind) == expected
-
-
-NO_PORT = ["80", ":", ":0", ":65536", ":http", "[::1]", ":80 ", " :80", ":80\n", ":80 ssl", "", ":\u0663"]
-NO_ADDRESS = ["localhost:80", "::1:80", "[]:80", "1.2.3:80", "1.2.3.4.5:80", "256.0.0.1:80", "[::g]:80", "22:22"]
-
-
-@pytest.mark.parametrize("bind", [*NO_PORT, *NO_ADDRESS, "[1.2.3]:80", "[fe80::1%eth0]:80"])
-def test_bad_bind(bind):
-    """What is no address and port is refused."""
-    with pytest.raises(ValueError, match="is not ADDRESS:PORT"):
-        config.split_bind(bind)
-
-
-@pytest.mark.parametrize(
     ("text", "key", "meant"),
     [
         ("discovery: {drain_grace: 500ms}", ("discovery", "drain_grace"), 0.5),
