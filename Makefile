@@ -17,9 +17,9 @@ test: lint  ## all tests: pure ones, those that ask real proxies, those on a rea
 test-fast: lint  ## only the tests that need neither root nor a Swarm
 	@$(PYTHON) -m pytest -m "not lab"
 
-lint:  ## ruff and mypy
+lint:  ## ruff, mypy, and who may import whom (.importlinter)
 	@scripts/setup test
-	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy && .venv/bin/lint-imports
 
 format:  ## let ruff put the code in form
 	@scripts/setup test

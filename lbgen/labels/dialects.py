@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels import native
+from lbgen.labels.context import Dialects
 from lbgen.labels.dockerflow import dialect as dockerflow
 from lbgen.labels.dockerflow import options
 from lbgen.labels.keys.table import PREFIX
 from lbgen.labels.route_spec import LabelledRoute, ServiceLabels
 from lbgen.labels.traefik import dialect as traefik
 from lbgen.labels.traefik import elements
-from lbgen.labels.traefik.provider import Provider
-from lbgen.labels.traefik.routers import Listeners
 from lbgen.labels.values import regex_cost
 
 # The dialects, and what their labels begin with.
@@ -22,17 +21,6 @@ PREFIXES = {"lbgen": PREFIX, "traefik": elements.PREFIX, "dockerflow": options.P
 # Of one service, whatever the dialects: a hostile one is not to keep the others waiting.
 MAX_LABELS = 1000
 MAX_TEXT = 65536  # characters
-
-
-@dataclass(frozen=True, slots=True)
-class Dialects:
-    """What is read, and how."""
-
-    names: tuple[str, ...] = ("lbgen",)
-    expose_by_default: bool = False
-    provider: Provider = field(default_factory=Provider)
-    listeners: Listeners = field(default_factory=Listeners)
-    ports: dockerflow.Ports = field(default_factory=dockerflow.Ports)
 
 
 def parse(service: str, labels: Mapping[str, str], dialects: Dialects) -> ServiceLabels:

@@ -10,11 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
-from lbgen.labels.dialects import Dialects
-from lbgen.labels.dockerflow.dialect import Ports
+from lbgen.labels.context import Dialects, Listeners, Ports, Provider
 from lbgen.labels.match import Alternative
-from lbgen.labels.traefik.provider import Provider
-from lbgen.labels.traefik.routers import Listeners
 from lbgen.model.policy import NOTHING, Policy
 
 CONTEXT_VERSION = 1

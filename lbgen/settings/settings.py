@@ -16,10 +16,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from lbgen.base import documents
 from lbgen.base.address import split_bind
 from lbgen.base.errors import SettingsError
+from lbgen.labels.context import Provider
 from lbgen.labels.rule import parser
 from lbgen.labels.traefik import constraints as traefik_constraints
 from lbgen.labels.traefik import routers
-from lbgen.labels.traefik.provider import Provider
 from lbgen.labels.values import basic, policy
 from lbgen.model import Listener, Rules
 from lbgen.model.placement import chooser

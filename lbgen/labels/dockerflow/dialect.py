@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lbgen.base.problem import Problem
+from lbgen.labels.context import Ports
 from lbgen.labels.dockerflow.options import OPTIONS, OTHERS, PREFIX
+from lbgen.labels.foreign_options import Element, Read, Written, flag, read
 from lbgen.labels.keys.table import FIELDS, RouteKeys
 from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test
 from lbgen.labels.route_spec import LabelledRoute, ServiceLabels, about, problem_of
-from lbgen.labels.traefik.elements import Element, Written
-from lbgen.labels.traefik.options import Read, flag, read
 from lbgen.labels.values import basic
 from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.regex import regex
@@ -31,20 +31,6 @@ T = TypeVar("T")
 _INDEXED = re.compile(r"([a-z]+)(?:\.([1-9][0-9]?))?")
 MOST = 10  # destinations of a service, as in docker-flow-proxy
 TO = "http://{host}{path}?{query}"
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The listeners by what they listen on."""
-
-    names: tuple[tuple[str, int, str], ...] = ()  # (protocol, port, name)
-
-    def listener(self, protocol: str, port: int) -> str:
-        """Return its name; raise BadValue if there is none."""
-        for known, number, name in self.names:
-            if (known, number) == (protocol, port):
-                return name
-        raise BadValue(f"names port {port}, on which no {protocol} listener is", "add it to setting listeners")
 
 
 def parse(

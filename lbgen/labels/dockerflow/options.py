@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from lbgen.labels.traefik.options import Left, Lost, Table, Taken, flag
+from lbgen.labels.foreign_options import Left, Lost, Table, Taken, flag
 from lbgen.labels.values import basic, policy
 from lbgen.labels.values.basic import BadValue, Parser
 from lbgen.labels.values.policy import cors_method

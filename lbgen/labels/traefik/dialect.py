@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lbgen.labels.context import Listeners, Provider
+from lbgen.labels.foreign_options import flag
 from lbgen.labels.route_spec import ServiceLabels, problem_of, sound
 from lbgen.labels.traefik import constraints as traefik_constraints
 from lbgen.labels.traefik.elements import sort, unread
-from lbgen.labels.traefik.options import flag
-from lbgen.labels.traefik.provider import Provider
-from lbgen.labels.traefik.routers import Listeners, Routers
+from lbgen.labels.traefik.routers import Routers
 from lbgen.labels.values.basic import BadValue
 
 

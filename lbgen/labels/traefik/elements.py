@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
+from lbgen.labels.foreign_options import Element, Written
 from lbgen.labels.route_spec import ROUTE_NAME, problem_of
 from lbgen.labels.values.basic import BadValue
 
@@ -24,24 +25,6 @@ KINDS = {
 GENERAL = ("enable", "docker.network", "docker.lbswarm", "swarm.network", "swarm.lbswarm")
 # Traefik 1's words, which later ones leave unread.
 _FIRST = ("frontend", "backend", "port", "protocol", "weight", "servicename")
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A label as its owner wrote it."""
-
-    label: str
-    value: str
-
-
-@dataclass(slots=True)
-class Element:
-    """A router, a service or a middleware, with the labels that describe it."""
-
-    protocol: str
-    kind: str
-    name: str  # in lower case
-    options: dict[str, Written] = field(default_factory=dict)  # "loadbalancer.server.port", in lower case -> label
 
 
 @dataclass(slots=True)

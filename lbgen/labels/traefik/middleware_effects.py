@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lbgen.labels.context import Provider
+from lbgen.labels.foreign_options import Read
 from lbgen.labels.match import Alternative
 from lbgen.labels.traefik import headers
-from lbgen.labels.traefik.options import Read
-from lbgen.labels.traefik.provider import Provider
 from lbgen.labels.traefik.redirects import by_regex, substituted, to_https, to_scheme, whole_redirect
 from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.substitution import UrlRedirect, path_from

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from lbgen.labels.traefik.options import Left, Lost, Table, Taken, duration, flag
+from lbgen.labels.foreign_options import Left, Lost, Table, Taken, duration, flag
 from lbgen.labels.values import basic, policy
 from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.regex import regex

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem, printable
+from lbgen.labels.context import Provider
+from lbgen.labels.foreign_options import Element, Read, Written, read
 from lbgen.labels.match import Alternative
 from lbgen.labels.route_spec import problem_of
 from lbgen.labels.traefik import headers
-from lbgen.labels.traefik.elements import Element, Written
 from lbgen.labels.traefik.middleware_effects import EFFECTS, Effects
 from lbgen.labels.traefik.middleware_options import GUARD, KINDS, TCP_KINDS
-from lbgen.labels.traefik.options import Read, read
-from lbgen.labels.traefik.provider import Provider
 from lbgen.labels.values.basic import BadValue
 
 _MAX_DEPTH = 16

@@ -9,15 +9,16 @@ import re
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
+from lbgen.labels.context import Listeners, Provider
+from lbgen.labels.foreign_options import Element, Read, Written, flag, read
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import ALWAYS, Match, TooManyAlternatives, alternatives
 from lbgen.labels.route_spec import LabelledRoute, problem_of, sound
 from lbgen.labels.rule import parser
-from lbgen.labels.traefik.elements import KINDS, PREFIX, Element, Labels, Written
+from lbgen.labels.traefik.elements import KINDS, PREFIX, Labels
 from lbgen.labels.traefik.middleware_effects import Effects
 from lbgen.labels.traefik.middlewares import Middlewares, local
-from lbgen.labels.traefik.options import TABLES, Read, flag, read
-from lbgen.labels.traefik.provider import Provider
+from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.traefik.redirects import TO_HTTPS
 from lbgen.labels.traefik.services import service_fields, transport_notes
 from lbgen.labels.values import basic
@@ -25,15 +26,6 @@ from lbgen.labels.values.basic import BadValue
 
 NOOP = "noop@internal"
 _NAME = re.compile(r"\{\{-?\s*(normalize\s+)?\.Name\s*-?\}\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """The HTTP listeners, as far as a router depends on them."""
-
-    default: tuple[str, ...] = ()
-    plain: frozenset[str] = frozenset()
-    secure: frozenset[str] = frozenset()  # they terminate TLS
 
 
 def default_rule(template: str, service: str) -> str:

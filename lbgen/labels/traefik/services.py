@@ -6,9 +6,9 @@ Source: traefik 3.7 pkg/config/dynamic/http_config.go, tcp_config.go; pkg/server
 from __future__ import annotations
 
 from lbgen.base.problem import Problem
+from lbgen.labels.context import Provider
+from lbgen.labels.foreign_options import Read
 from lbgen.labels.route_spec import problem_of
-from lbgen.labels.traefik.options import Read
-from lbgen.labels.traefik.provider import Provider
 from lbgen.labels.values.basic import BadValue
 
 DEFAULT_TRANSPORT = "default@internal"  # that of Traefik's static configuration, serversTransport

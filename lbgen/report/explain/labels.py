@@ -8,7 +8,8 @@ from typing import Any
 
 from lbgen.base.problem import Problem, printable, shown
 from lbgen.labels import dialects, native
-from lbgen.labels.dialects import PREFIXES, Dialects
+from lbgen.labels.context import Dialects
+from lbgen.labels.dialects import PREFIXES
 from lbgen.labels.keys.table import ENABLE
 from lbgen.labels.route_spec import ServiceLabels
 from lbgen.labels.suggestions import meant as meant_by

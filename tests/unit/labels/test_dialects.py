@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from lbgen.labels import native
-from lbgen.labels.dialects import Dialects, parse
+from lbgen.labels.context import Dialects
+from lbgen.labels.dialects import parse
 from lbgen.labels.match import Test
 from lbgen.labels.traefik import dialect as traefik
 from lbgen.model import build

@@ -10,13 +10,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbgen.labels.context import Ports
 from lbgen.labels.dockerflow import dialect
-from lbgen.labels.dockerflow.dialect import Ports
 from lbgen.labels.dockerflow.options import OPTIONS
+from lbgen.labels.foreign_options import Left, Lost, Taken
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import alternatives
 from lbgen.labels.route_spec import LabelledRoute, ServiceLabels
-from lbgen.labels.traefik.options import Left, Lost, Taken
 from lbgen.labels.values.substitution import path_from
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_task, modelled
 from tests.support.paths import TESTS

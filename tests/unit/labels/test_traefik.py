@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbgen.base.problem import printable
+from lbgen.labels.context import Listeners, Provider
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import Test, alternatives
 from lbgen.labels.route_spec import LabelledRoute, ServiceLabels
@@ -19,8 +20,7 @@ from lbgen.labels.traefik import dialect as traefik
 from lbgen.labels.traefik.middleware_options import KINDS, TCP_KINDS
 from lbgen.labels.traefik.middlewares import local
 from lbgen.labels.traefik.options import TABLES
-from lbgen.labels.traefik.provider import Provider
-from lbgen.labels.traefik.routers import Listeners, default_rule
+from lbgen.labels.traefik.routers import default_rule
 from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.substitution import Substitution, UrlRedirect
 from tests.support.paths import TESTS

@@ -1,0 +1,170 @@
+"""How the options of another program's labels are read: by a table that says what each option means here.
+
+Three kinds of options: taken (`Taken`), left out with a note because they only tune or observe (`Left`), and those that
+cannot be left out without doing something else than asked (`Lost`), which drop the route.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lbgen.base.problem import Problem
+from lbgen.labels.route_spec import problem_of, sound
+from lbgen.labels.values import basic
+from lbgen.labels.values.basic import BadValue, Parser
+
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A label as its owner wrote it."""
+
+    label: str
+    value: str
+
+
+@dataclass(slots=True)
+class Element:
+    """A router, a service or a middleware, with the labels that describe it."""
+
+    protocol: str
+    kind: str
+    name: str  # in lower case
+    options: dict[str, Written] = field(default_factory=dict)  # "loadbalancer.server.port", in lower case -> label
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An option that is honoured."""
+
+    parse: Parser[object]
+    # Of RouteKeys, or a name of our own, which begins with "_"; empty: it changes nothing here. Of a row that ends in
+    # <> it is a mapping: {the rest of the option: value}.
+    field: str = ""
+    secret: bool = False  # its value is not for logs
+    may_be_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An option that is left out, without which the route still does what it is for."""
+
+    message: str
+    remedy: str = "remove it, or live without it"
+    secret: bool = False  # its value is not for logs
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """An option without which the route would do something else than asked."""
+
+    message: str
+    remedy: str = "remove it, or leave the service to Traefik"
+    secret: bool = False  # its value is not for logs
+
+
+Table = Mapping[str, Taken | Left | Lost]  # option -> meaning; <> stands for any words, [n] for an index
+
+
+@dataclass(slots=True)
+class Read:
+    """What an element's options say."""
+
+    fields: dict[str, object] = field(default_factory=dict)
+    written: dict[str, tuple[str, str]] = field(default_factory=dict)  # field, and label -> (label, value)
+    lost: list[Problem] = field(default_factory=list)
+    left: list[Problem] = field(default_factory=list)
+
+
+def flag(text: str) -> bool:
+    """A boolean as Go's strconv.ParseBool reads it."""
+    if text in ("1", "t", "T", "TRUE", "true", "True"):
+        return True
+    if text in ("0", "f", "F", "FALSE", "false", "False"):
+        return False
+    raise BadValue("is neither true nor false", "write true or false, without quotes")
+
+
+def duration(low: float, high: float) -> Parser[float]:
+    """A duration as Traefik reads it: Go's ``1m30s``, or a bare number of seconds."""
+
+    def parse(text: str) -> float:
+        parts = _PART.findall(text)
+        if text.isascii() and text.isdecimal() and len(text) < 10:
+            seconds = float(text)
+        elif parts and "".join(map("".join, parts)) == text and len(text) < 40:
+            seconds = round(sum(float(number) * _UNITS[unit] for number, unit in parts), 3)
+        else:
+            raise BadValue("is not a duration", "write a number with its unit, such as 500ms, 10s or 1m30s")
+        if not low <= seconds <= high:
+            bounds = f"{basic.spell_duration(low)} to {basic.spell_duration(high)}"
+            raise BadValue(f"is outside {bounds}", f"write a duration of {bounds}")
+        return seconds
+
+    return parse
+
+
+def only(wanted: str, message: str, remedy: str) -> Parser[str]:
+    """A word that changes nothing; any other asks for too much."""
+
+    def parse(text: str) -> str:
+        if text.lower() == wanted:
+            return text
+        raise BadValue(message, remedy)
+
+    return parse
+
+
+def read(service: str, route: str, element: Element, table: Table, *, secret: bool = False) -> Read:
+    """Read all options of one element for one route.
+
+    Args:
+        secret: what an option that is not in the table says may be a secret.
+    """
+    found = Read()
+    for option, written in element.options.items():
+        row, meaning = _meaning(option, table, secret=secret)
+        shown = "" if meaning.secret else written.value
+        try:
+            if isinstance(meaning, Taken):
+                value = meaning.parse(sound(written.value, may_be_empty=meaning.may_be_empty))
+                _take(found, meaning.field or option, row, option, value)
+                found.written[written.label] = (written.label, shown)
+                found.written[meaning.field or option] = (written.label, shown)
+            elif isinstance(meaning, Left):
+                sound(written.value)
+                bad = BadValue(meaning.message, meaning.remedy)
+                found.left.append(problem_of(service, written.label, shown, bad, route))
+            else:
+                sound(written.value)
+                raise BadValue(meaning.message, meaning.remedy)
+        except BadValue as bad:
+            found.lost.append(problem_of(service, written.label, shown, bad, route))
+    return found
+
+
+def _take(found: Read, field: str, row: str, option: str, value: object) -> None:
+    if not row.endswith("<>"):
+        found.fields[field] = value
+        return
+    members = found.fields.setdefault(field, {})
+    assert isinstance(members, dict)
+    members[option.removeprefix(row[:-2])] = value
+
+
+def _meaning(option: str, table: Table, *, secret: bool) -> tuple[str, Taken | Left | Lost]:
+    """Return the row of the table for an option, and what it says."""
+    pattern = re.sub(r"\[[0-9]+\]", "[n]", option)
+    if pattern in table:
+        return pattern, table[pattern]
+    for row, meaning in table.items():
+        if row.endswith("<>") and pattern.startswith(row[:-2]):
+            return row, meaning
+    close = difflib.get_close_matches(option, [known for known in table if "<" not in known], n=1)
+    remedy = f"did you mean {close[0]}?" if close else "remove it, or correct its name"
+    return option, Lost("is an unknown option", remedy, secret)
