@@ -23,7 +23,7 @@ import structlog
 from lbgen.daemon import assembly
 from lbgen.daemon.target import Target
 from lbgen.model import Builder
-from lbgen.settings import settings as config
+from lbgen.settings import Settings
 from lbgen.snapshot import Service, Snapshot, Task
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
 from tests.support.real_haproxy import free_port
@@ -101,7 +101,7 @@ def row() -> Iterator[Row]:
         (directory / "mine").mkdir()
         (directory / "mine" / "haproxy.cfg.j2").write_text(EXTRA)
         target = {"templates": [str(directory / "mine"), "haproxy"], "output": name + "/out", "apply": {"run": True}}
-        settings = config.Settings.model_validate(
+        settings = Settings.model_validate(
             {
                 "listeners": {"web": {"bind": f"127.0.0.1:{free_port()}"}},
                 "status": {"bind": ""},

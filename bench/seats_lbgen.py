@@ -20,7 +20,7 @@ from bench import process
 from bench.seat import API_PORT, PORT, Place, Seat, ask, in_traefik, traefik_program, usable
 from lbgen.base.errors import ProxyUnreachable
 from lbgen.proxies.haproxy import apply as haproxy
-from lbgen.settings import settings as config
+from lbgen.settings import DockerSettings
 from tests.lab import probe
 from tests.lab.host import wait_for
 
@@ -48,7 +48,7 @@ class Lbgen(Seat):
     @classmethod
     def has_push(cls) -> bool:
         """Whether this lbgen has the push source at all."""
-        return "control_socket" in config.Docker.model_fields
+        return "control_socket" in DockerSettings.model_fields
 
     @property
     def output(self) -> Path:

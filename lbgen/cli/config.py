@@ -9,7 +9,7 @@ import click
 from lbgen.cli.options import Given, given
 from lbgen.daemon import assembly
 from lbgen.labels import schema as label_schema
-from lbgen.settings.settings import Settings
+from lbgen.settings import Settings
 
 
 @click.group("config")

@@ -22,7 +22,7 @@ from lbgen.render.credentials import Reader, noted
 from lbgen.render.templates import builtin_names
 from lbgen.report import annotations as findings
 from lbgen.report.positions import Places
-from lbgen.settings import settings as config
+from lbgen.settings import ENV_FILE, Settings, TargetSettings, default_file, load_settings
 from lbgen.snapshot import Snapshot
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 CONFIG = click.option(
     "--config",
     "config_file",
-    envvar=config.ENV_FILE,
+    envvar=ENV_FILE,
     type=click.Path(path_type=Path),
     help="Settings file. Default: lbgen.yml here, then /etc/lbgen/lbgen.yml, if there is one.",
 )
@@ -92,7 +92,7 @@ class Given:
     proxy: str | None = None
     templates: str | None = None
 
-    def settings(self, log_level: str | None = None) -> config.Settings:
+    def settings(self, log_level: str | None = None) -> Settings:
         """Read the settings, flags last, and set up logging.
 
         Args:
@@ -107,16 +107,16 @@ class Given:
         elif self.endpoint:
             flags["source", "docker", "endpoints"] = list(self.endpoint)
         flags["source", "stack"] = self.stack
-        settings = config.load(self.file, os.environ, flags)
+        settings = load_settings(self.file, os.environ, flags)
         logs.configure(settings.log.level, settings.log.format)
         return settings
 
     @cached_property
     def file(self) -> Path | None:
         """The settings file, the same for the whole call: one that goes away later is missed, not replaced."""
-        return self.config_file or next((path for path in config.DEFAULT_FILES if path.is_file()), None)
+        return self.config_file or default_file()
 
-    def chosen(self, log_level: str | None = None, output: Path | None = None) -> config.Settings:
+    def chosen(self, log_level: str | None = None, output: Path | None = None) -> Settings:
         """Read the settings as `settings` does, with the targets to write for and no others.
 
         Args:
@@ -128,7 +128,7 @@ class Given:
             targets = {name: target.model_copy(update={"output": output}) for name, target in targets.items()}
         return settings.model_copy(update={"targets": targets})
 
-    def targets(self, settings: config.Settings) -> dict[str, config.Target]:
+    def targets(self, settings: Settings) -> dict[str, TargetSettings]:
         """Return the targets to write for; raise SettingsError if there is none."""
         return assembly.chosen_targets(settings, self.proxy, self.templates)
 
@@ -163,13 +163,13 @@ def given(*, source: bool = True, target: bool = True, file: bool = True) -> Cal
     return add
 
 
-def taken(settings: config.Settings) -> tuple[Snapshot, Model]:
+def taken(settings: Settings) -> tuple[Snapshot, Model]:
     """Ask the source once; return what it says and what comes of it."""
     snapshot = assembly.source_of(settings).take()
     return snapshot, noted(build(snapshot, settings.rules()), Reader(settings).read())
 
 
-def places_of(settings: config.Settings) -> Places:
+def places_of(settings: Settings) -> Places:
     """Return where in the source's files things are written; in Docker they have no places."""
     return Places(settings.source.file)
 

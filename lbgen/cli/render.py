@@ -13,7 +13,7 @@ from lbgen.cli.options import REPORT, Given, annotated, given, places_of, taken
 from lbgen.daemon import assembly
 from lbgen.daemon.live_reload import Following
 from lbgen.report.preview import Preview, Wishes
-from lbgen.settings import settings as config
+from lbgen.settings import Settings
 
 log = structlog.get_logger()
 
@@ -71,9 +71,7 @@ def _follow(common: Given, wishes: Wishes, form: str) -> None:
     Following(source, previews, settings, lambda: common.chosen("warning"), assembly.preview_of, common.file).run()
 
 
-def _previews(
-    settings: config.Settings, wishes: Wishes, rounds: render_text.Rounds | None = None
-) -> dict[str, Preview]:
+def _previews(settings: Settings, wishes: Wishes, rounds: render_text.Rounds | None = None) -> dict[str, Preview]:
     """Return a preview of each target; of several, each has a directory of its own."""
     previews = {}
     for name, target in settings.targets.items():

@@ -18,7 +18,7 @@ from lbgen.proxies.traefik.apply import Traefik
 from lbgen.proxies.traefik.feed import Feed
 from lbgen.render.limits import Bounds
 from lbgen.render.renderer import Files, Renderer, TargetContext, TemplateSet, find
-from lbgen.settings import settings as config
+from lbgen.settings import STATE_DIRECTORY, DockerSettings, Settings, TargetSettings
 from lbgen.source import Source
 from lbgen.source.file import FileSource
 
@@ -41,7 +41,7 @@ class Kind(Protocol):
 KINDS: Mapping[str, Kind] = {"haproxy": haproxy, "nginx": nginx, "traefik": traefik, "other": other}
 
 
-def source_of(settings: config.Settings) -> Source:
+def source_of(settings: Settings) -> Source:
     """Return the source that the settings name; without one, the Docker endpoint of the environment."""
     if settings.source.file:
         return FileSource(settings.source.file, stack=settings.source.stack)
@@ -49,7 +49,7 @@ def source_of(settings: config.Settings) -> Source:
     from lbgen.source.engine.endpoints import Tls
     from lbgen.source.engine.source import EngineSource
 
-    docker = settings.source.docker or config.Docker()
+    docker = settings.source.docker or DockerSettings()
     tls = None
     if docker.tls:
         ca, cert, key = (str(path or "") for path in (docker.tls.ca, docker.tls.cert, docker.tls.key))
@@ -57,7 +57,7 @@ def source_of(settings: config.Settings) -> Source:
     return EngineSource(docker.endpoints or [""], tls=tls, cluster=docker.cluster, control_socket=docker.control_socket)
 
 
-def chosen_targets(settings: config.Settings, proxy: str | None, templates: str | None) -> dict[str, config.Target]:
+def chosen_targets(settings: Settings, proxy: str | None, templates: str | None) -> dict[str, TargetSettings]:
     """Return the settings' targets, or the one that the flags describe.
 
     Raises:
@@ -67,14 +67,14 @@ def chosen_targets(settings: config.Settings, proxy: str | None, templates: str 
         names = [name for name in (templates, proxy) if name]
         kept = settings.targets.get(proxy or "", None)
         return {
-            proxy or "custom": kept.model_copy(update={"templates": names}) if kept else config.Target(templates=names)
+            proxy or "custom": kept.model_copy(update={"templates": names}) if kept else TargetSettings(templates=names)
         }
     if not settings.targets:
         raise SettingsError("no proxy to write for: name one with --proxy haproxy, or under 'targets' in the settings")
     return settings.targets
 
 
-def renderer_of(name: str, target: config.Target, settings: config.Settings, *, program: bool = True) -> Renderer:
+def renderer_of(name: str, target: TargetSettings, settings: Settings, *, program: bool = True) -> Renderer:
     """Return the target's renderer; raise TemplateError if its templates cannot be had.
 
     Args:
@@ -84,24 +84,24 @@ def renderer_of(name: str, target: config.Target, settings: config.Settings, *, 
     return _renderer(setup if program else replace(setup, binary=""), find(target.templates))
 
 
-def checker_of(name: str, target: config.Target, settings: config.Settings) -> Check:
+def checker_of(name: str, target: TargetSettings, settings: Settings) -> Check:
     """Return what has the target's files checked, staged where nothing reads them."""
     setup = _setup(name, target, settings)
     return _kind(setup).checker(setup, None)
 
 
-def preview_of(name: str, target: config.Target, settings: config.Settings) -> tuple[Renderer, Check]:
+def preview_of(name: str, target: TargetSettings, settings: Settings) -> tuple[Renderer, Check]:
     """Return what renders and checks the target's files where they are only looked at."""
     return renderer_of(name, target, settings), checker_of(name, target, settings)
 
 
-def revision_of(name: str, target: config.Target, settings: config.Settings) -> tuple[Renderer, Check]:
+def revision_of(name: str, target: TargetSettings, settings: Settings) -> tuple[Renderer, Check]:
     """Return what is to render and check the files of a target that runs; raise what `target_of` would."""
     setup = _setup(name, target, settings)
     return _renderer(setup, find(target.templates)), _kind(setup).parts(setup).check
 
 
-def target_of(name: str, target: config.Target, settings: config.Settings) -> Target:
+def target_of(name: str, target: TargetSettings, settings: Settings) -> Target:
     """Return the target with everything it needs to be applied."""
     setup = _setup(name, target, settings)
     renderer = _renderer(setup, find(target.templates))
@@ -124,9 +124,9 @@ def feeds_of(targets: Iterable[Target]) -> dict[str, Feed]:
     }
 
 
-def _setup(name: str, target: config.Target, settings: config.Settings) -> Setup:
+def _setup(name: str, target: TargetSettings, settings: Settings) -> Setup:
     manifest = find(target.templates).manifest
-    output = (target.output or config.STATE_DIRECTORY / name).absolute()
+    output = (target.output or STATE_DIRECTORY / name).absolute()
     return Setup(name, target, settings, manifest, output, target.binary or manifest.binary)
 
 

@@ -16,7 +16,7 @@ from lbgen.daemon.saves import watched
 from lbgen.render.credentials import Reader
 from lbgen.render.renderer import Files, Renderer, find
 from lbgen.render.templates import builtin_names
-from lbgen.settings import settings as config
+from lbgen.settings import Settings, TargetSettings
 from lbgen.settings.reloadable import changed, revised
 from lbgen.source import Source
 
@@ -43,9 +43,9 @@ class Following:
         self,
         source: Source,
         followers: Mapping[str, Revisable],
-        settings: config.Settings,
-        read: Callable[[], config.Settings],
-        parts: Callable[[str, config.Target, config.Settings], tuple[Renderer, Check]],
+        settings: Settings,
+        read: Callable[[], Settings],
+        parts: Callable[[str, TargetSettings, Settings], tuple[Renderer, Check]],
         file: Path | None,
     ) -> None:
         """
@@ -101,7 +101,7 @@ class Following:
         else:
             self.loop.poke()
 
-    def _reread(self) -> tuple[config.Settings, dict[str, tuple[Renderer, Check]]]:
+    def _reread(self) -> tuple[Settings, dict[str, tuple[Renderer, Check]]]:
         """Return the settings to go by now, and what renders and checks the targets' files, if it changes.
 
         Raises:
@@ -118,12 +118,12 @@ class Following:
         found = find(self._settings.targets[name].templates)
         return found.manifest != self._followers[name].renderer.templates.manifest
 
-    def _take(self, settings: config.Settings, parts: Mapping[str, tuple[Renderer, Check]]) -> None:
+    def _take(self, settings: Settings, parts: Mapping[str, tuple[Renderer, Check]]) -> None:
         self.loop.revise(settings.rules(), drain_grace=settings.discovery.drain_grace, files=Reader(settings))
         for name, (renderer, check) in parts.items():
             self._followers[name].revise(renderer, check, settings.min_reload_interval)
 
-    def _parts_of(self, name: str, settings: config.Settings) -> tuple[Renderer, Check]:
+    def _parts_of(self, name: str, settings: Settings) -> tuple[Renderer, Check]:
         renderer, check = self._parts(name, settings.targets[name], settings)
         before, now = self._followers[name].renderer.templates.manifest.proxy, renderer.templates.manifest.proxy
         if before != now:

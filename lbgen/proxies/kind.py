@@ -11,8 +11,7 @@ from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.render.manifest import Manifest
 from lbgen.render.renderer import Files
-from lbgen.settings.settings import Settings
-from lbgen.settings.settings import Target as TargetSettings
+from lbgen.settings import Settings, TargetSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from lbgen.daemon import assembly
 from lbgen.model import Model, build
 from lbgen.render.credentials import Directories, NamedFiles, Reader, noted
 from lbgen.render.renderer import Files
-from lbgen.settings import settings as config
+from lbgen.settings import Settings, TargetSettings, load_settings
 from lbgen.snapshot import Snapshot
 from lbgen.source.file import load
 
@@ -87,10 +87,10 @@ class Trial:
         """Return where a case's golden file is."""
         return self.golden / f"{case.stem}{self._suffix}"
 
-    def settings_of(self, case: Path) -> config.Settings:
+    def settings_of(self, case: Path) -> Settings:
         """Return a case's settings; the environment has no say in them."""
         own = case.with_name(f"{case.stem}{SETTINGS}")
-        return config.load(own if own.exists() else self._common, {}, {})
+        return load_settings(own if own.exists() else self._common, {}, {})
 
     def modelled(self, case: Path) -> tuple[Model, Snapshot]:
         """Return a case's model, and the facts it comes of."""
@@ -147,8 +147,8 @@ class Trial:
             return Verdict(case.stem, error=error)
         return Verdict(case.stem, difference, written=bool(difference and update))
 
-    def _target(self, settings: config.Settings) -> tuple[str, config.Target]:
-        name, target = next(iter(settings.targets.items()), (NAME, config.Target(templates=self._templates)))
+    def _target(self, settings: Settings) -> tuple[str, TargetSettings]:
+        name, target = next(iter(settings.targets.items()), (NAME, TargetSettings(templates=self._templates)))
         options = {**target.options, **self._options}
         return name, target.model_copy(update={"templates": self._templates, "options": options})
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from lbgen.settings.settings import Settings, Target
+from lbgen.settings.settings import Settings
+from lbgen.settings.target import TargetSettings
 
 # A connection to Docker, a port and a process of a proxy's are made once; a changed template needs none of them anew.
 FIXED = ("source", "status")
@@ -48,5 +49,5 @@ def changed(old: BaseModel, new: BaseModel, prefix: str = "") -> Iterator[str]:
             yield key
 
 
-def _but_for_fixed(old: Target, new: Target) -> Target:
+def _but_for_fixed(old: TargetSettings, new: TargetSettings) -> TargetSettings:
     return new.model_copy(update={name: getattr(old, name) for name in FIXED_OF_TARGETS})

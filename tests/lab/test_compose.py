@@ -10,7 +10,7 @@ import pytest
 
 from lbgen.daemon import assembly
 from lbgen.model import Model, build
-from lbgen.settings import settings
+from lbgen.settings import Settings, TargetSettings
 from lbgen.snapshot import Snapshot
 from lbgen.source import file
 from lbgen.source.engine.source import EngineSource
@@ -18,7 +18,7 @@ from tests.lab.engine import docker_cli
 from tests.lab.services import Lab
 from tests.support.stacks import comparable
 
-SETTINGS = settings.Settings.model_validate(
+SETTINGS = Settings.model_validate(
     {
         "listeners": {
             "web": {"bind": ":80"},
@@ -177,9 +177,7 @@ def deployed(lab: Lab, wanted: Snapshot) -> Snapshot:
 
 def rendered(model: Model, snapshot: Snapshot, proxy: str) -> dict[str, str]:
     """The files that one proxy would get."""
-    return dict(
-        assembly.renderer_of("edge", settings.Target(templates=[proxy]), SETTINGS).render(model, snapshot).texts
-    )
+    return dict(assembly.renderer_of("edge", TargetSettings(templates=[proxy]), SETTINGS).render(model, snapshot).texts)
 
 
 def test_a_file_becomes_what_its_deployment_becomes(lab: Lab, files: list[Path]) -> None:

@@ -17,7 +17,7 @@ from lbgen.daemon.target import Target
 from lbgen.model import build
 from lbgen.render.templates import builtin_names
 from lbgen.report.lint import limits
-from lbgen.settings import settings as config
+from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support import original_traefik
 from tests.support.conformance_suite import SUITES, WHO, Case, Suite
@@ -95,7 +95,7 @@ def untold(case: Case, proxy: str, told: set[tuple[str, str]]) -> bool:
 
 
 @contextlib.contextmanager
-def running(settings: config.Settings, snapshot: Snapshot) -> Iterator[dict[str, int]]:
+def running(settings: Settings, snapshot: Snapshot) -> Iterator[dict[str, int]]:
     """Have the proxy serve the snapshot, brought there as `lbgen run` does; give the listeners' ports."""
     target: Target = assembly.target_of("edge", settings.targets["edge"], settings)
     target.start()

@@ -24,7 +24,7 @@ from lbgen.base.errors import CheckFailed
 from lbgen.daemon import assembly as wiring
 from lbgen.model import build
 from lbgen.render.renderer import Files
-from lbgen.settings import settings as config
+from lbgen.settings import Settings, TargetSettings
 from lbgen.snapshot import Snapshot
 from lbgen.source import decode
 from lbgen.source.file import load
@@ -43,10 +43,10 @@ CHECKED = [pytest.param(name, marks=pytest.mark.proxy(name)) for name in ("caddy
 OF = {"promtool": "prometheus", "caddy": "caddy"}
 
 
-def target(name: str, output: Path = Path("/out"), **settings: Any) -> tuple[config.Target, config.Settings]:
+def target(name: str, output: Path = Path("/out"), **settings: Any) -> tuple[TargetSettings, Settings]:
     """A target with an example set."""
-    made = config.Target(templates=[str(SETS / name)], output=output, options=OPTIONS.get(name, {}))
-    return made, config.Settings(certificates="/certs", **settings)
+    made = TargetSettings(templates=[str(SETS / name)], output=output, options=OPTIONS.get(name, {}))
+    return made, Settings(certificates="/certs", **settings)
 
 
 def rendered(name: str, snapshot: Snapshot, **settings: Any) -> Files:

@@ -17,7 +17,7 @@ from lbgen.base.errors import CheckFailed
 from lbgen.model import Model, build
 from lbgen.proxies import check_command as check
 from lbgen.render.renderer import Files
-from lbgen.settings import settings as config
+from lbgen.settings import Settings
 from tests.support import golden_cases, oracle
 from tests.support.builders import (
     Fact,
@@ -82,7 +82,7 @@ def start(short_dir) -> Iterator[Start]:
         snapshot = a_snapshot(a_node(), EDGE, *facts)
         model = build(snapshot, a_rules(*listeners))
         assert model.problems == ()
-        settings = config.Settings(certificates=short_dir / "certs")
+        settings = Settings(certificates=short_dir / "certs")
         files = a_renderer(output=short_dir, settings=settings).render(model, snapshot)
         assert replaced[0] in files.texts["haproxy.cfg"]
         write(Files.of({name: text.replace(*replaced) for name, text in files.texts.items()}), short_dir)

@@ -21,7 +21,7 @@ from lbgen.proxies import disk
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
 from lbgen.render.renderer import Files, Renderer, TargetContext, find
 from lbgen.render.templates import BUILTIN
-from lbgen.settings import settings as config
+from lbgen.settings import Settings, TargetSettings
 from lbgen.snapshot import Snapshot
 from tests.support import hostile, readback, real_haproxy, real_nginx, real_traefik
 from tests.support.real_haproxy import certificate, free_port
@@ -31,14 +31,14 @@ PORTS = ("web", "websecure", "pg", "dns")
 RULES = hostile.rules()
 
 
-def settings_in(directory: Path) -> config.Settings:
+def settings_in(directory: Path) -> Settings:
     """Settings with the files that the examples of the keys name."""
     certificate(directory / "certs/default.pem", "*.example.org")
     certificate(directory / "certs/shop.example.org.pem", "shop.example.org")
     certificate(directory / "cas/partners.pem", "partners")
     (directory / "users").mkdir()
     (directory / "users/staff").write_text(f"admin:{HASH}\n")
-    return config.Settings(certificates=directory / "certs", users=directory / "users", client_cas=directory / "cas")
+    return Settings(certificates=directory / "certs", users=directory / "users", client_cas=directory / "cas")
 
 
 # ------------------------------------------------------------------------------------------------ real proxies
@@ -68,7 +68,7 @@ def read_back(renderer: Renderer, model: Model, snapshot: Snapshot) -> Files:
 
 def haproxy(directory: Path) -> Iterator[Trial]:
     """``haproxy -c``."""
-    made = config.Target(templates=["haproxy"], output=directory, apply={"master_socket": directory / "master.sock"})
+    made = TargetSettings(templates=["haproxy"], output=directory, apply={"master_socket": directory / "master.sock"})
     (directory / "servers.state").write_text("1\n")
 
     def ask(files: Files) -> None:
@@ -144,9 +144,7 @@ def test_no_labels_leave_their_place(trial, snapshot):
 # ------------------------------------------------------------------------------------------------ broken on purpose
 
 
-def a_renderer(
-    proxy: str, output: Path, made: config.Settings, *directories: Path, probe: str = "127.0.0.1:9180"
-) -> Renderer:
+def a_renderer(proxy: str, output: Path, made: Settings, *directories: Path, probe: str = "127.0.0.1:9180") -> Renderer:
     """A renderer of a built-in set, with directories before it, that needs no proxy."""
     templates = find([*map(str, directories), proxy])
     options = {"version": real_traefik.VERSION, "throttle": "1ms"} if proxy == "traefik" else {}

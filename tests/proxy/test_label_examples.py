@@ -17,7 +17,7 @@ from lbgen.model import Model, build
 from lbgen.proxies.capabilities import NO
 from lbgen.render.renderer import Renderer
 from lbgen.report.lint import limits
-from lbgen.settings import settings
+from lbgen.settings import Settings, TargetSettings
 from lbgen.snapshot import Snapshot
 from scripts.reference.label_examples import EXAMPLES
 from scripts.reference.labels import THEMES, document, theme_of
@@ -26,7 +26,7 @@ from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_t
 from tests.support.paths import ROOT
 from tests.support.real_haproxy import certificate
 
-SETTINGS = settings.Settings.model_validate(
+SETTINGS = Settings.model_validate(
     {
         "listeners": {
             "web": {"bind": ":80"},
@@ -57,7 +57,7 @@ BESIDE = {
 @cache
 def renderer(proxy: str) -> Renderer:
     """One for all examples."""
-    return assembly.renderer_of("edge", settings.Target(templates=[proxy]), SETTINGS)
+    return assembly.renderer_of("edge", TargetSettings(templates=[proxy]), SETTINGS)
 
 
 def asking(field: str) -> tuple[Model, Snapshot]:
@@ -128,7 +128,7 @@ def test_examples_as_they_are_written():
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory) -> settings.Settings:
+def shown(tmp_path_factory) -> Settings:
     """The settings that the examples are shown with, and the files that they name."""
     home = tmp_path_factory.mktemp("named")
     for name in ("certificates", "users", "client_cas"):
@@ -137,7 +137,7 @@ def shown(tmp_path_factory) -> settings.Settings:
     certificate(home / "client_cas" / "partners.pem", "partners")
     (home / "users" / "staff").write_text("ada:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n")
     directories = {name: home / name for name in ("certificates", "users", "client_cas")}
-    return settings.Settings.model_validate(LISTENERS | directories)
+    return Settings.model_validate(LISTENERS | directories)
 
 
 def cluster() -> Snapshot:
@@ -165,7 +165,7 @@ def test_worked_examples(shown):
 @pytest.mark.parametrize("proxy", [pytest.param(name, marks=pytest.mark.proxy(name)) for name in PROXIES])
 def test_worked_examples_are_accepted(shown, proxy, tmp_path):
     """The proxy's own program accepts them all; what it cannot do at all is said beside the example."""
-    target = settings.Target(templates=[proxy], output=tmp_path)
+    target = TargetSettings(templates=[proxy], output=tmp_path)
     snapshot, made = cluster(), assembly.renderer_of("edge", target, shown)
     model = build(snapshot, shown.rules())
     assembly.checker_of("edge", target, shown)(made.render(model, snapshot))

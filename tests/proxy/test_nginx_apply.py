@@ -25,7 +25,7 @@ from lbgen.proxies.nginx import processes as nginx_processes
 from lbgen.proxies.nginx.check import nginx_check
 from lbgen.proxies.nginx.kind import build_of
 from lbgen.render.renderer import Files
-from lbgen.settings import settings as config
+from lbgen.settings import ApplySettings, ListenerSettings, Settings
 from tests.proxy.test_run import cluster
 from tests.support.builders import a_snapshot
 from tests.support.real_haproxy import Client, Servers, eventually, free_port, http_servers
@@ -54,10 +54,10 @@ class Bench:
 
     def target(self, **apply: object) -> Target:
         """A target as the settings would make it, with this way to reload."""
-        self.settings = config.Settings(
-            listeners={"web": config.ListenerSettings(bind=f"127.0.0.1:{self.port}")}, min_reload_interval="0s"
+        self.settings = Settings(
+            listeners={"web": ListenerSettings(bind=f"127.0.0.1:{self.port}")}, min_reload_interval="0s"
         )
-        made = target(self.program, self.output, self.templates, probe=self.probe, apply=config.Apply(**apply))
+        made = target(self.program, self.output, self.templates, probe=self.probe, apply=ApplySettings(**apply))
         self.made = assembly.target_of("edge", made, self.settings)
         self.made.start()
         return self.made

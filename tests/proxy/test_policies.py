@@ -26,7 +26,7 @@ import yaml
 from lbgen.base.address import split_bind
 from lbgen.model import build
 from lbgen.report.lint import limits
-from lbgen.settings import settings as config
+from lbgen.settings import Settings
 from tests.proxy.test_conformance import PROXIES, running
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task, lbgen_labels
 from tests.support.paths import TESTS
@@ -110,14 +110,14 @@ def test_every_key_has_cases():
     assert wanted <= asked
 
 
-def settings_of(proxy: str, directory: Path, suite: dict[str, Any]) -> config.Settings:
+def settings_of(proxy: str, directory: Path, suite: dict[str, Any]) -> Settings:
     """A listener without TLS and one with it on free ports, and one proxy that lbgen runs."""
     certificate(directory / "certs" / "any.pem", "any.example.org")
     (directory / "users").mkdir()
     directory.chmod(0o755)  # Nginx's workers read it, on an account of their own
     for name, users in suite.get("users", {}).items():
         (directory / "users" / name).write_text("".join(f"{user}:{HASH}\n" for user in users))
-    return config.Settings.model_validate(
+    return Settings.model_validate(
         {
             "listeners": {
                 "web": {"bind": f"127.0.0.1:{free_port()}"},
@@ -173,7 +173,7 @@ def cluster(suite: dict[str, Any], port: int):
 
 
 @contextlib.contextmanager
-def held(cases: list[dict[str, Any]], suite: dict[str, Any], settings: config.Settings, servers: Servers):
+def held(cases: list[dict[str, Any]], suite: dict[str, Any], settings: Settings, servers: Servers):
     """Have these asked by others, and answered when the block ends: they are all with the servers before it begins."""
     before = len(servers.seen) + len(servers.connected)
     servers.release.clear()
@@ -189,7 +189,7 @@ def held(cases: list[dict[str, Any]], suite: dict[str, Any], settings: config.Se
             thread.join()
 
 
-def hold(case: dict[str, Any], suite: dict[str, Any], settings: config.Settings, servers: Servers) -> None:
+def hold(case: dict[str, Any], suite: dict[str, Any], settings: Settings, servers: Servers) -> None:
     """Ask, and have the answer late; of a TCP server by asking late."""
     if not case["ask"].startswith("TCP"):
         asked({**case, "send": {"X-Hold": "1"}}, suite, settings)
@@ -199,14 +199,14 @@ def hold(case: dict[str, Any], suite: dict[str, Any], settings: config.Settings,
         servers.release.wait(DEADLINE)
 
 
-def ask(case: dict[str, Any], suite: dict[str, Any], settings: config.Settings) -> Answer:
+def ask(case: dict[str, Any], suite: dict[str, Any], settings: Settings) -> Answer:
     """Ask, as often as the case says; what came back the last time."""
     for _ in range(case.get("times", 1) - 1):
         asked(case, suite, settings)
     return asked(case, suite, settings)
 
 
-def asked(case: dict[str, Any], suite: dict[str, Any], settings: config.Settings) -> Answer:
+def asked(case: dict[str, Any], suite: dict[str, Any], settings: Settings) -> Answer:
     """Ask once."""
     method, where = case["ask"].split(" ", 1)
     port = split_bind(settings.listeners[{"TCP": "line"}.get(method, "web")].bind)[1]

@@ -27,7 +27,7 @@ from lbgen.proxies import disk, reload_command
 from lbgen.proxies.haproxy import apply as haproxy
 from lbgen.proxies.haproxy.apply import ask
 from lbgen.render.templates import BUILTIN
-from lbgen.settings import settings as config
+from lbgen.settings import ApplySettings, ListenerSettings, Settings, TargetSettings
 from lbgen.source import decode
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
 from tests.support.paths import ROOT
@@ -100,15 +100,15 @@ class Bench:
 
     def target(self, **apply: object) -> Target:
         """A target as the settings would make it, with this way to reload."""
-        self.settings = config.Settings(
-            listeners={"web": config.ListenerSettings(bind=f"127.0.0.1:{self.port}")}, min_reload_interval="0s"
+        self.settings = Settings(
+            listeners={"web": ListenerSettings(bind=f"127.0.0.1:{self.port}")}, min_reload_interval="0s"
         )
-        target = config.Target(
+        target = TargetSettings(
             templates=[str(self.templates), "haproxy"],
             output=self.output,
             stats_socket=self.output / "haproxy.sock",
             binary=BINARY,
-            apply=config.Apply(**apply),
+            apply=ApplySettings(**apply),
         )
         made = assembly.target_of("edge", target, self.settings)
         made.start()

@@ -27,7 +27,7 @@ from lbgen.daemon.target import Target
 from lbgen.model import Model, build
 from lbgen.render.credentials import Reader, noted
 from lbgen.report.lint import limits
-from lbgen.settings import settings as config
+from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
 from tests.support.real_haproxy import DEADLINE, anybody, certificate, eventually, free_port, http_servers, tcp_servers
@@ -93,7 +93,7 @@ class Site:
         self.certificates, self.client_cas = directory / "certs", directory / "client-ca"
         for path in (self.certificates, self.client_cas):
             path.mkdir()
-        self.settings = config.Settings.model_validate(
+        self.settings = Settings.model_validate(
             {
                 "listeners": {
                     "web": {"bind": f"127.0.0.1:{free_port()}"},

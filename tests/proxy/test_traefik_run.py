@@ -28,7 +28,7 @@ from lbgen.proxies import disk
 from lbgen.proxies.traefik import apply as traefik
 from lbgen.proxies.traefik import kind
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
-from lbgen.settings import settings as config
+from lbgen.settings import ApplySettings, Settings, TargetSettings
 from lbgen.source import decode
 from lbgen.status.server import served
 from lbgen.status.view import View
@@ -71,10 +71,10 @@ class Bench:
         self.certificates = directory / "certs"
 
     @property
-    def settings(self) -> config.Settings:
+    def settings(self) -> Settings:
         """The settings."""
         listeners = {"web": {"bind": f"127.0.0.1:{self.port}"}, **self.more}
-        return config.Settings.model_validate(
+        return Settings.model_validate(
             {
                 "listeners": listeners,
                 "default_listeners": ["web"],
@@ -85,12 +85,12 @@ class Bench:
 
     def target(self, *, serve: bool = True, probe: str = "", **apply: object) -> Target:
         """A target as the settings would make it, that is given its configuration in this way."""
-        target = config.Target(
+        target = TargetSettings(
             templates=[str(self.templates), "traefik"],
             output=self.output,
             probe=probe or f"127.0.0.1:{self.api}",
             binary=BINARY,
-            apply=config.Apply(**apply),
+            apply=ApplySettings(**apply),
         )
         made = assembly.target_of("edge", target, self.settings)
         if serve:
@@ -397,23 +397,23 @@ def test_default_certificate(bench, way):
 )
 def test_settings(tmp_path, more, message):
     """Settings that cannot work are refused with what to do."""
-    settings = config.Settings.model_validate(
+    settings = Settings.model_validate(
         {
             "listeners": {more.pop("name", "web"): {"bind": ":80"}},
             "status": {"bind": more.pop("status", "127.0.0.1:9099")},
         }
     )
-    target = config.Target.model_validate({"templates": ["traefik"], "output": str(tmp_path), **more})
+    target = TargetSettings.model_validate({"templates": ["traefik"], "output": str(tmp_path), **more})
     with pytest.raises(SettingsError, match=re.escape(message)):
         assembly.target_of("edge", target, settings)
 
 
 def test_behind_a_name(tmp_path):
     """A name as a probe stands for all that are behind it."""
-    target = config.Target(
-        templates=["traefik"], output=tmp_path, probe="localhost:8080", apply=config.Apply(http=True)
+    target = TargetSettings(
+        templates=["traefik"], output=tmp_path, probe="localhost:8080", apply=ApplySettings(http=True)
     )
-    assert assembly.target_of("edge", target, config.Settings()).name == "edge"
+    assert assembly.target_of("edge", target, Settings()).name == "edge"
 
 
 # ------------------------------------------------------------------------------------------------ lbgen run

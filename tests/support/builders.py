@@ -12,7 +12,7 @@ from lbgen.labels.route_spec import ServiceLabels
 from lbgen.model import Listener, Model, Route, Rules, build
 from lbgen.model.servers import Surroundings
 from lbgen.render.renderer import Renderer, TargetContext, find
-from lbgen.settings import settings as config
+from lbgen.settings import Settings
 from lbgen.snapshot import Network, Node, PublishedPort, Service, Snapshot, Task
 
 Fact = Node | Service | Task | Network
@@ -126,11 +126,11 @@ def modelled(*facts: Fact, rules: Rules | None = None, retired: frozenset[str] =
 
 def a_renderer(
     *directories: Path | str,
-    settings: config.Settings | None = None,
+    settings: Settings | None = None,
     output: Path | str = "/var/lib/lbgen/edge",
     **options: Any,
 ) -> Renderer:
     """A renderer of these template directories, the built-in haproxy set by default."""
     templates = find([str(directory) for directory in directories] or ["haproxy"])
     target = TargetContext("edge", str(output), options, stats_socket=f"{output}/haproxy.sock")
-    return Renderer(templates, target, settings or config.Settings())
+    return Renderer(templates, target, settings or Settings())

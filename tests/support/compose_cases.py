@@ -15,14 +15,14 @@ from pathlib import Path
 from lbgen.base import documents
 from lbgen.base.errors import SourceError
 from lbgen.model import Backend, Model, Route, Rules, build
-from lbgen.settings import settings
+from lbgen.settings import Settings, load_settings
 from lbgen.snapshot import Snapshot
 from lbgen.source.compose import load as compose
 from tests.support.paths import TESTS
 
 CORPUS = TESTS / "compose"
 CASES = sorted(path for path in CORPUS.glob("*.yml") if "." not in path.stem)
-SETTINGS = settings.Settings.model_validate(
+SETTINGS = Settings.model_validate(
     {
         "listeners": {"web": {"bind": ":80"}, "websecure": {"bind": ":443", "tls": True}},
         "default_listeners": ["web"],
@@ -43,10 +43,10 @@ def variables_of(case: Path) -> dict[str, str]:
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
-def settings_of(case: Path) -> settings.Settings:
+def settings_of(case: Path) -> Settings:
     """The case's settings, or those of most cases."""
     path = case.with_suffix(".settings.yml")
-    return settings.load(path, {}, {}) if path.exists() else SETTINGS
+    return load_settings(path, {}, {}) if path.exists() else SETTINGS
 
 
 def rules_of(case: Path) -> Rules:

@@ -27,7 +27,7 @@ from typing import Any
 
 import yaml
 
-from lbgen.settings import settings as config
+from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
 from tests.support.paths import TESTS
@@ -159,7 +159,7 @@ class Suite:
                 facts.append(a_task(name, slot, addresses={"edge-id": address}))
         return a_snapshot(*facts)
 
-    def settings(self, proxy: str, directory: Path) -> config.Settings:
+    def settings(self, proxy: str, directory: Path) -> Settings:
         """Return settings with its listeners on free ports, and one proxy that lbgen runs."""
         certificate(directory / "certs/default.pem", "any.example.org")
         listeners = {
@@ -171,7 +171,7 @@ class Suite:
             for name, kind in self.listeners.items()
         }
         target = {"templates": [proxy], "output": str(directory / "out"), "probe": f"127.0.0.1:{free_port()}"}
-        return config.Settings.model_validate(
+        return Settings.model_validate(
             {
                 "listeners": listeners,
                 "default_listeners": list(listeners),

@@ -10,7 +10,7 @@ from lbgen.model import Model, build
 from lbgen.render.credentials import NamedFiles, Reader
 from lbgen.render.renderer import Files, Renderer
 from lbgen.report.golden import Trial
-from lbgen.settings import settings as config
+from lbgen.settings import Settings, TargetSettings, load_settings
 from lbgen.snapshot import Snapshot
 from lbgen.source.file import load
 from tests.support.paths import FIXTURES, TESTS
@@ -37,7 +37,7 @@ class Beside(Reader):
     """Finds the certificates of tests/fixtures, as if they lay in certs/ beside the files; no others."""
 
     def __init__(self) -> None:
-        super().__init__(config.Settings(certificates=CERTIFICATES))
+        super().__init__(Settings(certificates=CERTIFICATES))
 
     def read(self) -> NamedFiles:
         """Return them."""
@@ -45,10 +45,10 @@ class Beside(Reader):
         return NamedFiles(tuple(replace(certificate, path=f"certs/{certificate.name}") for certificate in found))
 
 
-def settings_of(case: Path) -> config.Settings:
+def settings_of(case: Path) -> Settings:
     """Return the case's settings."""
     path = case.with_suffix(".settings.yml")
-    return config.load(path if path.exists() else None, {}, {})
+    return load_settings(path if path.exists() else None, {}, {})
 
 
 def renderer_of(case: Path, output: Path | None = None, name: str = "edge") -> Renderer:
@@ -58,7 +58,7 @@ def renderer_of(case: Path, output: Path | None = None, name: str = "edge") -> R
         output: another directory, whose certificates are those in certs/ there; None: `Beside`.
     """
     settings = settings_of(case)
-    target = settings.targets.get("edge") or config.Target(templates=["haproxy"])
+    target = settings.targets.get("edge") or TargetSettings(templates=["haproxy"])
     if output:
         target = target.model_copy(update={"output": output})
     made = assembly.renderer_of(name, target, settings)

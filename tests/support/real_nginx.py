@@ -21,7 +21,7 @@ from lbgen.model import Model, build
 from lbgen.proxies.nginx import processes
 from lbgen.proxies.nginx.kind import build_of
 from lbgen.render.renderer import Files, Renderer
-from lbgen.settings import settings as config
+from lbgen.settings import Settings, TargetSettings
 from tests.lab.settings import LabError
 from tests.support import proxies
 from tests.support.builders import Fact, a_listener, a_network, a_node, a_rules, a_snapshot
@@ -52,9 +52,9 @@ def binary(version: str) -> str:
     return program
 
 
-def target(program: str, output: Path, *directories: Path, probe: str = "", **more: Any) -> config.Target:
+def target(program: str, output: Path, *directories: Path, probe: str = "", **more: Any) -> TargetSettings:
     """A target for this program, as settings would say it."""
-    return config.Target(
+    return TargetSettings(
         templates=[*map(str, directories), "nginx"],
         output=output,
         binary=program,
@@ -63,9 +63,9 @@ def target(program: str, output: Path, *directories: Path, probe: str = "", **mo
     )
 
 
-def renderer(made: config.Target, settings: config.Settings | None = None) -> Renderer:
+def renderer(made: TargetSettings, settings: Settings | None = None) -> Renderer:
     """The target's renderer."""
-    return assembly.renderer_of("edge", made, settings or config.Settings())
+    return assembly.renderer_of("edge", made, settings or Settings())
 
 
 def write(files: Files, directory: Path) -> None:
@@ -162,7 +162,7 @@ class Site:
         snapshot = a_snapshot(a_node(), EDGE, *facts)
         self.model = build(snapshot, a_rules(*listeners))
         assert faulty or self.model.problems == ()
-        settings = config.Settings(certificates=self.directory / "certs", users=self.directory / "users")
+        settings = Settings(certificates=self.directory / "certs", users=self.directory / "users")
         files = renderer(target(self.program, self.directory, **more), settings).render(self.model, snapshot)
         write(files, self.directory)
         self.ports = {listener.name: listener.port for listener in listeners}

@@ -18,7 +18,7 @@ from lbgen.proxies import disk
 from lbgen.proxies.traefik.api import Api
 from lbgen.proxies.traefik.apply import DYNAMIC
 from lbgen.render.renderer import Files, Renderer, TargetContext, find
-from lbgen.settings import settings
+from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import Fact, a_network, a_node, a_rules, a_service, a_snapshot, a_task
 from tests.support.real_haproxy import eventually
@@ -48,7 +48,7 @@ def renderer(
     context = TargetContext(
         "edge", str(output), templates.options({"version": VERSION, **options}), probe=probe, feed=feed
     )
-    return Renderer(templates, context, settings.Settings(certificates=certificates))
+    return Renderer(templates, context, Settings(certificates=certificates))
 
 
 def rendered(made: Renderer, listeners: Iterable[Listener], *facts: Fact) -> Files:

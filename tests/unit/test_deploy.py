@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lbgen.daemon import assembly
-from lbgen.settings import settings as config
+from lbgen.settings import load_settings
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -21,7 +21,7 @@ UNITS = sorted((DEPLOY / "external").glob("*.service"))
 @pytest.mark.parametrize("path", SETTINGS, ids=lambda path: path.stem)
 def test_settings(path):
     """Every settings file is one that lbgen takes, and its template sets and options exist."""
-    settings = config.load(path, {}, {})
+    settings = load_settings(path, {}, {})
     for name, target in settings.targets.items():
         assembly.renderer_of(name, target, settings)
 

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 
 import lbgen
 from lbgen.cli.main import main
-from lbgen.settings import settings as config
+from lbgen.settings import Settings
 from lbgen.source.file import load
 from tests.support.golden_cases import GOLDEN, modelled, renderer_of
 from tests.support.paths import ROOT
@@ -34,7 +34,7 @@ DEADLINE = 60.0
 def _alone(tmp_path, monkeypatch) -> Iterator[None]:
     """No settings, no Docker: only what the test gives."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(config, "DEFAULT_FILES", (Path("lbgen.yml"),))
+    monkeypatch.setattr("lbgen.settings.loader.DEFAULT_FILES", (Path("lbgen.yml"),))
     for name in [name for name in os.environ if name.startswith(("LBGEN_", "DOCKER_"))]:
         monkeypatch.delenv(name)
     yield
@@ -480,7 +480,7 @@ def test_config_check(tmp_path):
 
 def test_config_schema():
     """``lbgen config schema`` prints the JSON Schema of the settings."""
-    assert json.loads(run("config", "schema").stdout) == config.Settings.model_json_schema()
+    assert json.loads(run("config", "schema").stdout) == Settings.model_json_schema()
 
 
 def test_version():
@@ -550,4 +550,4 @@ def test_stack_files_in_all_commands(tmp_path, monkeypatch):
     explained = CliRunner().invoke(main, ["explain", "shop_web", "--from", "a.yml", "--stack", "shop"])
     assert explained.exit_code == 0
     wrong = CliRunner().invoke(main, ["lint", "--stack", "shop"])
-    assert (wrong.exit_code, "stack names what stack files are deployed as" in wrong.stderr) == (2, True)
+    assert (wrong.exit_code, "stack is the name that stack files are deployed under" in wrong.stderr) == (2, True)

@@ -428,7 +428,7 @@ def test_a_pipeline_is_told_whom_to_blame(tmp_path, form):
 @pytest.mark.proxy("haproxy")
 def test_real_haproxy_refuses_an_authors_template(short_dir):
     """With HAProxy's own words: the author's template writes what HAProxy does not know for one service's label."""
-    from lbgen.settings import settings as config
+    from lbgen.settings import Settings
     from tests.support.real_haproxy import eventually, free_port
 
     (short_dir / "mine").mkdir()
@@ -438,7 +438,7 @@ def test_real_haproxy_refuses_an_authors_template(short_dir):
         "{% if 'my.extra' in service.labels %}    {{ service.labels['my.extra'] }}\n{% endif %}"
         "{% endfor %}{% endblock %}"
     )
-    given_settings = config.Settings.model_validate(
+    given_settings = Settings.model_validate(
         {
             "listeners": {"web": {"bind": f"127.0.0.1:{free_port()}"}},
             "status": {"bind": ""},

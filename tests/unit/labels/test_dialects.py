@@ -13,7 +13,7 @@ from lbgen.labels.dialects import parse
 from lbgen.labels.match import Test
 from lbgen.labels.traefik import dialect as traefik
 from lbgen.model import build
-from lbgen.settings import settings
+from lbgen.settings import Settings
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot, a_task
 from tests.support.paths import ROOT
 
@@ -92,7 +92,7 @@ def test_settings_of_the_guide():
     """The settings that docs/migration.md recommends are good ones, and read a service as Traefik does."""
     text = (ROOT / "docs" / "migration.md").read_text()
     block = text.partition("## What to set\n\n")[2].partition("\n\n")[0]
-    rules = settings.Settings.model_validate(yaml.safe_load(textwrap.dedent(block))).rules()
+    rules = Settings.model_validate(yaml.safe_load(textwrap.dedent(block))).rules()
     labels = {"traefik.constraint-label": "traefik-public", "traefik.http.services.a.loadbalancer.server.port": "80"}
     found = parse("shop", labels, rules.reading())
     assert [(route.match, route.keys.port) for route in found.routes] == [(Test("host", "shop"), 80)]

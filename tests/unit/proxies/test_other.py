@@ -14,7 +14,7 @@ from lbgen.base.errors import SettingsError
 from lbgen.daemon import assembly
 from lbgen.daemon.target import Target
 from lbgen.model import build
-from lbgen.settings import settings as config
+from lbgen.settings import ApplySettings, Settings, TargetSettings
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
 from tests.support.real_haproxy import eventually
 
@@ -29,13 +29,13 @@ class Bench:
         (self.templates / "set.yml").write_text("proxy: other\n")
         (self.templates / "a.txt.j2").write_text("{% for server in servers %}{{ server.address }}\n{% endfor %}")
         (self.templates / "b.txt.j2").write_text("{{ generation }}\n")
-        self.settings = config.Settings(min_reload_interval="0s")
+        self.settings = Settings(min_reload_interval="0s")
 
     def target(self, **apply: object) -> Target:
         """Make it and start it, as lbgen does when it starts."""
         made = assembly.target_of(
             "edge",
-            config.Target(templates=[str(self.templates)], output=self.output, apply=config.Apply(**apply)),
+            TargetSettings(templates=[str(self.templates)], output=self.output, apply=ApplySettings(**apply)),
             self.settings,
         )
         made.start()
@@ -94,7 +94,7 @@ def test_first_command_fails(bench):
 
 def test_nothing(bench):
     """Who watches its files needs no telling; two changes need no time in between."""
-    bench.settings = config.Settings(min_reload_interval="1h")
+    bench.settings = Settings(min_reload_interval="1h")
     target = bench.target()
     for address in ("127.1.0.1", "127.1.0.2"):
         assert bench.bring(target, address)

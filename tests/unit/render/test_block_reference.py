@@ -11,7 +11,7 @@ from lbgen.model import Builder, build
 from lbgen.render import block_reference as blocks
 from lbgen.render.block_reference import blocks_of
 from lbgen.render.templates import BUILTIN, builtin_names, find
-from lbgen.settings import settings as config
+from lbgen.settings import ListenerSettings, Settings, TargetSettings
 from lbgen.snapshot import Snapshot
 from tests.support import real_haproxy, real_nginx, real_traefik
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
@@ -86,13 +86,13 @@ ADDITIONS = {
         "extra": "# mine\n",
     },
 }
-SETTINGS = config.Settings(
+SETTINGS = Settings(
     listeners={
-        "web": config.ListenerSettings(bind="127.0.0.1:80"),
-        "websecure": config.ListenerSettings(bind="127.0.0.1:443", tls=True),
-        "pg": config.ListenerSettings(bind="127.0.0.1:5432", protocol="tcp"),
-        "pgs": config.ListenerSettings(bind="127.0.0.1:5433", protocol="tcp", tls=True),
-        "dns": config.ListenerSettings(bind="127.0.0.1:5353", protocol="udp"),
+        "web": ListenerSettings(bind="127.0.0.1:80"),
+        "websecure": ListenerSettings(bind="127.0.0.1:443", tls=True),
+        "pg": ListenerSettings(bind="127.0.0.1:5432", protocol="tcp"),
+        "pgs": ListenerSettings(bind="127.0.0.1:5433", protocol="tcp", tls=True),
+        "dns": ListenerSettings(bind="127.0.0.1:5353", protocol="udp"),
     },
     default_listeners=["web", "websecure"],
 )
@@ -122,12 +122,12 @@ def override(root: Path, name: str, template: str, texts: dict[str, str]) -> Pat
     return root
 
 
-def target(output: Path, *templates: str, **more: object) -> config.Target:
+def target(output: Path, *templates: str, **more: object) -> TargetSettings:
     """A target with these templates."""
-    return config.Target(templates=list(templates), output=output, **more)
+    return TargetSettings(templates=list(templates), output=output, **more)
 
 
-def settings_in(directory: Path) -> config.Settings:
+def settings_in(directory: Path) -> Settings:
     """The settings, with certificates in a directory of their own."""
     (directory / "certs").mkdir(exist_ok=True)
     if not (directory / "certs/all.pem").exists():

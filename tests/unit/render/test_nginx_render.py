@@ -15,7 +15,7 @@ from lbgen.model import Model, build
 from lbgen.proxies.nginx import kind
 from lbgen.render.quoting import nginx as quote
 from lbgen.render.renderer import Files, Renderer, TargetContext, find
-from lbgen.settings import settings
+from lbgen.settings import ListenerSettings, Settings
 from tests.proxy.test_haproxy import app
 from tests.support import golden_cases
 from tests.support.builders import Fact, a_listener, a_node, a_rules, a_snapshot, a_task
@@ -29,7 +29,7 @@ def a_renderer(
     version: tuple[int, ...] = (1, 22, 1),
     modules: tuple[str, ...] = (STREAM,),
     output: Path | str = "/var/lib/lbgen/edge",
-    made: settings.Settings | None = None,
+    made: Settings | None = None,
     **options: object,
 ) -> Renderer:
     """A renderer for an Nginx of this version, with certificates."""
@@ -43,7 +43,7 @@ def a_renderer(
         pid_file=f"{output}/nginx.pid",
         probe="127.0.0.1:9180",
     )
-    renderer = Renderer(templates, context, made or settings.Settings())
+    renderer = Renderer(templates, context, made or Settings())
     renderer.reader = golden_cases.Beside()
     return renderer
 
@@ -200,11 +200,11 @@ def test_module_beside_its_program(tmp_path):
 def test_without_stream_module(tmp_path):
     """Without the stream module tcp and udp listeners are left out, which is said once, and HTTP goes on."""
     program = a_program(tmp_path, "nginx version: nginx/1.22.1\nconfigure arguments: --with-debug")
-    made = settings.Settings(
+    made = Settings(
         listeners={
-            "web": settings.ListenerSettings(bind=":80"),
-            "pg": settings.ListenerSettings(bind=":5432", protocol="tcp"),
-            "dns": settings.ListenerSettings(bind=":53", protocol="udp"),
+            "web": ListenerSettings(bind=":80"),
+            "pg": ListenerSettings(bind=":5432", protocol="tcp"),
+            "dns": ListenerSettings(bind=":53", protocol="udp"),
         }
     )
     with capture_logs() as logs:

@@ -23,7 +23,6 @@ from lbgen.cli.main import main
 from lbgen.report import annotations as findings
 from lbgen.report.annotations import Finding
 from lbgen.report.positions import Place, Places
-from lbgen.settings import settings as config
 from tests.support.golden_cases import GOLDEN
 from tests.support.paths import ROOT
 
@@ -64,7 +63,7 @@ services:
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(config, "DEFAULT_FILES", (Path("lbgen.yml"),))
+    monkeypatch.setattr("lbgen.settings.loader.DEFAULT_FILES", (Path("lbgen.yml"),))
 
 
 @pytest.mark.parametrize(

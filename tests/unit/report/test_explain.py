@@ -21,7 +21,7 @@ from lbgen.labels.keys.table import KEYS
 from lbgen.model import build
 from lbgen.render.credentials import NamedFiles, Reader
 from lbgen.report.explain import Aim, Facts, explained
-from lbgen.settings import settings as config
+from lbgen.settings import Settings
 from lbgen.snapshot import Service, Snapshot
 from lbgen.source.file import write_snapshot
 from tests.support.builders import (
@@ -275,9 +275,7 @@ def test_labels_of_another_dialect():
 
 def test_constraints():
     """A service that Traefik's constraints leave out."""
-    rules = config.Settings(
-        discovery={"dialects": ["traefik"], "traefik": {"constraints": "Label(`tier`,`public`)"}}
-    ).rules()
+    rules = Settings(discovery={"dialects": ["traefik"], "traefik": {"constraints": "Label(`tier`,`public`)"}}).rules()
     document = told(a_service(labels={"traefik.enable": "true"}), dialects=("traefik",), provider=rules.provider)
     assert "do not satisfy setting discovery.traefik.constraints" in document["why"][0]
 
@@ -395,7 +393,7 @@ def test_client_ca_of_another():
 def test_certificates():
     """Which file each host is shown, as the proxies choose it."""
     facts = facts_of(on_edge({"host": "*.example.org,other.net"}), listeners=EVERYWHERE[:2])
-    files = Reader(config.Settings(certificates=CERTIFICATES)).read()
+    files = Reader(Settings(certificates=CERTIFICATES)).read()
     (route,) = explained(replace(facts, files=files), "web")["routes"]
     assert [found["host"] for found in route["certificates"]] == ["*.example.org", "other.net"]
     known = {item.name for item in files.certificates}
@@ -603,7 +601,7 @@ def test_golden_cases(case):
 def _alone(tmp_path, monkeypatch) -> Iterator[None]:
     """No settings but the test's."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(config, "DEFAULT_FILES", (Path("lbgen.yml"),))
+    monkeypatch.setattr("lbgen.settings.loader.DEFAULT_FILES", (Path("lbgen.yml"),))
     yield
     structlog.reset_defaults()
 

@@ -6,7 +6,7 @@ import pytest
 
 from lbgen.base.errors import SettingsError
 from lbgen.daemon.assembly import source_of
-from lbgen.settings import settings as config
+from lbgen.settings import DockerSettings, load_settings
 
 VARIABLE = "LBGEN_SOURCE__DOCKER__CONTROL_SOCKET"
 
@@ -26,8 +26,8 @@ def test_control_socket(tmp_path, text, environ, expected):
     """Tried unless it is turned off."""
     path = tmp_path / "lbgen.yml"
     path.write_text(text)
-    settings = config.load(path, environ, {})
-    assert (settings.source.docker or config.Docker()).control_socket == expected
+    settings = load_settings(path, environ, {})
+    assert (settings.source.docker or DockerSettings()).control_socket == expected
     assert source_of(settings)._control_socket == expected
 
 
@@ -37,4 +37,4 @@ def test_nonsense(tmp_path, value):
     path = tmp_path / "lbgen.yml"
     path.write_text(f"source: {{docker: {{control_socket: {value}}}}}")
     with pytest.raises(SettingsError, match=r"source\.docker\.control_socket: "):
-        config.load(path, {}, {})
+        load_settings(path, {}, {})

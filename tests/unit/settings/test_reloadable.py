@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from lbgen.settings import Settings
 from lbgen.settings.reloadable import changed, revised
-from lbgen.settings.settings import Settings
 
 BASE: dict[str, Any] = {
     "source": {"file": "a.yml"},

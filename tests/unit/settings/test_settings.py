@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from lbgen.base.errors import SettingsError
-from lbgen.settings import settings as config
+from lbgen.settings import DockerSettings, ListenerSettings, Settings, load_settings
 from tests.support.builders import a_listener
 
 
-def load(text: str | None = None, environ=None, flags=None, tmp_path: Path | None = None) -> config.Settings:
+def load(text: str | None = None, environ=None, flags=None, tmp_path: Path | None = None) -> Settings:
     """Load settings from this text."""
     path = None
     if text is not None:
         assert tmp_path
         path = tmp_path / "lbgen.yml"
         path.write_text(text)
-    return config.load(path, environ or {}, flags or {})
+    return load_settings(path, environ or {}, flags or {})
 
 
 def wrong(text: str, tmp_path: Path, environ=None, flags=None) -> list[str]:
@@ -52,7 +52,7 @@ log: {level: info, format: json}
 def test_defaults():
     """Without settings there is one listener, web on port 80, and nothing is exposed unasked."""
     settings = load()
-    assert settings == config.Settings()
+    assert settings == Settings()
     assert settings.rules().listeners == (a_listener("web", 80),)
     assert settings.rules().default_listeners == ("web",)
     assert not settings.discovery.expose_by_default
@@ -63,7 +63,7 @@ def test_defaults():
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "{}"])
 def test_empty_file(text, tmp_path):
     """A file that sets nothing is as good as none."""
-    assert load(text, tmp_path=tmp_path) == config.Settings()
+    assert load(text, tmp_path=tmp_path) == Settings()
 
 
 def test_example(tmp_path):
@@ -169,7 +169,7 @@ def test_wrong(text, line, says, tmp_path):
 def test_unreadable(path, says, tmp_path):
     """A settings file that cannot be read is an error with its name."""
     with pytest.raises(SettingsError, match=says) as caught:
-        config.load(tmp_path / path, {}, {})
+        load_settings(tmp_path / path, {}, {})
     assert str(tmp_path) in str(caught.value)
 
 
@@ -177,7 +177,7 @@ def test_not_utf8(tmp_path):
     """A file in another encoding is refused."""
     (tmp_path / "lbgen.yml").write_bytes(b"log: {level: \xff}\n")
     with pytest.raises(SettingsError, match=r"lbgen\.yml:1:14: not UTF-8"):
-        config.load(tmp_path / "lbgen.yml", {}, {})
+        load_settings(tmp_path / "lbgen.yml", {}, {})
 
 
 # ------------------------------------------------------------------------------------------------ values
@@ -243,13 +243,13 @@ def test_rules(tmp_path):
         ({"LBGEN_DISCOVERY__NETWORKS": "a,b"}, ("discovery", "networks"), ["a", "b"]),
         ({"LBGEN_DISCOVERY__NETWORKS": "[a, b]"}, ("discovery", "networks"), ["a", "b"]),
         ({"LBGEN_DISCOVERY__NODES": "node.role==worker"}, ("discovery", "nodes"), "node.role==worker"),
-        ({"LBGEN_LISTENERS__WEB__BIND": ":8080"}, ("listeners", "web"), config.ListenerSettings(bind=":8080")),
-        ({"LBGEN_LISTENERS": "{web: {bind: ':81'}}"}, ("listeners", "web"), config.ListenerSettings(bind=":81")),
+        ({"LBGEN_LISTENERS__WEB__BIND": ":8080"}, ("listeners", "web"), ListenerSettings(bind=":8080")),
+        ({"LBGEN_LISTENERS": "{web: {bind: ':81'}}"}, ("listeners", "web"), ListenerSettings(bind=":81")),
         ({"LBGEN_SOURCE__FILE": "/x.yml"}, ("source", "file"), [Path("/x.yml")]),
         (
             {"LBGEN_SOURCE__DOCKER__ENDPOINTS": "unix:///a,tcp://b:1"},
             ("source", "docker"),
-            config.Docker(endpoints=["unix:///a", "tcp://b:1"]),
+            DockerSettings(endpoints=["unix:///a", "tcp://b:1"]),
         ),
         ({"LBGEN_CONFIG": "elsewhere.yml"}, ("log", "level"), "info"),
         ({"OTHER": "x", "lbgen_log__level": "debug"}, ("log", "level"), "info"),
@@ -303,8 +303,8 @@ def test_environment_over_other_kind(tmp_path):
 
 def test_schema():
     """The JSON Schema describes every key that is accepted, durations as texts."""
-    schema = config.Settings.model_json_schema()
-    assert set(schema["properties"]) == set(config.Settings.model_fields)
+    schema = Settings.model_json_schema()
+    assert set(schema["properties"]) == set(Settings.model_fields)
     assert schema["additionalProperties"] is False
     assert schema["properties"]["min_reload_interval"]["type"] == "string"
     assert schema["properties"]["min_reload_interval"]["description"]

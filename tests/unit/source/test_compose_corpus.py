@@ -17,7 +17,7 @@ from lbgen.base import documents
 from lbgen.base.errors import SourceError
 from lbgen.daemon import assembly
 from lbgen.model import build
-from lbgen.settings import settings as config
+from lbgen.settings import TargetSettings
 from lbgen.source.compose import load as compose
 from tests.support.compose_cases import CASES, rules_of, settings_of, shown, snapshot_of
 
@@ -46,7 +46,7 @@ def test_haproxy_takes_it(case: Path, tmp_path: Path) -> None:
         snapshot = snapshot_of(case)
     except SourceError:
         return
-    target = config.Target(templates=["haproxy"], output=tmp_path)
+    target = TargetSettings(templates=["haproxy"], output=tmp_path)
     files = assembly.renderer_of("edge", target, settings_of(case)).render(build(snapshot, rules_of(case)), snapshot)
     assembly.checker_of("edge", target, settings_of(case))(files)
 

@@ -31,7 +31,7 @@ from lbgen.daemon.history import Failure
 from lbgen.daemon.loop import Loop
 from lbgen.daemon.quarantine import Held
 from lbgen.model import build
-from lbgen.settings import settings as config
+from lbgen.settings import Settings, load_settings
 from lbgen.snapshot import Cause
 from lbgen.status import client
 from lbgen.status.server import _Server, served
@@ -51,7 +51,7 @@ ANYWHERE = ("127.0.0.1", 0)
 def _alone(tmp_path, monkeypatch) -> Iterator[None]:
     """No settings but the test's."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(config, "DEFAULT_FILES", (Path("lbgen.yml"),))
+    monkeypatch.setattr("lbgen.settings.loader.DEFAULT_FILES", (Path("lbgen.yml"),))
     for name in [name for name in os.environ if name.startswith(("LBGEN_", "DOCKER_"))]:
         monkeypatch.delenv(name)
     yield
@@ -501,20 +501,20 @@ def test_answers_while_a_round_hangs():
 @pytest.mark.parametrize("bind", ["127.0.0.1:9099", ":9099", "[::1]:9099", ""])
 def test_bind(bind):
     """The address is written as for listeners; an empty one turns it off."""
-    assert config.load(None, {}, {("status", "bind"): bind}).status.bind == bind
-    assert config.load(None, {"LBGEN_STATUS__BIND": bind}, {}).status.bind == bind
+    assert load_settings(None, {}, {("status", "bind"): bind}).status.bind == bind
+    assert load_settings(None, {"LBGEN_STATUS__BIND": bind}, {}).status.bind == bind
 
 
 @pytest.mark.parametrize("bind", ["9099", "localhost:9099", ":0", ":99999"])
 def test_bad_bind(bind):
     """Anything else is refused."""
     with pytest.raises(lbgen.base.errors.SettingsError, match=r"status\.bind"):
-        config.load(None, {}, {("status", "bind"): bind})
+        load_settings(None, {}, {("status", "bind"): bind})
 
 
 def test_default_bind():
     """By default only this machine can ask."""
-    assert config.Settings().status.bind == "127.0.0.1:9099"
+    assert Settings().status.bind == "127.0.0.1:9099"
 
 
 # ------------------------------------------------------------------------------------------------ commands

@@ -1,0 +1,93 @@
+"""Section `discovery`: which services are routed, and where traffic goes."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, field_validator
+
+from lbgen.labels.context import Provider
+from lbgen.labels.rule import parser
+from lbgen.labels.traefik import constraints as traefik_constraints
+from lbgen.labels.traefik import routers
+from lbgen.model.placement import chooser
+from lbgen.settings.value_types import Seconds, Section, Texts, split_list
+
+
+class TraefikSettings(Section):
+    """Options of Traefik's Swarm provider (its static configuration), for dialect traefik."""
+
+    default_rule: str = ""
+    """Rule of routers without one; {{ .Name }} and {{ normalize .Name }} stand for the service's name.
+    Traefik's own default is Host(`{{ normalize .Name }}`); empty: such a router is a problem."""
+    constraints: str = ""
+    """Services whose traefik.* labels are read, e.g. Label(`traefik.constraint-label`,`public`); empty: all."""
+    users_files: Texts = []
+    """Middlewares basicauth.users whose users are in a file of that name in the directory of setting users: the file
+    counts, not the label."""
+    insecure_transports: Texts = []
+    """Names, as in legacy@file, of Traefik's serversTransports with insecureSkipVerify."""
+
+    @field_validator("default_rule")
+    @classmethod
+    def _rule(cls, value: str) -> str:
+        if value:
+            parser.parse(routers.default_rule(value, "name"))
+        return value
+
+    @field_validator("constraints")
+    @classmethod
+    def _constraints(cls, value: str) -> str:
+        traefik_constraints.hold(value, {})
+        return value
+
+    def provider(self) -> Provider:
+        """Return the options that labels are read with; names are case-insensitive."""
+        return Provider(
+            self.default_rule,
+            self.constraints,
+            tuple(name.lower() for name in self.users_files),
+            tuple(name.lower() for name in self.insecure_transports),
+        )
+
+
+class DiscoverySettings(Section):
+    """Which services are routed, and where traffic goes."""
+
+    expose_by_default: bool = False
+    """Also route services without label lbgen.enable (traefik.enable or com.df.notify in those dialects)."""
+    dialects: Annotated[
+        list[Literal["lbgen", "traefik", "dockerflow"]],
+        BeforeValidator(split_list, json_schema_input_type=str | list[str]),
+    ] = ["lbgen"]
+    """Label dialects that are read: lbgen, traefik, dockerflow."""
+    traefik: TraefikSettings = TraefikSettings()
+    networks: Texts = []
+    """Networks that the proxy shares with services, the preferred first."""
+    nodes: str = ""
+    """Placement constraints for nodes that receive mesh traffic, e.g. node.role==worker."""
+    node_cidrs: Texts = []
+    """Prefer a node's address in one of these networks."""
+    drain_grace: Seconds = 10.0
+    """How long a draining server stays, without new sessions, before it is removed."""
+
+    @field_validator("dialects")
+    @classmethod
+    def _dialects(cls, value: list[str]) -> list[str]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("name each dialect once, and at least one")
+        return value
+
+    @field_validator("nodes")
+    @classmethod
+    def _constraints(cls, value: str) -> str:
+        chooser(value)  # BadValue is a ValueError: its message is shown
+        return value
+
+    @field_validator("node_cidrs")
+    @classmethod
+    def _cidrs(cls, value: list[str]) -> list[str]:
+        for item in value:
+            ipaddress.ip_network(item, strict=False)
+        return value
