@@ -16,11 +16,14 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from lbgen.base.backoff import Backoff
+
 log = structlog.get_logger()
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between two starts of a proxy that will not stay
 STEADY = 10.0  # seconds after which a proxy counts as having stayed
 STOP_GRACE = 10.0  # seconds its connections have to end when lbgen stops
+FIRST_REMINDER = 0.2  # seconds until a process that was told to end is told again
 
 
 class Supervisor:
@@ -56,12 +59,20 @@ class Supervisor:
         self._stopping.set()
         self._wake.set()
         for number, patience in ((self._graceful, grace), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0)):
-            if not self._thread or not self._thread.is_alive():
+            if not self._thread or self._end(self._thread, number, patience):
                 return
+
+    def _end(self, keeping: threading.Thread, number: int, patience: float) -> bool:
+        """Signal the process until it has ended, for at most so many seconds; return whether it has."""
+        # More than once: a process may be starting just now, and HAProxy's master loses a signal that comes between
+        # "Loading success" and its own handlers (2.6); one that is ending already makes nothing of another.
+        deadline, reminders = time.monotonic() + patience, Backoff(FIRST_REMINDER, patience)
+        while keeping.is_alive() and (left := deadline - time.monotonic()) > 0:
             if self._pid:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._pid, number)
-            self._thread.join(patience)
+            keeping.join(min(reminders.pause(), left))
+        return not keeping.is_alive()
 
     def _keep(self) -> None:
         pause = FIRST_PAUSE
@@ -83,6 +94,8 @@ class Supervisor:
             self._pid = taken_over
             log.info("proxy_taken_over", proxy=self.name, pid=taken_over)
             return self._follow(taken_over)
+        if self._stopping.is_set():
+            return "not started any more"
         try:
             process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, start_new_session=True)
         except OSError as error:

@@ -90,6 +90,54 @@ def test_start_and_stop(supervised, pids, tmp_path):
     assert len(pids()) == 1
 
 
+DEAF = """#!/bin/sh
+trap '' USR1
+trap 'echo SIGTERM >> {said}; exit 1' TERM
+echo $$ >> {pids}
+while [ ! -e {hears} ]; do sleep 0.02; done
+trap 'echo SIGUSR1 >> {said}; exit 0' USR1
+while :; do sleep 0.02; done
+"""
+
+
+def test_stop_while_it_gets_ready(supervised, pids, tmp_path):
+    """A proxy that loses the signal since it has no handler for it yet is told again: it ends as soon as it can."""
+    words = {"said": tmp_path / "said", "pids": tmp_path / "pids", "hears": tmp_path / "hears"}
+    (tmp_path / "deaf").write_text(DEAF.format(**words))
+    (tmp_path / "deaf").chmod(0o755)
+    supervisor = supervised(words=[str(tmp_path / "deaf")])
+    supervisor.start()
+    eventually(pids)
+    stopping = threading.Thread(target=supervisor.stop, args=[DEADLINE])
+    stopping.start()
+    time.sleep(0.1)  # the first signal is lost by now
+    (tmp_path / "hears").touch()
+    stopping.join(DEADLINE / 4)
+    assert not stopping.is_alive()
+    assert (tmp_path / "said").read_text() == "SIGUSR1\n"
+
+
+def test_stop_before_it_starts(supervised, pids):
+    """A stop that comes while another instance is looked for starts none, and waits for none."""
+    looking, may_go_on = threading.Event(), threading.Event()
+
+    def find() -> None:
+        looking.set()
+        assert may_go_on.wait(DEADLINE)
+
+    supervisor = supervised(find=find)
+    with capture_logs() as logs:
+        supervisor.start()
+        assert looking.wait(DEADLINE)
+        stopping = threading.Thread(target=supervisor.stop, args=[DEADLINE])
+        stopping.start()
+        time.sleep(0.1)  # it is stopping by now
+        may_go_on.set()
+        stopping.join(DEADLINE / 4)
+    assert not stopping.is_alive()
+    assert (pids(), logs) == ([], [])
+
+
 @pytest.mark.parametrize(("ignored", "said"), [(["SIGUSR1"], "SIGTERM\n"), (["SIGUSR1", "SIGTERM"], "")])
 def test_stop_insists(supervised, pids, tmp_path, ignored, said, monkeypatch):
     """A proxy that does not end in time is ended with more force."""
