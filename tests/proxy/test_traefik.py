@@ -505,5 +505,5 @@ def test_refused(tmp_path):
     (tmp_path / "_http.j2").write_text((BUILTIN / "traefik/_http.j2").read_text().replace("Header(", "Nonsense("))
     facts = app("web", {"header.x-a": "1"}, 80, "127.1.0.1")
     files = rendered(renderer("/tmp/x", tmp_path), [a_listener()], *facts)
-    with pytest.raises(CheckFailed, match=r"router web\.web: rule .*Nonsense is no matcher"):
+    with pytest.raises(CheckFailed, match=r"router web\.web: rule .*Nonsense is not a matcher"):
         Checker(BINARY, always=True, needed=True)(files)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from lbgen.labels.match import ALWAYS, Match, Test
+from lbgen.labels.rule.expression import Matcher
 from lbgen.labels.values import basic
 from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.regex import regex
@@ -24,14 +24,6 @@ _ESCAPED = re.compile(r"%.{0,2}", re.DOTALL)
 _QUERY_NAME = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _PROTOCOL = re.compile(r"[!-~]{1,255}")
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?")
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """A matcher of the rule language."""
-
-    counts: tuple[int, ...]  # of arguments
-    read: Callable[..., Match]  # its arguments, none empty -> what it means; BadValue without a place
 
 
 def _host(text: str) -> Match:
@@ -156,7 +148,7 @@ SPELLINGS = {
 
 
 def instead(name: str, protocol: str) -> str:
-    """Return what to write instead of a name that is no matcher of the protocol."""
+    """Return what to write instead of a name that is not a matcher of the protocol."""
     other = "tcp" if protocol == "http" else "http"
     if name in SPELLINGS[other]:
         return f"{name} belongs to {other} routes"

@@ -17,7 +17,9 @@ import structlog
 
 from lbgen.base import documents
 from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable
-from lbgen.proxies.traefik import rules, trial
+from lbgen.labels.rule import parser
+from lbgen.labels.values.value_type import BadValue
+from lbgen.proxies.traefik import trial
 from lbgen.proxies.traefik.api import MARKER
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC, entry_points
 from lbgen.render.files import Files
@@ -150,9 +152,8 @@ def _reference_faults(protocol: str, sections: Mapping[str, Any], known: Mapping
             yield f"{where}: there is no service {router.get('service')}"
         if protocol != "udp":
             try:
-                matchers = rules.HTTP if protocol == "http" else rules.TCP
-                rules.check(str(router.get("rule", "")), matchers)
-            except rules.BadRule as bad:
+                parser.check(str(router.get("rule", "")), protocol)
+            except BadValue as bad:
                 yield f"{where}: rule {router.get('rule')}: {bad}"
     for name, service in services.items():
         transport = (service.get("loadBalancer") or {}).get("serversTransport")

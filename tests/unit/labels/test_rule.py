@@ -13,7 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test, TooManyAlternatives, alternatives
-from lbgen.labels.rule.parser import MAX_DEPTH, default_priority, parse
+from lbgen.labels.rule.expression import MAX_DEPTH
+from lbgen.labels.rule.parser import default_priority, parse
 from lbgen.labels.values.basic import MAX_VALUE, BadValue
 
 A, B, C = Test("host", "a.org"), Test("host", "b.org"), Test("path", "/c")
@@ -151,11 +152,11 @@ def test_tcp(rule, meant):
         ("`a.org`", "at character 1: expected a matcher, ! or (, found `a.org`"),
         ("!" * MAX_DEPTH + HOST_A, "at character 33: parentheses and negations are nested more than 32 deep"),
         ("(" * 4000, "at character 33: parentheses and negations are nested"),
-        ("hOST(`a.org`)", "at character 1: hOST is no matcher of http rules"),
-        ("Hots(`a.org`)", "at character 1: Hots is no matcher of http rules"),
-        (f"{HOST_A} && Headers(`a`, `b`)", "at character 18: Headers is no matcher"),
-        ("HostSNI(`a.org`)", "HostSNI is no matcher of http rules"),
-        ("x" * 4000, "is no matcher of http rules"),
+        ("hOST(`a.org`)", "at character 1: hOST is not a matcher of http rules"),
+        ("Hots(`a.org`)", "at character 1: Hots is not a matcher of http rules"),
+        (f"{HOST_A} && Headers(`a`, `b`)", "at character 18: Headers is not a matcher"),
+        ("HostSNI(`a.org`)", "HostSNI is not a matcher of http rules"),
+        ("x" * 4000, "is not a matcher of http rules"),
         ("Host()", "at character 1: Host takes 1 argument, not 0"),
         ("Host(`a.org`, `b.org`)", "at character 1: Host takes 1 argument, not 2"),
         ("Header(`X-A`)", "Header takes 2 arguments, not 1"),
@@ -225,7 +226,7 @@ def test_bad(rule, message):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (HOST_A, "Host is no matcher of tcp rules"),
+        (HOST_A, "Host is not a matcher of tcp rules"),
         ("HostSNI(`a b`)", "is not a host name"),
         ("HostSNI(`a.org`, `b.org`)", "HostSNI takes 1 argument, not 2"),
         ("HostSNIRegexp(`(?=a)`)", "not every proxy reads"),

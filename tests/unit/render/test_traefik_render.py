@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from lbgen.base.errors import TemplateError
 from lbgen.labels.match import Test
+from lbgen.labels.rule import parser
 from lbgen.labels.values.basic import BadValue
 from lbgen.model import build
 from lbgen.model.types import Model, Rule
-from lbgen.proxies.traefik import placeholder_certificate, rules
+from lbgen.proxies.traefik import placeholder_certificate
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
 from lbgen.render import quoting
 from lbgen.render.renderer import Renderer
@@ -199,7 +200,7 @@ def test_rules_cannot_be_broken_out_of(found):
     listener = a_listener(rules=(Rule(tests, "web", 1),))
     files = _RENDERER.render(Model(listeners=(listener,)), a_snapshot())
     router = yaml.safe_load(files.texts[DYNAMIC])["http"]["routers"]["web.web"]
-    rules.check(router["rule"], rules.HTTP)
+    parser.check(router["rule"], "http")
     bare = re.sub(r"`[^`]*`|\"(?:[^\"\\]|\\.)*\"", "_", router["rule"])
     expected = {
         "path": "Path(_)",
