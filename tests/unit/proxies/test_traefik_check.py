@@ -124,7 +124,7 @@ def test_without_traefik():
         ('middlewares:\n        - "web"', 'middlewares:\n        - "x"', "router web.web: there is no middleware x"),
         ('- "retry.2"', '- "retry.3"', "http middleware web: there is no middleware retry.3"),
         ('serversTransport: "conn', 'serversTransport: "x', "http service web: there is no serversTransport xect"),
-        ("PathPrefix(`/`)", "PathPrefix(`/`", r"http router web.web: rule PathPrefix\(`/`: at character 15: expected , or [)]"),
+        ("PathPrefix(`/`)", "PathPrefix(`/`", r"rule PathPrefix\(`/`: at character 15: expected , or [)]"),
         ("http:\n", "htp:\n", "htp is no section"),
         ("  routers:", "  ruoters:", "http.ruoters is no section"),
         ("http:\n", "udp: {}\nhttp:\n", "udp is empty"),
