@@ -20,7 +20,7 @@ from typing import Any
 
 from lbgen.model import CONTEXT_VERSION
 from lbgen.render.context import Context
-from lbgen.render.environment import REMOVED, environment, filters
+from lbgen.render.environment import FUNCTIONS, REMOVED, environment, filters
 from lbgen.render.outputs import EACH
 from lbgen.render.templates import BUILTIN
 
@@ -153,7 +153,9 @@ def _cell(text: str) -> str:
 def _filters() -> str:
     made = environment([], BUILTIN, "none")
     own = filters("none")
-    lines = ["## Filters", "", "| filter | what it returns |", "| --- | --- |"]
+    lines = ["## Functions", "", "| function | what it does |", "| --- | --- |"]
+    lines += [f"| `{name}` | {_cell(_sentence(function))} |" for name, function in FUNCTIONS.items()]
+    lines += ["", "## Filters", "", "| filter | what it returns |", "| --- | --- |"]
     lines += [f"| `{name}` | {_cell(_sentence(function))} |" for name, function in sorted(own.items())]
     others = sorted(set(made.filters) - set(own))
     tests = sorted(name for name in made.tests if name.isidentifier())

@@ -12,7 +12,7 @@ from itertools import chain, compress
 from operator import not_
 from pathlib import Path
 from types import BuiltinMethodType, CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 from jinja2 import BytecodeCache, StrictUndefined, TemplateRuntimeError, Undefined, pass_environment
 from jinja2.bccache import Bucket
@@ -194,6 +194,7 @@ def environment(
         bytecode_cache=compiled,
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
+    env.globals |= FUNCTIONS
     env.filters |= filters(quote)
     env.filters |= {
         name: guarded(env.filters[name], estimate, lambda: env.budget) for name, estimate in FILTERS.items()
@@ -202,6 +203,17 @@ def environment(
         del env.filters[name]
     del env.globals["lipsum"]
     return env
+
+
+def fail(message: str) -> NoReturn:
+    """Refuse to render: the message is the error, told with the file and line of the template that called.
+
+    For what a template has no words for: what it writes nothing for would hold for every request.
+    """
+    raise TemplateRuntimeError(printable(message))
+
+
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {"fail": fail}
 
 
 def filters(quote: str) -> dict[str, Callable[..., Any]]:

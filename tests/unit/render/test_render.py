@@ -322,6 +322,8 @@ def test_produced_text(templates, template, expected):
         ("{{ ''.__class__ }}", "out.j2:1: "),
         ("{{ ''.__class__.__mro__ }}", "out.j2:1: "),
         ("{% do servers.append(1) %}", "out.j2:1: "),
+        ("a\n{{ fail('no words for ' ~ servers[0].name) }}", "out.j2:2: no words for web.node1"),
+        ("{{ fail('one\\ntwo') }}", "out.j2:1: one"),
         ("{% do options.update(a=1) %}", "out.j2:1: "),
         ("{% do snapshot.nodes.clear() %}", "out.j2:1: "),
         ("a\n{% include '_part.j2' %}", "_part.j2:2: 'nope' is undefined"),

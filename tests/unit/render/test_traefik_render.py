@@ -132,7 +132,7 @@ def test_names_are_unique():
 def test_unknown_kind_of_test():
     """A test that Traefik has no matcher for is an error, not a router that matches everything."""
     odd = a_listener(rules=(Rule((Test("moon", "full"),), "web", 1),))
-    with pytest.raises(TemplateError, match="there is no matcher for moon"):
+    with pytest.raises(TemplateError, match="no matcher for a test of kind moon"):
         renderer().render(Model(listeners=(odd,)), a_snapshot())
 
 
