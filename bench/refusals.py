@@ -26,7 +26,7 @@ from lbgen.model import Builder
 from lbgen.settings import Settings
 from lbgen.snapshot import Service, Snapshot, Task
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
-from tests.support.real_haproxy import free_port
+from tests.support.ports import free_port
 
 SERVICES = 200
 EXTRA = """{% extends "haproxy/haproxy.cfg.j2" %}

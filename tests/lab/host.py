@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.lab.settings import LabError, Settings
+from tests.support import wait
 
 T = TypeVar("T")
 NETNS = Path("/run/netns")
@@ -32,25 +33,13 @@ def run(*command: str, check: bool = True) -> str:
     return done.stdout
 
 
-def wait_for(predicate: Callable[[], T], timeout: float = 30, what: str = "", interval: float = 0.1) -> T:
-    """Call `predicate` every `interval` seconds until it returns something true, and return that.
+def wait_for(condition: Callable[[], T], timeout: float = 30, what: str = "", interval: float = 0.1) -> T:
+    """Wait for something in the lab, where daemons come and go: a LabError or OSError counts as "not yet".
 
     Raises:
-        LabError: not within `timeout` seconds; the message has the last value or error. A LabError or OSError
-            of the predicate counts as "not yet", since daemons come and go in a lab.
+        LabError: not within `timeout` seconds; the message has the last value or error.
     """
-    deadline = time.monotonic() + timeout
-    name = what or str(getattr(predicate, "__name__", "a condition"))
-    while True:
-        try:
-            last: object = predicate()
-            if last:
-                return last  # type: ignore[return-value]
-        except (LabError, OSError) as problem:
-            last = problem
-        if time.monotonic() >= deadline:
-            raise LabError(f"waited {timeout:g} s in vain for {name}; last: {str(last)[:500]!r}")
-        time.sleep(interval)
+    return wait.wait_for(condition, what, timeout, interval=interval, not_yet=(LabError, OSError), failure=LabError)
 
 
 def alive(pid: int) -> bool:

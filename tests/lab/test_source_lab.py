@@ -14,8 +14,9 @@ from lbgen.source.engine.schedule import Pace
 from lbgen.source.engine.source import EngineSource
 from tests.lab.probe import get, socket_in
 from tests.lab.service import host_port, ingress_port
-from tests.support.following import Following, wait_for
+from tests.support.following import Following
 from tests.support.socket_proxy import READ_ONLY, SocketProxy
+from tests.support.wait import wait_for
 
 PACE = Pace(timeout=5.0, retry_max=0.5)
 HOUR = 3600.0

@@ -16,8 +16,9 @@ from lbgen.source.engine.source import EngineSource
 from tests.lab.passage import Passage
 from tests.lab.service import host_port, ingress_port
 from tests.lab.settings import LabError
-from tests.support.following import Following, wait_for
+from tests.support.following import Following
 from tests.support.socket_proxy import READ_ONLY, SocketProxy
+from tests.support.wait import wait_for
 
 HOUR = 3600.0
 PACE = Pace(timeout=5.0, retry_max=0.5, fast=HOUR, slow=HOUR, resync=HOUR, head_start=HOUR)

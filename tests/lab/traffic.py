@@ -15,10 +15,13 @@ import contextlib
 import json
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from tests.lab.settings import LabError
+from tests.support.wait import wait_for
 
 # Failure kinds: refused, unreachable    no connection
 #                timeout                 no connection, or no complete answer, in time
@@ -130,14 +133,15 @@ class Traffic:
         """The account: as of now while traffic flows, else the final one."""
         return self._last if self._process is None else self._ask()
 
-    def wait_for(self, predicate: Any, timeout: float = 30, what: str = "") -> Result:
+    def wait_for(self, predicate: Callable[[Result], object], timeout: float = 30, what: str = "") -> Result:
         """Wait until the account so far satisfies `predicate(result)`, and return it."""
-        deadline = time.monotonic() + timeout
-        while not predicate(now := self.result):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"traffic: waited {timeout:g} s in vain for {what or predicate}: {now}")
-            time.sleep(0.05)
-        return now
+
+        def reached() -> Result:
+            if not predicate(now := self.result):
+                raise LabError(str(now))
+            return now
+
+        return wait_for(reached, what or "traffic", timeout, not_yet=(LabError,))
 
     def _ask(self) -> Result:
         assert self._process is not None

@@ -23,8 +23,8 @@ from tests.support import original_traefik
 from tests.support.conformance_suite import SUITES, WHO, Case, Suite
 from tests.support.conformance_traffic import decided, servers
 from tests.support.paths import ROOT
-from tests.support.real_haproxy import eventually
 from tests.support.real_traefik import BINARY as TRAEFIK
+from tests.support.wait import wait_for
 
 DOCS = ROOT / "docs"
 PROXIES = [name for name in ("haproxy", "nginx", "traefik") if name in builtin_names()]
@@ -101,7 +101,7 @@ def running(settings: Settings, snapshot: Snapshot) -> Iterator[dict[str, int]]:
     target.start()
     try:
         model = build(snapshot, settings.rules())
-        eventually(lambda: target.bring_to(model, snapshot), "the proxy to serve the snapshot")
+        wait_for(lambda: target.bring_to(model, snapshot), "the proxy to serve the snapshot")
         yield {name: split_bind(listener.bind)[1] for name, listener in settings.listeners.items()}
     finally:
         if target._supervisor:

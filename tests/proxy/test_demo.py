@@ -6,13 +6,12 @@ import http.client
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.wait import wait_for
 
 SHOP = {f"200 shop on 127.0.0.{number}" for number in (11, 12, 13)}
 
@@ -30,13 +29,6 @@ def answer(host: str, path: str = "/") -> str:
         connection.close()
 
 
-def until(predicate: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not predicate():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-
-
 @pytest.mark.proxy("haproxy")
 def test_demo(tmp_path: Path) -> None:
     """The applications answer through HAProxy; an edit of the file is live; the output says what to look at next."""
@@ -51,13 +43,13 @@ def test_demo(tmp_path: Path) -> None:
             env=environment,
         )
     try:
-        until(lambda: {answer("shop.example.org") for _ in range(6)} == SHOP, "all of shop to answer")
+        wait_for(lambda: {answer("shop.example.org") for _ in range(6)} == SHOP, "all of shop to answer")
         assert answer("shop.example.org", "/api/x").startswith("200 api on")
         text = snapshot.read_text()
         snapshot.write_text(text.replace("lbgen.path: /api", "lbgen.path: /v2"))
-        until(lambda: answer("shop.example.org", "/v2").startswith("200 api on"), "the edit to be live")
+        wait_for(lambda: answer("shop.example.org", "/v2").startswith("200 api on"), "the edit to be live")
         assert answer("shop.example.org", "/api").startswith("200 shop on")
-        until(lambda: "What to look at next" in (tmp_path / "out").read_text(), "the demo to say what is next")
+        wait_for(lambda: "What to look at next" in (tmp_path / "out").read_text(), "the demo to say what is next")
     finally:
         demo.terminate()
         assert demo.wait(60) == 0

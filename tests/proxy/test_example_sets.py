@@ -31,7 +31,9 @@ from lbgen.source.file import load
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
 from tests.support.golden_cases import GOLDEN
 from tests.support.paths import ROOT
-from tests.support.real_haproxy import Servers, eventually, free_port, http_servers
+from tests.support.ports import free_port
+from tests.support.real_servers import Servers, http_servers
+from tests.support.wait import wait_for
 
 SETS = ROOT / "examples/templates"
 NAMES = sorted(path.parent.name for path in SETS.glob("*/set.yml"))
@@ -268,7 +270,7 @@ def test_caddy(tmp_path, servers):
         (tmp_path / "new.json").replace(tmp_path / "snapshot.json")
 
     def answers(expected: str, host: str = "web.test", path: str = "/") -> None:
-        eventually(lambda: answer(port, host, path) == expected, f"{expected}; {(tmp_path / 'log').read_text()}")
+        wait_for(lambda: answer(port, host, path) == expected, f"{expected}; {(tmp_path / 'log').read_text()}")
 
     def reloads() -> int:
         return len((tmp_path / "reloads").read_text().splitlines())
@@ -279,7 +281,7 @@ def test_caddy(tmp_path, servers):
     home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(started(*lbgen, log=tmp_path / "log", PYTHONPATH=str(ROOT)))
-        eventually(lambda: (output / "Caddyfile").exists(), "the first files, which Caddy is then started with")
+        wait_for(lambda: (output / "Caddyfile").exists(), "the first files, which Caddy is then started with")
         stack.enter_context(started(*caddy, log=tmp_path / "caddy.log", **home))
         answers("200 127.1.0.1")
         cluster("127.1.0.2", path="/shop")

@@ -30,20 +30,13 @@ from tests.support.builders import (
     a_snapshot,
     a_task,
 )
-from tests.support.real_haproxy import (
-    BINARY,
-    Client,
-    Process,
-    anybody,
-    certificate,
-    eventually,
-    free_port,
-    http_servers,
-    line,
-    raw,
-    tcp_servers,
-)
+from tests.support.certificates import certificate
+from tests.support.clients import Client, anybody, line, raw
+from tests.support.ports import free_port
+from tests.support.real_haproxy import BINARY, Process
 from tests.support.real_haproxy import check as haproxy_check
+from tests.support.real_servers import http_servers, tcp_servers
+from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.proxy(BINARY)
 EDGE = a_network("edge")
@@ -551,11 +544,11 @@ def test_health_check(start, more):
     with http_servers() as servers:
         process, ports = start(*app("web", {**CHECKED, **more}, servers.port, "127.1.0.1", "127.1.0.2"))
         servers.moods["127.1.0.1"] = "ill"
-        eventually(lambda: process.status("web").get("web.1") == "DOWN", "web.1 to be down")
+        wait_for(lambda: process.status("web").get("web.1") == "DOWN", "web.1 to be down")
         client = Client(ports["web"])
         assert {client.ask().server for _ in range(10)} == {"127.1.0.2"}
         servers.moods.clear()
-        eventually(lambda: process.status("web").get("web.1") == "UP", "web.1 to be up")
+        wait_for(lambda: process.status("web").get("web.1") == "UP", "web.1 to be up")
         assert {client.ask().server for _ in range(10)} == {"127.1.0.1", "127.1.0.2"}
     assert set(servers.asked(more.get("health-check.method", "GET"), "/health")) == {"127.1.0.1", "127.1.0.2"}
 
@@ -567,8 +560,8 @@ def test_expected_status(start, status, up):
         servers.moods["127.1.0.1"] = "ill"
         keys = {**CHECKED, "health-check.status": status, "health-check.rise": 1, "health-check.fall": 1}
         process, _ = start(*app("web", keys, servers.port, "127.1.0.1"))
-        eventually(lambda: servers.asked(path="/health").total() > 3)
-        eventually(lambda: process.status("web")["web.1"] == ("UP" if up else "DOWN"), f"web.1 to be {up=}")
+        wait_for(lambda: servers.asked(path="/health").total() > 3)
+        wait_for(lambda: process.status("web")["web.1"] == ("UP" if up else "DOWN"), f"web.1 to be {up=}")
 
 
 def test_tcp_check(start):
@@ -578,7 +571,7 @@ def test_tcp_check(start):
         process, _ = start(
             *app("web", keys, servers.port, "127.1.0.1"), a_task("web", 2, addresses={"edge-id": "240.0.0.1"})
         )
-        eventually(lambda: process.status("web") == {"web.1": "UP", "web.2": "DOWN"})
+        wait_for(lambda: process.status("web") == {"web.1": "UP", "web.2": "DOWN"})
 
 
 def test_draining(start):

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from lbgen.render.files import PLACEHOLDER, Files
 from tests.lab import probe
 from tests.lab.settings import LabError
 from tests.support import proxies
+from tests.support.wait import wait_for
 
 BUSY = threading.Event()  # a slow request has reached an application
 
@@ -159,13 +160,6 @@ def running(request: pytest.FixtureRequest, short_dir: Path) -> Iterator[Running
     made.stop()
 
 
-def until(predicate: Callable[[], bool], what: str, timeout: float = 20) -> None:
-    deadline = time.monotonic() + timeout
-    while not predicate():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 def test_servers_come_move_and_go(running: Running, applications: dict[str, int]) -> None:
     """Added, moved, drained and removed without a reload; the process says which generation it has."""
     a, b, c = (applications[name] for name in "abc")
@@ -180,7 +174,7 @@ def test_servers_come_move_and_go(running: Running, applications: dict[str, int]
     assert running.answered_by() == {"c"}
     running.change(running.of(f"s2={c}"))
     assert running.answered_by() == {"c"}
-    until(lambda: not running.proxy.tidy(), "the removed server to be deleted")
+    wait_for(lambda: not running.proxy.tidy(), "the removed server to be deleted")
     assert set(running.state()) == {"s2"}
     assert running.proxy.generation() == running.files.generation
     assert pid[0] in haproxy.ask(running.directory / "s", "show info")
@@ -195,7 +189,7 @@ def test_a_new_server_is_checked(running: Running, applications: dict[str, int])
     running.proxy.verify(live.generation)
     running.files = live
     running.change(running.of(f"s1={applications['a']} s2=1", extra="check inter 100ms"))
-    until(lambda: running.state()["s2"]["srv_op_state"] == "0", "the dead server to be found")
+    wait_for(lambda: running.state()["s2"]["srv_op_state"] == "0", "the dead server to be found")
 
 
 def test_a_request_under_way_ends_well(running: Running, applications: dict[str, int]) -> None:
@@ -212,7 +206,7 @@ def test_a_request_under_way_ends_well(running: Running, applications: dict[str,
     assert running.answered_by() == {"b"}
     slow.join()
     assert (answers[0].status, answers[0].app) == (200, "a")
-    until(lambda: not running.proxy.tidy(), "the removed server to be deleted")
+    wait_for(lambda: not running.proxy.tidy(), "the removed server to be deleted")
 
 
 def test_a_name_in_use_is_taken_up_again(running: Running, applications: dict[str, int]) -> None:
@@ -298,7 +292,7 @@ def test_a_reload_keeps_what_is_down(running: Running, applications: dict[str, i
     """A server found dead before a reload is dead after it: no request has to find that out again."""
     dead = f"s1={applications['a']} s2=1"
     running.start(running.of(dead, extra="check inter 200ms"))
-    until(lambda: running.state()["s2"]["srv_op_state"] == "0", "the dead server to be found")
+    wait_for(lambda: running.state()["s2"]["srv_op_state"] == "0", "the dead server to be found")
     desired = running.of(dead, extra="check inter 200ms", more="backend new\n    balance random\n")
     running.write(desired)
     running.proxy.reload(running.files, desired)
@@ -309,7 +303,7 @@ def test_a_reload_keeps_what_is_down(running: Running, applications: dict[str, i
 def test_a_moved_server_is_not_taken_for_dead(running: Running, applications: dict[str, int]) -> None:
     """What was found out about an address is not held against another one under the same name."""
     running.start(running.of(f"s1={applications['a']} s2=1", extra="check inter 200ms"))
-    until(lambda: running.state()["s2"]["srv_op_state"] == "0", "the dead server to be found")
+    wait_for(lambda: running.state()["s2"]["srv_op_state"] == "0", "the dead server to be found")
     running.change(running.of(f"s1={applications['a']} s2={applications['b']}", extra="check inter 200ms"))
     assert running.answered_by() == {"a", "b"}
 

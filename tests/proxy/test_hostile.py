@@ -24,7 +24,8 @@ from lbgen.render.templates import BUILTIN
 from lbgen.settings import Settings, TargetSettings
 from lbgen.snapshot import Snapshot
 from tests.support import hostile, readback, real_haproxy, real_nginx, real_traefik
-from tests.support.real_haproxy import certificate, free_port
+from tests.support.certificates import certificate
+from tests.support.ports import free_port
 
 HASH = "$2y$05$abcdefghijklmnopqrstuuFQ9yQAVpvFb8CPYOEfZYZnCgQWHTOZ6"
 PORTS = ("web", "websecure", "pg", "dns")

@@ -20,18 +20,11 @@ from lbgen.proxies.nginx.kind import build_of
 from tests.proxy.test_haproxy import app, random_requests, random_services, sni_services
 from tests.support import oracle
 from tests.support.builders import Fact, a_snapshot, a_task
-from tests.support.real_haproxy import (
-    DEADLINE,
-    Client,
-    Servers,
-    anybody,
-    certificate,
-    http_servers,
-    line,
-    raw,
-    tcp_servers,
-)
+from tests.support.certificates import certificate
+from tests.support.clients import Client, anybody, line, raw
 from tests.support.real_nginx import VERSIONS, Site, binary, renderer, site, target
+from tests.support.real_servers import Servers, http_servers, tcp_servers
+from tests.support.wait import PATIENCE
 
 # The first time on a machine a Debian tree with the newer version is made, which takes a minute or two.
 pytestmark = [pytest.mark.proxy("nginx"), pytest.mark.timeout(600)]
@@ -165,7 +158,7 @@ def test_expect_continue(nginx, servers):
     """A client that asks before it sends its body is let go on, whoever answers."""
     ports = nginx.start(*app("rule", {"method": "POST"}, servers.port, "127.1.0.2"))
     head = "POST / HTTP/1.1\r\nHost: a.org\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", ports["web"]), timeout=DEADLINE) as connection:
+    with socket.create_connection(("127.0.0.1", ports["web"]), timeout=PATIENCE) as connection:
         connection.sendall(head.encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 100")
         connection.sendall(b"hello")
@@ -386,7 +379,7 @@ def test_upgrade(nginx, keys):
         ports = nginx.start(*app("web", keys, port, "127.1.0.1"))
         nginx.accepted()
         head = "GET /ws/ HTTP/1.1\r\nHost: a.org\r\nUpgrade: {}\r\nConnection: Upgrade\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", ports["web"]), timeout=DEADLINE) as connection:
+        with socket.create_connection(("127.0.0.1", ports["web"]), timeout=PATIENCE) as connection:
             connection.sendall(head.format("websocket").encode())
             file = connection.makefile("rb")
             assert file.readline().startswith(b"HTTP/1.1 101")
@@ -542,7 +535,7 @@ def test_no_way_in_by_an_answer(nginx):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.server_address[1]
         ports = nginx.start(*app("other", {"method": "PUT"}, port, "127.1.0.1"), *app("web", {}, port, "127.1.0.2"))
-        connection = http.client.HTTPConnection("127.0.0.1", ports["web"], timeout=DEADLINE)
+        connection = http.client.HTTPConnection("127.0.0.1", ports["web"], timeout=PATIENCE)
         connection.request("GET", "/")
         assert connection.getresponse().read() == b"mine"
         connection.close()
@@ -682,7 +675,7 @@ def test_udp(nginx):
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         server.bind(("127.1.0.1", 0))
-        server.settimeout(DEADLINE)
+        server.settimeout(PATIENCE)
         ports = nginx.start(
             *app("dns", {"udp.a.listener": "dns"}, server.getsockname()[1], "127.1.0.1"),
             protocols={"web": "http", "dns": "udp"},
@@ -691,7 +684,7 @@ def test_udp(nginx):
         clients = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(3)]
         for round_ in (b"a", b"b"):
             for number, client in enumerate(clients):
-                client.settimeout(DEADLINE)
+                client.settimeout(PATIENCE)
                 client.sendto(round_ + str(number).encode(), ("127.0.0.1", ports["dns"]))
             for _ in clients:
                 data, sender = server.recvfrom(100)

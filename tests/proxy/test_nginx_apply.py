@@ -28,8 +28,11 @@ from lbgen.render.renderer import Files
 from lbgen.settings import ApplySettings, ListenerSettings, Settings
 from tests.proxy.test_run import cluster
 from tests.support.builders import a_snapshot
-from tests.support.real_haproxy import Client, Servers, eventually, free_port, http_servers
+from tests.support.clients import Client
+from tests.support.ports import free_port
 from tests.support.real_nginx import VERSIONS, Process, binary, end, end_all_in, target
+from tests.support.real_servers import Servers, http_servers
+from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.proxy("nginx"), pytest.mark.timeout(600)]
 
@@ -395,7 +398,7 @@ def test_run(supervised):
     assert supervised.bring(target, "127.1.0.2")
     assert (supervised.answer(), master_of(supervised)) == ("127.1.0.2", master)
     target.stop()
-    eventually(lambda: nginx_processes.find(master) is None, "nginx to end")
+    wait_for(lambda: nginx_processes.find(master) is None, "nginx to end")
     assert "signal 3 (SIGQUIT) received" in (supervised.output / "nginx-error.log").read_text()
 
 
@@ -412,7 +415,7 @@ def test_run_takes_over(supervised):
     log = (supervised.output / "nginx-error.log").read_text()
     assert log.count("signal 1 (SIGHUP) received") == 1
     second.stop()
-    eventually(lambda: nginx_processes.find(master) is None, "nginx to end")
+    wait_for(lambda: nginx_processes.find(master) is None, "nginx to end")
     abandoned.stop()
 
 
@@ -442,9 +445,9 @@ def test_run_after_the_master_was_killed(supervised):
             return master_of(supervised) != master  # which may be on its way out still
         return False
 
-    eventually(new_master, "another master")
-    eventually(lambda: not nginx_processes.accepting(workers), "the old workers to end")
-    eventually(lambda: supervised.bring(target, "127.1.0.2"), "the next change")
+    wait_for(new_master, "another master")
+    wait_for(lambda: not nginx_processes.accepting(workers), "the old workers to end")
+    wait_for(lambda: supervised.bring(target, "127.1.0.2"), "the next change")
     assert {supervised.answer() for _ in range(10)} == {"127.1.0.2"}
     end(list(workers))
 
@@ -461,7 +464,7 @@ def test_run_cannot_start(supervised):
         target._retry.at = 0.0
         return supervised.bring(target, "127.1.0.1")
 
-    eventually(serves, "nginx to start")
+    wait_for(serves, "nginx to start")
     assert supervised.answer() == "127.1.0.1"
 
 

@@ -22,9 +22,12 @@ from hypothesis import strategies as st
 from tests.proxy.test_haproxy import app
 from tests.proxy.test_policies import HASH
 from tests.support.builders import Fact
+from tests.support.certificates import certificate
+from tests.support.clients import Client, line, raw
 from tests.support.conformance_traffic import stream
-from tests.support.real_haproxy import DEADLINE, Client, Servers, certificate, http_servers, line, raw, tcp_servers
 from tests.support.real_nginx import VERSIONS, Site, binary, site
+from tests.support.real_servers import Servers, http_servers, tcp_servers
+from tests.support.wait import PATIENCE
 from tests.unit.render.test_nginx_render import a_renderer, rendered
 
 proxy = [pytest.mark.proxy("nginx"), pytest.mark.timeout(600)]
@@ -83,7 +86,7 @@ def status(
     port: int, headers: dict[str, str], method: str = "GET", source: str = "127.0.0.1", host: str = "a.org"
 ) -> int:
     """Ask for /x/ and return the status."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE, source_address=(source, 0))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE, source_address=(source, 0))
     with contextlib.closing(connection):
         connection.request(method, "/x/", headers={"Host": host, **headers})
         with connection.getresponse() as response:
@@ -409,7 +412,7 @@ def test_values_arrive_literally(nginx, servers):
     nginx.accepted()
     for number, odd in enumerate(ODD):
         path = f"/{odd.replace(' ', '').replace('#', '')}".rstrip("/")
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         with contextlib.closing(connection):
             connection.request("GET", f"/s{path}/y?z", headers={"Host": f"h{number}.org"})
             with connection.getresponse() as response:

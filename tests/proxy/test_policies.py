@@ -29,17 +29,12 @@ from lbgen.report.lint import limits
 from lbgen.settings import Settings
 from tests.proxy.test_conformance import PROXIES, running
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task, lbgen_labels
+from tests.support.certificates import certificate
+from tests.support.clients import anybody
 from tests.support.paths import TESTS
-from tests.support.real_haproxy import (
-    DEADLINE,
-    Servers,
-    anybody,
-    certificate,
-    eventually,
-    free_port,
-    http_servers,
-    tcp_servers,
-)
+from tests.support.ports import free_port
+from tests.support.real_servers import Servers, http_servers, tcp_servers
+from tests.support.wait import PATIENCE, wait_for
 
 FILES = sorted((TESTS / "policies").glob("*.yml"))
 # "secret", with a cost that no test has to wait for.
@@ -180,7 +175,7 @@ def held(cases: list[dict[str, Any]], suite: dict[str, Any], settings: Settings,
     threads = [threading.Thread(target=hold, args=(case, suite, settings, servers)) for case in cases]
     for thread in threads:
         thread.start()
-    eventually(lambda: len(servers.seen) + len(servers.connected) >= before + len(threads), "the servers to be asked")
+    wait_for(lambda: len(servers.seen) + len(servers.connected) >= before + len(threads), "the servers to be asked")
     try:
         yield
     finally:
@@ -195,8 +190,8 @@ def hold(case: dict[str, Any], suite: dict[str, Any], settings: Settings, server
         asked({**case, "send": {"X-Hold": "1"}}, suite, settings)
         return
     port = split_bind(settings.listeners["line"].bind)[1]
-    with socket.create_connection(("127.0.0.1", port), DEADLINE, (case.get("from", "127.0.0.1"), 0)):
-        servers.release.wait(DEADLINE)
+    with socket.create_connection(("127.0.0.1", port), PATIENCE, (case.get("from", "127.0.0.1"), 0)):
+        servers.release.wait(PATIENCE)
 
 
 def ask(case: dict[str, Any], suite: dict[str, Any], settings: Settings) -> Answer:
@@ -217,10 +212,10 @@ def asked(case: dict[str, Any], suite: dict[str, Any], settings: Settings) -> An
     if case.get("tls"):
         port = split_bind(settings.listeners["websecure"].bind)[1]
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            "127.0.0.1", port, timeout=DEADLINE, source_address=source, context=anybody()
+            "127.0.0.1", port, timeout=PATIENCE, source_address=source, context=anybody()
         )
     else:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE, source_address=source)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE, source_address=source)
     body = b"x" * case.get("body", 0)
     with contextlib.closing(connection):
         connection.putrequest(method, slash + path, skip_host=True, skip_accept_encoding=True)
@@ -253,7 +248,7 @@ def answered(response: http.client.HTTPResponse, suite: dict[str, Any]) -> Answe
 def line(port: int, source: tuple[str, int], suite: dict[str, Any]) -> Answer:
     """Say a line over TCP: the service that answers, none if the connection is closed."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE, source_address=source) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=source) as connection:
             connection.sendall(b"hello\n")
             address = connection.makefile("r").readline().strip()
     except ConnectionError:

@@ -30,17 +30,13 @@ from lbgen.render.templates import BUILTIN
 from lbgen.settings import ApplySettings, ListenerSettings, Settings, TargetSettings
 from lbgen.source import decode
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.certificates import certificate
+from tests.support.clients import Client
 from tests.support.paths import ROOT
-from tests.support.real_haproxy import (
-    BINARY,
-    Client,
-    Process,
-    Servers,
-    certificate,
-    eventually,
-    free_port,
-    http_servers,
-)
+from tests.support.ports import free_port
+from tests.support.real_haproxy import BINARY, Process
+from tests.support.real_servers import Servers, http_servers
+from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.proxy(BINARY)
 
@@ -74,7 +70,7 @@ def master_of(directory: Path) -> str:
             return next(text for text in ask(directory / "master.sock", "show proc").splitlines() if " master " in text)
         return ""
 
-    return eventually(asked, "HAProxy's master")
+    return wait_for(asked, "HAProxy's master")
 
 
 # What the checker accepts, and nobody but the HAProxy that loads it can tell that it will not work.
@@ -379,7 +375,7 @@ class Daemon:
                     client.close()
             return found
 
-        eventually(lambda: asked() == set(addresses), f"answers of {addresses}; {self.log.read_text()}")
+        wait_for(lambda: asked() == set(addresses), f"answers of {addresses}; {self.log.read_text()}")
 
     def master(self) -> int:
         """The pid of HAProxy's master."""
@@ -450,7 +446,7 @@ def test_run_restarts_haproxy(daemon):
     daemon.answers("127.1.0.1")
     master = daemon.master()
     os.kill(master, signal.SIGKILL)
-    eventually(lambda: daemon.said("proxy_ended"), "the end to be noticed")
+    wait_for(lambda: daemon.said("proxy_ended"), "the end to be noticed")
     daemon.answers("127.1.0.1")
     assert daemon.master() != master
     daemon.cluster("127.1.0.2")
@@ -466,14 +462,14 @@ def test_run_takes_over(daemon):
     assert daemon.end(signal.SIGKILL) == -signal.SIGKILL
     daemon.answers("127.1.0.1")
     daemon.start()
-    eventually(lambda: daemon.said("proxy_taken_over"), "the takeover")
+    wait_for(lambda: daemon.said("proxy_taken_over"), "the takeover")
     daemon.cluster("127.1.0.1", "127.1.0.2")
     daemon.answers("127.1.0.1", "127.1.0.2")
     assert (daemon.master(), daemon.reloads()) == (master, reloads)
     assert len(daemon.said("proxy_started")) == 1
     assert daemon.said("apply_failed") == []
     daemon.end()
-    eventually(lambda: not alive(master), "haproxy to end")
+    wait_for(lambda: not alive(master), "haproxy to end")
 
 
 def test_run_on_last_good_files(daemon):
@@ -511,13 +507,13 @@ def test_run_and_a_broken_template(daemon):
     daemon.answers("127.1.0.1")
     (daemon.templates / "haproxy.cfg.j2").write_text("{{ nope }}")
     daemon.process.send_signal(signal.SIGHUP)
-    eventually(lambda: daemon.said("refused"), "the refusal")
+    wait_for(lambda: daemon.said("refused"), "the refusal")
     assert "haproxy.cfg.j2:1: 'nope' is undefined" in str(daemon.said("refused")[0]["error"])
     daemon.answers("127.1.0.1")
     mended = "{% extends 'haproxy/haproxy.cfg.j2' %}{% block extra %}\n# mended\n{% endblock %}"
     (daemon.templates / "haproxy.cfg.j2").write_text(mended)
     daemon.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "# mended" in (daemon.output / "haproxy.cfg").read_text(), "the mended template")
+    wait_for(lambda: "# mended" in (daemon.output / "haproxy.cfg").read_text(), "the mended template")
     daemon.answers("127.1.0.1")
 
 
@@ -534,20 +530,20 @@ def test_run_and_saved_templates(daemon):
     template, partial = daemon.templates / "haproxy.cfg.j2", daemon.templates / "_mine.j2"
     partial.write_text("# first\n")
     template.write_text(extra("{% include '_mine.j2' %}"))
-    eventually(lambda: "# first" in daemon.file(), "the template")
+    wait_for(lambda: "# first" in daemon.file(), "the template")
     partial.with_name("new").write_text("# second\n")
     partial.with_name("new").replace(partial)
-    eventually(lambda: "# second" in daemon.file(), "the partial")
+    wait_for(lambda: "# second" in daemon.file(), "the partial")
     template.write_text(extra("nonsense"))
-    eventually(lambda: daemon.said("refused"), "the refusal")
+    wait_for(lambda: daemon.said("refused"), "the refusal")
     assert "unknown keyword 'nonsense'" in str(daemon.said("refused")[0]["error"])
     template.unlink()
-    eventually(lambda: "# second" not in daemon.file(), "the built-in template")
+    wait_for(lambda: "# second" not in daemon.file(), "the built-in template")
     manifest = (BUILTIN / "haproxy/set.yml").read_text()
     (daemon.templates / "set.yml").write_text(manifest.replace("maxconn: 0 ", "maxconn: 77 "))
-    eventually(lambda: "maxconn 77" in daemon.file(), "the manifest")
+    wait_for(lambda: "maxconn 77" in daemon.file(), "the manifest")
     (daemon.templates / "set.yml").write_text("proxy: ]")
-    eventually(lambda: daemon.said("templates_refused"), "the refusal of the manifest")
+    wait_for(lambda: daemon.said("templates_refused"), "the refusal of the manifest")
     assert "set.yml:1:" in str(daemon.said("templates_refused")[0]["error"])
     daemon.cluster("127.1.0.2")
     daemon.answers("127.1.0.2")
@@ -566,10 +562,10 @@ def test_run_and_saved_settings(daemon, tmp_path):
     client = Client(daemon.port)
     assert client.ask().server == "127.1.0.1"
     certificate(tmp_path / "certs/shop.pem", "shop.test")
-    eventually(lambda: "shop.pem" in daemon.file("certificates.list"), "the certificate")
+    wait_for(lambda: "shop.pem" in daemon.file("certificates.list"), "the certificate")
 
     (daemon.directory / "lbgen.yml").write_text("log: {format: json}\ndiscovery:\n  drain_grace: 10\n  nope: 1\n")
-    eventually(lambda: daemon.said("settings_refused"), "the refusal")
+    wait_for(lambda: daemon.said("settings_refused"), "the refusal")
     refused = str(daemon.said("settings_refused")[0]["error"])
     assert "lbgen.yml:3: discovery.drain_grace" in refused
     assert "lbgen.yml:4: discovery.nope: unknown key" in refused
@@ -582,7 +578,7 @@ def test_run_and_saved_settings(daemon, tmp_path):
     daemon.save()
     daemon.answers("127.1.0.1")
     assert "maxconn 1234" in daemon.file()
-    eventually(lambda: daemon.said("restart_needed"), "what waits for a restart")
+    wait_for(lambda: daemon.said("restart_needed"), "what waits for a restart")
     assert daemon.said("restart_needed")[0]["settings"] == "status.bind"
     changed = "listeners.web.bind, targets.edge.options"
     assert [entry["changed"] for entry in daemon.said("settings_taken")] == [changed]
@@ -598,17 +594,17 @@ def test_run_and_saved_settings(daemon, tmp_path):
     daemon.write(facts)
     daemon.settings["discovery"] = {"expose_by_default": True}
     daemon.save()
-    eventually(lambda: "backend f" in daemon.file(), "the services without label")
+    wait_for(lambda: "backend f" in daemon.file(), "the services without label")
     daemon.settings["discovery"] = {"expose_by_default": False}
     daemon.save()
-    eventually(lambda: "backend f" not in daemon.file(), "the services to be gone")
+    wait_for(lambda: "backend f" not in daemon.file(), "the services to be gone")
     assert daemon.said("held") == []
 
     (daemon.directory / "lbgen.yml").unlink()
     daemon.process.send_signal(signal.SIGHUP)
-    eventually(lambda: len(daemon.said("settings_refused")) == 2, "the missing file")
+    wait_for(lambda: len(daemon.said("settings_refused")) == 2, "the missing file")
     daemon.save()
-    eventually(lambda: daemon.said("usable_again"), "the file to be back")
+    wait_for(lambda: daemon.said("usable_again"), "the file to be back")
     assert daemon.said("apply_failed") == []
 
 
@@ -619,11 +615,11 @@ def test_run_without_its_templates(daemon):
     daemon.start()
     daemon.answers("127.1.0.1")
     daemon.templates.rename(daemon.directory / "away")
-    eventually(lambda: daemon.said("refused"), "the refusal")
+    wait_for(lambda: daemon.said("refused"), "the refusal")
     assert "templates: is not there" in str(daemon.said("refused")[0]["error"])
     daemon.cluster("127.1.0.2")
     assert "# mine" in daemon.file()
     (daemon.directory / "away").rename(daemon.templates)
     (daemon.templates / "haproxy.cfg.j2").write_text(extra("# back"))
     daemon.answers("127.1.0.2")
-    eventually(lambda: "# back" in daemon.file(), "the template")
+    wait_for(lambda: "# back" in daemon.file(), "the template")

@@ -30,8 +30,12 @@ from lbgen.report.lint import limits
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
-from tests.support.real_haproxy import DEADLINE, anybody, certificate, eventually, free_port, http_servers, tcp_servers
-from tests.support.real_haproxy import certificate as self_signed
+from tests.support.certificates import certificate
+from tests.support.certificates import certificate as self_signed
+from tests.support.clients import anybody
+from tests.support.ports import free_port
+from tests.support.real_servers import http_servers, tcp_servers
+from tests.support.wait import PATIENCE, wait_for
 
 KINDS = ["haproxy", "nginx", "traefik"]
 REFUSED = 0  # no answer: the handshake failed
@@ -129,7 +133,7 @@ class Site:
     def again(self) -> None:
         """Have the proxy serve the same with the files that are there now."""
         self.model = noted(build(self.snapshot, self.settings.rules()), self._reader.read(), here=True)
-        eventually(lambda: self.target.bring_to(self.model, self.snapshot), "the proxy to serve it")
+        wait_for(lambda: self.target.bring_to(self.model, self.snapshot), "the proxy to serve it")
 
     def port(self, listener: str = "secure") -> int:
         return split_bind(self.settings.listeners[listener].bind)[1]
@@ -137,7 +141,7 @@ class Site:
     def shown(self, name: str | None, port: int = 0) -> str:
         """The file whose certificate is shown to a client that asks for the name; "?" for another one."""
         with (
-            socket.create_connection(("127.0.0.1", port or self.port()), timeout=DEADLINE) as plain,
+            socket.create_connection(("127.0.0.1", port or self.port()), timeout=PATIENCE) as plain,
             anybody().wrap_socket(plain, server_hostname=name) as connection,
         ):
             found = ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True) or b"")
@@ -191,7 +195,7 @@ def ask(port: int, name: str | None, client: Path | None = None, *, host: str = 
     """Ask over TLS; the address of the server that answers, else the status, or REFUSED."""
     try:
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain,
             context(client).wrap_socket(plain, server_hostname=name) as connection,
         ):
             return said(connection, host or name or "", path)
@@ -266,7 +270,7 @@ def test_no_certificate(site, port):
     """A TLS listener without any certificate harms no other, and opens as soon as there is one."""
     site.serve(*app("a", "127.1.0.1", port))
     assert [problem.file for problem in site.model.problems] == ["default.pem"]
-    connection = http.client.HTTPConnection("127.0.0.1", site.port("web"), timeout=DEADLINE)
+    connection = http.client.HTTPConnection("127.0.0.1", site.port("web"), timeout=PATIENCE)
     connection.request("GET", "/")
     assert connection.getresponse().status == 200
     if site.kind == "traefik":
@@ -289,11 +293,11 @@ def test_renewal(site):
         site.serve(*app("a", "127.1.0.1", servers.port))
         servers.moods["127.1.0.1"] = "slow"
         with (
-            socket.create_connection(("127.0.0.1", site.port()), timeout=DEADLINE) as plain,
+            socket.create_connection(("127.0.0.1", site.port()), timeout=PATIENCE) as plain,
             anybody().wrap_socket(plain, server_hostname="b.org") as connection,
         ):
             connection.sendall(b"GET / HTTP/1.1\r\nHost: b.org\r\n\r\n")
-            eventually(lambda: servers.asked()["127.1.0.1"], "the request to be under way")
+            wait_for(lambda: servers.asked()["127.1.0.1"], "the request to be under way")
             new = self_signed(site.certificates / "new", "b.org")
             new.rename(site.certificates / "b.pem")
             site.again()
@@ -429,7 +433,7 @@ def test_negated_host(guarded):
 @EVERY
 def test_plain_listener(guarded):
     """Nor does a listener without TLS help."""
-    connection = http.client.HTTPConnection("127.0.0.1", guarded.site.port("web"), timeout=DEADLINE)
+    connection = http.client.HTTPConnection("127.0.0.1", guarded.site.port("web"), timeout=PATIENCE)
     connection.request("GET", "/", headers={"Host": "a.org"})
     assert connection.getresponse().status == 404
 
@@ -439,7 +443,7 @@ def test_reused_connection(guarded):
     """A connection that was opened for an open host does not lead to the guarded one."""
     for client in (None, guarded.partner, guarded.stranger):
         with (
-            socket.create_connection(("127.0.0.1", guarded.port), timeout=DEADLINE) as plain,
+            socket.create_connection(("127.0.0.1", guarded.port), timeout=PATIENCE) as plain,
             context(client).wrap_socket(plain, server_hostname="open.org") as connection,
         ):
             assert said(connection, "open.org") == "127.1.0.3"
@@ -454,14 +458,14 @@ def test_resumed_session(guarded, version):
         made = context(client)
         made.minimum_version = made.maximum_version = version
         with (
-            socket.create_connection(("127.0.0.1", guarded.port), timeout=DEADLINE) as plain,
+            socket.create_connection(("127.0.0.1", guarded.port), timeout=PATIENCE) as plain,
             made.wrap_socket(plain, server_hostname=name) as connection,
         ):
             said(connection, name)  # with TLS 1.3 the ticket comes along with the answer
             session = connection.session
         with (
             contextlib.suppress(ssl.SSLError, ConnectionError, http.client.BadStatusLine),
-            socket.create_connection(("127.0.0.1", guarded.port), timeout=DEADLINE) as plain,
+            socket.create_connection(("127.0.0.1", guarded.port), timeout=PATIENCE) as plain,
             made.wrap_socket(plain, server_hostname="a.org", session=session) as connection,
         ):
             assert said(connection, "a.org") in (400, 403, 421)

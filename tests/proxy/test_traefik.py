@@ -22,19 +22,13 @@ from lbgen.render.templates import BUILTIN
 from tests.proxy.test_haproxy import random_requests, random_services
 from tests.support import oracle
 from tests.support.builders import Fact, a_listener, a_node, a_rules, a_service, a_snapshot, a_task
-from tests.support.real_haproxy import (
-    Client,
-    anybody,
-    certificate,
-    eventually,
-    free_port,
-    http_servers,
-    line,
-    raw,
-    tcp_servers,
-)
+from tests.support.certificates import certificate
+from tests.support.clients import Client, anybody, line, raw
+from tests.support.ports import free_port
+from tests.support.real_servers import http_servers, tcp_servers
 from tests.support.real_traefik import BINARY, EDGE, Process, app, rendered, renderer, write
 from tests.support.real_udp import udp_servers
+from tests.support.wait import wait_for
 from tests.unit.render.test_traefik_render import SIGNS, unquoted
 
 pytestmark = pytest.mark.proxy(BINARY)
@@ -397,7 +391,7 @@ def test_udp(start):
                     except OSError:
                         return ""
 
-                found.add(eventually(asked, "an answer over UDP"))
+                found.add(wait_for(asked, "an answer over UDP"))
     assert found == {"127.1.0.1", "127.1.0.2"}
 
 
@@ -491,11 +485,11 @@ def test_health_check(start, more):
         process, ports = start(*app("web", {**CHECKED, **more}, servers.port, "127.1.0.1", "127.1.0.2"))
         servers.moods["127.1.0.1"] = "ill"
         url = f"http://127.1.0.1:{servers.port}"
-        eventually(lambda: process.health("web").get(url) == "DOWN", "web.1 to be down")
+        wait_for(lambda: process.health("web").get(url) == "DOWN", "web.1 to be down")
         client = Client(ports["web"])
         assert {client.ask().server for _ in range(10)} == {"127.1.0.2"}
         servers.moods.clear()
-        eventually(lambda: process.health("web").get(url) == "UP", "web.1 to be up")
+        wait_for(lambda: process.health("web").get(url) == "UP", "web.1 to be up")
         assert {client.ask().server for _ in range(10)} == {"127.1.0.1", "127.1.0.2"}
     assert set(servers.asked(more.get("health-check.method", "GET"), "/health")) == {"127.1.0.1", "127.1.0.2"}
 

@@ -33,9 +33,12 @@ from lbgen.source import decode
 from lbgen.status.server import served
 from lbgen.status.view import View
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.clients import Client
 from tests.support.paths import ROOT
-from tests.support.real_haproxy import Client, Servers, eventually, free_port, http_servers
+from tests.support.ports import free_port
+from tests.support.real_servers import Servers, http_servers
 from tests.support.real_traefik import BINARY, Process, generation_of
+from tests.support.wait import wait_for
 from tests.support.watched import FakeLoop
 
 pytestmark = pytest.mark.proxy(BINARY)
@@ -365,7 +368,7 @@ def test_without_api(bench):
     target._retry.at = 0.0
     assert bench.bring(target, "127.1.0.1")
     assert bench.bring(target, "127.1.0.2")
-    eventually(lambda: bench.answer() == "127.1.0.2")
+    wait_for(lambda: bench.answer() == "127.1.0.2")
 
 
 def test_default_certificate(bench, way):
@@ -478,7 +481,7 @@ class Daemon:
                     client.close()
             return found
 
-        eventually(lambda: asked() == set(addresses), f"answers of {addresses}; {self.log.read_text()}")
+        wait_for(lambda: asked() == set(addresses), f"answers of {addresses}; {self.log.read_text()}")
 
     def traefik(self) -> int:
         """The pid of Traefik, 0 if it does not run."""
@@ -532,7 +535,7 @@ def test_run_restarts_traefik(daemon):
     daemon.answers("127.1.0.1")
     process = daemon.traefik()
     os.kill(process, signal.SIGKILL)
-    eventually(lambda: daemon.said("proxy_ended"), "the end to be noticed")
+    wait_for(lambda: daemon.said("proxy_ended"), "the end to be noticed")
     daemon.answers("127.1.0.1")
     assert daemon.traefik() not in (0, process)
     daemon.cluster("127.1.0.2")
@@ -548,13 +551,13 @@ def test_run_takes_over(daemon):
     assert daemon.end(signal.SIGKILL) == -signal.SIGKILL
     daemon.answers("127.1.0.1")
     daemon.start()
-    eventually(lambda: daemon.said("proxy_taken_over"), "the takeover")
+    wait_for(lambda: daemon.said("proxy_taken_over"), "the takeover")
     daemon.cluster("127.1.0.1", "127.1.0.2")
     daemon.answers("127.1.0.1", "127.1.0.2")
     assert daemon.traefik() == process
     assert len(daemon.said("proxy_started")) == 1
     daemon.end()
-    eventually(lambda: daemon.traefik() == 0, "traefik to end")
+    wait_for(lambda: daemon.traefik() == 0, "traefik to end")
 
 
 def test_run_with_new_listeners(daemon):
@@ -593,5 +596,5 @@ def test_port_taken(daemon):
     daemon.cluster("127.1.0.1")
     with socket.create_server(("127.0.0.1", daemon.port)):
         daemon.start()
-        eventually(lambda: daemon.said("apply_failed"), "the failure")
+        wait_for(lambda: daemon.said("apply_failed"), "the failure")
     daemon.answers("127.1.0.1")

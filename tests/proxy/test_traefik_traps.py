@@ -21,8 +21,11 @@ from lbgen.proxies import disk
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
 from tests.proxy.test_traefik_run import bench, servers
 from tests.support.builders import a_listener
-from tests.support.real_haproxy import Client, certificate, eventually, free_port
+from tests.support.certificates import certificate
+from tests.support.clients import Client
+from tests.support.ports import free_port
 from tests.support.real_traefik import BINARY, Process, app, generation_of, rendered, renderer, write
+from tests.support.wait import wait_for
 
 __all__ = ["bench", "servers"]  # fixtures
 pytestmark = pytest.mark.proxy(BINARY)
@@ -80,9 +83,9 @@ def test_a_bad_file_freezes_the_directory(directory):
     process.serves(before)
     bad = directory.output / "dynamic/bad.yml"
     bad.write_text("http:\n  nonsense: {}\n")
-    eventually(lambda: "nonsense" in process.log.read_text(), "Traefik to complain")
+    wait_for(lambda: "nonsense" in process.log.read_text(), "Traefik to complain")
     after = directory.write("127.1.0.2")
-    eventually(lambda: process.log.read_text().count("nonsense") > 1, "Traefik to complain again")
+    wait_for(lambda: process.log.read_text().count("nonsense") > 1, "Traefik to complain again")
     assert process.generation() == before
     bad.unlink()
     process.serves(after)
@@ -145,7 +148,7 @@ def test_nothing_unfinished_is_in_the_directory(bench):
         for number in range(2, 6):
             assert bench.bring(target, f"127.1.0.{number}")
         (bench.output / "dynamic/end").touch()
-        eventually(lambda: ("created", "end") in seen, "the events")
+        wait_for(lambda: ("created", "end") in seen, "the events")
     finally:
         observer.stop()
         observer.join()
@@ -166,7 +169,7 @@ def test_labels_are_no_templates(directory):
     # The trap is there: a file that says it plainly is run.
     plain = 'http:\n  routers:\n    plain:\n      rule: Host(`{{ env "SECRET" }}`)\n      service: noop@internal\n'
     (directory.output / "dynamic/plain.yml").write_text(plain)
-    eventually(lambda: process.api.get("http/routers/plain@file")[0], "the router")
+    wait_for(lambda: process.api.get("http/routers/plain@file")[0], "the router")
     assert process.api.get("http/routers/plain@file")[0]["rule"] == "Host(`s3cret`)"
 
 
@@ -188,7 +191,7 @@ def test_never_an_empty_document(bench):
 
 def wait_for_questions(target) -> bool:
     """Wait until Traefik has asked this target's feed."""
-    return bool(eventually(lambda: target.proxy.feed.asked, "a question"))
+    return bool(wait_for(lambda: target.proxy.feed.asked, "a question"))
 
 
 def test_lbgen_gone_for_a_while(bench):
@@ -199,7 +202,7 @@ def test_lbgen_gone_for_a_while(bench):
     target._retry.at = 0.0
     assert bench.bring(target, "127.1.0.1")
     bench.unserve()
-    eventually(lambda: "Provider error" in process.log.read_text(), "Traefik to notice")
+    wait_for(lambda: "Provider error" in process.log.read_text(), "Traefik to notice")
     assert bench.answer() == "127.1.0.1"
     target = bench.target(http=True)
     assert target.running is not None
@@ -221,9 +224,9 @@ def test_the_same_again_changes_nothing(bench, servers):
     servers.moods["127.1.0.9"] = "ill"
     try:
         url = f"http://127.1.0.9:{servers.port}"
-        eventually(lambda: process.health("web", "http").get(url) == "DOWN", "the ill server to be down")
+        wait_for(lambda: process.health("web", "http").get(url) == "DOWN", "the ill server to be down")
         asked = target.proxy.feed.asked
-        eventually(lambda: target.proxy.feed.asked > asked, "the next question")  # answered with the same
+        wait_for(lambda: target.proxy.feed.asked > asked, "the next question")  # answered with the same
         for _ in range(3):
             assert bench.bring(target, "127.1.0.1", "127.1.0.9", **keys)
         assert process.health("web", "http")[url] == "DOWN"

@@ -30,8 +30,9 @@ import yaml
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.certificates import certificate
 from tests.support.paths import TESTS
-from tests.support.real_haproxy import certificate, free_port
+from tests.support.ports import free_port
 
 DIRECTORY = TESTS / "conformance"
 WHO = ("haproxy", "nginx", "traefik", "original")

@@ -11,9 +11,12 @@ import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tests.support.certificates import certificate
+from tests.support.clients import anybody
 from tests.support.conformance_suite import Case, Suite
-from tests.support.real_haproxy import DEADLINE, anybody, certificate, http_servers, tcp_servers
+from tests.support.real_servers import http_servers, tcp_servers
 from tests.support.real_udp import udp_servers
+from tests.support.wait import PATIENCE
 
 _TIMES = 8  # that a question is asked to which there are several answers
 
@@ -60,11 +63,11 @@ def _request(case: Case, port: int) -> tuple[int, str, str]:
     source = (case.source, 0) if case.source else None
     if case.listener == "secure":
         name = case.host.partition(":")[0]
-        plain = socket.create_connection(("127.0.0.1", port), DEADLINE, source)
+        plain = socket.create_connection(("127.0.0.1", port), PATIENCE, source)
         connection = http.client.HTTPConnection("127.0.0.1", port)
         connection.sock = anybody().wrap_socket(plain, server_hostname=name)
     else:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE, source_address=source)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE, source_address=source)
     connection.putrequest(case.how, case.path, skip_host=True, skip_accept_encoding=True)
     connection.putheader("Host", case.host)
     for name, value in case.headers:
@@ -86,7 +89,7 @@ def stream(port: int, name: str | None, source: str = "") -> str:
         source: the client's address; empty: whichever.
     """
     try:
-        with socket.create_connection(("127.0.0.1", port), DEADLINE, (source, 0) if source else None) as plain:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0) if source else None) as plain:
             connection = plain if name is None else anybody().wrap_socket(plain, server_hostname=name or None)
             connection.sendall(b"hello\n")
             said = connection.makefile("r").readline().strip()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lbgen.proxies.traefik.api import MARKER, MARKER_HEADER
-from tests.support.real_haproxy import free_port
+from tests.support.ports import free_port
 from tests.support.real_traefik import Process
 
 Tree = dict[str, Any]

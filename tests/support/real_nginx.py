@@ -25,7 +25,9 @@ from lbgen.settings import Settings, TargetSettings
 from tests.lab.settings import LabError
 from tests.support import proxies
 from tests.support.builders import Fact, a_listener, a_network, a_node, a_rules, a_snapshot
-from tests.support.real_haproxy import certificate, eventually, free_port
+from tests.support.certificates import certificate
+from tests.support.ports import free_port
+from tests.support.wait import wait_for
 
 VERSIONS = os.environ.get("TEST_NGINX", "own,trixie").split(",")
 EDGE = a_network("edge")
@@ -89,7 +91,7 @@ class Process:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            eventually(self._is_up, "nginx to start")
+            wait_for(self._is_up, "nginx to start")
         except AssertionError:
             self.stop()
             raise

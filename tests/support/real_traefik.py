@@ -21,7 +21,7 @@ from lbgen.render.renderer import Files, Renderer, TargetContext, find
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import Fact, a_network, a_node, a_rules, a_service, a_snapshot, a_task
-from tests.support.real_haproxy import eventually
+from tests.support.wait import wait_for
 
 BINARY = os.environ.get("TEST_TRAEFIK", "traefik")
 VERSION = "3.7"  # of the features that are rendered
@@ -74,7 +74,7 @@ class Process:
             self._process = subprocess.Popen(
                 [BINARY, f"--configFile={static}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=static.parent
             )
-        eventually(self._is_up, "traefik to start")
+        wait_for(self._is_up, "traefik to start")
 
     @property
     def pid(self) -> int:
@@ -83,7 +83,7 @@ class Process:
 
     def serves(self, generation: str, provider: str = "file") -> None:
         """Wait until it serves this generation."""
-        eventually(lambda: self.generation(provider) == generation, f"generation {generation}; {self.log.read_text()}")
+        wait_for(lambda: self.generation(provider) == generation, f"generation {generation}; {self.log.read_text()}")
 
     def generation(self, provider: str = "file") -> str:
         """The generation it serves."""

@@ -25,9 +25,9 @@ from lbgen.source.file import load
 from tests.support.golden_cases import GOLDEN, modelled, renderer_of
 from tests.support.paths import ROOT
 from tests.support.real_haproxy import BINARY
+from tests.support.wait import PATIENCE, wait_for
 
 MESH, PROBLEMS = GOLDEN / "mesh.yaml", GOLDEN / "problems.yaml"
-DEADLINE = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -56,14 +56,6 @@ def lbgen_process(*words: object, **environment: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def eventually(found: Callable[[], object], what: str) -> None:
-    """Ask until the answer is true."""
-    deadline = time.monotonic() + DEADLINE
-    while not found():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
 
 
 def render(*words: object, case: Path = MESH, **environment: str) -> Result:
@@ -278,7 +270,7 @@ def test_same_bytes():
     """Every process prints the same bytes, whatever its hash seed."""
     words = ("render", "--once", "--from", PROBLEMS, "--proxy", "haproxy", "--log-level", "error")
     processes = [lbgen_process(*words, PYTHONHASHSEED=seed) for seed in ("0", "1", "random")]
-    results = [(*process.communicate(timeout=DEADLINE), process.returncode) for process in processes]
+    results = [(*process.communicate(timeout=PATIENCE), process.returncode) for process in processes]
     assert set(results) == {(printed(PROBLEMS), "", 0)}
 
 
@@ -361,14 +353,14 @@ def test_follow(tmp_path):
     out = tmp_path / "out"
     process = lbgen_process("render", "--from", snapshot, "--proxy", "haproxy", "-o", out)
     try:
-        eventually(lambda: (out / "haproxy.cfg").exists() or process.poll() is not None, "the first files")
+        wait_for(lambda: (out / "haproxy.cfg").exists() or process.poll() is not None, "the first files")
         assert "192.168.1.100" in (out / "haproxy.cfg").read_text()
         document["nodes"][0]["Status"]["Addr"] = "192.168.1.200"
         (tmp_path / "new.yml").write_text(yaml.safe_dump(document))
         (tmp_path / "new.yml").replace(snapshot)
-        eventually(lambda: "192.168.1.200" in (out / "haproxy.cfg").read_text(), "the changed files")
+        wait_for(lambda: "192.168.1.200" in (out / "haproxy.cfg").read_text(), "the changed files")
         process.send_signal(signal.SIGTERM)
-        stdout, stderr = process.communicate(timeout=DEADLINE)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert (process.returncode, stdout) == (0, ""), stderr
@@ -395,7 +387,7 @@ class Author:
     def verdict(self) -> tuple[str, str]:
         """Wait for the next verdict; return what was printed since the last one, and the verdict."""
         out, err = self._out, self._err
-        eventually(lambda: "== haproxy: " in err.read_text()[self._read[1] :] or self._process.poll(), "a verdict")
+        wait_for(lambda: "== haproxy: " in err.read_text()[self._read[1] :] or self._process.poll(), "a verdict")
         time.sleep(0.1)  # for the end of the line
         texts = out.read_text()[self._read[0] :], err.read_text()[self._read[1] :]
         self._read = [len(out.read_text()), len(err.read_text())]
@@ -410,7 +402,7 @@ class Author:
     def end(self) -> int:
         """End it; return its exit status."""
         self._process.send_signal(signal.SIGINT)
-        return self._process.wait(DEADLINE)
+        return self._process.wait(PATIENCE)
 
 
 @pytest.mark.proxy(BINARY)

@@ -429,7 +429,8 @@ def test_a_pipeline_is_told_whom_to_blame(tmp_path, form):
 def test_real_haproxy_refuses_an_authors_template(short_dir):
     """With HAProxy's own words: the author's template writes what HAProxy does not know for one service's label."""
     from lbgen.settings import Settings
-    from tests.support.real_haproxy import eventually, free_port
+    from tests.support.ports import free_port
+    from tests.support.wait import wait_for
 
     (short_dir / "mine").mkdir()
     (short_dir / "mine" / "haproxy.cfg.j2").write_text(
@@ -457,11 +458,11 @@ def test_real_haproxy_refuses_an_authors_template(short_dir):
     target.start()
     try:
         facts = a_cluster(found)
-        eventually(lambda: target.bring_to(build(facts, rules), facts), "the first configuration")
+        wait_for(lambda: target.bring_to(build(facts, rules), facts), "the first configuration")
         found = [saying(each, path="/v2") for each in found]
         found[4] = replace(found[4], labels=found[4].labels | {"my.extra": "no-such-directive at all"})
         changed = a_cluster(found)
-        eventually(lambda: target.bring_to(build(changed, rules), changed), "the others' change")
+        wait_for(lambda: target.bring_to(build(changed, rules), changed), "the others' change")
         (problem,) = target.quarantine.problems("edge")
         assert problem.service == "s4"
         assert "unknown keyword 'no-such-directive'" in problem.message
@@ -470,7 +471,7 @@ def test_real_haproxy_refuses_an_authors_template(short_dir):
         assert target.proxy.generation() == running.generation
         found[4] = replace(found[4], labels=found[4].labels | {"my.extra": "option httpchk"})
         mended = a_cluster(found)
-        eventually(lambda: target.bring_to(build(mended, rules), mended), "its return")
+        wait_for(lambda: target.bring_to(build(mended, rules), mended), "its return")
         assert target.quarantine.problems("edge") == []
         assert target.running.texts["routes.map"].count("/v2") == 12
     finally:

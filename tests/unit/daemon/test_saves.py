@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from lbgen.base import file_watch
 from lbgen.daemon import saves as authoring
 from lbgen.daemon.saves import Saves, watched
-from tests.support.real_haproxy import eventually
+from tests.support.wait import wait_for
 
 NEVER = 3600.0
 # Longer than a busy machine takes between two steps of one save.
@@ -64,7 +64,7 @@ def watching_of(*paths: Path) -> Iterator[tuple[Calls, Saves]]:
     """Watch, and wait until the watch stands."""
     calls = Calls()
     with watched(lambda: paths, calls) as saves:
-        eventually(lambda: saves._watch._observer is not None, "the watch")
+        wait_for(lambda: saves._watch._observer is not None, "the watch")
         time.sleep(0.1)  # for the first look, which must not fall into the change
         yield calls, saves
 

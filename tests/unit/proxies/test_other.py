@@ -16,7 +16,7 @@ from lbgen.daemon.target import Target
 from lbgen.model import build
 from lbgen.settings import ApplySettings, Settings, TargetSettings
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
-from tests.support.real_haproxy import eventually
+from tests.support.wait import wait_for
 
 
 class Bench:
@@ -114,7 +114,7 @@ def test_pid_file(bench):
         (bench.output / "pid").write_text(str(process.pid))
         target = bench.target(pid_file=bench.output / "pid")
         assert bench.bring(target, "127.1.0.2")
-        eventually(lambda: bench.ran.read_text() == "hup", "the signal")
+        wait_for(lambda: bench.ran.read_text() == "hup", "the signal")
         process.send_signal(signal.SIGTERM)
 
 

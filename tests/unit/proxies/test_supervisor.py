@@ -19,9 +19,9 @@ from structlog.testing import capture_logs
 from lbgen.proxies import supervisor as supervise
 from lbgen.proxies.supervisor import Supervisor
 from tests.support.paths import ROOT
+from tests.support.wait import PATIENCE, wait_for
 
 T = TypeVar("T")
-DEADLINE = 60.0
 # A "proxy": writes its pid to the file, says how it ends to another one, and ignores the signals it is told to.
 PROXY = """
 import os, signal, sys, time
@@ -36,15 +36,6 @@ open(pids, "a").write(f"{os.getpid()}\\n")
 while True:
     time.sleep(60)
 """
-
-
-def eventually(found: Callable[[], T]) -> T:
-    """Ask until the answer is true; fail after DEADLINE."""
-    deadline = time.monotonic() + DEADLINE
-    while not (answer := found()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-    return answer
 
 
 @pytest.fixture
@@ -81,7 +72,7 @@ def test_start_and_stop(supervised, pids, tmp_path):
     supervisor = supervised()
     assert not supervisor.alive
     supervisor.start()
-    eventually(pids)
+    wait_for(pids)
     assert supervisor.alive
     supervisor.start()  # once more changes nothing
     supervisor.stop()
@@ -107,12 +98,12 @@ def test_stop_while_it_gets_ready(supervised, pids, tmp_path):
     (tmp_path / "deaf").chmod(0o755)
     supervisor = supervised(words=[str(tmp_path / "deaf")])
     supervisor.start()
-    eventually(pids)
-    stopping = threading.Thread(target=supervisor.stop, args=[DEADLINE])
+    wait_for(pids)
+    stopping = threading.Thread(target=supervisor.stop, args=[PATIENCE])
     stopping.start()
     time.sleep(0.1)  # the first signal is lost by now
     (tmp_path / "hears").touch()
-    stopping.join(DEADLINE / 4)
+    stopping.join(PATIENCE / 4)
     assert not stopping.is_alive()
     assert (tmp_path / "said").read_text() == "SIGUSR1\n"
 
@@ -123,17 +114,17 @@ def test_stop_before_it_starts(supervised, pids):
 
     def find() -> None:
         looking.set()
-        assert may_go_on.wait(DEADLINE)
+        assert may_go_on.wait(PATIENCE)
 
     supervisor = supervised(find=find)
     with capture_logs() as logs:
         supervisor.start()
-        assert looking.wait(DEADLINE)
-        stopping = threading.Thread(target=supervisor.stop, args=[DEADLINE])
+        assert looking.wait(PATIENCE)
+        stopping = threading.Thread(target=supervisor.stop, args=[PATIENCE])
         stopping.start()
         time.sleep(0.1)  # it is stopping by now
         may_go_on.set()
-        stopping.join(DEADLINE / 4)
+        stopping.join(PATIENCE / 4)
     assert not stopping.is_alive()
     assert (pids(), logs) == ([], [])
 
@@ -143,11 +134,11 @@ def test_stop_insists(supervised, pids, tmp_path, ignored, said, monkeypatch):
     """A proxy that does not end in time is ended with more force."""
     supervisor = supervised(*ignored)
     supervisor.start()
-    (pid,) = eventually(pids)
+    (pid,) = wait_for(pids)
     joined = threading.Thread.join
     monkeypatch.setattr(threading.Thread, "join", lambda self, patience: joined(self, min(patience, 0.3)))
     supervisor.stop(grace=0.1)
-    eventually(lambda: not supervisor.alive)
+    wait_for(lambda: not supervisor.alive)
     assert not Path(f"/proc/{pid}").exists()
     assert (tmp_path.joinpath("said").read_text() if said else "") == said
 
@@ -163,9 +154,9 @@ def test_killed(supervised, pids):
     supervisor = supervised()
     with capture_logs() as logs:
         supervisor.start()
-        (first,) = eventually(pids)
+        (first,) = wait_for(pids)
         os.kill(first, signal.SIGKILL)
-        eventually(lambda: len(pids()) == 2)
+        wait_for(lambda: len(pids()) == 2)
     assert supervisor.alive
     assert [entry["reason"] for entry in logs if entry["event"] == "proxy_ended"] == ["signal 9"]
 
@@ -188,7 +179,7 @@ def test_back_off(supervised, words, reason):
 
     with capture_logs() as logs:
         supervisor.start()
-        eventually(lambda: len(ends()) >= 5)
+        wait_for(lambda: len(ends()) >= 5)
         supervisor.stop()
     pauses = [entry["restart_in_s"] for entry in ends()]
     assert pauses == sorted(pauses)
@@ -205,9 +196,9 @@ def test_steady(supervised, pids, monkeypatch):
     with capture_logs() as logs:
         supervisor.start()
         for count in (1, 2, 3):
-            eventually(lambda count=count: len(pids()) == count)
+            wait_for(lambda count=count: len(pids()) == count)
             os.kill(pids()[-1], signal.SIGKILL)
-        eventually(lambda: len(pids()) == 4)
+        wait_for(lambda: len(pids()) == 4)
     assert [entry["restart_in_s"] for entry in logs if entry["event"] == "proxy_ended"] == [0.01] * 3
 
 
@@ -219,11 +210,11 @@ def test_start_now(supervised, pids, monkeypatch, tmp_path):
     supervisor = supervised(words=[str(file), str(tmp_path / "pids"), str(tmp_path / "said")])
     with capture_logs() as logs:
         supervisor.start()
-        eventually(lambda: [entry for entry in logs if entry["event"] == "proxy_ended"])
+        wait_for(lambda: [entry for entry in logs if entry["event"] == "proxy_ended"])
         file.write_text(f"#!{sys.executable}\n{PROXY}")
         file.chmod(0o755)
         supervisor.start()
-        eventually(pids)
+        wait_for(pids)
     assert supervisor.alive
 
 
@@ -234,7 +225,7 @@ def test_stop_during_pause(supervised, monkeypatch):
     supervisor = supervised(words=["/bin/false"])
     with capture_logs() as logs:
         supervisor.start()
-        eventually(lambda: [entry for entry in logs if entry["event"] == "proxy_ended"])
+        wait_for(lambda: [entry for entry in logs if entry["event"] == "proxy_ended"])
         supervisor.stop()
     assert not supervisor.alive
 
@@ -246,15 +237,15 @@ def test_taken_over(supervised, pids, tmp_path):
     left_behind = subprocess.Popen(words)
     threading.Thread(target=left_behind.wait, daemon=True).start()  # as process 1 would: no zombie stays
     try:
-        (pid,) = eventually(pids)
+        (pid,) = wait_for(pids)
         supervisor = supervised(find=lambda: pid if left_behind.poll() is None else None)
         with capture_logs() as logs:
             supervisor.start()
-            eventually(lambda: supervisor.alive)
+            wait_for(lambda: supervisor.alive)
             assert pids() == [pid]
             left_behind.kill()
-            eventually(lambda: len(pids()) == 2)
-            eventually(lambda: len(logs) == 3)
+            wait_for(lambda: len(pids()) == 2)
+            wait_for(lambda: len(logs) == 3)
         assert [entry["event"] for entry in logs] == ["proxy_taken_over", "proxy_ended", "proxy_started"]
         assert logs[0]["pid"] == pid
     finally:
@@ -267,10 +258,10 @@ def test_taken_over_and_stopped(supervised, pids, tmp_path):
     words = [sys.executable, "-c", PROXY, str(tmp_path / "pids"), str(tmp_path / "said")]
     left_behind = subprocess.Popen(words)
     threading.Thread(target=left_behind.wait, daemon=True).start()
-    (pid,) = eventually(pids)
+    (pid,) = wait_for(pids)
     supervisor = supervised(find=lambda: pid)
     supervisor.start()
-    eventually(lambda: supervisor.alive)
+    wait_for(lambda: supervisor.alive)
     supervisor.stop()
     assert (tmp_path / "said").read_text() == "SIGUSR1\n"
 

@@ -20,7 +20,8 @@ from lbgen.proxies.traefik.apply import DYNAMIC, STATIC, entry_points
 from lbgen.proxies.traefik.check import Checker
 from lbgen.render.renderer import Files
 from tests.support.builders import a_listener
-from tests.support.real_haproxy import certificate, free_port
+from tests.support.certificates import certificate
+from tests.support.ports import free_port
 from tests.support.real_traefik import BINARY, app, rendered, renderer
 
 NOWHERE = "no-such-traefik"

@@ -13,7 +13,7 @@ from lbgen.proxies.traefik import feed as traefik_feed
 from lbgen.proxies.traefik.feed import MOST_CLIENTS, Document, Feed
 from lbgen.status.server import served
 from lbgen.status.view import View
-from tests.support.real_haproxy import DEADLINE, eventually
+from tests.support.wait import PATIENCE, wait_for
 from tests.support.watched import FakeLoop
 
 ONE, TWO, THREE = (Document(name * 12, f"# {name}\n".encode()) for name in "123")
@@ -23,7 +23,7 @@ class Asker:
     """One connection, as Traefik's HTTP provider has it."""
 
     def __init__(self, port: int, target: str = "edge") -> None:
-        self._connection, self._target = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE), target
+        self._connection, self._target = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE), target
         self.status = 0
 
     def ask(self) -> bytes:
@@ -55,7 +55,7 @@ class Asked:
 
     def answer(self) -> bytes:
         """Wait for what comes back."""
-        self._thread.join(DEADLINE)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         return self.body
 
@@ -63,7 +63,7 @@ class Asked:
 @pytest.fixture
 def feed(monkeypatch) -> Feed:
     """A feed that holds a question for as long as no test lasts."""
-    monkeypatch.setattr(traefik_feed, "HOLD", 2 * DEADLINE)
+    monkeypatch.setattr(traefik_feed, "HOLD", 2 * PATIENCE)
     return Feed()
 
 
@@ -76,7 +76,7 @@ def port(feed) -> Iterator[int]:
 
 def held(feed: Feed, count: int = 1) -> None:
     """Wait until so many questions wait for an answer."""
-    eventually(lambda: len(feed._waiting) == count, f"{count} questions to be held")
+    wait_for(lambda: len(feed._waiting) == count, f"{count} questions to be held")
 
 
 def test_news_at_once(feed, port):

@@ -15,8 +15,8 @@ from lbgen.settings import ListenerSettings, Settings, TargetSettings
 from lbgen.snapshot import Snapshot
 from tests.support import real_haproxy, real_nginx, real_traefik
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.certificates import certificate
 from tests.support.paths import ROOT
-from tests.support.real_haproxy import certificate
 
 DOCUMENT = ROOT / "docs" / "blocks.md"
 FILES = [(name, output.template) for name in builtin_names() for output in find([name]).outputs()]

@@ -12,7 +12,7 @@ from lbgen.model import Model
 from lbgen.render import credentials
 from lbgen.render.credentials import NamedFiles, Reader, User, missing, noted
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, modelled
-from tests.support.real_haproxy import certificate
+from tests.support.certificates import certificate
 
 BCRYPT = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
 

@@ -19,7 +19,9 @@ from lbgen.settings import ListenerSettings, Settings
 from tests.proxy.test_haproxy import app
 from tests.support import golden_cases
 from tests.support.builders import Fact, a_listener, a_node, a_rules, a_snapshot, a_task
-from tests.support.real_haproxy import certificate, free_port, raw
+from tests.support.certificates import certificate
+from tests.support.clients import raw
+from tests.support.ports import free_port
 from tests.support.real_nginx import EDGE, VERSIONS, binary, renderer, site, target, write
 
 STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"

@@ -21,8 +21,9 @@ from lbgen.source.engine.errors import unreachable
 from lbgen.source.engine.schedule import Pace
 from lbgen.source.engine.source import EngineSource
 from tests.support.fake_engine import FakeEngine
-from tests.support.following import Following, wait_for
+from tests.support.following import Following
 from tests.support.tls import Authority, Port
+from tests.support.wait import wait_for
 
 QUICK = Pace(timeout=1.0, retry_min=0.01, retry_max=0.05)
 

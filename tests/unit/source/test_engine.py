@@ -23,7 +23,8 @@ from lbgen.source.engine.events import kinds_of
 from lbgen.source.engine.schedule import Pace
 from lbgen.source.engine.source import EngineSource
 from tests.support.fake_engine import FakeEngine, recorded
-from tests.support.following import PATIENCE, Following, wait_for
+from tests.support.following import Following
+from tests.support.wait import PATIENCE, wait_for
 
 CLUSTER = recorded("info")["Swarm"]["Cluster"]["ID"]
 NEVER = 10_000.0

@@ -17,8 +17,10 @@ from lbgen.snapshot import Node, Snapshot
 from lbgen.source import decode as wire
 from lbgen.source import file
 from lbgen.source.file import FileSource, load, write_snapshot
-from tests.support.following import Following, wait_for
+from tests.support.following import Following
 from tests.support.paths import FIXTURES
+from tests.support.saving import save
+from tests.support.wait import wait_for
 
 NEVER = 10_000.0
 
@@ -308,12 +310,12 @@ def test_broken_file_changes_nothing(path):
     """It is logged once, with the place; when it is whole again, the same facts are no news."""
     with capture_logs() as logs, following(path, poll=0.02) as followed:
         followed.next()
-        path.write_text('{"version": 1,\n "nodes": [')
+        save(path, '{"version": 1,\n "nodes": [')
         wait_for(lambda: logs)
         threading.Event().wait(0.2)
-        path.write_text(text("a"))
+        save(path, text("a"))
         wait_for(lambda: len(logs) == 2)
-        path.write_text(text("b"))
+        save(path, text("b"))
         assert followed.next() == a_snapshot("b")
     assert [entry["event"] for entry in logs] == ["snapshot_file_unusable", "snapshot_file_usable_again"]
     assert f"{path}:2:" in logs[0]["error"]

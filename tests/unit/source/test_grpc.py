@@ -20,8 +20,8 @@ from h2.events import PingAckReceived, RequestReceived, StreamEnded
 
 from lbgen.base.errors import SourceError
 from lbgen.source.swarmkit.grpc import StreamCall
-from tests.support.following import PATIENCE, wait_for
 from tests.support.tls import Authority
+from tests.support.wait import PATIENCE, wait_for
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc

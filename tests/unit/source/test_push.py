@@ -25,8 +25,9 @@ from lbgen.source.engine.schedule import Pace
 from lbgen.source.engine.source import EngineSource
 from tests.support.fake_engine import FakeEngine, recorded
 from tests.support.fake_manager import CREATE, REMOVE, UPDATE, WATCHED, FakeManager, message
-from tests.support.following import Following, wait_for
+from tests.support.following import Following
 from tests.support.tls import Authority
+from tests.support.wait import wait_for
 
 NEVER = 10_000.0
 QUICK = {"retry_min": 0.01, "retry_max": 0.05, "settle": 0.01, "grace": 0.05, "timeout": 5.0}

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -39,11 +39,12 @@ from lbgen.status.view import STUCK, View
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, modelled
 from tests.support.golden_cases import GOLDEN
 from tests.support.paths import ROOT
-from tests.support.real_haproxy import BINARY, free_port
+from tests.support.ports import free_port
+from tests.support.real_haproxy import BINARY
+from tests.support.wait import PATIENCE, wait_for
 from tests.support.watched import AT, FakeFile, FakeLoop, FakeTarget
 from tests.unit.daemon.test_target import Bench
 
-DEADLINE = 20.0
 ANYWHERE = ("127.0.0.1", 0)
 
 
@@ -67,7 +68,7 @@ class Served:
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
         """Return status and text of an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(method, path, headers=headers)
             answer = connection.getresponse()
@@ -178,7 +179,7 @@ def test_status(api):
     a.applied(60.0, Cause("task web.1: new", AT + 59.5))
     b.failing, b.failure = True, Failure(AT + 61.5, "apply_failed", "nobody there")
     status = api.json("/api/v1/status")
-    assert 0 <= status.pop("uptime_seconds") < DEADLINE
+    assert 0 <= status.pop("uptime_seconds") < PATIENCE
     assert status.pop("started_at").endswith("Z")
     assert status == {
         "version": lbgen.__version__,
@@ -419,7 +420,7 @@ def test_off():
 def test_addresses(address):
     """An IPv6 address is served, and every address."""
     with served((address, 0), View(FakeLoop(), [])) as port:
-        connection = http.client.HTTPConnection("::1" if address == "::1" else "127.0.0.1", port, timeout=DEADLINE)
+        connection = http.client.HTTPConnection("::1" if address == "::1" else "127.0.0.1", port, timeout=PATIENCE)
         connection.request("GET", "/healthz")
         assert connection.getresponse().status == 200
         connection.close()
@@ -428,7 +429,7 @@ def test_addresses(address):
 def test_end():
     """When lbgen ends the port is free at once, also while a client is connected."""
     with served(ANYWHERE, View(FakeLoop(), [])) as port:
-        idle = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+        idle = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert idle.recv(100).startswith(b"HTTP/1.1 200")
     assert "status" not in {thread.name for thread in threading.enumerate()}
@@ -444,7 +445,7 @@ def test_ended_at_once():
         server.stop()
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
-        thread.join(DEADLINE)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
@@ -459,7 +460,7 @@ def test_failure(api):
 
 def test_garbage(api, caplog):
     """What is no HTTP is refused without a word in the log."""
-    with socket.create_connection(("127.0.0.1", api.port), timeout=DEADLINE) as connection:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=PATIENCE) as connection:
         connection.sendall(b"\x16\x03\x01\x00\x05hello\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
     assert api.get("/healthz")[0] == 200
@@ -474,7 +475,7 @@ class Hanging:
 
     def bring_to(self, _model, _snapshot) -> bool:
         self.reached.set()
-        return self.go_on.wait(DEADLINE)
+        return self.go_on.wait(PATIENCE)
 
 
 def test_answers_while_a_round_hangs():
@@ -485,7 +486,7 @@ def test_answers_while_a_round_hangs():
     thread = threading.Thread(target=loop._round, args=[a_snapshot()])
     thread.start()
     try:
-        assert hanging.reached.wait(DEADLINE)
+        assert hanging.reached.wait(PATIENCE)
         with loop._wake, serving(loop, FakeTarget()) as api:
             for path in ("/api/v1/status", "/api/v1/model", "/api/v1/problems", "/api/v1/history"):
                 assert api.json(path)
@@ -748,14 +749,6 @@ def daemon(tmp_path: Path, name: str, status: int, web: int) -> subprocess.Popen
     )
 
 
-def eventually(found: Callable[[], object], what: str) -> None:
-    """Ask until the answer is true."""
-    deadline = time.monotonic() + DEADLINE
-    while not found():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
-
-
 @pytest.mark.proxy(BINARY)
 def test_daemon(short_dir):
     """`lbgen run` serves its status; a second one on the same port says so and does its work all the same."""
@@ -764,7 +757,7 @@ def test_daemon(short_dir):
     first = daemon(short_dir, "one", port, free_port())
     second = None
     try:
-        eventually(lambda: run("status", "--ready", "--status", url).exit_code == 0, "the first to be ready")
+        wait_for(lambda: run("status", "--ready", "--status", url).exit_code == 0, "the first to be ready")
         status = json.loads(run("status", "--status", url, "--output", "json").stdout)
         assert status["source"]["mode"] == "file"
         assert status["servers"]["up"] > 0
@@ -773,11 +766,11 @@ def test_daemon(short_dir):
         assert change["causes"][0]["text"].startswith("first snapshot")
         second = daemon(short_dir, "two", port, free_port())
         log = short_dir / "two.log"
-        eventually(lambda: " applied " in log.read_text(), "the second to serve")
+        wait_for(lambda: " applied " in log.read_text(), "the second to serve")
         assert f"error status_unavailable address=127.0.0.1:{port}" in log.read_text()
     finally:
         for process in (first, second):
             if process:
                 process.send_signal(signal.SIGTERM)
-                process.wait(DEADLINE)
+                process.wait(PATIENCE)
     assert first.returncode == second.returncode == 0
