@@ -145,7 +145,7 @@ def main(arguments: Sequence[str]) -> None:
         print(f"| {'':28} | {'a server comes':>22} | {'a reload':>22} | verdicts |")
         for name in names:
             cells = " | ".join(f"{_spelt(times[name, good]):>22}" for good in ("server", "setting"))
-            verdicts = sum(rows[name].target.tally.counts("checks").values())
+            verdicts = sum(rows[name].target.counters.counts("checks").values())
             print(f"| {name:28} | {cells} | {verdicts:>8} |")
 
 

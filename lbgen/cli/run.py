@@ -13,7 +13,7 @@ import lbgen
 from lbgen.cli.options import Given, given
 from lbgen.daemon import assembly
 from lbgen.daemon.live_reload import Following
-from lbgen.daemon.worker import Lane
+from lbgen.daemon.worker import Worker
 from lbgen.proxies.supervisor import reap_orphans
 from lbgen.status.server import served
 from lbgen.status.view import View
@@ -34,10 +34,10 @@ def run(common: Given, output: Path | None) -> None:
     settings = common.chosen(output=output)
     targets = [assembly.target_of(name, target, settings) for name, target in settings.targets.items()]
     log.info("started", version=lbgen.__version__, pid=os.getpid())
-    lanes = {target.name: Lane(target) for target in targets}
+    workers = {target.name: Worker(target) for target in targets}
     following = Following(
         assembly.source_of(settings),
-        lanes,
+        workers,
         settings,
         lambda: common.chosen(output=output),
         assembly.revision_of,
@@ -46,7 +46,7 @@ def run(common: Given, output: Path | None) -> None:
     ended = threading.Event()
     if os.getpid() == 1:
         threading.Thread(target=reap_orphans, args=[ended], name="reap", daemon=True).start()
-    view = View(following.loop, targets, list(lanes.values()))
+    view = View(following.loop, targets, list(workers.values()))
     with served(settings.status.address, view, assembly.feeds_of(targets)):
         following.run()
     ended.set()

@@ -13,7 +13,7 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 
 
 @dataclass(slots=True)
-class Spread:
+class Histogram:
     """How long something took, each time it happened."""
 
     times: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))  # by bound; the last: longer than all
@@ -25,25 +25,25 @@ class Spread:
         self.total += seconds
 
 
-class Tally:
+class Counters:
     """Counts by what happened, and by which kind of it: few kinds, known beforehand, never free text."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], int] = {}
-        self._spreads: dict[tuple[str, str], Spread] = {}
+        self._histograms: dict[tuple[str, str], Histogram] = {}
 
     def count(self, what: str, which: str = "") -> None:
         """Count one more."""
         self._counts[what, which] = self._counts.get((what, which), 0) + 1
 
-    def took(self, what: str, seconds: float, which: str = "") -> None:
+    def observe(self, what: str, seconds: float, which: str = "") -> None:
         """Count one more, and how long it took."""
-        self._spreads.setdefault((what, which), Spread()).add(seconds)
+        self._histograms.setdefault((what, which), Histogram()).add(seconds)
 
     def counts(self, what: str) -> dict[str, int]:
         """Return how often, by kind; kinds that never happened are not in it."""
         return {which: number for (found, which), number in self._counts.copy().items() if found == what}
 
-    def spreads(self, what: str) -> dict[str, Spread]:
+    def histograms(self, what: str) -> dict[str, Histogram]:
         """Return how long it took, by kind; kinds that never happened are not in it."""
-        return {which: spread for (found, which), spread in self._spreads.copy().items() if found == what}
+        return {which: histogram for (found, which), histogram in self._histograms.copy().items() if found == what}

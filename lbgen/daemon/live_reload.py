@@ -26,7 +26,7 @@ Check = Callable[[Files], None]
 
 
 class Revisable(Follower, Protocol):
-    """A follower that can go by other settings: a Lane, or a Preview."""
+    """A follower that can go by other settings: a Worker, or a Preview."""
 
     @property
     def renderer(self) -> Renderer:

@@ -13,8 +13,8 @@ from typing import Protocol
 
 import structlog
 
-from lbgen.daemon.counters import Tally
-from lbgen.daemon.shrink_guard import Guard
+from lbgen.daemon.counters import Counters
+from lbgen.daemon.shrink_guard import ShrinkGuard
 from lbgen.model import Builder, Model, Rules
 from lbgen.model.servers import leaving
 from lbgen.render.credentials import Reader, noted
@@ -58,15 +58,15 @@ class Loop:
         """
         self.source, self.targets = source, targets
         self._builder = Builder(rules)
-        self._drains = Drains(drain_grace)
-        self._guard = Guard()
+        self._drains = DrainClock(drain_grace)
+        self._guard = ShrinkGuard()
         self.files = files
         self._wake = threading.Condition()
         self.accepted: Snapshot | None = None  # the snapshot in force, and the model of it
         self.model = Model()
         self.busy_since: float | None = None  # when the round under way began (time.monotonic)
         self.held = 0  # servers that would vanish in a snapshot that the shrink guard holds
-        self.tally = Tally()
+        self.counters = Counters()
         self._arrived: Snapshot | None = None  # newest snapshot not looked at yet
         self._poked = self._stopping = False
         self._changes: list[Callable[[], None]] = []  # to be made before the next round
@@ -113,7 +113,7 @@ class Loop:
         """Go by other settings. Only between two rounds."""
         self._builder, self.files = Builder(rules), files
         self._drains.grace = drain_grace
-        self._guard = Guard()  # servers that vanish now are meant to
+        self._guard = ShrinkGuard()  # servers that vanish now are meant to
 
     def _make_changes(self) -> None:
         with self._wake:
@@ -152,7 +152,7 @@ class Loop:
             return self._bring_to(snapshot)
         finally:
             self.busy_since = None
-            self.tally.took("round", time.monotonic() - began)
+            self.counters.observe("round", time.monotonic() - began)
 
     def _bring_to(self, snapshot: Snapshot) -> bool:
         model = self._builder.build(snapshot, self._drains.over(leaving(snapshot)))
@@ -181,7 +181,7 @@ class Loop:
         self._problems = problems
 
 
-class Drains:
+class DrainClock:
     """How long each task or node has been leaving, by this process's own clock."""
 
     def __init__(self, grace: float) -> None:

@@ -10,7 +10,7 @@ from lbgen.model import Model
 LEAST = 4  # servers; fewer may vanish at once
 
 
-class Guard:
+class ShrinkGuard:
     """Remembers the servers of the last accepted model."""
 
     def __init__(self) -> None:

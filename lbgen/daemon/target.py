@@ -22,10 +22,10 @@ from lbgen.base.errors import (
     TemplateError,
 )
 from lbgen.daemon import quarantine_store
-from lbgen.daemon.counters import Tally
+from lbgen.daemon.counters import Counters
 from lbgen.daemon.history import KEPT, MOST_CAUSES, Change, Failure
 from lbgen.daemon.quarantine import Held, Quarantine
-from lbgen.daemon.template_rollback import Standing, Templates, saved
+from lbgen.daemon.template_rollback import TemplateRollback, Templates, saved
 from lbgen.model import Model
 from lbgen.proxies import disk
 from lbgen.proxies.check_command import clear_stages
@@ -96,10 +96,10 @@ class Target:
         self._causes: list[Cause] = []  # of what is not live yet
         self.quarantine = Quarantine()
         self._fixed = set(renderer.templates.names())  # files that are the same whatever there is in the cluster
-        self.standing = Standing()
+        self.rollback = TemplateRollback()
         self._falls_back = False  # should the checker refuse, the kept templates are next
         self.history: deque[Change] = deque(maxlen=KEPT)
-        self.tally = Tally()
+        self.counters = Counters()
         self.ready = False  # a model was live here once
         self.failing = False  # the newest model is not, because of
         self.failure: Failure | None = None  # the last one, over or not
@@ -137,7 +137,7 @@ class Target:
 
     def due(self) -> float | None:
         """Return when (time.monotonic) `bring_to` has something left to do, or None."""
-        later = self.quarantine.due(), self.standing.due()
+        later = self.quarantine.due(), self.rollback.due()
         moments = [moment for moment in (self._due, self._retry.at, *later) if moment]
         return min(moments, default=None)
 
@@ -172,12 +172,12 @@ class Target:
     def _follow(self, model: Model, snapshot: Snapshot, began: float) -> None:
         """Bring the proxy to the model, by the templates as they are saved or else by those that were accepted last."""
         newest = saved(self.renderer)
-        complaint = self.standing.complaint(newest, began)
+        complaint = self.rollback.complaint(newest, began)
         if complaint is None:
-            self._falls_back = self.standing.replaces(newest)
-            if self.standing.due():
+            self._falls_back = self.rollback.replaces(newest)
+            if self.rollback.due():
                 self._refused = ""  # what is tried again is to be judged again
-            self.standing.forget()
+            self.rollback.forget()
             try:
                 if isinstance(newest, TemplateError):
                     raise newest
@@ -186,11 +186,11 @@ class Target:
             except (CheckFailed, TemplateError) as error:
                 if not self._falls_back:
                     raise
-                self.standing.refuse(newest, error, began)
+                self.rollback.refuse(newest, error, began)
                 complaint = error
-        if self.standing.kept:
+        if self.rollback.kept:
             said, self._falls_back = self._said, False
-            self._follow_by(self.standing.kept, model, snapshot, began)
+            self._follow_by(self.rollback.kept, model, snapshot, began)
             self._said = said  # of what is still refused
         raise complaint
 
@@ -213,12 +213,12 @@ class Target:
             self._serve(templates, *self.quarantine.relieved(model, snapshot, stamp, began), stamp, began)
 
     def _serve(self, templates: Templates, model: Model, snapshot: Snapshot, stamp: object, began: float) -> None:
-        self.tally.count("renders")
+        self.counters.count("renders")
         self._fixed = set(templates.edition.names())
         self._bring_to(templates.render(model, snapshot), model, began)
         self._save()
         if self.running and self.running.generation == self._wanted == self._saved:
-            self.standing.accept(templates)
+            self.rollback.accept(templates)
             self.quarantine.accepted(snapshot, stamp)
 
     def _report(self, before: Mapping[str, Held]) -> None:
@@ -228,7 +228,7 @@ class Target:
             if held.error and before.get(id_) != held:
                 instead = "what it asked for before" if held.instead is not None else "left out"
                 log.error("quarantined", target=self.name, service=held.name, error=held.error, instead=instead)
-                self.tally.count("refused")
+                self.counters.count("refused")
         if now != before:
             quarantine_store.write(self.output, self.quarantine.fallbacks())
         for id_ in before.keys() - now.keys():
@@ -284,7 +284,7 @@ class Target:
         except ApplyFailed as error:
             return str(error)
         self.running = desired
-        self.tally.count("live_changes")
+        self.counters.count("live_changes")
         self._applied("runtime-api", live.summary, model, desired, began)
         return ""
 
@@ -293,9 +293,9 @@ class Target:
         method = self._apply(desired)
         self._said = ""
         if method == "publish":
-            self.tally.count("published")
+            self.counters.count("published")
         else:
-            self.tally.count("reloads", "start" if method == "start" else step.kind)
+            self.counters.count("reloads", "start" if method == "start" else step.kind)
         self._applied(method, step.reason, model, desired, began)
 
     def _save(self) -> None:
@@ -325,7 +325,7 @@ class Target:
         if desired.generation == self._wanted:  # else part of it still waits for a reload
             self._causes.clear()
             for lag in change.lags:
-                self.tally.took("change_live", lag, method)
+                self.counters.observe("change_live", lag, method)
         log.info(
             "applied",
             target=self.name,
@@ -343,7 +343,7 @@ class Target:
     def failed(self, kind: str, error: Exception) -> None:
         """Write down that the newest model cannot be brought to it."""
         self.failing, self.failure = True, Failure(time.time(), kind, str(error))
-        self.tally.count(kind)
+        self.counters.count(kind)
 
     def _restarted(self) -> bool:
         """Tell whether the supervised process is another than before: it runs what is on disk."""
@@ -364,14 +364,14 @@ class Target:
         try:
             self._checker(desired)
         except CheckFailed:
-            self.tally.count("checks", "refused")
+            self.counters.count("checks", "refused")
             self._refused = desired.generation
             raise
         except CheckUnavailable:
-            self.tally.count("checks", "unavailable")
+            self.counters.count("checks", "unavailable")
             raise
         self._accepted.add(desired.generation)
-        self.tally.count("checks", "accepted")
+        self.counters.count("checks", "accepted")
 
     def _apply(self, desired: Files) -> str:
         """Put the files in place and have the proxy serve them; put the previous ones back if it does not."""

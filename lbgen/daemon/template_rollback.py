@@ -42,7 +42,7 @@ class _Refused:
     until: float  # time.monotonic; then the cluster may be one that it can be had for
 
 
-class Standing:
+class TemplateRollback:
     """The templates in force, and what was saved since and is no good."""
 
     def __init__(self) -> None:

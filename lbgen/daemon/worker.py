@@ -1,6 +1,6 @@
 """A thread for each target, so that none ever waits for another: not for a slow checker, a retry or a dead proxy.
 
-A lane takes a model at once and brings its target to it in its own time; of what arrives meanwhile the newest counts.
+A worker takes a model at once and brings its target to it in its own time; of what arrives meanwhile the newest counts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PAUSE = 1.0  # seconds after a mistake
 ENDING = 30.0  # seconds that a target under way may hold up the end
 
 
-class Lane:
+class Worker:
     """One target in a thread of its own. To the loop it is a target that is always done at once."""
 
     def __init__(self, target: Target) -> None:
@@ -52,7 +52,7 @@ class Lane:
         self.target.stop()
 
     def due(self) -> float | None:
-        """Nothing: the lane keeps its target's time itself."""
+        """Nothing: the worker keeps its target's time itself."""
         return None
 
     @property

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 import lbgen
-from lbgen.daemon.counters import BOUNDS, Spread
+from lbgen.daemon.counters import BOUNDS, Histogram
 from lbgen.proxies import plan
 from lbgen.status.view import View
 
@@ -57,14 +57,14 @@ class _Numbers(Collector):
             labels=["target", "method"],
         )
         for target in targets:
-            spreads = target.tally.spreads("change_live")
+            histograms = target.counters.histograms("change_live")
             for method in METHODS:
-                _add(live, [target.name, method], spreads.get(method, Spread()))
+                _add(live, [target.name, method], histograms.get(method, Histogram()))
         yield live
         for what, name, text, label, kinds in COUNTERS:
             family = CounterMetricFamily(name, text, labels=["target", label] if label else ["target"])
             for target in targets:
-                for kind, number in _by_kind(target.tally.counts(what), kinds or ("",)).items():
+                for kind, number in _by_kind(target.counters.counts(what), kinds or ("",)).items():
                     family.add_metric([target.name, kind] if label else [target.name], number)
             yield family
         ready = {target.name: int(target.ready) for target in targets}
@@ -86,7 +86,7 @@ class _Numbers(Collector):
         rounds = HistogramMetricFamily(
             "lbgen_round_seconds", "Seconds from a snapshot to its model, with every target told.", labels=[]
         )
-        _add(rounds, [], loop.tally.spreads("round").get("", Spread()))
+        _add(rounds, [], loop.counters.histograms("round").get("", Histogram()))
         yield rounds
         problems = len(self._view.problems()["problems"])
         yield GaugeMetricFamily("lbgen_problems", "Services and nodes that need their owner.", problems)
@@ -115,9 +115,9 @@ def _gauge(name: str, text: str, label: str, values: Mapping[str, float]) -> Met
     return family
 
 
-def _add(family: HistogramMetricFamily, labels: list[str], spread: Spread) -> None:
-    counted = itertools.accumulate(list(spread.times))  # a copy: the loop counts on
-    family.add_metric(labels, list(zip([*map(str, BOUNDS), "+Inf"], counted, strict=True)), spread.total)
+def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
+    counted = itertools.accumulate(list(histogram.times))  # a copy: the loop counts on
+    family.add_metric(labels, list(zip([*map(str, BOUNDS), "+Inf"], counted, strict=True)), histogram.total)
 
 
 def _by_kind(counts: Mapping[str, int], kinds: Iterable[str]) -> dict[str, int]:

@@ -17,7 +17,7 @@ from lbgen.base.problem import Problem
 from lbgen.daemon.history import Change
 from lbgen.daemon.loop import Loop
 from lbgen.daemon.target import Target
-from lbgen.daemon.worker import Lane
+from lbgen.daemon.worker import Worker
 from lbgen.render.credentials import NamedFiles
 from lbgen.report.explain import Aim, Facts, explained
 
@@ -28,14 +28,16 @@ Document = dict[str, Any]
 class View:
     """What can be said about one loop."""
 
-    def __init__(self, loop: Loop, targets: Sequence[Target], lanes: Sequence[Lane] = ()) -> None:
-        self.loop, self.targets, self._lanes = loop, targets, lanes
+    def __init__(self, loop: Loop, targets: Sequence[Target], workers: Sequence[Worker] = ()) -> None:
+        self.loop, self.targets, self._workers = loop, targets, workers
         self._started, self._started_at = time.monotonic(), time.time()
 
     def stuck(self) -> str:
         """Say why the loop does not live, if so."""
         began = [
-            found for found in (self.loop.busy_since, *(lane.busy_since for lane in self._lanes)) if found is not None
+            found
+            for found in (self.loop.busy_since, *(worker.busy_since for worker in self._workers))
+            if found is not None
         ]
         busy = time.monotonic() - min(began) if began else 0.0
         return f"a round has been under way for {busy:.0f} s" if busy > STUCK else ""
@@ -99,7 +101,7 @@ class View:
         accepted, files = self.loop.accepted, self.loop.files
         if accepted is None:
             return None
-        # Copied in one step: a lane may change it meanwhile.
+        # Copied in one step: a worker may change it meanwhile.
         aims = tuple(Aim.of(target.name, target.renderer, target.quarantine.held.copy()) for target in self.targets)
         named = files.read() if files else NamedFiles()
         model = replace(self.loop.model, problems=tuple(self._problems()))

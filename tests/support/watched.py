@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lbgen.daemon.counters import Tally
+from lbgen.daemon.counters import Counters
 from lbgen.daemon.history import Change, Failure
 from lbgen.daemon.quarantine import Quarantine
 from lbgen.model import Model
@@ -55,7 +55,7 @@ class FakeLoop:
     files: Reader | None = None
     busy_since: float | None = None
     held: int = 0
-    tally: Tally = field(default_factory=Tally)
+    counters: Counters = field(default_factory=Counters)
 
 
 @dataclass
@@ -69,7 +69,7 @@ class FakeTarget:
     failure: Failure | None = None
     running: Files | None = None
     history: deque[Change] = field(default_factory=lambda: deque(maxlen=200))
-    tally: Tally = field(default_factory=Tally)
+    counters: Counters = field(default_factory=Counters)
     quarantine: Quarantine = field(default_factory=Quarantine)
 
     def applied(self, after: float = 0.0, *causes: Cause, **facts: object) -> None:

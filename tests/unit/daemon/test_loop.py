@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
 from lbgen.daemon import loop
-from lbgen.daemon.loop import Drains, Loop
+from lbgen.daemon.loop import DrainClock, Loop
 from lbgen.render.credentials import Reader
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
@@ -39,7 +39,7 @@ def clock(monkeypatch):
 
 def test_drains(clock):
     """Who leaves is over after the grace, counted from when it was first seen leaving."""
-    drains = Drains(10.0)
+    drains = DrainClock(10.0)
     assert drains.due() is None
     assert drains.over(frozenset({"a"})) == frozenset()
     assert drains.due() == 1010.0
@@ -56,7 +56,7 @@ def test_drains(clock):
 
 def test_drains_are_forgotten(clock):
     """Who is gone, or stays after all, starts anew the next time."""
-    drains = Drains(10.0)
+    drains = DrainClock(10.0)
     drains.over(frozenset({"a"}))
     clock.now += 9
     assert drains.over(frozenset()) == frozenset()
@@ -68,7 +68,7 @@ def test_drains_are_forgotten(clock):
 
 def test_grace_that_ends_during_a_round(clock):
     """A grace that ends while a round is under way is due at once, not forgotten."""
-    drains = Drains(10.0)
+    drains = DrainClock(10.0)
     drains.over(frozenset({"a"}))
     clock.now += 9.9
     assert drains.over(frozenset({"a"})) == frozenset()
@@ -80,7 +80,7 @@ def test_grace_that_ends_during_a_round(clock):
 
 def test_no_grace(clock):
     """Without a grace who leaves is over at once."""
-    assert Drains(0.0).over(frozenset({"a"})) == {"a"}
+    assert DrainClock(0.0).over(frozenset({"a"})) == {"a"}
     assert clock.now == 1000.0
 
 

@@ -278,13 +278,13 @@ def test_one_of_200(bench, clock):  # noqa: F811
     """What 199 others ask for is live in the same round, whatever the checker says of one; within the bound."""
     after = [saying(each, path="/v2") for each in services(200)]
     after[77] = saying(after[77], **{"host-header": "broken.org"})
-    checks = bench.target.tally.counts("checks").get("refused", 0) + bench.checks
+    checks = bench.target.counters.counts("checks").get("refused", 0) + bench.checks
     assert bring(bench, after)
     text = bench.texts()
     assert text["haproxy.cfg"].count("\nbackend s") == 200
     assert "broken" not in text["haproxy.cfg"]
     assert text["routes.map"].count(".org/v2/") == 199
-    asked = bench.target.tally.counts("checks")["refused"] + bench.checks - checks
+    asked = bench.target.counters.counts("checks")["refused"] + bench.checks - checks
     assert asked - 1 <= 2 * math.log2(200) + 2
     assert bench.proxy.did == ["change +0 -0"]  # maps alone
     assert events(bench) == ["applied", "quarantined"]
@@ -294,10 +294,10 @@ def test_one_of_200(bench, clock):  # noqa: F811
 
     # Others go on as if nothing had happened: one check for a reload, none for a live change.
     clock.now += INTERVAL
-    before = bench.target.tally.counts("checks")
+    before = bench.target.counters.counts("checks")
     after[5] = saying(after[5], balance="source")
     assert bring(bench, after)
-    now = bench.target.tally.counts("checks")
+    now = bench.target.counters.counts("checks")
     assert (now["refused"], now["accepted"]) == (before["refused"], before["accepted"] + 1)
     assert events(bench) == ["applied"]
     bench.proxy.did.clear()

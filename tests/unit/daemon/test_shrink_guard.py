@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbgen.daemon.shrink_guard import Guard
+from lbgen.daemon.shrink_guard import ShrinkGuard
 from lbgen.model import Model
 from tests.support.builders import a_network, a_node, a_service, a_task, modelled
 
@@ -53,14 +53,14 @@ def model(*counts: int, draining: int = 0, first: int = 1) -> Model:
 )
 def test_shrinking(before, after, vanished):
     """More than half of the servers, and at least four, gone at once: held; those that drained do not count."""
-    guard = Guard()
+    guard = ShrinkGuard()
     assert guard.vanished(before, 1) == 0
     assert guard.vanished(after, 2) == vanished
 
 
 def test_confirmed_by_another_listing():
     """The same listing told again confirms nothing; a later one does, and counts as the state from then on."""
-    guard = Guard()
+    guard = ShrinkGuard()
     guard.vanished(model(10), 1)
     assert guard.vanished(model(2), 2) == 8
     assert guard.vanished(model(2), 2) == 8
@@ -71,7 +71,7 @@ def test_confirmed_by_another_listing():
 
 def test_recovered():
     """Servers that are back with the second listing were never gone; the next loss is doubted anew."""
-    guard = Guard()
+    guard = ShrinkGuard()
     guard.vanished(model(10), 1)
     assert guard.vanished(model(0), 2) == 10
     assert guard.vanished(model(10), 3) == 0
@@ -81,13 +81,13 @@ def test_recovered():
 
 def test_slow_loss():
     """Each loss is compared with what was accepted last, not with how it once was."""
-    guard = Guard()
+    guard = ShrinkGuard()
     assert [guard.vanished(model(count), 1) for count in (16, 8, 4, 2, 1, 0)] == [0] * 6
 
 
 def test_doubt_outlives_a_round():
     """Rendering the accepted snapshot once more, in the meantime, is no confirmation and no recovery."""
-    guard = Guard()
+    guard = ShrinkGuard()
     guard.vanished(model(10), 1)
     assert guard.vanished(model(0), 2) == 10
     assert guard.vanished(model(10), 1) == 0

@@ -285,16 +285,16 @@ def test_what_was_saved_is_refused(bench, clock):
     text = bench.texts()["haproxy.cfg"]
     assert ("balance source" in text, "backend more" in text, "broken" in text) == (True, True, False)
     assert on_disk(bench.output) == bench.proxy.serves
-    refusals = bench.target.tally.counts("checks")["refused"]
+    refusals = bench.target.counters.counts("checks")["refused"]
     bench.proxy.did.clear()
     assert not bench.bring(1, "source", "more")
     assert bench.proxy.did == ["change +0 -1"]
     assert [entry["event"] for entry in bench.logs] == ["applied"]
-    assert bench.target.tally.counts("checks")["refused"] == refusals  # it is not asked about them again and again
+    assert bench.target.counters.counts("checks")["refused"] == refusals  # it is not asked about them again and again
     assert bench.target.due() <= clock.now + STALE
     clock.now += STALE
     assert not bench.bring(1, "source", "more")
-    assert bench.target.tally.counts("checks")["refused"] == refusals + 1
+    assert bench.target.counters.counts("checks")["refused"] == refusals + 1
     assert [entry["event"] for entry in bench.logs] == ["refused"]  # at another line than before
     clock.now += STALE
     assert not bench.bring(1, "source", "more")

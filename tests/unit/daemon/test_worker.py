@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from lbgen.base.errors import SettingsError
-from lbgen.daemon import worker as lane_module
-from lbgen.daemon.worker import Lane
+from lbgen.daemon import worker as worker_module
+from lbgen.daemon.worker import Worker
 from lbgen.model import Model
 from lbgen.snapshot import Cause, Snapshot
 from tests.support.builders import a_snapshot
@@ -20,7 +20,7 @@ DEADLINE = 60.0  # seconds until a test that waits for a thread gives up
 
 
 class SlowTarget:
-    """What a lane needs of a target; it takes until it is told to go on."""
+    """What a worker needs of a target; it takes until it is told to go on."""
 
     def __init__(self, name: str = "edge") -> None:
         self.name = name
@@ -62,15 +62,15 @@ class SlowTarget:
 
 
 @pytest.fixture
-def lanes():
-    """Two lanes that run."""
-    made = [Lane(SlowTarget("slow")), Lane(SlowTarget("quick"))]
-    for lane in made:
-        lane.start()
+def workers():
+    """Two workers that run."""
+    made = [Worker(SlowTarget("slow")), Worker(SlowTarget("quick"))]
+    for worker in made:
+        worker.start()
     yield made
-    for lane in made:
-        lane.target.may_go_on.set()
-        lane.stop()
+    for worker in made:
+        worker.target.may_go_on.set()
+        worker.stop()
 
 
 def caused(*texts: str) -> Snapshot:
@@ -78,13 +78,13 @@ def caused(*texts: str) -> Snapshot:
     return replace(a_snapshot(), causes=tuple(Cause(text, 0.0) for text in texts))
 
 
-def test_none_waits_for_another(lanes):
+def test_none_waits_for_another(workers):
     """While one target hangs in its checker the other follows, and only the one counts as busy."""
-    slow, quick = lanes
+    slow, quick = workers
     slow.target.may_go_on.clear()
     for _ in range(3):
-        for lane in lanes:
-            assert lane.bring_to(Model(), caused())
+        for worker in workers:
+            assert worker.bring_to(Model(), caused())
         quick.target.wait()
     slow.target.wait()
     assert len(slow.target.brought) == 1
@@ -92,87 +92,87 @@ def test_none_waits_for_another(lanes):
     assert slow.due() is None
 
 
-def test_revised_with_the_next_model(lanes):
+def test_revised_with_the_next_model(workers):
     """Other settings go with the model that was made by them: not with an older one that is tried again."""
-    lane = lanes[0]
-    lane.bring_to(Model(), caused())
-    lane.target.wait()
-    lane.revise("renderer", "check", 2.0)
-    lane.target.wanted = 0.0
-    with lane._news:
-        lane._news.notify()
-    lane.target.wait()
-    assert lane.target.log == ["start"]
-    lane.bring_to(Model(), caused())
-    lane.target.wait()
-    assert lane.target.log == ["start", "revise ('renderer', 'check', 2.0) after 2"]
+    worker = workers[0]
+    worker.bring_to(Model(), caused())
+    worker.target.wait()
+    worker.revise("renderer", "check", 2.0)
+    worker.target.wanted = 0.0
+    with worker._news:
+        worker._news.notify()
+    worker.target.wait()
+    assert worker.target.log == ["start"]
+    worker.bring_to(Model(), caused())
+    worker.target.wait()
+    assert worker.target.log == ["start", "revise ('renderer', 'check', 2.0) after 2"]
 
 
-def test_newest_counts_and_all_causes(lanes):
+def test_newest_counts_and_all_causes(workers):
     """Of what arrives while a target is busy the newest is next, with the causes of what was skipped."""
-    lane = lanes[0]
-    lane.target.may_go_on.clear()
-    lane.bring_to(Model(), caused("first"))
-    lane.target.wait()
+    worker = workers[0]
+    worker.target.may_go_on.clear()
+    worker.bring_to(Model(), caused("first"))
+    worker.target.wait()
     newest = Model(problems=())
-    lane.bring_to(Model(), caused("second"))
-    lane.bring_to(newest, caused("third"))
-    lane.target.may_go_on.set()
-    lane.target.wait()
-    assert [[cause.text for cause in snapshot.causes] for _, snapshot in lane.target.brought] == [
+    worker.bring_to(Model(), caused("second"))
+    worker.bring_to(newest, caused("third"))
+    worker.target.may_go_on.set()
+    worker.target.wait()
+    assert [[cause.text for cause in snapshot.causes] for _, snapshot in worker.target.brought] == [
         ["first"],
         ["second", "third"],
     ]
-    assert lane.target.brought[1][0] is newest
+    assert worker.target.brought[1][0] is newest
 
 
-def test_target_is_due(lanes):
+def test_target_is_due(workers):
     """A target that has something left to do is brought to the same again, but told the causes only once."""
-    lane = lanes[0]
-    lane.target.may_go_on.clear()
-    lane.bring_to(Model(), caused("first"))
-    lane.target.wait()
-    lane.target.wanted = time.monotonic() + 0.05
-    lane.target.may_go_on.set()
-    lane.target.wait()
-    assert [len(snapshot.causes) for _, snapshot in lane.target.brought] == [1, 0]
+    worker = workers[0]
+    worker.target.may_go_on.clear()
+    worker.bring_to(Model(), caused("first"))
+    worker.target.wait()
+    worker.target.wanted = time.monotonic() + 0.05
+    worker.target.may_go_on.set()
+    worker.target.wait()
+    assert [len(snapshot.causes) for _, snapshot in worker.target.brought] == [1, 0]
 
 
-def test_mistake(lanes, monkeypatch):
+def test_mistake(workers, monkeypatch):
     """An exception nobody thought of is logged and told; the target gets its chance with the next model."""
-    monkeypatch.setattr(lane_module, "PAUSE", 0.0)
-    lane = lanes[0]
-    lane.target.mistakes = [ZeroDivisionError("by nothing")]
+    monkeypatch.setattr(worker_module, "PAUSE", 0.0)
+    worker = workers[0]
+    worker.target.mistakes = [ZeroDivisionError("by nothing")]
     with capture_logs() as logs:
-        lane.bring_to(Model(), caused())
-        lane.target.wait()
-        lane.bring_to(Model(), caused())
-        lane.target.wait()
-    assert lane.target.failures == [("target_failed", "by nothing")]
+        worker.bring_to(Model(), caused())
+        worker.target.wait()
+        worker.bring_to(Model(), caused())
+        worker.target.wait()
+    assert worker.target.failures == [("target_failed", "by nothing")]
     assert [entry["target"] for entry in logs if entry["event"] == "target_failed"] == ["slow"]
 
 
 def test_start_and_stop():
-    """What starting a target raises is the caller's; a lane that never began can be stopped."""
+    """What starting a target raises is the caller's; a worker that never began can be stopped."""
 
     class Refused(SlowTarget):
         def start(self) -> None:
             raise SettingsError("no such directory")
 
-    lane = Lane(Refused())
+    worker = Worker(Refused())
     with pytest.raises(SettingsError):
-        lane.start()
-    lane.stop()
-    assert lane.target.log == ["stop"]
+        worker.start()
+    worker.stop()
+    assert worker.target.log == ["stop"]
 
 
-def test_end_waits_for_what_is_under_way(lanes):
-    """A lane ends after the work it has begun."""
-    lane = lanes[0]
-    lane.target.may_go_on.clear()
-    lane.bring_to(Model(), caused())
-    lane.target.wait()
-    threading.Timer(0.05, lane.target.may_go_on.set).start()
-    lane.stop()
-    assert lane.busy_since is None
-    assert lane.target.log == ["start", "stop"]
+def test_end_waits_for_what_is_under_way(workers):
+    """A worker ends after the work it has begun."""
+    worker = workers[0]
+    worker.target.may_go_on.clear()
+    worker.bring_to(Model(), caused())
+    worker.target.wait()
+    threading.Timer(0.05, worker.target.may_go_on.set).start()
+    worker.stop()
+    assert worker.busy_since is None
+    assert worker.target.log == ["start", "stop"]

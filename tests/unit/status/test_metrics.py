@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lbgen.base.errors import ApplyFailed
 from lbgen.base.problem import Problem
 from lbgen.daemon import loop as loop_module
-from lbgen.daemon.counters import BOUNDS, Spread, Tally
+from lbgen.daemon.counters import BOUNDS, Counters, Histogram
 from lbgen.daemon.history import MOST_CAUSES
 from lbgen.daemon.loop import Loop
 from lbgen.model import build
@@ -44,26 +44,26 @@ def samples(loop: object, *targets: object) -> dict[tuple[str, ...], float]:
 
 def test_tally():
     """Counts are kept by what and which."""
-    tally = Tally()
-    tally.count("checks", "accepted")
-    tally.count("checks", "accepted")
-    tally.count("checks", "refused")
-    tally.count("renders")
-    assert tally.counts("checks") == {"accepted": 2, "refused": 1}
-    assert tally.counts("renders") == {"": 1}
-    assert tally.counts("reloads") == {}
+    counters = Counters()
+    counters.count("checks", "accepted")
+    counters.count("checks", "accepted")
+    counters.count("checks", "refused")
+    counters.count("renders")
+    assert counters.counts("checks") == {"accepted": 2, "refused": 1}
+    assert counters.counts("renders") == {"": 1}
+    assert counters.counts("reloads") == {}
 
 
 @pytest.mark.parametrize(
     ("seconds", "bound"),
     [(0.0, 0), (0.001, 0), (0.0011, 1), (0.06, 6), (1.0, 9), (60.0, len(BOUNDS) - 1), (60.1, len(BOUNDS))],
 )
-def test_spread(seconds, bound):
+def test_histogram(seconds, bound):
     """A time counts under the first bound that is not below it: Prometheus's bounds are inclusive."""
-    spread = Spread()
-    spread.add(seconds)
-    assert spread.times.index(1) == bound
-    assert (sum(spread.times), spread.total) == (1, seconds)
+    histogram = Histogram()
+    histogram.add(seconds)
+    assert histogram.times.index(1) == bound
+    assert (sum(histogram.times), histogram.total) == (1, seconds)
 
 
 def test_bounds():
@@ -85,7 +85,7 @@ def bench(tmp_path) -> Bench:
 
 
 def counted(bench: Bench, what: str) -> dict[str, int]:
-    return bench.target.tally.counts(what)
+    return bench.target.counters.counts(what)
 
 
 def test_first_files(bench):
@@ -205,7 +205,9 @@ def test_not_ready_while_a_reload_waits(tmp_path):
 
 def lags(bench: Bench) -> dict[str, int]:
     """How many changes took so long by each method."""
-    return {method: sum(spread.times) for method, spread in bench.target.tally.spreads("change_live").items()}
+    return {
+        method: sum(histogram.times) for method, histogram in bench.target.counters.histograms("change_live").items()
+    }
 
 
 def caused(bench: Bench, *cluster, causes: int = 1) -> bool:
@@ -324,7 +326,7 @@ def test_rounds(loop):
     (seen,) = loop.targets[0].seen
     assert seen <= loop_module.time.monotonic()
     assert loop.busy_since is None
-    assert sum(loop.tally.spreads("round")[""].times) == 1
+    assert sum(loop.counters.histograms("round")[""].times) == 1
 
 
 def test_round_that_raises(loop):
@@ -380,15 +382,15 @@ def test_after_a_change():
     """What was counted is told, of each target apart."""
     loop, edge, other = FakeLoop(), FakeTarget(), FakeTarget("other")
     edge.applied()
-    edge.tally.took("change_live", 0.004, "runtime-api")
-    edge.tally.took("change_live", 0.3, "runtime-api")
-    edge.tally.took("change_live", 100.0, "reload")
-    edge.tally.count("reloads", "sections")
-    edge.tally.count("checks", "refused")
-    edge.tally.count("refused")
-    edge.tally.count("apply_failed")
+    edge.counters.observe("change_live", 0.004, "runtime-api")
+    edge.counters.observe("change_live", 0.3, "runtime-api")
+    edge.counters.observe("change_live", 100.0, "reload")
+    edge.counters.count("reloads", "sections")
+    edge.counters.count("checks", "refused")
+    edge.counters.count("refused")
+    edge.counters.count("apply_failed")
     edge.failing = True
-    loop.tally.took("round", 0.02)
+    loop.counters.observe("round", 0.02)
     found = samples(loop, edge, other)
     live = "lbgen_change_live_seconds"
     assert found[f"{live}_bucket", "0.0025", "runtime-api", "edge"] == 0
@@ -468,9 +470,9 @@ def test_bounded():
     target.applied()
     before = samples(loop, target).keys()
     for number in range(1000):
-        target.tally.count("reloads", f"backend b{number} added")
-        target.tally.count("renders", f"r{number}")
-        target.tally.took("change_live", 1.0, f"m{number}")
+        target.counters.count("reloads", f"backend b{number} added")
+        target.counters.count("renders", f"r{number}")
+        target.counters.observe("change_live", 1.0, f"m{number}")
         target.applied(number, Cause(f"task {number}", 1.0))
     found = samples(loop, target)
     assert len(found) == len(before)
