@@ -7,15 +7,13 @@ import errno
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
+from lbgen.base.fingerprint import identity, walk
+from lbgen.base.logs import log
 
-from lbgen.base.fingerprint import fingerprint, walk
-
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEvent
 
 MOST_LINKS = 40  # the kernel's own limit on the way to one file
 
@@ -44,11 +42,14 @@ class Watch:
         linked = [file for _, files in inside for file in files if file.is_symlink()]
         parts = {part for path in (*paths, *linked) for part in steps(path)}
         inner = {directory for directory, _ in inside}
-        watched = {each: fingerprint(each, parts=2) for each in {*inner, *(part.parent for part in parts)}}
+        watched = {each: identity(each) for each in {*inner, *(part.parent for part in parts)}}
         if self._observer is not None and (watched, parts) == self._watched:
             return
+        from watchdog.observers import Observer  # here: most commands watch nothing
+
         self.close()
-        observer, handler = Observer(), _Handler(parts, inner, self._notify)
+        observer = Observer()
+        handler: Any = _Handler(parts, inner, self._notify)
         try:
             for directory in watched:
                 observer.schedule(handler, str(directory))
@@ -80,13 +81,13 @@ class Watch:
         self._complained = True
 
 
-class _Handler(FileSystemEventHandler):
+class _Handler:
     """Everything but reading, which the watcher's own reading would be, too; and nothing of what lies beside."""
 
     def __init__(self, parts: Iterable[Path], inner: Iterable[Path], notify: Callable[[], None]) -> None:
         self._parts, self._inner, self._notify = set(map(str, parts)), set(map(str, inner)), notify
 
-    def on_any_event(self, event: FileSystemEvent) -> None:
+    def dispatch(self, event: FileSystemEvent) -> None:
         if event.event_type in ("created", "modified", "moved", "deleted", "closed"):
             paths = map(os.fsdecode, (event.src_path, event.dest_path))
             if any(path in self._parts or os.path.dirname(path) in self._inner for path in paths):  # noqa: PTH120

@@ -4,8 +4,40 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+STEP = 0.05  # seconds; file times advance in steps of some ms
+
+
+class Fingerprint(NamedTuple):
+    """What differs when a file's content may."""
+
+    device: int
+    inode: int
+    size: int  # bytes
+    modified: int  # nanoseconds since 1970
+
+    def settled(self, clock: Callable[[], float] = time.time) -> bool:
+        """Tell whether a later change is sure to show: one within the same step of file times would not."""
+        return clock() - self.modified / 1e9 > STEP
+
+
+def fingerprint(path: Path) -> Fingerprint | None:
+    """Return a file's fingerprint; None if it is not there, or not for us to see."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return Fingerprint(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Return what says whether it is still the same file or directory, whatever was made in it."""
+    if status := fingerprint(path):
+        return status.device, status.inode
+    return None
 
 
 def walk(path: Path) -> Iterator[tuple[Path, list[Path]]]:
@@ -16,27 +48,10 @@ def walk(path: Path) -> Iterator[tuple[Path, list[Path]]]:
     """
     seen: set[tuple[int, ...] | None] = set()
     for root, inner, names in os.walk(path, followlinks=True):
-        identity = fingerprint(Path(root), parts=2)
-        if identity in seen:  # a link that leads back
+        directory = identity(Path(root))
+        if directory in seen:  # a link that leads back
             inner.clear()
             continue
-        seen.add(identity)
+        seen.add(directory)
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         yield Path(root), [Path(root, name) for name in sorted(names) if not name.startswith(".")]
-
-
-def fingerprint(path: Path, parts: int = 4) -> tuple[int, ...] | None:
-    """Return what differs when the file's content may: device, inode, size and time; None if it cannot be had.
-
-    The first two `parts` alone say whether it is still the same file or directory.
-    """
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)[:parts]
-
-
-def settled(found: tuple[int, ...] | None) -> bool:
-    """Tell whether a later change is sure to show in the fingerprint: file times advance in steps of some ms."""
-    return found is None or time.time() - found[3] / 1e9 > 0.05

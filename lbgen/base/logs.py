@@ -4,15 +4,50 @@ from __future__ import annotations
 
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
-import structlog
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+    from structlog.typing import FilteringBoundLogger
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+class _Log:
+    """Loads structlog for the first line that is written: it takes longer than a command that has nothing to say."""
+
+    def __init__(self) -> None:
+        self.configure: Callable[[], None] | None = None  # to be called once it is loaded
+
+    def __getattr__(self, name: str) -> Any:
+        import structlog
+
+        self.load()
+        return getattr(structlog.get_logger(), name)
+
+    def load(self) -> None:
+        configure, self.configure = self.configure, None
+        if configure is not None:
+            configure()
+
+
+_LOG = _Log()
+log = cast("FilteringBoundLogger", _LOG)  # everybody's
+
+
 def configure(level: str, format_: str) -> None:
     """Set up logging for this process; ``format_`` is "text" or "json"."""
+    _LOG.configure = partial(_configure, level, format_, sys.stderr)
+    if "structlog" in sys.modules:
+        _LOG.load()
+
+
+def _configure(level: str, format_: str, file: TextIO) -> None:
+    import structlog
+
     renderer: Any = structlog.processors.JSONRenderer() if format_ == "json" else _text
     structlog.configure(
         processors=[
@@ -22,7 +57,7 @@ def configure(level: str, format_: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file),
         cache_logger_on_first_use=False,
     )
 

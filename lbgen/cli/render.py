@@ -6,16 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-import structlog
 
+from lbgen.base.logs import log
 from lbgen.cli import render_text
 from lbgen.cli.options import REPORT, Given, annotated, given, places_of, taken
 from lbgen.daemon import assembly
 from lbgen.daemon.live_reload import Following
 from lbgen.report.preview import Preview, Wishes
 from lbgen.settings import Settings
-
-log = structlog.get_logger()
 
 
 @click.command()

@@ -7,9 +7,9 @@ import threading
 from pathlib import Path
 
 import click
-import structlog
 
 import lbgen
+from lbgen.base.logs import log
 from lbgen.cli.options import Given, given
 from lbgen.daemon import assembly
 from lbgen.daemon.live_reload import Following
@@ -17,8 +17,6 @@ from lbgen.daemon.worker import Worker
 from lbgen.proxies.supervisor import reap_orphans
 from lbgen.status.server import served
 from lbgen.status.view import View
-
-log = structlog.get_logger()
 
 
 @click.command()

@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import structlog
-
 from lbgen.base.errors import LbgenError, SettingsError
+from lbgen.base.logs import log
 from lbgen.daemon.loop import Follower, Loop
 from lbgen.daemon.saves import watched
 from lbgen.render.credentials import Reader
@@ -19,8 +18,6 @@ from lbgen.render.templates import builtin_names
 from lbgen.settings import Settings, TargetSettings
 from lbgen.settings.reloadable import changed, revised
 from lbgen.source import Source
-
-log = structlog.get_logger()
 
 Check = Callable[[Files], None]
 

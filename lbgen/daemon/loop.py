@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-import structlog
-
+from lbgen.base.logs import log
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.shrink_guard import ShrinkGuard
 from lbgen.model import Builder, Model, Rules
@@ -20,8 +19,6 @@ from lbgen.model.servers import leaving
 from lbgen.render.credentials import Reader, noted
 from lbgen.snapshot import Snapshot
 from lbgen.source import Source
-
-log = structlog.get_logger()
 
 
 class Follower(Protocol):

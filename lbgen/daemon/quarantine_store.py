@@ -9,12 +9,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import structlog
-
 from lbgen.base.errors import ApplyFailed
+from lbgen.base.logs import log
 from lbgen.proxies import disk
-
-log = structlog.get_logger()
 
 FILE = ".lbgen-last-good.json"
 Labels = Mapping[str, str]

@@ -8,12 +8,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import structlog
-
 from lbgen.base.file_watch import Watch
-from lbgen.base.fingerprint import fingerprint, walk
-
-log = structlog.get_logger()
+from lbgen.base.fingerprint import fingerprint, identity, walk
+from lbgen.base.logs import log
 
 SETTLE = 0.05  # seconds of quiet after a change: half-written, a template may be one that the checker accepts
 LONGEST = 0.5  # seconds for which writing without end is waited for
@@ -81,7 +78,7 @@ class Saves:
         found: dict[Path, tuple[int, ...] | None] = {}
         for path in self._paths():
             # Which directory it is, and not when something was made in it: hidden files count for nothing.
-            found[path] = fingerprint(path, parts=2 if path.is_dir() else 4)
+            found[path] = identity(path) if path.is_dir() else fingerprint(path)
             found |= {file: fingerprint(file) for _, files in walk(path) for file in files}
         return found
 

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from lbgen.base.errors import (
     ApplyFailed,
     CheckFailed,
@@ -21,6 +19,7 @@ from lbgen.base.errors import (
     SettingsError,
     TemplateError,
 )
+from lbgen.base.logs import log
 from lbgen.daemon import quarantine_store
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.history import KEPT, MOST_CAUSES, Change, Failure
@@ -34,8 +33,6 @@ from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Cause, Snapshot
-
-log = structlog.get_logger()
 
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0  # seconds until a failed apply is tried again
 TIDY_INTERVAL = 1.0  # seconds between two looks whether a removed server's connections have ended

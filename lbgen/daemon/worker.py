@@ -11,14 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import structlog
-
+from lbgen.base.logs import log
 from lbgen.daemon.target import Target
 from lbgen.model import Model
 from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Snapshot
-
-log = structlog.get_logger()
 
 PAUSE = 1.0  # seconds after a mistake
 ENDING = 30.0  # seconds that a target under way may hold up the end

@@ -14,11 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from lbgen.base.backoff import Backoff
-
-log = structlog.get_logger()
+from lbgen.base.logs import log
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between two starts of a proxy that will not stay
 STEADY = 10.0  # seconds after which a proxy counts as having stayed

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from lbgen.base.fingerprint import fingerprint
 from lbgen.base.problem import Problem, printable
 from lbgen.labels.values.basic import BadValue
 from lbgen.model import Model
@@ -124,14 +125,13 @@ class Reader:
 
     def _current(self, path: Path, read: Callable[[Path], object]) -> tuple[object, object]:
         """Return the file's state, and what it says: the value, a BadValue, or None if it has just gone."""
+        state = fingerprint(path)
+        known = self._known.get(path)
+        if known and state and known[0] == state:
+            return known
+        if state and state.size > LARGEST:
+            return state, BadValue(f"has {state.size} bytes", f"a file of this kind has less than {LARGEST}")
         try:
-            status = path.stat()
-            state = status.st_mtime_ns, status.st_size, status.st_ino
-            known = self._known.get(path)
-            if known and known[0] == state:
-                return known
-            if status.st_size > LARGEST:
-                return state, BadValue(f"has {status.st_size} bytes", f"a file of this kind has less than {LARGEST}")
             return state, read(path)
         except BadValue as bad:
             return state, bad

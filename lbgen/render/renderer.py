@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lbgen.base.fingerprint import fingerprint
 from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.render.context import Context, TargetContext
 from lbgen.render.credentials import Directories, Reader
@@ -117,7 +117,7 @@ class Renderer:
         roots = (*self._directories, BUILTIN)
         found = [path for root in roots for path in root.rglob("*") if path.suffix == SUFFIX or path.name == MANIFEST]
         there = [directory.is_dir() for directory in self._directories]
-        return there, [(path, at.st_mtime_ns, at.st_size, at.st_ino) for path in found if (at := _stat(path))]
+        return there, [(path, fingerprint(path)) for path in found]
 
     def _once(self, edition: Edition) -> tuple[dict[object, tuple[object, str]], Callable[..., str]]:
         """Return a fresh memory and the function that templates call as ``once(macro, object, ...)``.
@@ -137,10 +137,3 @@ class Renderer:
             return known[1]
 
         return sections, once
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except OSError:  # gone meanwhile
-        return None

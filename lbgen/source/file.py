@@ -16,19 +16,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import structlog
-
 from lbgen.base import documents
 from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.file_watch import Watch
-from lbgen.base.fingerprint import fingerprint, settled
+from lbgen.base.fingerprint import Fingerprint, fingerprint
+from lbgen.base.logs import log
 from lbgen.snapshot import Note, Snapshot, moment
 from lbgen.source import decode, diff
 from lbgen.source.compose import load as compose
-from lbgen.source.engine.listing import KINDS, kept
+from lbgen.source.facts import KINDS, kept
 from lbgen.source.mailbox import Closed, Signals
 
-log = structlog.get_logger()
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 _KEYS = ("version", "cluster", "taken_at", *KINDS)
 
@@ -70,7 +68,7 @@ class FileSource:
                 now = self._fingerprints()
                 if now != seen or self._owed or self._complaint:
                     watch.renew()  # first, so that no change falls between reading and watching
-                    seen = now if all(map(settled, now)) else None
+                    seen = now if all(at is None or at.settled() for at in now) else None
                     if (snapshot := self._read()) is not None:
                         yield snapshot
                 self._wait()
@@ -121,7 +119,7 @@ class FileSource:
                 log.warning("note", note=str(note), refused=note.refused)
         self._told = {str(note) for note in notes}
 
-    def _fingerprints(self) -> list[tuple[int, ...] | None]:
+    def _fingerprints(self) -> list[Fingerprint | None]:
         return [fingerprint(path) for path in self.paths]
 
     def _complain(self, error: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import structlog
 from prometheus_client.exposition import choose_encoder
 from pydantic_core import to_json
 from starlette.applications import Starlette
@@ -14,11 +13,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from lbgen.base.errors import UnknownService
+from lbgen.base.logs import log
 from lbgen.proxies.traefik.feed import Feed
 from lbgen.status.metrics import registry_of
 from lbgen.status.view import Document, View
-
-log = structlog.get_logger()
 
 
 def application(view: View, feeds: Mapping[str, Feed]) -> Starlette:

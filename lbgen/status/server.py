@@ -8,16 +8,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-import structlog
-
 from lbgen.base.address import host_port
+from lbgen.base.logs import log
 from lbgen.proxies.traefik.feed import Feed
 from lbgen.status.view import View
 
 if TYPE_CHECKING:
     from lbgen.status.uvicorn_server import Server
 
-log = structlog.get_logger()
 
 MOST_CONNECTIONS = 64  # at a time; more are told 503, so that they do not take the descriptors that proxies need
 ENDING = 2.0  # seconds that unfinished answers may hold up the end

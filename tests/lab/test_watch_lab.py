@@ -10,9 +10,9 @@ from dataclasses import asdict, replace
 
 from structlog.testing import capture_logs
 
-from lbgen.source.engine.listing import KINDS
 from lbgen.source.engine.schedule import Pace
 from lbgen.source.engine.source import EngineSource
+from lbgen.source.facts import KINDS
 from tests.lab.passage import Passage
 from tests.lab.service import host_port, ingress_port
 from tests.lab.settings import LabError

@@ -12,13 +12,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import structlog
-
 from lbgen.base.errors import ApplyFailed
+from lbgen.base.logs import log
 from lbgen.proxies.haproxy.configuration import CHANGEABLE, ServerLine
 from lbgen.proxies.haproxy.plan import Commands, MapChange
-
-log = structlog.get_logger()
 
 GENERATION = "proc.lbgen_generation"
 OLDEST = (2, 6)  # earlier versions cannot add servers that are checked

@@ -11,10 +11,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from lbgen.base.address import split_bind
 from lbgen.base.errors import ProxyUnreachable, SettingsError
+from lbgen.base.logs import log
 from lbgen.proxies.kind import Facts, Parts, Setup
 from lbgen.proxies.nginx import apply as nginx
 from lbgen.proxies.nginx import processes
@@ -22,8 +21,6 @@ from lbgen.proxies.nginx.check import nginx_check
 from lbgen.proxies.reload_command import Command
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.render.renderer import Files
-
-log = structlog.get_logger()
 
 PROBE = "127.0.0.1:9180"
 

@@ -14,10 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from lbgen.base import documents
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
+from lbgen.base.logs import log
 from lbgen.proxies import disk, plan
 from lbgen.proxies.plan import Plan, Reload
 from lbgen.proxies.proxy import Proxy
@@ -25,8 +24,6 @@ from lbgen.proxies.traefik import placeholder_certificate
 from lbgen.proxies.traefik.api import MARKER_HEADER, Fleet
 from lbgen.proxies.traefik.feed import Document, Feed
 from lbgen.render.files import Files
-
-log = structlog.get_logger()
 
 STATIC, DYNAMIC = "traefik.yml", "dynamic/lbgen.yml"
 VERIFY_TIMEOUT = 15.0  # seconds; a change of 10,000 servers takes Traefik four

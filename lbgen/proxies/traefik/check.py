@@ -13,18 +13,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from lbgen.base import documents
 from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable
+from lbgen.base.logs import log
 from lbgen.labels.rule import parser
 from lbgen.labels.values.value_type import BadValue
 from lbgen.proxies.traefik import trial
 from lbgen.proxies.traefik.api import MARKER
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC, entry_points
 from lbgen.render.files import Files
-
-log = structlog.get_logger()
 
 _ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]):\d{1,5}"
 _SERVER = rf' +- (?:url: "(?:https?|h2c)://{_ADDRESS}"|address: "{_ADDRESS}")\n(?: +weight: \d+\n)?'

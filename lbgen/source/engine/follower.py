@@ -14,27 +14,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-import structlog
-
+from lbgen.base.logs import log
 from lbgen.snapshot import Snapshot
 from lbgen.source import diff
 from lbgen.source.engine.api import Engine
 from lbgen.source.engine.events import Changes, Way
-from lbgen.source.engine.listing import ALL, EMPTY, KINDS, Listed, Lister, Round, alien, changed, combined, snapshot
+from lbgen.source.engine.listing import Lister, Round, alien, combined, snapshot
 from lbgen.source.engine.patch import applied, doubtful, tellable
 from lbgen.source.engine.schedule import Agenda, Drift, Pace, moving
 from lbgen.source.engine.subscription import Counters, Subscription
+from lbgen.source.facts import ALL, EMPTY, KINDS, Facts, changed
 from lbgen.source.mailbox import Signals
 
 T = TypeVar("T")
-log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Known:
     """What is known of the cluster; outlives the endpoint that told it."""
 
-    facts: Listed = field(default_factory=lambda: EMPTY)
+    facts: Facts = field(default_factory=lambda: EMPTY)
     versions: dict[str, dict[str, int]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     cluster: str = ""
     absent: dict[str, set[str]] = field(default_factory=dict)  # referred to, but gone: see Round

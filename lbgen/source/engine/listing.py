@@ -1,29 +1,19 @@
-"""The newest complete listing of each kind, and the snapshot they make together.
-
-What did not change keeps its identity: equal objects, and mappings in which nothing changed, are the very objects of
-the previous snapshot, so that everything downstream can skip them.
-"""
+"""The newest complete listing of each kind, and the snapshot they make together."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import Service, Snapshot, Task
 from lbgen.source import decode
 from lbgen.source.engine.api import Engine
+from lbgen.source.facts import KINDS, Facts, kept
 
-T = TypeVar("T")
-Listed = Mapping[str, Mapping[str, Any]]  # kind -> id -> object
-
-# Tasks last: they change most, so they should be freshest, and what they refer to was listed before them.
-KINDS = ("networks", "nodes", "services", "tasks")
-ALL = frozenset(KINDS)
 _FILTERS = {"networks": {"filters": json.dumps({"scope": ["swarm"]})}}
-EMPTY: Listed = {kind: {} for kind in KINDS}
 
 
 class Lister:
@@ -62,7 +52,7 @@ class Lister:
 class Round:
     """One look at some kinds, together with everything known before: whole or not at all."""
 
-    def __init__(self, lister: Lister, known: Listed, absent: Mapping[str, set[str]]) -> None:
+    def __init__(self, lister: Lister, known: Facts, absent: Mapping[str, set[str]]) -> None:
         """`absent`: per kind the ids known to be referred to, but not to exist any more."""
         self._lister = lister
         self._tasks = known["tasks"]
@@ -92,7 +82,7 @@ class Round:
         self.facts[kind], self.versions[kind] = self._lister.list(kind, self.facts[kind])
 
 
-def unknown(facts: Listed) -> dict[str, set[str]]:
+def unknown(facts: Facts) -> dict[str, set[str]]:
     """Return, per kind, the ids that objects refer to and that were not listed."""
     tasks: Iterable[Task] = facts["tasks"].values()
     services: Iterable[Service] = facts["services"].values()
@@ -104,34 +94,19 @@ def unknown(facts: Listed) -> dict[str, set[str]]:
     return {kind: ids - facts[kind].keys() for kind, ids in referred.items()}
 
 
-def combined(before: Snapshot, facts: Listed, cluster: str) -> Snapshot:
+def combined(before: Snapshot, facts: Facts, cluster: str) -> Snapshot:
     """Return the snapshot that the facts make; `before` itself, if they make the same one."""
     same = cluster == before.cluster and all(facts[kind] is getattr(before, kind) for kind in KINDS)
     return before if same else snapshot(facts, cluster)
 
 
-def snapshot(facts: Listed, cluster: str = "") -> Snapshot:
+def snapshot(facts: Facts, cluster: str = "") -> Snapshot:
     """Return the facts as a snapshot."""
     nodes, services, tasks, networks = (facts[kind] for kind in ("nodes", "services", "tasks", "networks"))
     return Snapshot(cluster=cluster, nodes=nodes, services=services, tasks=tasks, networks=networks)
 
 
-def kept(old: Mapping[str, T], new: Mapping[str, T]) -> Mapping[str, T]:
-    """Return `new` with every equal object replaced by the old one; `old` itself if nothing changed."""
-    if new is old:
-        return old
-    merged = {id_: old[id_] if old.get(id_) == item else item for id_, item in new.items()}
-    return merged if changed(old, merged) else old
-
-
-def changed(old: Mapping[str, T], new: Mapping[str, T]) -> set[str]:
-    """Return the ids that are new, gone, or stand for another object (by identity)."""
-    if old is new:
-        return set()
-    return (old.keys() ^ new.keys()) | {id_ for id_, item in old.items() if new.get(id_, item) is not item}
-
-
-def alien(old: Listed, new: Listed) -> bool:
+def alien(old: Facts, new: Facts) -> bool:
     """Tell whether a kind has nothing at all in common with before: the sign of another cluster's listing."""
     pairs = [(old[kind], new[kind]) for kind in KINDS if old[kind] is not new[kind]]
     return any((was or now) and was.keys().isdisjoint(now) for was, now in pairs)

@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from lbgen.snapshot import Node, Task
-from lbgen.source.engine.listing import Listed
+from lbgen.source.facts import Facts
 from lbgen.source.mailbox import Change
 
 Versions = Mapping[str, MutableMapping[str, int]]  # kind -> id -> version
 
 
-def applied(facts: Listed, versions: Versions, changes: Iterable[Change]) -> Listed:
+def applied(facts: Facts, versions: Versions, changes: Iterable[Change]) -> Facts:
     """Return the facts with these changes in them, the oldest first; `versions` is brought up to date in place.
 
     A change that is older than what a listing has told meanwhile is left out: the stream of a manager that is not
@@ -50,7 +50,7 @@ def tellable(old: Mapping[str, Node], new: Mapping[str, Node], ids: Iterable[str
 class _Patch:
     """The facts, each kind copied before its first change."""
 
-    def __init__(self, facts: Listed) -> None:
+    def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._fresh: dict[str, dict[str, Any]] = {}
         self._grown: set[str] = set()  # kinds with new ids at their end, out of order
@@ -70,7 +70,7 @@ class _Patch:
         if item is None and change.kind == "services":
             self._forget_tasks(change.id)
 
-    def result(self) -> Listed:
+    def result(self) -> Facts:
         fresh = {kind: _in_order(items) if kind in self._grown else items for kind, items in self._fresh.items()}
         return {**self._facts, **fresh}
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from lbgen.snapshot import Snapshot
-from lbgen.source.engine.listing import ALL
+from lbgen.source.facts import ALL
 from lbgen.source.mailbox import Change
 
 # States a task does not leave any more. Source: moby, api/types/swarm/task.go.

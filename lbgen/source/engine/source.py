@@ -14,22 +14,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import structlog
-
 from lbgen.base.errors import SourceError
+from lbgen.base.logs import log
 from lbgen.snapshot import Snapshot
-from lbgen.source import diff, watch
+from lbgen.source import diff
 from lbgen.source.engine import endpoints as addresses
 from lbgen.source.engine.api import Engine
 from lbgen.source.engine.endpoints import Tls
 from lbgen.source.engine.events import EVENTS
 from lbgen.source.engine.follower import Follower, Known, Terms
-from lbgen.source.engine.listing import EMPTY, KINDS, Lister, Round, combined
+from lbgen.source.engine.listing import Lister, Round, combined
 from lbgen.source.engine.schedule import Backoff, Pace
+from lbgen.source.facts import EMPTY, KINDS
 from lbgen.source.mailbox import Closed, Signals
+from lbgen.source.swarmkit import watch
 
 T = TypeVar("T")
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from lbgen.base import file_watch
 from lbgen.daemon import saves as authoring
 from lbgen.daemon.saves import Saves, watched
 from tests.support.wait import wait_for
@@ -196,7 +195,7 @@ def test_polling(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(28, "inotify watch limit reached")
 
-    monkeypatch.setattr(file_watch.Observer, "schedule", refuse)
+    monkeypatch.setattr("watchdog.observers.Observer.schedule", refuse)
     monkeypatch.setattr(authoring, "POLL", 0.05)
     calls = Calls()
     with capture_logs() as logs, watched(lambda: [tmp_path], calls):

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from lbgen.base import file_watch
 from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.file_watch import steps
 from lbgen.snapshot import Node, Snapshot
@@ -297,7 +296,7 @@ def test_no_watches_left(path, monkeypatch):
     def refuse(*_):
         raise OSError(28, "inotify watch limit reached")
 
-    monkeypatch.setattr(file_watch.Observer, "schedule", refuse)
+    monkeypatch.setattr("watchdog.observers.Observer.schedule", refuse)
     with capture_logs() as logs, following(path, poll=0.02) as followed:
         followed.next()
         for name in "bc":

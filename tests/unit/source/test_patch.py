@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lbgen.snapshot import Network, Node, Service, Task
-from lbgen.source.engine.listing import KINDS
 from lbgen.source.engine.patch import applied, doubtful, tellable
+from lbgen.source.facts import KINDS
 from lbgen.source.mailbox import Change
 
 

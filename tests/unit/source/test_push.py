@@ -19,10 +19,11 @@ from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import moment
-from lbgen.source import decode, watch
+from lbgen.source import decode
 from lbgen.source.engine.api import PATHS
 from lbgen.source.engine.schedule import Pace
 from lbgen.source.engine.source import EngineSource
+from lbgen.source.swarmkit import watch
 from tests.support.fake_engine import FakeEngine, recorded
 from tests.support.fake_manager import CREATE, REMOVE, UPDATE, WATCHED, FakeManager, message
 from tests.support.following import Following

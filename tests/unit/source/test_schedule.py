@@ -7,8 +7,8 @@ import random
 import pytest
 
 from lbgen.snapshot import Node, Service, Snapshot, Task
-from lbgen.source.engine.listing import ALL
 from lbgen.source.engine.schedule import Agenda, Backoff, Drift, Pace, moving
+from lbgen.source.facts import ALL
 
 PACE = Pace()
 TASKS = frozenset({"tasks"})

@@ -13,8 +13,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import PublishedPort, moment
 from lbgen.source import decode, file
-from lbgen.source.engine.listing import EMPTY, KINDS
 from lbgen.source.engine.patch import applied
+from lbgen.source.facts import EMPTY, KINDS
 from lbgen.source.swarmkit import objects
 from lbgen.source.swarmkit import watch_pb2 as pb
 from tests.support.fake_engine import recorded

@@ -21,7 +21,7 @@ from lbgen.base.errors import SourceError
 from lbgen.source.engine.api import Engine
 from lbgen.source.engine.endpoints import Endpoint
 from lbgen.source.engine.events import NotOffered, Way
-from lbgen.source.engine.listing import ALL
+from lbgen.source.facts import ALL
 from lbgen.source.mailbox import Change, Signals
 
 if TYPE_CHECKING:  # loaded when there is a control socket: a tenth of the start-up time
