@@ -1,9 +1,11 @@
-"""What labels are read with besides their text: the settings that a dialect depends on."""
+"""What a dialect of labels is, and what labels are read with besides their text: the settings they depend on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from lbgen.labels.route_spec import ServiceLabels
 from lbgen.labels.values.value_type import BadValue
 
 
@@ -41,11 +43,28 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
-class Dialects:
-    """What is read, and how."""
+class LabelContext:
+    """The settings that the labels of every service are read with."""
 
-    names: tuple[str, ...] = ("lbgen",)
+    names: tuple[str, ...] = ("lbgen",)  # of the dialects that are read
     expose_by_default: bool = False
     provider: Provider = field(default_factory=Provider)
     listeners: Listeners = field(default_factory=Listeners)
     ports: Ports = field(default_factory=Ports)
+
+
+PLAIN = LabelContext()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A vocabulary of labels."""
+
+    name: str  # as setting discovery.dialects has it
+    prefix: str  # of its labels, in lower case
+    # The service's name and its labels -> what they say. `expose_by_default` counts for this dialect.
+    parse: Callable[[str, Mapping[str, str], LabelContext], ServiceLabels]
+
+    def owns(self, label: str) -> bool:
+        """Tell whether a label is of this dialect."""
+        return label.lower().startswith(self.prefix)

@@ -2,66 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from lbgen.base.problem import Problem
-from lbgen.labels import native
-from lbgen.labels.context import Dialects
-from lbgen.labels.dockerflow import dialect as dockerflow
-from lbgen.labels.dockerflow import options
-from lbgen.labels.keys.table import PREFIX
-from lbgen.labels.route_spec import LabelledRoute, ServiceLabels
-from lbgen.labels.traefik import dialect as traefik
-from lbgen.labels.traefik import elements
+from lbgen.labels.context import LabelContext
+from lbgen.labels.dockerflow.dialect import DOCKERFLOW
+from lbgen.labels.native import NATIVE
+from lbgen.labels.route_spec import RouteSpec, ServiceLabels
+from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.labels.values import regex_cost
 
-# The dialects, and what their labels begin with.
-PREFIXES = {"lbgen": PREFIX, "traefik": elements.PREFIX, "dockerflow": options.PREFIX}
+DIALECTS = {dialect.name: dialect for dialect in (NATIVE, TRAEFIK, DOCKERFLOW)}
 # Of one service, whatever the dialects: a hostile one is not to keep the others waiting.
 MAX_LABELS = 1000
 MAX_TEXT = 65536  # characters
 
 
-def parse(service: str, labels: Mapping[str, str], dialects: Dialects) -> ServiceLabels:
+def parse(service: str, labels: Mapping[str, str], context: LabelContext) -> ServiceLabels:
     """Read one service's labels in every dialect; a service takes part if it does in one of them.
 
     ``expose_by_default`` holds for the dialects that a service has labels of, and if it has none for the first: one
     service is not routed twice for having said nothing.
     """
-    own = [len(label + value) for label, value in labels.items() if label.lower().startswith(tuple(PREFIXES.values()))]
+    own = [len(label + value) for label, value in labels.items() if dialect_of(label)]
     if len(own) > MAX_LABELS or sum(own) > MAX_TEXT:
         message = f"has {len(own)} labels of {sum(own)} characters that say how to route it"
         remedy = f"keep them below {MAX_LABELS} and {MAX_TEXT} characters, or split the service"
         return ServiceLabels(True, problems=(Problem(service, message, remedy),))
-    spoken = [name for name in dialects.names if speaks(name, labels)] or dialects.names[:1]
+    spoken = [name for name in context.names if speaks(name, labels)] or context.names[:1]
+    unspoken = replace(context, expose_by_default=False)
     with regex_cost.together():
-        found = [
-            _read(name, service, labels, dialects, expose=dialects.expose_by_default and name in spoken)
-            for name in dialects.names
-        ]
-    return found[0] if len(found) == 1 else _joined(dialects.names, found)
-
-
-def _read(name: str, service: str, labels: Mapping[str, str], dialects: Dialects, *, expose: bool) -> ServiceLabels:
-    """Read one service's labels in one dialect."""
-    if name == "lbgen":
-        return native.parse(service, labels, expose_by_default=expose)
-    if name == "dockerflow":
-        return dockerflow.parse(service, labels, expose_by_default=expose, ports=dialects.ports)
-    provider, listeners = dialects.provider, dialects.listeners
-    return traefik.parse(service, labels, expose_by_default=expose, provider=provider, listeners=listeners)
+        by_dialect = {
+            name: DIALECTS[name].parse(service, labels, context if name in spoken else unspoken)
+            for name in context.names
+        }
+    return next(iter(by_dialect.values())) if len(by_dialect) == 1 else _joined(by_dialect)
 
 
 def speaks(name: str, labels: Iterable[str]) -> bool:
     """Tell whether some of the labels are of this dialect."""
-    return any(label.lower().startswith(PREFIXES[name]) for label in labels)
+    return any(map(DIALECTS[name].owns, labels))
 
 
-def _joined(names: Sequence[str], found: Sequence[ServiceLabels]) -> ServiceLabels:
+def dialect_of(label: str) -> str:
+    """Return the name of the dialect that a label is of; empty: it is another program's."""
+    return next((name for name, dialect in DIALECTS.items() if dialect.owns(label)), "")
+
+
+def _joined(by_dialect: Mapping[str, ServiceLabels]) -> ServiceLabels:
     """Join what the dialects say; a route whose name an earlier one has is called after its dialect too."""
-    routes: dict[tuple[str, str], LabelledRoute] = {}
-    for name, own in zip(names, found, strict=True):
+    routes: dict[tuple[str, str], RouteSpec] = {}
+    for name, own in by_dialect.items():
         for route in own.routes:
             free = route.name
             number = 1
@@ -71,10 +63,10 @@ def _joined(names: Sequence[str], found: Sequence[ServiceLabels]) -> ServiceLabe
                 free = f"{route.name[: 62 - len(suffix)]}-{suffix}" if route.name else suffix
                 number += 1
             routes[route.protocol, free] = replace(route, name=free)
-    enabled = any(own.enabled for own in found)
+    enabled = any(own.enabled for own in by_dialect.values())
     return ServiceLabels(
         enabled,
         tuple(routes[key] for key in sorted(routes)),
-        tuple(sorted({problem for own in found for problem in own.problems})),
-        "" if enabled else "; ".join(own.unless for own in found),
+        tuple(sorted({problem for own in by_dialect.values() for problem in own.problems})),
+        "" if enabled else "; ".join(own.unless for own in by_dialect.values()),
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from lbgen.base.problem import Problem
 from lbgen.labels.route_spec import problem_of, sound
 from lbgen.labels.values import basic
-from lbgen.labels.values.basic import BadValue, Parser
+from lbgen.labels.values.value_type import BadValue, Parser
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}

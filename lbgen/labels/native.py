@@ -12,17 +12,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem, printable
+from lbgen.labels.context import PLAIN, Dialect, LabelContext
 from lbgen.labels.keys.table import BY_NAME, ENABLE, FAMILIES, KEYS, PREFIX, PROTOCOLS, RouteKeys, find
 from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Test
-from lbgen.labels.route_spec import ROUTE_NAME, LabelledRoute, ServiceLabels, problem_of, sound
+from lbgen.labels.route_spec import ROUTE_NAME, RouteSpec, ServiceLabels, problem_of, sound
 from lbgen.labels.rule import parser
 from lbgen.labels.values import basic, policy
+from lbgen.labels.values.value_type import BadValue, ValueType
 
 MATCHING = frozenset(
     {"host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip", "sni"}
 )
 # What the names in a family may be; those that are not here are names of headers.
-MEMBERS: Mapping[str, basic.Form[str]] = {
+MEMBERS: Mapping[str, ValueType[str]] = {
     "query": basic.query_name,
     "request_header": policy.edited_header,
     "response_header": policy.edited_header,
@@ -42,11 +44,11 @@ class _Scope:
     broken: dict[str, Problem] = field(default_factory=dict)  # key as written
 
 
-def parse(service: str, labels: Mapping[str, str], *, expose_by_default: bool = False) -> ServiceLabels:
+def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> ServiceLabels:
     """Read one service's labels. A pure function of its arguments."""
     try:
-        enabled = basic.boolean(labels[ENABLE]) if ENABLE in labels else expose_by_default
-    except basic.BadValue as bad:
+        enabled = basic.boolean(labels[ENABLE]) if ENABLE in labels else context.expose_by_default
+    except BadValue as bad:
         unless = f"label {ENABLE} is neither true nor false"
         return ServiceLabels(False, problems=(problem_of(service, ENABLE, labels[ENABLE], bad),), unless=unless)
     if not enabled:
@@ -76,9 +78,7 @@ def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple
         if not found:
             _read(service, short, label, key, value)
         elif not ROUTE_NAME.fullmatch(found[2]):
-            bad = basic.BadValue(
-                f"{printable(found[2])!r} is not a route name", "use lower-case letters, digits, - and _"
-            )
+            bad = BadValue(f"{printable(found[2])!r} is not a route name", "use lower-case letters, digits, - and _")
             stray.append(problem_of(service, label, value, bad))
         else:
             scope = named.setdefault((found[1], found[2]), _Scope(found[1], found[2]))
@@ -95,9 +95,9 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
     field_name, member = located
     try:
         if scope.protocol not in ("", *KEYS[field_name].protocols):
-            raise basic.BadValue(f"does not apply to a {scope.protocol} route", "remove it")
+            raise BadValue(f"does not apply to a {scope.protocol} route", "remove it")
         parsed = _parse_value(field_name, member, value)
-    except basic.BadValue as bad:
+    except BadValue as bad:
         scope.broken[key] = problem_of(service, label, value, bad, scope.route)
         return
     scope.written[field_name] = (label, value)
@@ -118,7 +118,7 @@ def _parse_value(field_name: str, member: str, value: str) -> object:
 
 def _route(
     service: str, protocol: str, name: str, short: _Scope, own: _Scope
-) -> tuple[LabelledRoute | None, list[Problem]]:
+) -> tuple[RouteSpec | None, list[Problem]]:
     """Lay a route's own keys over the short ones; any problem among those that count drops the route.
 
     Also returned are the problems of its own: those of the short keys are not only its.
@@ -141,10 +141,10 @@ def _route(
         priority = keys.priority
         if keys.rule and priority is None:
             priority = parser.default_priority(keys.rule, protocol)
-    except basic.BadValue as bad:
+    except BadValue as bad:
         label, value = written["rule"]
         return None, [problem_of(service, label, value, bad, name)]
-    return LabelledRoute(protocol, name, keys, match, priority, written), []
+    return RouteSpec(protocol, name, keys, match, priority, written), []
 
 
 def _inherits(own: _Scope, key: str) -> bool:
@@ -170,7 +170,7 @@ def match_of(protocol: str, keys: RouteKeys) -> Match:
     if keys.rule:
         beside = [KEYS[key].name for key in sorted(MATCHING) if getattr(keys, key) != getattr(RouteKeys(), key)]
         if beside:
-            raise basic.BadValue(
+            raise BadValue(
                 f"stands beside {', '.join(beside)}", "write all of it in the rule, or all in the other keys"
             )
         return parser.parse(keys.rule, protocol)
@@ -198,9 +198,12 @@ def _together(terms: Iterable[Match | None]) -> Match:
     return All(tuple(term for term in terms if term is not None))
 
 
-def _unknown(key: str) -> basic.BadValue:
+def _unknown(key: str) -> BadValue:
     known = [*BY_NAME, *(f"{family}<name>" for family in FAMILIES), "enable"]
     if key != key.lower():
-        return basic.BadValue("keys are lower case", "write the label in lower case")
+        return BadValue("keys are lower case", "write the label in lower case")
     close = difflib.get_close_matches(key, known, n=1)
-    return basic.BadValue("unknown key", f"did you mean {close[0]}?" if close else "see the list of label keys")
+    return BadValue("unknown key", f"did you mean {close[0]}?" if close else "see the list of label keys")
+
+
+NATIVE = Dialect("lbgen", PREFIX, parse)

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lbgen.base.problem import Problem
-from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.keys.table import BY_NAME, PREFIX, RouteKeys
 from lbgen.labels.match import Match
-from lbgen.labels.values.basic import MAX_VALUE, BadValue
+from lbgen.labels.values.basic import MAX_VALUE
+from lbgen.labels.values.value_type import BadValue
 
 T = TypeVar("T")
 ROUTE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledRoute:
+class RouteSpec:
     """A route as its labels ask for it."""
 
     protocol: str  # http, tcp, udp
@@ -30,13 +31,21 @@ class LabelledRoute:
     dialect: str = "lbgen"  # whose labels ask for it
     origin: str = ""  # what it is made of there: "router shop", "destination 1"; empty: nothing particular
 
+    def label_to_blame(self, bad: BadValue) -> tuple[str, str]:
+        """Return the label at fault and its value: the one that was written, or the one that is missing."""
+        return self.written.get(BY_NAME.get(bad.key, ""), (f"{PREFIX}{bad.key}" if bad.key else "", ""))
+
+    def problem(self, service: str, bad: BadValue) -> Problem:
+        """Return the problem that keeps the route from being served."""
+        return problem_of(service, *self.label_to_blame(bad), bad, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceLabels:
     """What one service's labels say."""
 
     enabled: bool
-    routes: tuple[LabelledRoute, ...] = ()
+    routes: tuple[RouteSpec, ...] = ()
     problems: tuple[Problem, ...] = ()
     unless: str = ""  # why the service does not take part
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from lbgen.base.problem import printable
-from lbgen.labels.dialects import PREFIXES
+from lbgen.labels.dialects import DIALECTS
 from lbgen.labels.keys.table import BY_NAME, PREFIX, find
 
 _LIKE = 0.75  # of two words, from 0 to 1: "lbgn" and "lbgen" have 0.89
@@ -22,11 +22,12 @@ def meant(label: str, names: Sequence[str] = ("lbgen",)) -> str:
     """
     head, *rest = re.split(r"[./]", label.lower(), maxsplit=1)
     for name in names:
-        word = PREFIXES[name].removesuffix(".")
+        prefix = DIALECTS[name].prefix
+        word = prefix.removesuffix(".")
         if not rest or "." in word or difflib.SequenceMatcher(None, head, word).ratio() < _LIKE:
             continue
-        found = PREFIXES[name] + rest[0] if name != "lbgen" else _native(rest[0].removeprefix("io/"))
-        return "" if found == label else printable(found)
+        suggestion = prefix + rest[0] if name != "lbgen" else _native(rest[0].removeprefix("io/"))
+        return "" if suggestion == label else printable(suggestion)
     return ""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lbgen.base.problem import Problem
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 from lbgen.snapshot import Network, Node, Service
 
 ADDRESS_LABEL = "lbgen.address"

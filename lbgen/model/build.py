@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels import dialects
-from lbgen.labels.keys.table import BY_NAME, RouteKeys
+from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import MAX_TESTS, Alternative, Test, TooManyAlternatives, alternatives
-from lbgen.labels.route_spec import LabelledRoute
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.route_spec import RouteSpec
+from lbgen.labels.values.value_type import BadValue
 from lbgen.model.groups import Group, Member, grouped
 from lbgen.model.policy import Policy, policy_of
 from lbgen.model.routing import routed
@@ -173,21 +173,21 @@ def part(service: Service, tasks: Sequence[Task], around: Surroundings) -> Part:
     """Decide one service: its routes with their servers, and its problems. Nothing here can fail another service."""
     if not _SERVICE_NAME.fullmatch(service.name):
         return Part(problems=(Problem(service.name, "is not a Swarm service name", "rename the service"),))
-    labels = dialects.parse(service.name, service.labels, around.rules.reading())
+    labels = dialects.parse(service.name, service.labels, around.rules.label_context())
     routes, backends, members, problems = [], [], [], list(labels.problems)
     tests = 0
-    for labelled in labels.routes:
+    for spec in labels.routes:
         try:
             if tests > MAX_TESTS:
                 remedy = "use fewer values, or split the service"
                 raise BadValue(f"the service's routes multiply out to more than {MAX_TESTS} tests", remedy)
-            route, backend, found = decide(service, tasks, labelled, around)
+            route, backend, found = decide(service, tasks, spec, around)
             tests += sum(map(len, route.alternatives))
         except BadValue as bad:
-            problems.append(_problem(service, labelled, bad))
+            problems.append(spec.problem(service.name, bad))
             continue
-        if labelled.keys.group:
-            members.append(Member(labelled.keys.group, route, backend, frozenset(labelled.written)))
+        if spec.keys.group:
+            members.append(Member(spec.keys.group, route, backend, frozenset(spec.written)))
         else:
             routes.append(route)
             backends.append(backend)
@@ -196,48 +196,48 @@ def part(service: Service, tasks: Sequence[Task], around: Surroundings) -> Part:
 
 
 def decide(
-    service: Service, tasks: Sequence[Task], labelled: LabelledRoute, around: Surroundings
+    service: Service, tasks: Sequence[Task], spec: RouteSpec, around: Surroundings
 ) -> tuple[Route, Backend, Found]:
     """Decide one route: which requests it takes, to which backend, and how that one's servers were found.
 
     Raises:
         BadValue: a key cannot be honoured; the route is not served.
     """
-    route = _route(service, labelled, around.rules)
-    policy = policy_of(labelled.keys)
-    found = _servers(service, tasks, labelled, around)
-    return route, _backend(service, labelled, route.name, found, policy), found
+    route = _route(service, spec, around.rules)
+    policy = policy_of(spec.keys)
+    found = _servers(service, tasks, spec, around)
+    return route, _backend(service, spec, route.name, found, policy), found
 
 
-def route_name(service: str, labelled: LabelledRoute) -> str:
+def route_name(service: str, spec: RouteSpec) -> str:
     """Return the name that the route and its backend have."""
-    return f"{service}.{labelled.protocol}.{labelled.name}" if labelled.name else service
+    return f"{service}.{spec.protocol}.{spec.name}" if spec.name else service
 
 
-def _route(service: Service, labelled: LabelledRoute, rules: Rules) -> Route:
-    name = route_name(service.name, labelled)
+def _route(service: Service, spec: RouteSpec, rules: Rules) -> Route:
+    name = route_name(service.name, spec)
     try:
-        expanded = alternatives(labelled.match)
+        expanded = alternatives(spec.match)
     except TooManyAlternatives as error:
         raise BadValue(str(error), "use fewer values, or path prefixes", "host") from error
-    if labelled.protocol == "tcp" and any(_more_than_a_name(alternative) for alternative in expanded):
+    if spec.protocol == "tcp" and any(_more_than_a_name(alternative) for alternative in expanded):
         raise BadValue("asks for more than a server name", "write HostSNI and || only", "rule")
-    by_host = "client-ca" if labelled.keys.client_ca else "tls" if labelled.keys.tls else ""
+    by_host = "client-ca" if spec.keys.client_ca else "tls" if spec.keys.tls else ""
     if by_host and not all(any(_names_host(test) for test in alternative) for alternative in expanded):
         raise BadValue("is chosen by host, and this route is for any", "add the key host", by_host)
-    if labelled.keys.group and labelled.keys.redirect:
+    if spec.keys.group and spec.keys.redirect:
         raise BadValue("shares servers, and a redirect has none", "remove it, or the redirect", "group")
     return Route(
         name=name,
         backend=name,
         service=service.name,
-        protocol=labelled.protocol,
-        listeners=_listeners(labelled, rules),
+        protocol=spec.protocol,
+        listeners=_listeners(spec, rules),
         alternatives=expanded,
-        priority=labelled.priority,
+        priority=spec.priority,
         age=(moment(service.created_at), service.id),
-        certificate=labelled.keys.tls or "",
-        client_ca=labelled.keys.client_ca,
+        certificate=spec.keys.tls or "",
+        client_ca=spec.keys.client_ca,
     )
 
 
@@ -249,15 +249,15 @@ def _names_host(test: Test) -> bool:
     return test.kind == "host" and not test.negated
 
 
-def _servers(service: Service, tasks: Sequence[Task], labelled: LabelledRoute, around: Surroundings) -> Found:
-    if labelled.keys.redirect:  # it is answered by the proxy itself
+def _servers(service: Service, tasks: Sequence[Task], spec: RouteSpec, around: Surroundings) -> Found:
+    if spec.keys.redirect:  # it is answered by the proxy itself
         return Found("")
-    return servers(service, tasks, labelled.keys, around, "udp" if labelled.protocol == "udp" else "tcp")
+    return servers(service, tasks, spec.keys, around, "udp" if spec.protocol == "udp" else "tcp")
 
 
-def _listeners(labelled: LabelledRoute, rules: Rules) -> tuple[str, ...]:
+def _listeners(spec: RouteSpec, rules: Rules) -> tuple[str, ...]:
     """Return the listeners that carry the route; asked for by label, or the default ones of its protocol."""
-    keys, protocol = labelled.keys, labelled.protocol
+    keys, protocol = spec.keys, spec.protocol
     known = {listener.name: listener for listener in rules.listeners}
     secure = [name for name, listener in known.items() if listener.protocol == protocol and listener.tls]
     tls = "client-ca" if keys.client_ca else "tls" if keys.tls is not None else ""  # the key that asks for it
@@ -287,18 +287,18 @@ def _listeners(labelled: LabelledRoute, rules: Rules) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _backend(service: Service, labelled: LabelledRoute, name: str, found: Found, policy: Policy) -> Backend:
-    keys = labelled.keys
+def _backend(service: Service, spec: RouteSpec, name: str, found: Found, policy: Policy) -> Backend:
+    keys = spec.keys
     return Backend(
         name=name,
         service=service.name,
-        route=labelled.name,
-        protocol=labelled.protocol,
+        route=spec.name,
+        protocol=spec.protocol,
         via=found.via,
         servers=tuple(replace(server, weight=keys.weight) for server in found.servers),
         balance="source" if keys.sticky == "source" else keys.balance,
         weight=keys.weight,
-        health_check=None if labelled.protocol == "udp" or keys.redirect else _health_check(keys),
+        health_check=None if spec.protocol == "udp" or keys.redirect else _health_check(keys),
         timeout_connect=keys.timeout_connect,
         timeout_response=keys.timeout_response,
         timeout_idle=keys.timeout_idle,
@@ -333,9 +333,3 @@ def _health_check(keys: RouteKeys) -> HealthCheck | None:
         scheme=keys.health_check_scheme or ("https" if keys.scheme == "https" else "http"),
         port=keys.health_check_port,
     )
-
-
-def _problem(service: Service, labelled: LabelledRoute, bad: BadValue) -> Problem:
-    """Say which label is to blame: the one that was written, or the one that is missing."""
-    label, value = labelled.written.get(BY_NAME.get(bad.key, ""), (f"lbgen.{bad.key}" if bad.key else "", ""))
-    return Problem(service.name, bad.message, bad.remedy, label, value, labelled.name)

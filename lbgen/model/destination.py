@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lbgen.labels.keys.table import RouteKeys
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 from lbgen.snapshot import PublishedPort, Service
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lbgen.labels.keys.table import RouteKeys
-from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.substitution import Substitution, UrlRedirect
+from lbgen.labels.values.value_type import BadValue
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import RouteKeys
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 from lbgen.model.addresses import SharedNetwork, node_address, shared_network
 from lbgen.model.destination import Destination, destination
 from lbgen.model.placement import chooser

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
-from lbgen.labels.context import Dialects, Listeners, Ports, Provider
+from lbgen.labels.context import LabelContext, Listeners, Ports, Provider
 from lbgen.labels.match import Alternative
 from lbgen.model.policy import NOTHING, Policy
 
@@ -202,8 +202,8 @@ class Rules:
     dialects: tuple[str, ...] = ("lbgen",)  # the vocabularies of labels that are read
     provider: Provider = field(default_factory=Provider)  # what Traefik's labels depend on besides
 
-    def reading(self) -> Dialects:
-        """Return how labels are read."""
+    def label_context(self) -> LabelContext:
+        """What labels are read with."""
         web = [listener for listener in self.listeners if listener.protocol == "http"]
         listeners = Listeners(
             default=tuple(listener.name for listener in web if listener.name in self.default_listeners),
@@ -211,4 +211,4 @@ class Rules:
             secure=frozenset(listener.name for listener in web if listener.tls),
         )
         ports = Ports(tuple((listener.protocol, listener.port, listener.name) for listener in self.listeners))
-        return Dialects(self.dialects, self.expose_by_default, self.provider, listeners, ports)
+        return LabelContext(self.dialects, self.expose_by_default, self.provider, listeners, ports)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lbgen.base.fingerprint import fingerprint
 from lbgen.base.problem import Problem, printable
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 from lbgen.model import Model
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from lbgen.base.problem import printable
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 
 _YAML_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "{": "\\u007b", "}": "\\u007d"})
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=*-]+")

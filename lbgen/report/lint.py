@@ -8,7 +8,7 @@ from typing import Any
 
 from lbgen.base.problem import Problem, label_text, printable, shown
 from lbgen.base.terminal import folded
-from lbgen.labels.dialects import PREFIXES
+from lbgen.labels.dialects import DIALECTS, dialect_of
 from lbgen.labels.suggestions import meant
 from lbgen.model import Backend, Model, Route
 from lbgen.proxies.capabilities import NO, PROXIES, TABLE
@@ -173,15 +173,13 @@ def unread(snapshot: Snapshot, read: Sequence[str]) -> Iterator[Unread]:
     """Find labels whose name only looks like one that is read, and, once for each service, those of other dialects."""
     for service in sorted(snapshot.services.values(), key=lambda service: (service.name, service.id)):
         name = printable(service.name)
-        for dialect, prefix in PREFIXES.items():
-            first = next((label for label in sorted(service.labels) if label.lower().startswith(prefix)), None)
-            if first is not None and dialect not in read:
-                message = f"is of dialect {dialect}, which setting discovery.dialects does not have"
+        for dialect in DIALECTS.values():
+            first = next(filter(dialect.owns, sorted(service.labels)), None)
+            if first is not None and dialect.name not in read:
+                message = f"is of dialect {dialect.name}, which setting discovery.dialects does not have"
                 yield Unread(name, printable(first), message)
         for label in sorted(service.labels):
-            if not any(label.lower().startswith(prefix) for prefix in PREFIXES.values()) and (
-                other := meant(label, read)
-            ):
+            if not dialect_of(label) and (other := meant(label, read)):
                 yield Unread(name, printable(label), f"is not read; did you mean {other}?")
 
 

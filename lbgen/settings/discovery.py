@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, field_validator
 
 from lbgen.labels.context import Provider
 from lbgen.labels.rule import parser
-from lbgen.labels.traefik import constraints as traefik_constraints
 from lbgen.labels.traefik import routers
+from lbgen.labels.traefik.constraints import meets_constraints
 from lbgen.model.placement import chooser
 from lbgen.settings.value_types import Seconds, Section, Texts, split_list
 
@@ -39,7 +39,7 @@ class TraefikSettings(Section):
     @field_validator("constraints")
     @classmethod
     def _constraints(cls, value: str) -> str:
-        traefik_constraints.hold(value, {})
+        meets_constraints(value, {})
         return value
 
     def provider(self) -> Provider:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from lbgen.base.address import split_bind
 from lbgen.labels.values import basic, policy
+from lbgen.labels.values.value_type import BadValue
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ def _parse(parser: Callable[[str], T], text: str) -> T:
     """Read a setting that has the form of a label's value."""
     try:
         return parser(text)
-    except basic.BadValue as bad:
+    except BadValue as bad:
         raise ValueError(f"{bad.message}; {bad.remedy}") from bad
 
 

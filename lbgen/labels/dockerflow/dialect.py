@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lbgen.base.problem import Problem
-from lbgen.labels.context import Ports
+from lbgen.labels.context import PLAIN, Dialect, LabelContext, Ports
 from lbgen.labels.dockerflow.options import OPTIONS, OTHERS, PREFIX
 from lbgen.labels.foreign_options import Element, Read, Written, flag, read
 from lbgen.labels.keys.table import FIELDS, RouteKeys
 from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test
-from lbgen.labels.route_spec import LabelledRoute, ServiceLabels, about, problem_of
+from lbgen.labels.route_spec import RouteSpec, ServiceLabels, about, problem_of
 from lbgen.labels.values import basic
-from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.substitution import Substitution
+from lbgen.labels.values.value_type import BadValue
 
 T = TypeVar("T")
 _INDEXED = re.compile(r"([a-z]+)(?:\.([1-9][0-9]?))?")
@@ -33,30 +33,30 @@ MOST = 10  # destinations of a service, as in docker-flow-proxy
 TO = "http://{host}{path}?{query}"
 
 
-def parse(
-    service: str, labels: Mapping[str, str], *, expose_by_default: bool = False, ports: Ports | None = None
-) -> ServiceLabels:
+def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> ServiceLabels:
     """Read one service's labels. A pure function of its arguments.
 
     A service takes part if it has the label ``com.df.notify``, as the swarm listener wants it, whatever its value but
     false.
     """
     notify = next((value for label, value in labels.items() if label.lower() == PREFIX + "notify"), None)
-    if notify is not None:
-        try:
-            expose_by_default = flag(notify.strip())
-        except BadValue:
-            expose_by_default = True
-    if not expose_by_default:
+    if not (context.expose_by_default if notify is None else _notified(notify)):
         unless = f"label {PREFIX}notify=true is missing" if notify is None else f"label {PREFIX}notify says no"
         return ServiceLabels(False, unless=unless)
     found, stray = _destinations(service, labels)
     routes, problems = [], list(stray)
     for name, element in found.items():
-        made, told = _Destination(service, name, element, ports or Ports()).routes()
+        made, told = _Destination(service, name, element, context.ports).routes()
         routes += made
         problems += told
     return ServiceLabels(True, tuple(routes), tuple(sorted(set(problems))))
+
+
+def _notified(notify: str) -> bool:
+    try:
+        return flag(notify.strip())
+    except BadValue:
+        return True
 
 
 def _destinations(service: str, labels: Mapping[str, str]) -> tuple[dict[str, Element], list[Problem]]:
@@ -94,7 +94,7 @@ class _Destination:
     element: Element
     ports: Ports
 
-    def routes(self) -> tuple[list[LabelledRoute], list[Problem]]:
+    def routes(self) -> tuple[list[RouteSpec], list[Problem]]:
         """Return the routes, none if it cannot be honoured, and what there is to say."""
         options = dict(self.element.options)
         if _says(options, "ignoreauthorization"):
@@ -104,7 +104,7 @@ class _Destination:
         for key, option in (("port", "port"), ("host", "serviceDomain"), ("listener", "srcPort"), ("tls", "denyHttp")):
             found.written.setdefault(key, (self._label(option), ""))
         protocol = "http" if found.fields.get("_mode", "http") == "http" else "tcp"
-        made: list[LabelledRoute] = []
+        made: list[RouteSpec] = []
         try:
             fields = self._fields(found, protocol)
             match = self._match(found, protocol)
@@ -122,10 +122,10 @@ class _Destination:
 
     def _route(
         self, protocol: str, name: str, fields: dict[str, object], match: Match, priority: int | None, found: Read
-    ) -> LabelledRoute:
+    ) -> RouteSpec:
         keys = RouteKeys(**fields)  # type: ignore[arg-type]  # each value came from the field's own parser
         origin = f"destination {self.name}" if self.name else ""
-        return LabelledRoute(protocol, name, keys, match, priority, found.written, "dockerflow", origin)
+        return RouteSpec(protocol, name, keys, match, priority, found.written, "dockerflow", origin)
 
     def _fields(self, found: Read, protocol: str) -> dict[str, object]:
         """Return the fields of `RouteKeys`; docker-flow-proxy's own time-outs where none are given."""
@@ -230,7 +230,7 @@ class _Destination:
                 tests.append(Test("path_regex", about(key, regex, text)))
         return AnyOf(tuple(tests)) if tests else None
 
-    def _redirects(self, found: Read, fields: Mapping[str, object]) -> list[LabelledRoute]:
+    def _redirects(self, found: Read, fields: Mapping[str, object]) -> list[RouteSpec]:
         """Return the route of the domains that are redirected to the first one."""
         hosts = _words(found.fields, "_redirected")
         domains = found.fields.get("_domains", ())
@@ -280,3 +280,6 @@ def _server_name(star: str, name: str) -> Test:
     if star and not name:
         raise BadValue("is any name", "leave serviceDomain out, with reqMode tcp", "_domains")
     return Test("sni", ("*." if star else "") + name)
+
+
+DOCKERFLOW = Dialect("dockerflow", PREFIX, parse)

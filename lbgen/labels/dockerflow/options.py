@@ -12,10 +12,10 @@ import re
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, flag
 from lbgen.labels.values import basic, policy
-from lbgen.labels.values.basic import BadValue, Parser
 from lbgen.labels.values.policy import cors_method
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.substitution import Substitution, anywhere, path_from
+from lbgen.labels.values.value_type import BadValue, Parser
 
 PREFIX = "com.df."
 DOMAIN_ALGORITHMS = ("hdr_beg(host)", "hdr(host)", "hdr_dom(host)", "hdr_end(host)")

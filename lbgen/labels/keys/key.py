@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from lbgen.labels.values.value_type import Form
+from lbgen.labels.values.value_type import ValueType
 
 PROTOCOLS = ("http", "tcp", "udp")
 STREAMS = ("http", "tcp")  # what makes connections: it can be asked whether it is well, and tried again
@@ -16,7 +16,7 @@ class Key:
     """One row of the table."""
 
     name: str  # as written after "lbgen." or "lbgen.http.<route>."; "header.<name>" stands for a family
-    parse: Form[Any]
+    parse: ValueType[Any]
     doc: str
     protocols: tuple[str, ...]
     example: str  # a value; of a family the member and the value: "x-tenant=blue"
@@ -40,7 +40,7 @@ class Key:
 
 def key(
     name: str,
-    parse: Form[Any],
+    parse: ValueType[Any],
     doc: str,
     default: object = None,
     *,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lbgen.base.problem import printable
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+)

@@ -14,8 +14,8 @@ from urllib.parse import quote
 from lbgen.labels.match import ALWAYS, Match, Test
 from lbgen.labels.rule.expression import Matcher
 from lbgen.labels.values import basic
-from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.regex import regex
+from lbgen.labels.values.value_type import BadValue
 
 _PATH_SAFE = "/-._~!$&'()*+,;=:@[]%"  # what a URL's path may have as it is: RFC 3986, and the brackets Go leaves
 # What Traefik leaves encoded in the path it compares; everything else it decodes first.

@@ -28,7 +28,7 @@ _LANGUAGE = Language(
 )
 
 
-def hold(text: str, labels: Mapping[str, str]) -> bool:
+def meets_constraints(text: str, labels: Mapping[str, str]) -> bool:
     """Tell whether a service's labels meet the constraints; empty ones hold for every service.
 
     Raises:
@@ -37,7 +37,7 @@ def hold(text: str, labels: Mapping[str, str]) -> bool:
     return _holds(_parsed(text), labels)
 
 
-def labels(text: str) -> frozenset[str]:
+def constrained_labels(text: str) -> frozenset[str]:
     """Return the labels that the constraints ask about."""
     return frozenset(test.name for test in _tests(_parsed(text)))
 

@@ -10,44 +10,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lbgen.labels.context import Listeners, Provider
+from lbgen.labels.context import PLAIN, Dialect, LabelContext
 from lbgen.labels.foreign_options import flag
 from lbgen.labels.route_spec import ServiceLabels, problem_of, sound
-from lbgen.labels.traefik import constraints as traefik_constraints
-from lbgen.labels.traefik.elements import sort, unread
+from lbgen.labels.traefik.constraints import constrained_labels, meets_constraints
+from lbgen.labels.traefik.elements import PREFIX, sort, unread
 from lbgen.labels.traefik.routers import Routers
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 
 
-def parse(
-    service: str,
-    labels: Mapping[str, str],
-    *,
-    expose_by_default: bool = False,
-    provider: Provider | None = None,
-    listeners: Listeners | None = None,
-) -> ServiceLabels:
+def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> ServiceLabels:
     """Read one service's labels. A pure function of its arguments."""
-    found = sort(service, labels)
-    enable = found.general.get("enable")
+    own = sort(service, labels)
+    enable, enabled = own.general.get("enable"), context.expose_by_default
     if enable:
         try:
-            expose_by_default = flag(sound(enable.value))
+            enabled = flag(sound(enable.value))
         except BadValue as bad:
             unless = f"label {enable.label} is neither true nor false"
             return ServiceLabels(False, problems=(problem_of(service, enable.label, enable.value, bad),), unless=unless)
-    provider = provider or Provider()
-    if not expose_by_default:
+    if not enabled:
         unless = f"label {enable.label} says no" if enable else "label traefik.enable=true is missing"
         return ServiceLabels(False, unless=unless)
-    if not traefik_constraints.hold(provider.constraints, labels):
+    if not meets_constraints(context.provider.constraints, labels):
         return ServiceLabels(False, unless="its labels do not satisfy setting discovery.traefik.constraints")
-    reader = Routers(service, found, provider, listeners or Listeners())
-    if not found.broken:
+    reader = Routers(service, own, context.provider, context.listeners)
+    if not own.broken:
         reader.read_general()
-    if found.broken:  # Traefik takes nothing of such a service either
-        return ServiceLabels(True, problems=tuple(sorted(found.broken)))
+    if own.broken:  # Traefik takes nothing of such a service either
+        return ServiceLabels(True, problems=tuple(sorted(own.broken)))
     routes = reader.routes()
-    asked = traefik_constraints.labels(provider.constraints)
-    notes = [unread(service, written) for written in found.unread if written.label not in asked]
+    asked = constrained_labels(context.provider.constraints)
+    notes = [unread(service, written) for written in own.unread if written.label not in asked]
     return ServiceLabels(True, routes, tuple(sorted({*reader.problems, *reader.unused(), *notes})))
+
+
+TRAEFIK = Dialect("traefik", PREFIX, parse)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from lbgen.base.problem import Problem
 from lbgen.labels.foreign_options import Element, Written
 from lbgen.labels.route_spec import ROUTE_NAME, problem_of
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 
 PREFIX = "traefik."
 KINDS = {

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lbgen.labels.values import policy
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 
 _TEXTS = {
     "_frame": "x-frame-options",

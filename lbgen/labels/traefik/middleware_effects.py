@@ -18,8 +18,8 @@ from lbgen.labels.foreign_options import Read
 from lbgen.labels.match import Alternative
 from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.redirects import by_regex, substituted, to_https, to_scheme, whole_redirect
-from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.substitution import UrlRedirect, path_from
+from lbgen.labels.values.value_type import BadValue
 
 _PATHS = "a path is stripped, then replaced, then put behind a prefix"
 _AS_SENT = "redirects go by the URL as the client sent it"

@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, duration, flag
 from lbgen.labels.values import basic, policy
-from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.regex import regex
+from lbgen.labels.values.value_type import BadValue
 
 GUARD = Lost("is a middleware that cannot be honoured, so the route is not served", secret=True)
 _LEAVE = "remove it, or leave the service to Traefik"

@@ -18,7 +18,7 @@ from lbgen.labels.route_spec import problem_of
 from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.middleware_effects import EFFECTS, Effects
 from lbgen.labels.traefik.middleware_options import GUARD, KINDS, TCP_KINDS
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 
 _MAX_DEPTH = 16
 

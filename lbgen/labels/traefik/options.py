@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, duration, flag, only
 from lbgen.labels.values import basic
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 
 
 def _strategy(text: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from lbgen.labels.match import Alternative
 from lbgen.labels.route_spec import about
 from lbgen.labels.values import basic
-from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.substitution import Substitution, UrlRedirect, only_place, substitution, url_from
+from lbgen.labels.values.value_type import BadValue
 
 TO_HTTPS = basic.redirect("https://{host}{path}?{query}")
 _PORTS = {("http", "80"), ("https", "443")}

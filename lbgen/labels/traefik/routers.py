@@ -13,7 +13,7 @@ from lbgen.labels.context import Listeners, Provider
 from lbgen.labels.foreign_options import Element, Read, Written, flag, read
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import ALWAYS, Match, TooManyAlternatives, alternatives
-from lbgen.labels.route_spec import LabelledRoute, problem_of, sound
+from lbgen.labels.route_spec import RouteSpec, problem_of, sound
 from lbgen.labels.rule import parser
 from lbgen.labels.traefik.elements import KINDS, PREFIX, Labels
 from lbgen.labels.traefik.middleware_effects import Effects
@@ -22,7 +22,7 @@ from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.traefik.redirects import TO_HTTPS
 from lbgen.labels.traefik.services import service_fields, transport_notes
 from lbgen.labels.values import basic
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 
 NOOP = "noop@internal"
 _NAME = re.compile(r"\{\{-?\s*(normalize\s+)?\.Name\s*-?\}\}")
@@ -84,7 +84,7 @@ class Routers:
     def __post_init__(self) -> None:
         self.some_tls = any(map(_tls, self.labels.of("http", "routers").values()))
 
-    def routes(self) -> tuple[LabelledRoute, ...]:
+    def routes(self) -> tuple[RouteSpec, ...]:
         """Return the routes of all routers that can be honoured."""
         routers = [(protocol, router) for protocol in KINDS for router in self.labels.of(protocol, "routers").values()]
         streams = any(protocol != "http" and kind != "middlewares" for protocol, kind, _ in self.labels.elements)
@@ -94,7 +94,7 @@ class Routers:
         made = [self._route(protocol, router) for protocol, router in sorted(routers, key=lambda item: item[1].name)]
         return tuple(sorted((route for route in made if route), key=lambda route: (route.protocol, route.name)))
 
-    def _route(self, protocol: str, router: Element) -> LabelledRoute | None:
+    def _route(self, protocol: str, router: Element) -> RouteSpec | None:
         found = read(self.service, router.name, router, TABLES[protocol, "routers"])
         label = f"{PREFIX}{protocol}.routers.{router.name or '<name>'}."
         found.written.setdefault("rule", (label + "rule", ""))
@@ -120,7 +120,7 @@ class Routers:
         written = {**self.written, **own.written, **effects.read.written, **found.written}
         keys = RouteKeys(**fields)  # each value came from the field's own parser
         origin = f"router {router.name}" if router.name else "no router, by the default rule"
-        return LabelledRoute(protocol, router.name, keys, match, priority, written, "traefik", origin)
+        return RouteSpec(protocol, router.name, keys, match, priority, written, "traefik", origin)
 
     def _service(self, protocol: str, router: Element, found: Read) -> Read:
         """Read the service that a router leads to; what is wrong with the choice is the router's."""

@@ -9,7 +9,7 @@ from lbgen.base.problem import Problem
 from lbgen.labels.context import Provider
 from lbgen.labels.foreign_options import Read
 from lbgen.labels.route_spec import problem_of
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 
 DEFAULT_TRANSPORT = "default@internal"  # that of Traefik's static configuration, serversTransport
 

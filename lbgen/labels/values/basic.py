@@ -7,11 +7,18 @@ import re
 from typing import TypeVar
 
 from lbgen.base.problem import printable
-from lbgen.labels.values.value_type import BadValue, Form, Parser, form, list_pattern, matching, numbers, spelling_of
+from lbgen.labels.values.value_type import (
+    BadValue,
+    Parser,
+    ValueType,
+    list_pattern,
+    matching,
+    numbers,
+    spelling_of,
+    value_type,
+)
 
 T = TypeVar("T")
-
-__all__ = ["BadValue", "Form", "Parser"]
 
 MAX_VALUE = 4096  # characters; a longer label value is a mistake or an attack
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
@@ -40,13 +47,13 @@ def _boolean(text: str) -> bool:
 
 
 # ``true`` or ``false``, and the other spellings Compose users know.
-boolean = Form(_boolean, any_case(*_YES, *_NO), spell=lambda value: str(value).lower(), types=("boolean",))
+boolean = ValueType(_boolean, any_case(*_YES, *_NO), spell=lambda value: str(value).lower(), types=("boolean",))
 
 
-text = Form(str)  # what is read elsewhere: a rule, placement constraints
+text = ValueType(str)  # what is read elsewhere: a rule, placement constraints
 
 
-def integer(low: int, high: int) -> Form[int]:
+def integer(low: int, high: int) -> ValueType[int]:
     """A whole number from ``low`` to ``high``."""
 
     def parse(text: str) -> int:
@@ -54,13 +61,13 @@ def integer(low: int, high: int) -> Form[int]:
             return int(text)
         raise BadValue(f"is not a whole number from {low} to {high}", f"write a number from {low} to {high}")
 
-    return Form(parse, numbers(low, high), types=("integer",), bounds=(low, high))
+    return ValueType(parse, numbers(low, high), types=("integer",), bounds=(low, high))
 
 
 port = integer(1, 65535)
 
 
-def choice(*allowed: str) -> Form[str]:
+def choice(*allowed: str) -> ValueType[str]:
     """One of a few words."""
 
     def parse(text: str) -> str:
@@ -68,10 +75,10 @@ def choice(*allowed: str) -> Form[str]:
             return text
         raise BadValue("is not one of " + ", ".join(allowed), "write one of " + ", ".join(allowed))
 
-    return Form(parse, "|".join(map(re.escape, allowed)), words=allowed)
+    return ValueType(parse, "|".join(map(re.escape, allowed)), words=allowed)
 
 
-def duration(low: float, high: float) -> Form[float]:
+def duration(low: float, high: float) -> ValueType[float]:
     """``500ms``, ``2s``, ``1m`` as seconds, bounded by ``low`` and ``high`` seconds."""
 
     def parse(text: str) -> float:
@@ -84,7 +91,7 @@ def duration(low: float, high: float) -> Form[float]:
             raise BadValue(f"is outside {bounds}", f"write a duration of {bounds}")
         return seconds
 
-    return Form(parse, _DURATION, spell=spell_duration)
+    return ValueType(parse, _DURATION, spell=spell_duration)
 
 
 def spell_duration(seconds: float) -> str:
@@ -96,7 +103,7 @@ def spell_duration(seconds: float) -> str:
     return f"{milliseconds}ms"
 
 
-def listed(parse: Parser[T], *, outside: bool = False) -> Form[tuple[T, ...]]:
+def listed(parse: Parser[T], *, outside: bool = False) -> ValueType[tuple[T, ...]]:
     """A comma-separated list without empty or repeated items, in the order written.
 
     Args:
@@ -110,7 +117,7 @@ def listed(parse: Parser[T], *, outside: bool = False) -> Form[tuple[T, ...]]:
         return tuple(dict.fromkeys(parse(item) for item in items))
 
     spell = spelling_of(parse)
-    return Form(parse_all, list_pattern(parse), spell=lambda found: ",".join(map(spell, found)))
+    return ValueType(parse_all, list_pattern(parse), spell=lambda found: ",".join(map(spell, found)))
 
 
 def _outside(text: str) -> list[str]:
@@ -129,7 +136,7 @@ def _outside(text: str) -> list[str]:
     return items
 
 
-@form(r"[0-9A-Fa-f.:]+(?:/[0-9]{1,3}|/[0-9.]+)?")
+@value_type(r"[0-9A-Fa-f.:]+(?:/[0-9]{1,3}|/[0-9.]+)?")
 def network(text: str) -> str:
     """A network in canonical form: ``192.0.2.0/24``; one address is a /32 or /128."""
     try:
@@ -148,7 +155,7 @@ query_value = matching(
 query_name = matching(r"[A-Za-z0-9._~-]{1,64}", "is not a parameter's name", "write letters, digits and . _ ~ -")
 
 
-@form(_NAME.pattern)
+@value_type(_NAME.pattern)
 def name(text: str) -> str:
     """A name as Swarm and lbgen write them (networks, listeners)."""
     if len(text) <= 128 and _NAME.fullmatch(text):
@@ -156,13 +163,13 @@ def name(text: str) -> str:
     raise BadValue("is not a name", "write letters, digits, dots, dashes and underscores only")
 
 
-def number(*allowed: int) -> Form[int]:
+def number(*allowed: int) -> ValueType[int]:
     """One of a few numbers."""
     words = choice(*map(str, allowed))
-    return Form(lambda text: int(words(text)), words.pattern, types=("integer",))
+    return ValueType(lambda text: int(words(text)), words.pattern, types=("integer",))
 
 
-@form(_HOST + r"\.?")
+@value_type(_HOST + r"\.?")
 def host(text: str) -> str:
     """A host name, lower-cased, or ``*.name``; an international name has to be given in its xn-- form."""
     if not text.isascii():
@@ -173,13 +180,13 @@ def host(text: str) -> str:
     raise BadValue("is not a host name", "write a name such as shop.example.org or *.example.org, without port")
 
 
-@form(rf"\*|{_HOST}\.?")
+@value_type(rf"\*|{_HOST}\.?")
 def sni(text: str) -> str:
     """A server name as `host`, or ``*`` for any."""
     return text if text == "*" else host(text)
 
 
-@form(r"/[!\"$->@-~]*", item=r"/[!\"$-+\-->@-~]*")
+@value_type(r"/[!\"$->@-~]*", item=r"/[!\"$-+\-->@-~]*")
 def path(text: str) -> str:
     """An absolute URL path in its percent-encoded form, without query."""
     if not text.startswith("/"):
@@ -192,7 +199,7 @@ def path(text: str) -> str:
     return text
 
 
-@form(path.pattern, item=path.item)
+@value_type(path.pattern, item=path.item)
 def path_prefix(text: str) -> str:
     """A path that stands for itself and all below it; a trailing slash means the same."""
     return path(text).rstrip("/") or "/"
@@ -207,7 +214,7 @@ header_value = matching(
 )
 
 
-@form(_HEADER_NAME)
+@value_type(_HEADER_NAME)
 def header_name(text: str) -> str:
     """A header's name, lower-cased."""
     if re.fullmatch(_HEADER_NAME, text):
@@ -218,7 +225,9 @@ def header_name(text: str) -> str:
 method = matching(r"[A-Z]{1,20}", "is not an HTTP method", "write it in capitals, such as GET")
 
 
-@form(r"source|cookie(?::[A-Za-z0-9_-]{1,64})?", lambda found: found if found in ("", "source") else f"cookie:{found}")
+@value_type(
+    r"source|cookie(?::[A-Za-z0-9_-]{1,64})?", lambda found: found if found in ("", "source") else f"cookie:{found}"
+)
 def sticky(text: str) -> str:
     """``source``, or the name of a cookie: ``cookie:NAME``; ``cookie`` alone names it ``lbgen``."""
     kind, _, cookie = text.partition(":")
@@ -235,7 +244,7 @@ def _spell_redirect(parts: tuple[tuple[str, str], ...]) -> str:
     return "".join(text if kind == "text" else f"{{{kind}}}" for kind, text in parts)
 
 
-@form(r"(?:https?://|/)(?:[A-Za-z0-9._~:/?#\[\]@!&()*+,;=%-]|\{(?:host|path|query)\})*", _spell_redirect)
+@value_type(r"(?:https?://|/)(?:[A-Za-z0-9._~:/?#\[\]@!&()*+,;=%-]|\{(?:host|path|query)\})*", _spell_redirect)
 def redirect(text: str) -> tuple[tuple[str, str], ...]:
     """A URL with ``{host} {path} {query}`` as (kind, text) pairs: ("text", "https://"), ("host", ""), ...
 
@@ -259,7 +268,7 @@ def redirect(text: str) -> tuple[tuple[str, str], ...]:
     return parts
 
 
-@form(_STATUSES, lambda found: f"{found[0]}" if found[0] == found[1] else f"{found[0]}-{found[1]}")
+@value_type(_STATUSES, lambda found: f"{found[0]}" if found[0] == found[1] else f"{found[0]}-{found[1]}")
 def _statuses(text: str) -> tuple[int, int]:
     found = re.fullmatch(_STATUSES, text)
     if not found or int(found[1]) > int(found[2] or found[1]):

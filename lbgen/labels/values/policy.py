@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from lbgen.labels.values.basic import any_case, boolean, header_name, header_value, host, method, name, port
-from lbgen.labels.values.value_type import BadValue, Form, form
+from lbgen.labels.values.value_type import BadValue, ValueType, value_type
 
 _SIZE = r"([0-9]{1,12})([kmgKMG]?)"
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -26,7 +26,7 @@ def _spell_size(size: int) -> str:
     return f"{size // _SIZES[unit]}{unit}"
 
 
-@form(_SIZE, _spell_size)
+@value_type(_SIZE, _spell_size)
 def size(text: str) -> int:
     """``10k``, ``1m``, ``2g`` or a bare number as bytes."""
     found = re.fullmatch(_SIZE, text.lower())
@@ -38,7 +38,7 @@ def size(text: str) -> int:
     return result
 
 
-def rewritten(parse: Form[str]) -> Form[str]:
+def rewritten(parse: ValueType[str]) -> ValueType[str]:
     """A path that is put together or taken apart: without a control character, however it is written."""
 
     def parsed(text: str) -> str:
@@ -55,7 +55,7 @@ def _spell_rate(rate: tuple[int, int]) -> str:
     return f"{requests}/{next(unit for unit, period in _PERIODS.items() if period == seconds)}"
 
 
-@form(r"0*[1-9][0-9]{0,6}/[smh]", _spell_rate)
+@value_type(r"0*[1-9][0-9]{0,6}/[smh]", _spell_rate)
 def rate(text: str) -> tuple[int, int]:
     """``100/s``, ``30/m`` or ``500/h`` as (requests, seconds)."""
     found = re.fullmatch(r"([0-9]{1,7})/([smh])", text)
@@ -64,7 +64,7 @@ def rate(text: str) -> tuple[int, int]:
     return int(found[1]), _PERIODS[found[2]]
 
 
-@form(rf"(?!(?:{'|'.join(sorted(_FRAMING))})$){header_name.pattern}")
+@value_type(rf"(?!(?:{'|'.join(sorted(_FRAMING))})$){header_name.pattern}")
 def edited_header(text: str) -> str:
     """The name of a header that may be set or removed, lower-cased."""
     lowered = header_name(text)
@@ -75,13 +75,13 @@ def edited_header(text: str) -> str:
     return lowered
 
 
-@form(rf"(?:{header_value.pattern})?")
+@value_type(rf"(?:{header_value.pattern})?")
 def header_text(text: str) -> str:
     """What a header is set to: visible ASCII and single spaces; empty removes the header."""
     return header_value(text) if text else ""
 
 
-@form(rf"pass|server|(?!\*)(?:{host.pattern})(?::[0-9]{{1,10}})?", lambda found: found or "pass")
+@value_type(rf"pass|server|(?!\*)(?:{host.pattern})(?::[0-9]{{1,10}})?", lambda found: found or "pass")
 def host_header(text: str) -> str:
     """``pass`` as the empty text, ``server``, or the name, with a port perhaps, that servers are to see."""
     if text in ("pass", "server"):
@@ -92,7 +92,7 @@ def host_header(text: str) -> str:
     return host(found) + (f":{port(number)}" if colon else "")
 
 
-@form(rf"v1|v2|{boolean.pattern}", lambda found: found or "false")
+@value_type(rf"v1|v2|{boolean.pattern}", lambda found: found or "false")
 def send_proxy(text: str) -> str:
     """``v1``, ``v2``, or empty; ``true`` means ``v1``."""
     if text in ("v1", "v2"):
@@ -106,7 +106,7 @@ def send_proxy(text: str) -> str:
 _ORIGIN = any_case("http://", "https://")
 
 
-@form(rf"\*|(?:{_ORIGIN})(?!\*)(?:{host.pattern})(?::[0-9]{{1,5}})?")
+@value_type(rf"\*|(?:{_ORIGIN})(?!\*)(?:{host.pattern})(?::[0-9]{{1,5}})?")
 def origin(text: str) -> str:
     """An origin as browsers send it, ``https://shop.example.org`` or with a port; ``*`` for any."""
     if text == "*":
@@ -118,13 +118,13 @@ def origin(text: str) -> str:
     return f"{found[1]}://{host(found[2])}{suffix}"
 
 
-@form(rf"\*|{method.pattern}")
+@value_type(rf"\*|{method.pattern}")
 def cors_method(text: str) -> str:
     """A method, or ``*``."""
     return text if text == "*" else method(text)
 
 
-@form(rf"\*|{header_name.pattern}")
+@value_type(rf"\*|{header_name.pattern}")
 def cors_header(text: str) -> str:
     """A header's name, or ``*``."""
     return text if text == "*" else header_name(text)
@@ -133,7 +133,7 @@ def cors_header(text: str) -> str:
 _DIRECTIVES = any_case("includesubdomains", "preload")
 
 
-@form(
+@value_type(
     rf"{boolean.pattern}|(?:{any_case('max-age')})=[0-9]{{1,10}}(?: *; *(?:{_DIRECTIVES})){{0,2}}",
     lambda found: found or "false",
 )
@@ -154,7 +154,7 @@ def hsts(text: str) -> str:
     return "; ".join([f"max-age={int(age[1])}", *(spelt[part] for part in parts[1:])])
 
 
-@form(rf"{boolean.pattern}|{name.pattern}", lambda found: "false" if found is None else found or "true")
+@value_type(rf"{boolean.pattern}|{name.pattern}", lambda found: "false" if found is None else found or "true")
 def certificate(text: str) -> str | None:
     """Whether a route is for TLS only, and with which certificate: None, empty (by its host), or a name."""
     try:
@@ -163,7 +163,7 @@ def certificate(text: str) -> str | None:
         return file_name(text)
 
 
-@form(name.pattern)
+@value_type(name.pattern)
 def file_name(text: str) -> str:
     """The name of a file in one of the settings' directories, without its suffix."""
     return name(text)

@@ -16,8 +16,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.regex_cost import Chars, Choice, Node, Repeat, Sequence, refuse_explosive
+from lbgen.labels.values.value_type import BadValue
 
 MAX_REGEX = 512  # characters
 MAX_COUNT = 1000  # what Go allows, nested counts multiplied

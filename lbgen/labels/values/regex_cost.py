@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import product
 
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 
 MAX_WAYS = 4096  # outside loops: what optional parts and alternatives that begin alike multiply to
 MAX_CHAIN = 3  # loops in a row that can read the same text: at worst the square of its length

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lbgen.labels.values.basic import path
 from lbgen.labels.values.policy import rewritten
 from lbgen.labels.values.regex import regex
-from lbgen.labels.values.value_type import BadValue, form
+from lbgen.labels.values.value_type import BadValue, value_type
 
 Parts = tuple[tuple[str, str], ...]
 
@@ -128,7 +128,7 @@ def _parts(text: str, groups: int) -> Parts:
     return tuple(part for part in parts if part[1])
 
 
-@form(r"[^ ]+ +[^ ]+")
+@value_type(r"[^ ]+ +[^ ]+")
 def path_substitution(text: str) -> Substitution:
     """``EXPRESSION PATH``: another path in place of what is found at the beginning of the path."""
     return path_from(*_words(text, "an expression and a path, as in ^/api/(.*) /v2/$1"))
@@ -168,7 +168,7 @@ def _begins_with_a_group(expression: str) -> bool:
     return False
 
 
-@form(r"[^ ]+ +[^ ]+(?: +[^ ]+ +[^ ]+)*", lambda found: " ".join(str(each.url) for each in found))
+@value_type(r"[^ ]+ +[^ ]+(?: +[^ ]+ +[^ ]+)*", lambda found: " ".join(str(each.url) for each in found))
 def url_redirects(text: str) -> tuple[UrlRedirect, ...]:
     """``EXPRESSION URL``, and more of them with spaces between; the first that is found decides."""
     example = "expressions and URLs by turns, as in ^https?://www\\.example\\.org/(.*) https://example.org/$1"

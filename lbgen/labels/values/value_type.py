@@ -1,4 +1,4 @@
-"""The form of a label's value: how it is read, which texts it can be, and how a value is written again.
+"""The type of a label's value: how it is read, which texts it can be, and how a value is written again.
 
 All three in one place, so that what is read, what `lbgen config schema --labels` allows and what documentation shows
 are the same. A schema allows at least what is read; what no pattern can say (bounds of durations, say) it leaves out.
@@ -28,7 +28,7 @@ class BadValue(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Form(Generic[T]):
+class ValueType(Generic[T]):
     """One type of value."""
 
     read: Parser[T]  # raises BadValue
@@ -56,14 +56,14 @@ class Form(Generic[T]):
         return found
 
 
-def form(
+def value_type(
     pattern: str = ANYTHING, spell: Callable[[Any], str] = str, *, item: str = ""
-) -> Callable[[Parser[T]], Form[T]]:
-    """Make a form of a function that reads a text; for what each argument is see `Form`."""
-    return lambda read: Form(read, pattern, item, spell)
+) -> Callable[[Parser[T]], ValueType[T]]:
+    """Make a type of a function that reads a text; for the arguments see `ValueType`."""
+    return lambda read: ValueType(read, pattern, item, spell)
 
 
-def matching(pattern: str, message: str, remedy: str, *, item: str = "") -> Form[str]:
+def matching(pattern: str, message: str, remedy: str, *, item: str = "") -> ValueType[str]:
     """The texts that a pattern fits, as they are."""
     compiled = re.compile(pattern)
 
@@ -72,18 +72,18 @@ def matching(pattern: str, message: str, remedy: str, *, item: str = "") -> Form
             return text
         raise BadValue(message, remedy)
 
-    return Form(read, pattern, item)
+    return ValueType(read, pattern, item)
 
 
 def list_pattern(parse: Parser[Any]) -> str:
     """Return the pattern of a comma-separated list of what is read so."""
-    one = (parse.item or parse.pattern) if isinstance(parse, Form) else ANYTHING
+    one = (parse.item or parse.pattern) if isinstance(parse, ValueType) else ANYTHING
     return f"(?:{one})(?: *, *(?:{one}))*" if one != ANYTHING else ANYTHING
 
 
 def spelling_of(parse: Parser[Any]) -> Callable[[Any], str]:
-    """Return how values of a form are written; of any other function as Python does."""
-    return parse.spell if isinstance(parse, Form) else str
+    """Return how values of a type are written; of any other parser as Python does."""
+    return parse.spell if isinstance(parse, ValueType) else str
 
 
 def numbers(low: int, high: int) -> str:

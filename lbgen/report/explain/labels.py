@@ -8,8 +8,8 @@ from typing import Any
 
 from lbgen.base.problem import Problem, printable, shown
 from lbgen.labels import dialects, native
-from lbgen.labels.context import Dialects
-from lbgen.labels.dialects import PREFIXES
+from lbgen.labels.context import LabelContext
+from lbgen.labels.dialects import dialect_of
 from lbgen.labels.keys.table import ENABLE
 from lbgen.labels.route_spec import ServiceLabels
 from lbgen.labels.suggestions import meant as meant_by
@@ -20,7 +20,7 @@ _SWITCHES = ("traefik.enable", "com.df.notify")  # beside `ENABLE` they decide w
 
 
 def explained(
-    service: Service, found: ServiceLabels, problems: Sequence[Problem], reading: Dialects
+    service: Service, found: ServiceLabels, problems: Sequence[Problem], context: LabelContext
 ) -> list[dict[str, Any]]:
     """Say of each label what became of it.
 
@@ -35,13 +35,13 @@ def explained(
     wrong = {problem.label: problem for problem in problems if problem.label}
     told = []
     for label in sorted(service.labels):
-        dialect = _dialect_of(label)
+        dialect = dialect_of(label)
         problem = wrong.get(printable(label))
         use, why, value = "read", "", shown(label, service.labels[label])
         if problem:
             use, why, value = "problem", problem.message, problem.value
-        elif not (label in routes or (_is_switch(label) and dialect in reading.names)):
-            use, why, value = _unread(service, label, dialect, reading)
+        elif not (label in routes or (_is_switch(label) and dialect in context.names)):
+            use, why, value = _unread(service, label, dialect, context)
         told.append(
             {
                 "label": printable(label, 200),
@@ -55,21 +55,17 @@ def explained(
     return told
 
 
-def _dialect_of(label: str) -> str:
-    return next((name for name, prefix in PREFIXES.items() if label.lower().startswith(prefix)), "")
-
-
 def _is_switch(label: str) -> bool:
     return label == ENABLE or label.lower() in _SWITCHES
 
 
-def _unread(service: Service, label: str, dialect: str, reading: Dialects) -> tuple[str, str, str]:
+def _unread(service: Service, label: str, dialect: str, context: LabelContext) -> tuple[str, str, str]:
     if not dialect:
-        meant = meant_by(label, reading.names)
+        meant = meant_by(label, context.names)
         return ("unused", f"is no label that is read; did you mean {meant}?", "") if meant else ("other", "", "")
-    if dialect not in reading.names:
+    if dialect not in context.names:
         return "unused", f"is of dialect {dialect}, which setting discovery.dialects does not have", ""
-    own = dialects.parse(service.name, service.labels, replace(reading, names=(dialect,)))
+    own = dialects.parse(service.name, service.labels, replace(context, names=(dialect,)))
     if own.enabled:
         dropped = any(problem.route not in {route.name for route in own.routes} for problem in own.problems)
         return "unused", "its route is not served" if dropped else "no route of the service uses it", ""
@@ -79,7 +75,7 @@ def _unread(service: Service, label: str, dialect: str, reading: Dialects) -> tu
 def _would_be(labels: Mapping[str, str], label: str) -> str:
     """Return what would be wrong with a label of lbgen's if the service took part."""
     others = {name: value for name, value in labels.items() if name != ENABLE}
-    wrong = native.parse("", others, expose_by_default=True).problems
+    wrong = native.parse("", others, LabelContext(expose_by_default=True)).problems
     meant = meant_by(label)
     for problem in wrong:
         if problem.label == printable(label):

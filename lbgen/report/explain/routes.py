@@ -8,10 +8,9 @@ from typing import Any
 
 from lbgen.base.problem import printable
 from lbgen.labels import dialects
-from lbgen.labels.keys.table import BY_NAME
 from lbgen.labels.match import spelt
-from lbgen.labels.route_spec import LabelledRoute
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.route_spec import RouteSpec
+from lbgen.labels.values.value_type import BadValue
 from lbgen.model import Backend, Route
 from lbgen.model.build import decide, route_name
 from lbgen.model.groups import Member, backend_name
@@ -49,34 +48,34 @@ class Routes:
         self._routes = {route.name: route for route in facts.model.routes}
         self._backends = {backend.name: backend for backend in facts.model.backends}
 
-    def of(self, labelled: LabelledRoute) -> dict[str, Any]:
+    def of(self, spec: RouteSpec) -> dict[str, Any]:
         """Explain one route."""
         head = {
-            "name": route_name(self._service.name, labelled),
-            "route": labelled.name,
-            "protocol": labelled.protocol,
-            "dialect": labelled.dialect,
-            "origin": labelled.origin,
-            "rule": spelt(labelled.match),
-            "priority": labelled.priority,
+            "name": route_name(self._service.name, spec),
+            "route": spec.name,
+            "protocol": spec.protocol,
+            "dialect": spec.dialect,
+            "origin": spec.origin,
+            "rule": spelt(spec.match),
+            "priority": spec.priority,
         }
         try:
-            route, backend, found = decide(self._service, self._tasks, labelled, self._facts.around)
+            route, backend, found = decide(self._service, self._tasks, spec, self._facts.around)
         except BadValue as bad:
-            return head | _UNDECIDED | self._refused(labelled, bad)
-        return head | self._decided(labelled, route, backend, found)
+            return head | _UNDECIDED | self._refused(spec, bad)
+        return head | self._decided(spec, route, backend, found)
 
-    def _refused(self, labelled: LabelledRoute, bad: BadValue) -> dict[str, Any]:
-        label = labelled.written.get(BY_NAME.get(bad.key, ""), (f"lbgen.{bad.key}" if bad.key else "", ""))[0]
-        nodes = servers.nodes(labelled.keys, self._facts.around) if bad.key == "nodes" else []
+    def _refused(self, spec: RouteSpec, bad: BadValue) -> dict[str, Any]:
+        label = spec.label_to_blame(bad)[0]
+        nodes = servers.nodes(spec.keys, self._facts.around) if bad.key == "nodes" else []
         why = f"label {printable(label)}: {bad.message}" if label else bad.message
         return {"served": False, "why": why, "nodes": nodes}
 
-    def _decided(self, labelled: LabelledRoute, route: Route, alone: Backend, found: Found) -> dict[str, Any]:
-        member = Member(labelled.keys.group, route, alone, frozenset(labelled.written)) if labelled.keys.group else None
+    def _decided(self, spec: RouteSpec, route: Route, alone: Backend, found: Found) -> dict[str, Any]:
+        member = Member(spec.keys.group, route, alone, frozenset(spec.written)) if spec.keys.group else None
         name = backend_name(member) if member else route.backend
         backend, routed = self._backends.get(name, alone), self._routes.get(route.name)
-        listeners = self._listeners.of(routed, chosen=labelled.keys.listener is not None) if routed else []
+        listeners = self._listeners.of(routed, chosen=spec.keys.listener is not None) if routed else []
         served, why = _served(listeners)
         if member and not routed and name in self._backends:
             served, why = True, f"its requests are those of group {member.group}, which service {backend.service} leads"
@@ -87,20 +86,20 @@ class Routes:
             "certificates": self._listeners.certificates(routed) if routed else [],
             "backend": name,
             "group": servers.group(member.group, backend) if member else None,
-            **servers.explained(self._service, self._tasks, labelled, found, self._facts.around),
+            **servers.explained(self._service, self._tasks, spec, found, self._facts.around),
             "servers": servers.serving(found, backend, self._facts),
             "health_check": asdict(backend.health_check) if backend.health_check else None,
-            "settings": settings_of(self._leading(labelled, backend).keys),
+            "settings": settings_of(self._leading(spec, backend).keys),
         }
 
-    def _leading(self, labelled: LabelledRoute, backend: Backend) -> LabelledRoute:
+    def _leading(self, spec: RouteSpec, backend: Backend) -> RouteSpec:
         """Return the route whose settings hold: of a group that of the service that leads it."""
         if backend.service == self._service.name:
-            return labelled
+            return spec
         leader = self._facts.service(backend.service)
-        found = dialects.parse(leader.name, leader.labels, self._facts.rules.reading())
+        found = dialects.parse(leader.name, leader.labels, self._facts.rules.label_context())
         same = (route for route in found.routes if (route.protocol, route.name) == (backend.protocol, backend.route))
-        return next(same, labelled)
+        return next(same, spec)
 
 
 def _served(listeners: Sequence[dict[str, Any]]) -> tuple[bool, str]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lbgen.labels.keys.table import RouteKeys
-from lbgen.labels.route_spec import LabelledRoute
+from lbgen.labels.route_spec import RouteSpec
 from lbgen.model import Backend
 from lbgen.model.addresses import SharedNetwork
 from lbgen.model.destination import Destination
@@ -19,22 +19,22 @@ _MODES = {"mesh": "ingress", "host": "host"}
 
 
 def explained(
-    service: Service, tasks: Sequence[Task], labelled: LabelledRoute, found: Found, around: Surroundings
+    service: Service, tasks: Sequence[Task], spec: RouteSpec, found: Found, around: Surroundings
 ) -> dict[str, Any]:
     """Say which way the traffic goes, to which port, over which network and nodes, and which tasks get none."""
     where = found.destination
     if not where:
         return {"via": None, "port": None, "network": None, "nodes": [], "not_servers": []}
     return {
-        "via": {"value": where.via, "asked": labelled.keys.via, "why": _why_via(service, labelled, where)},
+        "via": {"value": where.via, "asked": spec.keys.via, "why": _why_via(service, spec, where)},
         "port": {
             "target": where.port.target,
             "published": where.port.published or None,
             "protocol": where.port.protocol,
-            "why": _why_port(service, labelled, where),
+            "why": _why_port(service, spec, where),
         },
-        "network": _network(service, labelled, found.network) if found.network else None,
-        "nodes": nodes(labelled.keys, around, found.left_out) if where.via == "mesh" else [],
+        "network": _network(service, spec, found.network) if found.network else None,
+        "nodes": nodes(spec.keys, around, found.left_out) if where.via == "mesh" else [],
         "not_servers": _left_out(tasks, found, around),
     }
 
@@ -103,17 +103,17 @@ def _left_out(tasks: Sequence[Task], found: Found, around: Surroundings) -> list
     )
 
 
-def label_of(service: Service, labelled: LabelledRoute, field: str) -> str:
+def label_of(service: Service, spec: RouteSpec, field: str) -> str:
     """Return the label that was written for a key; empty if none was."""
-    label = labelled.written.get(field, ("", ""))[0]
+    label = spec.written.get(field, ("", ""))[0]
     return label if label in service.labels else ""
 
 
-def _why_via(service: Service, labelled: LabelledRoute, where: Destination) -> str:
-    if label := label_of(service, labelled, "via"):
+def _why_via(service: Service, spec: RouteSpec, where: Destination) -> str:
+    if label := label_of(service, spec, "via"):
         return f"label {label} says so"
-    if labelled.keys.via != "auto":
-        return f"that is what labels of dialect {labelled.dialect} mean"
+    if spec.keys.via != "auto":
+        return f"that is what labels of dialect {spec.dialect} mean"
     port, ingress = where.port, [port for port in where.fitting if port.mode == "ingress"]
     if where.via == "mesh":
         return f"port {port.target} is published in ingress mode, as {port.published}"
@@ -125,16 +125,16 @@ def _why_via(service: Service, labelled: LabelledRoute, where: Destination) -> s
     return f"no {port.protocol} port that fits is published"
 
 
-def _why_port(service: Service, labelled: LabelledRoute, where: Destination) -> str:
+def _why_port(service: Service, spec: RouteSpec, where: Destination) -> str:
     for field in ("port", "published_port"):
-        if label := label_of(service, labelled, field):
+        if label := label_of(service, spec, field):
             return f"label {label} says so"
     mode = f" in {_MODES[where.via]} mode" if where.via in _MODES else ""
     return f"it is the only one that is published{mode}"
 
 
-def _network(service: Service, labelled: LabelledRoute, shared: SharedNetwork) -> dict[str, Any]:
-    label = label_of(service, labelled, "network")
+def _network(service: Service, spec: RouteSpec, shared: SharedNetwork) -> dict[str, Any]:
+    label = label_of(service, spec, "network")
     why = {
         "label": f"label {label} names it",
         "setting": "setting discovery.networks prefers it",

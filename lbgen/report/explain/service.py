@@ -26,8 +26,8 @@ def explained(facts: Facts, name: str) -> Document:
         UnknownService: there is none.
     """
     service = facts.service(name)
-    reading = facts.rules.reading()
-    found = dialects.parse(service.name, service.labels, reading)
+    context = facts.rules.label_context()
+    found = dialects.parse(service.name, service.labels, context)
     each = Routes(facts, service)
     routes = [each.of(route) for route in found.routes]
     problems = _problems(facts, service, routes)
@@ -39,7 +39,7 @@ def explained(facts: Facts, name: str) -> Document:
         "routed": routed,
         "ok": routed and not problems and not any(limit.level == NO for limit in limited),
         "why": _why(facts, service, found, routes),
-        "dialects": list(reading.names),
+        "dialects": list(context.names),
         "mode": service.mode,
         "replicas": service.replicas,
         "endpoint_mode": service.endpoint_mode,
@@ -48,7 +48,7 @@ def explained(facts: Facts, name: str) -> Document:
         "routes": routes,
         "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
         "limits": [asdict(limit) | {"text": str(limit)} for limit in limited],
-        "labels": labels.explained(service, found, problems, reading),
+        "labels": labels.explained(service, found, problems, context),
     }
 
 
@@ -57,7 +57,7 @@ def _why(facts: Facts, service: Service, found: ServiceLabels, routes: Sequence[
     if not found.enabled:
         exposed = facts.rules.expose_by_default
         unless = found.unless if exposed else f"{found.unless}, and setting discovery.expose_by_default is false"
-        others = [name for name in dialects.PREFIXES if name not in facts.rules.dialects]
+        others = [name for name in dialects.DIALECTS if name not in facts.rules.dialects]
         return [unless] + [
             f"it has labels of dialect {name}, which setting discovery.dialects does not have"
             for name in others

@@ -10,61 +10,30 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbgen.labels.context import Ports
-from lbgen.labels.dockerflow import dialect
+from lbgen.labels.context import LabelContext, Ports
+from lbgen.labels.dockerflow.dialect import DOCKERFLOW
 from lbgen.labels.dockerflow.options import OPTIONS
 from lbgen.labels.foreign_options import Left, Lost, Taken
-from lbgen.labels.keys.table import RouteKeys
-from lbgen.labels.match import alternatives
-from lbgen.labels.route_spec import LabelledRoute, ServiceLabels
 from lbgen.labels.values.substitution import path_from
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_task, modelled
+from tests.support.foreign_labels import dockerflow_labels, dockerflow_route, matches, plain, unusual
 from tests.support.paths import TESTS
-from tests.unit.labels.test_traefik import plain
 
 REAL_LIFE = sorted((TESTS / "real_life" / "dockerflow").glob("*.yml"))
 PUBLISHED = Ports((("http", 80, "web"), ("http", 443, "websecure"), ("tcp", 6379, "redis"), ("tcp", 443, "names")))
-PORTS = Ports((("http", 80, "web"), ("http", 443, "websecure"), ("tcp", 5432, "pg")))
 DEFAULTS = {"via": "task", "timeout_response": 20.0, "timeout_idle": 3600.0}
 DEMO = {"servicePath": "/demo", "port": "8080"}  # the demonstration service of docker-flow-proxy's tutorial
 EXACT = {**DEMO, "serviceDomain": "a.org", "serviceDomainAlgo": "hdr(host)"}
 PG = {"port": "5432", "srcPort": "5432", "reqMode": "tcp"}
 
 
-def read(labels: Mapping[str, str]) -> ServiceLabels:
-    """What the labels ``com.df.<parameter>`` of a service ``shop`` say, one that is notified of."""
-    written = {f"com.df.{name}": value for name, value in labels.items()}
-    return dialect.parse("shop", {"com.df.notify": "true", **written}, ports=PORTS)
-
-
-def only(labels: Mapping[str, str]) -> LabelledRoute:
-    """The one route of labels without a problem."""
-    found = read(labels)
-    assert [str(problem) for problem in found.problems] == []
-    (route,) = found.routes
-    return route
-
-
-def unusual(keys: RouteKeys) -> dict[str, object]:
-    """What differs from the defaults of lbgen's own labels, and of this dialect."""
-    usual = RouteKeys()
-    fields = {name: getattr(keys, name) for name in RouteKeys.__dataclass_fields__}
-    return {
-        name: value for name, value in fields.items() if value != getattr(usual, name) and value != DEFAULTS.get(name)
-    }
-
-
-def matches(route: LabelledRoute) -> list[str]:
-    return [" && ".join(map(str, tests)) or "everything" for tests in alternatives(route.match)]
-
-
 def report(case: Mapping[str, Any]) -> dict[str, Any]:
     """What lbgen makes of a file of tests/real_life/dockerflow, in the words of its ``expected``."""
-    found = dialect.parse("shop", case["labels"], ports=PUBLISHED)
+    found = DOCKERFLOW.parse("shop", case["labels"], LabelContext(ports=PUBLISHED))
     routes = {
         f"{route.protocol} {route.name}".strip(): {
             "match": matches(route),
-            **{name: plain(value) for name, value in unusual(route.keys).items()},
+            **{name: plain(value) for name, value in unusual(route.keys, DEFAULTS).items()},
         }
         for route in found.routes
     }
@@ -80,9 +49,9 @@ def test_real_life(path):
 
 def test_tutorial():
     """What docker-flow-proxy's tutorial starts with: a path, a port, and that it be notified of."""
-    route = only({**DEMO, "distribute": "true", "replicas": "1", "serviceName": "go-demo"})
+    route = dockerflow_route({**DEMO, "distribute": "true", "replicas": "1", "serviceName": "go-demo"})
     assert (route.protocol, route.name, matches(route), route.priority) == ("http", "", ["path_start(/demo)"], None)
-    assert unusual(route.keys) == {"port": 8080}
+    assert unusual(route.keys, DEFAULTS) == {"port": 8080}
 
 
 @pytest.mark.parametrize(
@@ -99,13 +68,13 @@ def test_tutorial():
 )
 def test_notify(labels, enabled):
     """Services take part that the swarm listener would tell of."""
-    assert dialect.parse("shop", labels).enabled is enabled
+    assert DOCKERFLOW.parse("shop", labels, LabelContext()).enabled is enabled
 
 
 def test_expose_by_default():
     """With the setting, those as well that say nothing of it."""
-    assert dialect.parse("shop", {"com.df.port": "80"}, expose_by_default=True).enabled
-    assert not dialect.parse("shop", {"com.df.notify": "false"}, expose_by_default=True).enabled
+    assert DOCKERFLOW.parse("shop", {"com.df.port": "80"}, LabelContext(expose_by_default=True)).enabled
+    assert not DOCKERFLOW.parse("shop", {"com.df.notify": "false"}, LabelContext(expose_by_default=True)).enabled
 
 
 def test_indexes():
@@ -113,14 +82,14 @@ def test_indexes():
     labels = {"serviceDomain": "a.org", "serviceDomainAlgo": "hdr(host)"}
     for index, path in (("1", "/a"), ("2", "/b"), ("10", "/c")):
         labels |= {f"servicePath.{index}": path, f"port.{index}": f"808{index[0]}"}
-    found = read({**labels, "serviceDomain.2": "b.org", "srcPort.10": "443"})
+    found = dockerflow_labels({**labels, "serviceDomain.2": "b.org", "srcPort.10": "443"})
     assert found.problems == ()
     assert [(route.name, matches(route)) for route in found.routes] == [
         ("1", ["host(a.org) && path_start(/a)"]),
         ("2", ["host(b.org) && path_start(/b)"]),
         ("10", ["host(a.org) && path_start(/c)"]),
     ]
-    assert [unusual(route.keys) for route in found.routes] == [
+    assert [unusual(route.keys, DEFAULTS) for route in found.routes] == [
         {"port": 8081},
         {"port": 8082},
         {"port": 8081, "listener": ("websecure",)},
@@ -130,7 +99,7 @@ def test_indexes():
 @pytest.mark.parametrize("label", ["port.0", "port.11", "port.x", "port.1.2", ".port", "po rt", ""])
 def test_no_parameter(label):
     """What is no parameter at all is told of; the others hold."""
-    found = read({**DEMO, label: "1"})
+    found = dockerflow_labels({**DEMO, label: "1"})
     assert len(found.routes) == 1
     assert [(problem.label, problem.message) for problem in found.problems] == [
         (f"com.df.{label}", "is no parameter"),
@@ -161,7 +130,7 @@ def test_no_parameter(label):
 )
 def test_match(labels, expected):
     """Which requests a destination is for."""
-    route = only({"port": "80", **labels})
+    route = dockerflow_route({"port": "80", **labels})
     found = matches(route)
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -170,7 +139,7 @@ def test_match(labels, expected):
 
 def test_domain_by_its_beginning():
     """docker-flow-proxy takes a.org.evil.example for a.org; here it is not, which is told."""
-    found = read({"port": "80", "serviceDomain": "a.org"})
+    found = dockerflow_labels({"port": "80", "serviceDomain": "a.org"})
     assert [matches(route) for route in found.routes] == [["host(a.org)"]]
     (problem,) = found.problems
     assert "is matched whole, not by its beginning; set serviceDomainAlgo to hdr(host)" in str(problem)
@@ -178,9 +147,9 @@ def test_domain_by_its_beginning():
 
 def test_default_backend():
     """One that is for all other requests comes last."""
-    route = only({"port": "80", "isDefaultBackend": "true"})
+    route = dockerflow_route({"port": "80", "isDefaultBackend": "true"})
     assert (matches(route), route.priority) == (["everything"], 0)
-    assert only({**DEMO, "isDefaultBackend": "true"}).priority is None
+    assert dockerflow_route({**DEMO, "isDefaultBackend": "true"}).priority is None
 
 
 @pytest.mark.parametrize(
@@ -216,8 +185,8 @@ def test_default_backend():
 )
 def test_taken(parameter, value, meant):
     """A parameter that is honoured ends in the keys of the route, which knows the label that it is from."""
-    route = only({**DEMO, parameter: value})
-    assert unusual(route.keys) == {"port": 8080, **meant}
+    route = dockerflow_route({**DEMO, parameter: value})
+    assert unusual(route.keys, DEFAULTS) == {"port": 8080, **meant}
     assert (f"com.df.{parameter}", value) in route.written.values()
 
 
@@ -231,7 +200,7 @@ def test_taken(parameter, value, meant):
 )
 def test_left(parameter, value):
     """What only tunes, or is not quite the same here, is told of, and the route is served."""
-    found = read({**DEMO, parameter: value})
+    found = dockerflow_labels({**DEMO, parameter: value})
     assert len(found.routes) == 1
     assert [(problem.label, problem.value) for problem in found.problems] == [(f"com.df.{parameter}", value)]
 
@@ -267,7 +236,7 @@ def test_left(parameter, value):
 )
 def test_lost(parameter, value, shown):
     """Without it the service would do something else than asked: it is not served, and no secret is shown."""
-    found = read({**DEMO, parameter: value})
+    found = dockerflow_labels({**DEMO, parameter: value})
     assert found.routes == ()
     (problem,) = found.problems
     assert (problem.label, problem.value) == (f"com.df.{parameter}", value if shown else "")
@@ -276,20 +245,20 @@ def test_lost(parameter, value, shown):
 
 def test_nothing_asked_for():
     """A destination has to say which requests are meant."""
-    (problem,) = read({"port": "80"}).problems
+    (problem,) = dockerflow_labels({"port": "80"}).problems
     assert "say which requests are meant" in str(problem)
 
 
 def test_ignored_authorization():
     """A destination that is open beside guarded ones has no guard, and needs none."""
     labels = {"usersSecret": "staff", "port": "80", "servicePath.1": "/a", "servicePath.2": "/b"}
-    found = read({**labels, "ignoreAuthorization.2": "true"})
+    found = dockerflow_labels({**labels, "ignoreAuthorization.2": "true"})
     assert [route.keys.basic_auth for route in found.routes] == ["staff", ""]
 
 
 def test_redirected_domains():
     """Domains that have moved go to the first one."""
-    found = read({**EXACT, "redirectFromDomain": "old.org,older.org", "httpsOnly": "true"})
+    found = dockerflow_labels({**EXACT, "redirectFromDomain": "old.org,older.org", "httpsOnly": "true"})
     own, moved = found.routes
     assert (own.name, moved.name) == ("", "df-from")
     assert matches(moved) == ["host(old.org)", "host(older.org)"]
@@ -299,14 +268,14 @@ def test_redirected_domains():
 
 def test_tcp():
     """TCP, for everybody or by server name, on the listener of the source port."""
-    route = only(PG)
-    assert (route.protocol, matches(route), unusual(route.keys)) == (
+    route = dockerflow_route(PG)
+    assert (route.protocol, matches(route), unusual(route.keys, DEFAULTS)) == (
         *("tcp", ["everything"]),
         {"port": 5432, "listener": ("pg",)},
     )
-    route = only({**PG, "reqMode": "sni", "serviceDomain": "db.org,*.x.org"})
+    route = dockerflow_route({**PG, "reqMode": "sni", "serviceDomain": "db.org,*.x.org"})
     assert sorted(matches(route)) == ["sni(*.x.org)", "sni(db.org)"]
-    (problem,) = read({"port": "5432", "reqMode": "tcp"}).problems
+    (problem,) = dockerflow_labels({"port": "5432", "reqMode": "tcp"}).problems
     assert (problem.label, problem.message) == ("com.df.srcPort", "is missing, which TCP needs")
 
 
@@ -328,7 +297,7 @@ _values = st.text(max_size=20) | st.sampled_from(["true", "80", "/a", "a.org", "
 @given(st.dictionaries(_names | st.builds("{}.{}".format, _names, st.integers(0, 12)), _values, max_size=8))
 def test_nothing_is_dropped_silently(labels):
     """Whatever is written, each label is part of a route or of a problem, and nothing is raised."""
-    found = read(EXACT | labels)
+    found = dockerflow_labels(EXACT | labels)
     told = {problem.label for problem in found.problems}
     used = {label for route in found.routes for label, _ in route.written.values()}
     names = {route.name for route in found.routes}

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbgen.labels import native
+from lbgen.labels.context import LabelContext
 from lbgen.labels.keys.table import BY_NAME, FAMILIES, KEYS, RouteKeys, find
 from lbgen.labels.match import ALWAYS, All, AnyOf, Test, alternatives
 from lbgen.labels.values import basic
@@ -140,7 +141,7 @@ PASSTHROUGH = ("passthrough", "true", True, ["maybe"])
 TCP_ONLY = frozenset({"sni", "passthrough"})
 
 
-def only(labels: native.ServiceLabels) -> native.LabelledRoute:
+def only(labels: native.ServiceLabels) -> native.RouteSpec:
     """The one route of labels without a problem."""
     assert labels.problems == ()
     (route,) = labels.routes
@@ -207,7 +208,7 @@ def test_over_long(key):
 def test_enable(written, meant):
     """``lbgen.enable`` decides, whatever the setting says."""
     for default in (True, False):
-        labels = native.parse("web", {"lbgen.enable": written}, expose_by_default=default)
+        labels = native.parse("web", {"lbgen.enable": written}, LabelContext(expose_by_default=default))
         assert labels == native.ServiceLabels(meant, labels.routes, (), "" if meant else "label lbgen.enable says no")
         assert bool(labels.routes) is meant
 
@@ -215,16 +216,16 @@ def test_enable(written, meant):
 @pytest.mark.parametrize("default", [True, False])
 def test_expose_by_default(default):
     """Without ``lbgen.enable`` the setting decides; a service that takes no part has no problems either."""
-    labels = native.parse("web", {"lbgen.prot": "80"}, expose_by_default=default)
+    labels = native.parse("web", {"lbgen.prot": "80"}, LabelContext(expose_by_default=default))
     assert labels.enabled is default
     assert bool(labels.problems) is default
-    assert native.parse("web", {}, expose_by_default=default).enabled is default
+    assert native.parse("web", {}, LabelContext(expose_by_default=default)).enabled is default
 
 
 @pytest.mark.parametrize("value", ["ja", "", "true\n"])
 def test_bad_enable(value):
     """A bad ``lbgen.enable`` is a problem and the service takes no part."""
-    labels = native.parse("web", {"lbgen.enable": value}, expose_by_default=True)
+    labels = native.parse("web", {"lbgen.enable": value}, LabelContext(expose_by_default=True))
     assert (labels.enabled, labels.routes) == (False, ())
     assert [problem.label for problem in labels.problems] == ["lbgen.enable"]
 
@@ -432,10 +433,10 @@ LABELS = st.dictionaries(
 @settings(deadline=None, max_examples=300)
 def test_anything(labels, enable, default):
     """No labels raise anything, and no route that comes of them holds a control character."""
-    found = native.parse("web", labels | lbgen_labels(enable=enable), expose_by_default=default)
-    assert found == native.parse(
-        "web", dict(reversed(list(labels.items()))) | lbgen_labels(enable=enable), expose_by_default=default
-    )
+    context = LabelContext(expose_by_default=default)
+    found = native.parse("web", labels | lbgen_labels(enable=enable), context)
+    turned = dict(reversed(list(labels.items()))) | lbgen_labels(enable=enable)
+    assert found == native.parse("web", turned, context)
     for route in found.routes:
         texts = [route.name, *(text for name in KEYS for text in _texts(getattr(route.keys, name)))]
         texts += [text for tests in alternatives(route.match) for test in tests for text in (test.name, test.value)]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.regex import MAX_DEPTH, MAX_REGEX, regex, tree
 from lbgen.labels.values.regex_cost import Chars, Choice, Node, Repeat, Sequence
+from lbgen.labels.values.value_type import BadValue
 
 WORDS = "|".join(f"w{index:02}" for index in range(99))
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test, TooManyAlternatives, alternatives
 from lbgen.labels.rule.expression import MAX_DEPTH
 from lbgen.labels.rule.parser import default_priority, parse
-from lbgen.labels.values.basic import MAX_VALUE, BadValue
+from lbgen.labels.values.basic import MAX_VALUE
+from lbgen.labels.values.value_type import BadValue
 
 A, B, C = Test("host", "a.org"), Test("host", "b.org"), Test("path", "/c")
 HOST_A, HOST_B, PATH_C = "Host(`a.org`)", "Host(`b.org`)", "Path(`/c`)"

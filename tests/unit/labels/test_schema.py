@@ -15,8 +15,7 @@ from lbgen.cli.main import main
 from lbgen.labels.keys.table import FIELDS, KEYS
 from lbgen.labels.route_spec import sound
 from lbgen.labels.schema import document
-from lbgen.labels.values import basic
-from lbgen.labels.values.value_type import Form, numbers
+from lbgen.labels.values.value_type import BadValue, ValueType, numbers
 from tests.support.builders import parsed
 
 SCHEMA = document()
@@ -54,7 +53,7 @@ def test_example(field):
     """Each key's example is accepted as a short key and in a named route, and its default is spelt as it is read."""
     key = KEYS[field]
     name = key.name.replace("<name>", key.member)
-    assert isinstance(key.parse, Form), "a key's parser is a Form, so that it can say what it takes"
+    assert isinstance(key.parse, ValueType), "a key's parser is a ValueType, so that it can say what it takes"
     assert f"lbgen.{name}" in SCHEMA["properties"] or any(
         re.search(pattern, f"lbgen.{name}") and schema for pattern, schema in SCHEMA["patternProperties"].items()
     )
@@ -203,7 +202,7 @@ def test_agreement(field, data):
     text = data.draw(st.sampled_from([key.sample[:start] + patch + key.sample[end:], patch]))
     try:
         key.parse(sound(text, may_be_empty=key.may_be_empty))
-    except basic.BadValue:
+    except BadValue:
         return
     assert fits({**key.parse.schema, "maxLength": 9999}, text.strip() if key.parse.words else text)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.substitution import Substitution, only_place, path_substitution, substitution, url_redirects
+from lbgen.labels.values.value_type import BadValue
 
 
 def apply(found: Substitution, text: str) -> str:

@@ -11,49 +11,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbgen.base.problem import printable
-from lbgen.labels.context import Listeners, Provider
-from lbgen.labels.keys.table import RouteKeys
-from lbgen.labels.match import Test, alternatives
-from lbgen.labels.route_spec import LabelledRoute, ServiceLabels
+from lbgen.labels.context import LabelContext, Listeners, Provider
+from lbgen.labels.match import Test
 from lbgen.labels.rule import parser
-from lbgen.labels.traefik import dialect as traefik
+from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.labels.traefik.middleware_options import KINDS, TCP_KINDS
 from lbgen.labels.traefik.middlewares import local
 from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.traefik.routers import default_rule
-from lbgen.labels.values.basic import BadValue
-from lbgen.labels.values.substitution import Substitution, UrlRedirect
+from lbgen.labels.values.value_type import BadValue
+from tests.support.foreign_labels import (
+    APP,
+    LISTENERS,
+    TRAEFIK_DEFAULTS,
+    matches,
+    plain,
+    traefik_labels,
+    traefik_route,
+    unusual,
+)
 from tests.support.paths import TESTS
 
 REAL_LIFE = sorted((TESTS / "real_life").glob("*.yml"))
-LISTENERS = Listeners(("web",), frozenset({"web"}), frozenset({"websecure"}))
-APP = {"http.routers.app.rule": "Host(`a.org`)", "http.services.app.loadbalancer.server.port": "80"}
 DB = {"tcp.routers.db.rule": "HostSNI(`*`)", "tcp.services.db.loadbalancer.server.port": "5432"}
-DEFAULTS = {"via": "task", "health_check": "off", "timeout_response": 86400.0, "timeout_idle": 86400.0}
-
-
-def read(labels: Mapping[str, str], **provider: str) -> ServiceLabels:
-    """What the labels ``traefik.<key>`` of an exposed service ``shop`` say."""
-    written = {f"traefik.{key}": value for key, value in labels.items()}
-    return traefik.parse("shop", written, expose_by_default=True, provider=Provider(**provider), listeners=LISTENERS)
-
-
-def only(labels: Mapping[str, str], **provider: str) -> LabelledRoute:
-    """The one route of labels without a problem."""
-    found = read(labels, **provider)
-    assert found.problems == ()
-    (route,) = found.routes
-    return route
-
-
-def unusual(keys: RouteKeys) -> dict[str, object]:
-    """What differs from the defaults of lbgen's own labels."""
-    usual = RouteKeys()
-    return {
-        name: getattr(keys, name)
-        for name in RouteKeys.__dataclass_fields__
-        if getattr(keys, name) != getattr(usual, name)
-    }
 
 
 def report(case: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,22 +41,18 @@ def report(case: Mapping[str, Any]) -> dict[str, Any]:
     provider = Provider(
         **{key: tuple(value) if isinstance(value, list) else value for key, value in case.get("provider", {}).items()}
     )
-    found = traefik.parse("shop", case["labels"], provider=provider, listeners=LISTENERS)
+    found = TRAEFIK.parse("shop", case["labels"], LabelContext(provider=provider, listeners=LISTENERS))
     routes = {}
     for route in found.routes:
-        keys = {name: plain(value) for name, value in unusual(route.keys).items() if name != "rule"}
-        matching = [" && ".join(map(str, tests)) or "everything" for tests in alternatives(route.match)]
-        changed = {name: value for name, value in keys.items() if DEFAULTS.get(name) != value}
-        routes[f"{route.protocol} {route.name}".strip()] = {"match": matching, "priority": route.priority, **changed}
+        keys = unusual(route.keys, TRAEFIK_DEFAULTS | {"rule": route.keys.rule})
+        changed = {name: plain(value) for name, value in keys.items()}
+        routes[f"{route.protocol} {route.name}".strip()] = {
+            "match": matches(route),
+            "priority": route.priority,
+            **changed,
+        }
     problems = [f"{problem.route or '-'}: {problem}" for problem in found.problems]
     return {"enabled": found.enabled, "routes": routes, "problems": problems}
-
-
-def plain(value: object) -> object:
-    """A value as YAML writes it."""
-    if isinstance(value, Substitution | UrlRedirect):
-        return str(value)
-    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 @pytest.mark.parametrize("path", REAL_LIFE, ids=lambda path: path.stem)
@@ -115,8 +91,8 @@ def test_real_life(path):
 )
 def test_taken(option, value, meant):
     """An option that is honoured ends in the keys of the route, which knows the label that it is from."""
-    route = only(APP | {option: value})
-    assert unusual(route.keys) == {**DEFAULTS, "rule": APP["http.routers.app.rule"], "port": 80, **meant}
+    route = traefik_route(APP | {option: value})
+    assert unusual(route.keys) == {**TRAEFIK_DEFAULTS, "rule": APP["http.routers.app.rule"], "port": 80, **meant}
     assert (f"traefik.{option}", value) in route.written.values()
 
 
@@ -137,7 +113,7 @@ def test_taken(option, value, meant):
 )
 def test_health_check(option, value, meant):
     """One option of a health check switches it on, with Traefik's defaults for the others."""
-    keys = only(APP | {f"http.services.app.loadbalancer.healthcheck.{option}": value}).keys
+    keys = traefik_route(APP | {f"http.services.app.loadbalancer.healthcheck.{option}": value}).keys
     usual = {"health_check_interval": 30.0, "health_check_timeout": 5.0}
     expected = {"health_check": "http", "health_check_rise": 1, "health_check_fall": 1, **usual, **meant}
     assert {name: value for name, value in unusual(keys).items() if name.startswith("health")} == expected
@@ -161,7 +137,7 @@ def test_health_check(option, value, meant):
 )
 def test_left(option, value):
     """What only tunes or observes, and what nobody uses, is reported; the route stays."""
-    found = read(APP | {"http.routers.app.service": "app", option: value})
+    found = traefik_labels(APP | {"http.routers.app.service": "app", option: value})
     assert [problem.label for problem in found.problems] == [f"traefik.{option}"]
     assert [route.name for route in found.routes] == ["app"]
 
@@ -213,7 +189,7 @@ def test_left(option, value):
 )  # fmt: skip
 def test_lost(labels, blamed):
     """What the route cannot be without drops it, and the problem names the label."""
-    found = read(labels)
+    found = traefik_labels(labels)
     assert found.routes == ()
     assert f"traefik.{blamed}" in [problem.label for problem in found.problems]
 
@@ -230,7 +206,7 @@ def test_unknown_middleware(kind, chained):
     """A middleware that cannot be honoured drops the router, in a chain too; its value may be a secret."""
     labels = APP | {"http.routers.app.middlewares": "outer" if chained else "guard"}
     labels |= {"http.middlewares.outer.chain.middlewares": "guard"} if chained else {}
-    found = read(labels | {f"http.middlewares.guard.{kind}": "s3cret"})
+    found = traefik_labels(labels | {f"http.middlewares.guard.{kind}": "s3cret"})
     assert found.routes == ()
     (problem,) = found.problems
     assert (problem.label, problem.route) == (f"traefik.http.middlewares.guard.{kind}", "app")
@@ -241,9 +217,9 @@ def test_long_chains():
     """Chains that name each other twice are followed once each, and no deeper than is sensible."""
     labels = APP | {"http.routers.app.middlewares": "m0"}
     chains = {f"http.middlewares.m{n}.chain.middlewares": f"m{n + 1},m{n + 1}" for n in range(12)}
-    assert only(labels | chains | {"http.middlewares.m12.retry.attempts": "2"}).keys.retries == 1
+    assert traefik_route(labels | chains | {"http.middlewares.m12.retry.attempts": "2"}).keys.retries == 1
     deep = {f"http.middlewares.m{n}.chain.middlewares": f"m{n + 1}" for n in range(2000)}
-    assert "deep" in str(read(labels | deep).problems)
+    assert "deep" in str(traefik_labels(labels | deep).problems)
 
 
 def test_redirect_without_server():
@@ -254,9 +230,9 @@ def test_redirect_without_server():
         "http.routers.all.middlewares": "https",
         "http.middlewares.https.redirectscheme.scheme": "https",
     }
-    keys = only(labels).keys
+    keys = traefik_route(labels).keys
     assert (keys.redirect_https, keys.redirect_code, keys.redirect[0]) == (False, 308, ("text", "https://"))
-    assert read(labels | {"http.routers.all.entrypoints": "web,websecure"}).routes == ()
+    assert traefik_labels(labels | {"http.routers.all.entrypoints": "web,websecure"}).routes == ()
 
 
 def test_same_rule_with_and_without_tls():
@@ -264,20 +240,20 @@ def test_same_rule_with_and_without_tls():
     both = Listeners(("web", "websecure"), frozenset({"web"}), frozenset({"websecure"}))
     labels = APP | {"http.routers.tls.rule": "Host(`a.org`)", "http.routers.tls.tls": "true"}
     written = {f"traefik.{key}": value for key, value in labels.items()}
-    found = traefik.parse("shop", written, expose_by_default=True, listeners=both)
+    found = TRAEFIK.parse("shop", written, LabelContext(expose_by_default=True, listeners=both))
     assert [(route.name, route.keys.listener) for route in found.routes] == [("app", ("web",)), ("tls", ("websecure",))]
 
 
 def test_service_of_no_label():
     """A router may name the service that Traefik makes out of the Swarm service's own name."""
     rule_ = {"http.routers.app.rule": "Host(`a.org`)"}
-    assert only(rule_ | {"http.routers.app.service": "shop"}).keys.port is None
-    assert read(rule_ | {"http.routers.app.service": "other"}).routes == ()
+    assert traefik_route(rule_ | {"http.routers.app.service": "shop"}).keys.port is None
+    assert traefik_labels(rule_ | {"http.routers.app.service": "other"}).routes == ()
 
 
 def test_default_rule():
     """A router without a rule has the default one, and its length as priority; an unknown template is refused."""
-    route = only({"http.routers.app.entrypoints": "web"}, default_rule="Host(`{{ normalize .Name }}.a.org`)")
+    route = traefik_route({"http.routers.app.entrypoints": "web"}, default_rule="Host(`{{ normalize .Name }}.a.org`)")
     assert (route.match, route.priority) == (Test("host", "shop.a.org"), len("Host(`shop.a.org`)"))
     assert default_rule("{{.Name}} {{ normalize .Name }}", "a_b-c") == "a_b-c a-b-c"
     with pytest.raises(BadValue, match="template"):
@@ -288,9 +264,10 @@ def test_default_rule():
 def test_enable(value):
     """``traefik.enable`` decides, in Go's spelling of booleans; the setting does where it is missing."""
     for default in (True, False):
-        found = traefik.parse("shop", {"TRAEFIK.enable": value}, expose_by_default=default)
+        context = LabelContext(expose_by_default=default)
+        found = TRAEFIK.parse("shop", {"TRAEFIK.enable": value}, context)
         assert found.enabled is (value in ("true", "1"))
-        assert traefik.parse("shop", {}, expose_by_default=default).enabled is default
+        assert TRAEFIK.parse("shop", {}, context).enabled is default
 
 
 @pytest.mark.parametrize(
@@ -307,10 +284,8 @@ def test_enable(value):
 )
 def test_constraints(text, held):
     """Constraints decide which services count, before anything else is said about their labels."""
-    assert (
-        traefik.parse("shop", {"tier": "front", "traefik.enable": "true"}, provider=Provider(constraints=text)).enabled
-        is held
-    )
+    context = LabelContext(provider=Provider(constraints=text))
+    assert TRAEFIK.parse("shop", {"tier": "front", "traefik.enable": "true"}, context).enabled is held
 
 
 @pytest.mark.parametrize(
@@ -327,13 +302,14 @@ def test_constraints(text, held):
 )
 def test_bad_constraints(text):
     """A bad expression is refused with its place."""
+    context = LabelContext(provider=Provider(constraints=text))
     with pytest.raises(BadValue, match=r"at character|nested"):
-        traefik.parse("shop", {"traefik.enable": "true"}, provider=Provider(constraints=text))
+        TRAEFIK.parse("shop", {"traefik.enable": "true"}, context)
 
 
 def test_constraint_label_is_read():
     """A label that the constraints ask about is not called unknown."""
-    assert only(APP | {"tier": "x"}, constraints="Label(`traefik.tier`,`x`)").name == "app"
+    assert traefik_route(APP | {"tier": "x"}, constraints="Label(`traefik.tier`,`x`)").name == "app"
 
 
 NAMES = st.sampled_from(["a", "b", "A", "c@file", "a b"])
@@ -404,7 +380,7 @@ def test_nothing_is_ignored(labels, whole):
     """
     if whole:
         labels = {f"traefik.{key}": value for key, value in APP.items()} | labels
-    found = traefik.parse("shop", labels, expose_by_default=True, listeners=LISTENERS)
+    found = TRAEFIK.parse("shop", labels, LabelContext(expose_by_default=True, listeners=LISTENERS))
     assert all(str(problem).isprintable() and problem.message and problem.remedy for problem in found.problems)
     for route in found.routes:
         assert all(value.isprintable() for value in route.written.values() for value in value[1:])

@@ -12,7 +12,7 @@ from lbgen.labels.traefik.middleware_options import KINDS, TCP_KINDS
 from lbgen.labels.values.substitution import substitution
 from lbgen.model import build
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot
-from tests.unit.labels.test_traefik import APP, DEFAULTS, only, plain, read, unusual
+from tests.support.foreign_labels import APP, TRAEFIK_DEFAULTS, plain, traefik_labels, traefik_route, unusual
 
 SECRET = "$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/"
 SAME = {"port": 80, "rule": "Host(`a.org`)"}
@@ -30,8 +30,8 @@ def labels_of(*middlewares: Mapping[str, str]) -> dict[str, str]:
 
 def fields(*middlewares: Mapping[str, str], **provider: tuple[str, ...]) -> dict[str, object]:
     """What the middlewares add to a route without a problem."""
-    keys = unusual(only(labels_of(*middlewares), **provider).keys)
-    return {name: plain(value) for name, value in keys.items() if (DEFAULTS | SAME).get(name) != value}
+    keys = unusual(traefik_route(labels_of(*middlewares), **provider).keys, TRAEFIK_DEFAULTS | SAME)
+    return {name: plain(value) for name, value in keys.items()}
 
 
 HOSTS = r"//(\[[^\]]*\]|[^/:?]*)(?::[0-9]+)?"
@@ -180,7 +180,7 @@ HONOURED = [
 def test_honoured(options, meant):
     """A middleware that can be honoured ends in the keys of the route; a rate that cannot is a problem."""
     if meant is None:
-        assert read(labels_of(options)).routes == ()
+        assert traefik_labels(labels_of(options)).routes == ()
     else:
         assert fields(options) == {name: plain(value) for name, value in meant.items()}
 
@@ -203,7 +203,7 @@ def test_honoured(options, meant):
 )
 def test_noted(options, noted):
     """What tunes is left out, with a note, and the route is served."""
-    found = read(labels_of(options))
+    found = traefik_labels(labels_of(options))
     assert len(found.routes) == 1
     (problem,) = found.problems
     assert problem.label == f"traefik.http.middlewares.m0.{noted}"
@@ -268,7 +268,7 @@ def test_noted(options, noted):
 )
 def test_dropped(options, blamed):
     """What guards, or does something else than here, drops the route; secrets are in no message."""
-    found = read(labels_of(options))
+    found = traefik_labels(labels_of(options))
     assert found.routes == ()
     assert f"traefik.http.middlewares.m0.{blamed}" in {problem.label for problem in found.problems}
     assert SECRET not in str(found)
@@ -277,14 +277,14 @@ def test_dropped(options, blamed):
 def test_users_of_labels():
     """Users in a label are honoured once their owner says that a file has them; the hashes go nowhere."""
     labels = labels_of({"basicauth.users": f"anna:{SECRET}"})
-    assert SECRET not in str(read(labels))
-    served = read(labels, users_files=("m0",))
+    assert SECRET not in str(traefik_labels(labels))
+    served = traefik_labels(labels, users_files=("m0",))
     assert (served.routes[0].keys.basic_auth, served.problems) == ("m0", ())
     assert SECRET not in str(served)
-    (problem,) = read(labels).problems
+    (problem,) = traefik_labels(labels).problems
     assert "a file m0 in the directory of setting users" in problem.remedy
     both = labels_of({"basicauth.users": f"anna:{SECRET}", "basicauth.usersfile": "x"})
-    assert read(both, users_files=("m0",)).routes == ()
+    assert traefik_labels(both, users_files=("m0",)).routes == ()
 
 
 ALLOW = {"ipallowlist.sourcerange": "10.0.0.0/8,192.0.2.1"}
@@ -361,7 +361,7 @@ def test_several(middlewares, meant):
 )
 def test_order(middlewares, fine):
     """An order in which something else would happen than in ours is a problem, and never turned silently."""
-    found = read(labels_of(*middlewares))
+    found = traefik_labels(labels_of(*middlewares))
     assert (len(found.routes), len(found.problems)) == ((1, 0) if fine else (0, 1))
 
 
@@ -398,7 +398,7 @@ def test_tcp(options, meant):
     """TCP routers have middlewares of their own; what cannot be honoured drops the router here, too."""
     labels = {"tcp.routers.db.rule": "HostSNI(`*`)", "tcp.services.db.loadbalancer.server.port": "5432"}
     labels |= {f"tcp.middlewares.m.{option}": value for option, value in options.items()}
-    found = read(labels | {"tcp.routers.db.middlewares": "m@swarm"})
+    found = traefik_labels(labels | {"tcp.routers.db.middlewares": "m@swarm"})
     if meant is None:
         assert (found.routes, len(found.problems)) == ((), 1)
     else:
@@ -420,7 +420,7 @@ def test_tcp(options, meant):
 def test_certificates_of_servers(options, insecure, noted):
     """That servers' certificates are not verified is said, unless Traefik is told not to, either."""
     labels = {f"http.services.app.loadbalancer.{option}": value for option, value in options.items()}
-    found = read(APP | labels, insecure_transports=insecure)
+    found = traefik_labels(APP | labels, insecure_transports=insecure)
     assert found.routes[0].keys.scheme == options.get("server.scheme", "http")
     assert [problem.label for problem in found.problems] == (
         [f"traefik.http.services.app.loadbalancer.{noted}"] if noted else []
@@ -430,5 +430,5 @@ def test_certificates_of_servers(options, insecure, noted):
 def test_scheme_redirects_are_sound():
     """The expressions that lbgen writes itself are such as labels may have."""
     for options in ({"redirectscheme.scheme": "http"}, {"redirectscheme.scheme": "https", "redirectscheme.port": "1"}):
-        (redirect,) = only(labels_of(options)).keys.redirect_regex
+        (redirect,) = traefik_route(labels_of(options)).keys.redirect_regex
         assert substitution(*str(redirect.url).split(" ")) == redirect.url

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbgen.labels.values import basic
+from lbgen.labels.values.value_type import BadValue
 
 LONG_LABEL = "a" * 63
 LONG_NAME = ".".join([LONG_LABEL] * 3 + ["a" * 61])  # 253 characters
@@ -173,7 +174,7 @@ def test_good(parse, text, meant):
 )
 def test_bad(parse, text):
     """A bad value is refused, with what is wrong and what to write instead."""
-    with pytest.raises(basic.BadValue) as caught:
+    with pytest.raises(BadValue) as caught:
         parse(text)
     assert caught.value.message
     assert caught.value.remedy
@@ -218,5 +219,5 @@ def test_duration_round_trip(milliseconds):
 @settings(deadline=None, max_examples=60)
 def test_nothing_but_bad_value(parse, text):
     """No text makes a parser raise anything but BadValue."""
-    with contextlib.suppress(basic.BadValue):
+    with contextlib.suppress(BadValue):
         parse(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbgen.base.problem import Problem
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 from lbgen.model.addresses import node_address, shared_network
 from tests.support.builders import a_network, a_node, a_service
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lbgen.labels.keys.table import RouteKeys
-from lbgen.labels.values.basic import BadValue
 from lbgen.labels.values.substitution import UrlRedirect, path_substitution, url_from
+from lbgen.labels.values.value_type import BadValue
 from lbgen.model.policy import NOTHING, Concurrency, Cors, Policy, Rate, policy_of
 
 A_URL = url_from("^http://a/", "http://b/")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 from lbgen.model.servers import leaving, natural, server_state, servers
 from lbgen.snapshot import PublishedPort
 from tests.support.builders import (

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lbgen.base.errors import TemplateError
 from lbgen.labels.match import Test
 from lbgen.labels.rule import parser
-from lbgen.labels.values.basic import BadValue
+from lbgen.labels.values.value_type import BadValue
 from lbgen.model import build
 from lbgen.model.types import Model, Rule
 from lbgen.proxies.traefik import placeholder_certificate
