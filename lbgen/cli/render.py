@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from lbgen.base.logs import log
 from lbgen.cli import render_text
 from lbgen.cli.options import REPORT, Given, annotated, given, places_of, taken
 from lbgen.daemon import assembly
-from lbgen.daemon.live_reload import Following
+from lbgen.daemon.live_reload import Following, stopped_by_signals
 from lbgen.report.preview import Preview, Wishes
 from lbgen.settings import Settings
 
@@ -62,11 +63,13 @@ def _once(common: Given, wishes: Wishes, form: str) -> None:
 
 
 def _follow(common: Given, wishes: Wishes, form: str) -> None:
+    inbox = stopped_by_signals()
     settings = common.chosen("warning")
     rounds = render_text.Rounds(form, wishes, places_of(settings))
     previews = _previews(settings, wishes, rounds)
     source = assembly.source_of(settings)
-    Following(source, previews, settings, lambda: common.chosen("warning"), assembly.preview_of, common.file).run()
+    read = partial(common.chosen, "warning")
+    Following(source, previews, settings, read, assembly.preview_of, common.file, inbox).run()
 
 
 def _previews(settings: Settings, wishes: Wishes, rounds: render_text.Rounds | None = None) -> dict[str, Preview]:

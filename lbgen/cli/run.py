@@ -12,7 +12,7 @@ import lbgen
 from lbgen.base.logs import log
 from lbgen.cli.options import Given, given
 from lbgen.daemon import assembly
-from lbgen.daemon.live_reload import Following
+from lbgen.daemon.live_reload import Following, stopped_by_signals
 from lbgen.daemon.worker import Worker
 from lbgen.proxies.supervisor import reap_orphans
 from lbgen.status.server import served
@@ -29,6 +29,7 @@ def run(common: Given, output: Path | None) -> None:
     files that labels name are followed: what is saved is checked and applied. Ends on SIGTERM or SIGINT, reads
     everything again on SIGHUP.
     """
+    inbox = stopped_by_signals()
     settings = common.chosen(output=output)
     targets = [assembly.target_of(name, target, settings) for name, target in settings.targets.items()]
     log.info("started", version=lbgen.__version__, pid=os.getpid())
@@ -40,6 +41,7 @@ def run(common: Given, output: Path | None) -> None:
         lambda: common.chosen(output=output),
         assembly.revision_of,
         common.file,
+        inbox,
     )
     ended = threading.Event()
     if os.getpid() == 1:

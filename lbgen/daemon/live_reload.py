@@ -10,6 +10,7 @@ from typing import Protocol
 
 from lbgen.base.errors import LbgenError, SettingsError
 from lbgen.base.logs import log
+from lbgen.daemon.inbox import Inbox, News
 from lbgen.daemon.loop import Follower, Loop
 from lbgen.daemon.saves import watched
 from lbgen.render.credentials import Reader
@@ -20,6 +21,17 @@ from lbgen.settings.reloadable import changed, revised
 from lbgen.source import Source
 
 Check = Callable[[Files], None]
+
+
+def stopped_by_signals() -> Inbox:
+    """Return an inbox into which SIGTERM and SIGINT put a stop.
+
+    From the first moment of a command: until then process 1 of a container does not even see them.
+    """
+    inbox = Inbox()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: inbox.put(News(stop=True)))
+    return inbox
 
 
 class Revisable(Follower, Protocol):
@@ -44,6 +56,7 @@ class Following:
         read: Callable[[], Settings],
         parts: Callable[[str, TargetSettings, Settings], tuple[Renderer, Check]],
         file: Path | None,
+        inbox: Inbox,
     ) -> None:
         """
         Args:
@@ -51,9 +64,11 @@ class Following:
             read: reads the settings anew; raises SettingsError.
             parts: makes what renders and checks a target's files; raises SettingsError or TemplateError.
             file: that the settings come from, if there is one.
+            inbox: of the loop; a stop in it ends `run`.
         """
         grace = settings.discovery.drain_grace
-        self.loop = Loop(source, settings.rules(), list(followers.values()), drain_grace=grace, files=Reader(settings))
+        targets, files = list(followers.values()), Reader(settings)
+        self.loop = Loop(source, settings.rules(), targets, drain_grace=grace, files=files, inbox=inbox)
         self._followers, self._file = followers, file
         self._settings = self._wanted = settings  # in force, and as last read
         self._read, self._parts = read, parts
@@ -61,9 +76,7 @@ class Following:
         self._waiting: list[str] = []
 
     def run(self) -> None:
-        """Run the loop until a signal ends it; SIGHUP has everything read again."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.loop.stop())
+        """Run the loop until it is stopped; on SIGHUP read everything again."""
         with watched(self.paths, self.saved) as saves:
             signal.signal(signal.SIGHUP, lambda *_: saves.ask())
             self.loop.run()

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from lbgen.base.logs import log
 from lbgen.daemon.counters import Counters
+from lbgen.daemon.drain_clock import DrainClock
+from lbgen.daemon.inbox import Inbox, News
 from lbgen.daemon.shrink_guard import ShrinkGuard
 from lbgen.model import Builder, Model, Rules
 from lbgen.model.servers import leaving
@@ -48,63 +50,53 @@ class Loop:
         *,
         drain_grace: float = 10.0,
         files: Reader | None = None,
+        inbox: Inbox | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
             files: reads what labels name, so that what is missing is a problem.
+            inbox: for who has something to say before there is a loop, such as a signal handler.
         """
-        self.source, self.targets = source, targets
-        self._builder = Builder(rules)
-        self._drains = DrainClock(drain_grace)
-        self._guard = ShrinkGuard()
-        self.files = files
-        self._wake = threading.Condition()
+        self.source, self.targets, self.files = source, targets, files
+        self.counters = Counters()
         self.accepted: Snapshot | None = None  # the snapshot in force, and the model of it
         self.model = Model()
-        self.busy_since: float | None = None  # when the round under way began (time.monotonic)
         self.held = 0  # servers that would vanish in a snapshot that the shrink guard holds
-        self.counters = Counters()
-        self._arrived: Snapshot | None = None  # newest snapshot not looked at yet
-        self._poked = self._stopping = False
-        self._changes: list[Callable[[], None]] = []  # to be made before the next round
+        self.busy_since: float | None = None  # when the round under way began, by the clock
+        self._clock, self._inbox = clock, inbox or Inbox(clock)
+        self._builder, self._drains, self._guard = Builder(rules), DrainClock(drain_grace, clock), ShrinkGuard()
         self._problems: frozenset[str] = frozenset()
-        self._broken: Exception | None = None
 
     def run(self) -> None:
-        """Start the targets on their last good files, then follow. Returns after `stop`."""
+        """Start the targets on their last good files, then follow until `stop`; raise what ends the source."""
         for target in self.targets:
             target.start()
-        follower = threading.Thread(target=self._follow, name="follow", daemon=True)
-        follower.start()
+        threading.Thread(target=self._follow, name="follow", daemon=True).start()
         try:
-            while not self._stopping:
-                newest = self._await(self._next_due()) or self.accepted
-                self._make_changes()
-                if newest and not self._stopping and self._round(newest):
-                    self.accepted = replace(newest, causes=())  # they are the targets' to remember now
+            while not (news := self._inbox.wait(self._next_due())).stop:
+                for change in news.changes:
+                    change()
+                if newest := news.snapshot or self.accepted:
+                    self.round(newest)
         finally:
             self.source.close()
             for target in self.targets:
                 target.stop()
-        if self._broken:
-            raise self._broken
+        if news.error:
+            raise news.error
 
     def stop(self) -> None:
-        """End `run`. Safe in a signal handler's thread."""
-        self._stopping = True
-        self.poke()
+        """End `run`. Safe in a signal handler."""
+        self._inbox.put(News(stop=True))
 
     def poke(self) -> None:
         """Render again: templates have changed, say."""
-        with self._wake:
-            self._poked = True
-            self._wake.notify()
+        self._inbox.put(News())
 
     def between_rounds(self, change: Callable[[], None]) -> None:
         """Have something changed by the loop's own thread, before a round that follows at once."""
-        with self._wake:
-            self._changes.append(change)
-        self.poke()
+        self._inbox.put(News(changes=(change,)))
 
     def revise(self, rules: Rules, *, drain_grace: float, files: Reader | None) -> None:
         """Go by other settings. Only between two rounds."""
@@ -112,47 +104,31 @@ class Loop:
         self._drains.grace = drain_grace
         self._guard = ShrinkGuard()  # servers that vanish now are meant to
 
-    def _make_changes(self) -> None:
-        with self._wake:
-            changes, self._changes = self._changes, []
-        for change in changes:
-            change()
+    def round(self, snapshot: Snapshot) -> bool:
+        """Bring every target to the snapshot; return False instead if the shrink guard holds it."""
+        self.busy_since = began = self._clock()
+        try:
+            accepted = self._bring_to(snapshot)
+            if accepted:
+                self.accepted = replace(snapshot, causes=())  # they are the targets' to remember now
+            return accepted
+        finally:
+            self.busy_since = None
+            self.counters.observe("round", self._clock() - began)
 
     def _follow(self) -> None:
         try:
             for snapshot in self.source.follow():
-                with self._wake:
-                    # Whatever is skipped was a cause of what follows.
-                    missed = self._arrived.causes if self._arrived else ()
-                    self._arrived = replace(snapshot, causes=missed + snapshot.causes) if missed else snapshot
-                    self._wake.notify()
+                self._inbox.put(News(snapshot))
         except Exception as error:  # a source that dies silently would leave the proxy without news for ever
-            self._broken = error
-            self.stop()
-
-    def _await(self, due: float | None) -> Snapshot | None:
-        """Wait for a snapshot, a poke or a moment; return the newest snapshot, if one arrived."""
-        with self._wake:
-            if not self._arrived and not self._poked:
-                self._wake.wait(None if due is None else max(0.0, due - time.monotonic()))
-            arrived, self._arrived, self._poked = self._arrived, None, False
-            return arrived
+            self._inbox.put(News(stop=True, error=error))
 
     def _next_due(self) -> float | None:
         moments = [target.due() for target in self.targets] + [self._drains.due()]
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def _round(self, snapshot: Snapshot) -> bool:
-        """Bring every target to the snapshot; return False instead if the shrink guard holds it."""
-        self.busy_since = began = time.monotonic()
-        try:
-            return self._bring_to(snapshot)
-        finally:
-            self.busy_since = None
-            self.counters.observe("round", time.monotonic() - began)
-
     def _bring_to(self, snapshot: Snapshot) -> bool:
-        model = self._builder.build(snapshot, self._drains.over(leaving(snapshot)))
+        model = self._builder.build(snapshot, self._drains.expired(leaving(snapshot)))
         vanished = self._guard.vanished(model, snapshot.listing)
         if snapshot is not self.accepted:  # rendered again, that one says nothing about what is held
             self.held = vanished
@@ -176,24 +152,3 @@ class Loop:
         for problem in sorted(self._problems - problems):
             log.info("problem_solved", problem=problem)
         self._problems = problems
-
-
-class DrainClock:
-    """How long each task or node has been leaving, by this process's own clock."""
-
-    def __init__(self, grace: float) -> None:
-        self.grace = grace
-        self._since: dict[str, float] = {}
-        self._over: frozenset[str] = frozenset()
-
-    def over(self, leaving: frozenset[str]) -> frozenset[str]:
-        """Note who is leaving now; return those whose grace is over."""
-        now = time.monotonic()
-        self._since = {id_: self._since.get(id_, now) for id_ in leaving}
-        self._over = frozenset(id_ for id_, since in self._since.items() if now >= since + self.grace)
-        return self._over
-
-    def due(self) -> float | None:
-        """Return when (time.monotonic) the next grace ends that `over` has not told of, or None."""
-        # Not "the next after now": one that ended during a round would never be told.
-        return min((since + self.grace for id_, since in self._since.items() if id_ not in self._over), default=None)

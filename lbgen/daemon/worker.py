@@ -1,6 +1,6 @@
 """A thread for each target, so that none ever waits for another: not for a slow checker, a retry or a dead proxy.
 
-A worker takes a model at once and brings its target to it in its own time; of what arrives meanwhile the newest counts.
+It takes a model at once and brings its target to it in its own time; of what arrives meanwhile the newest counts.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from lbgen.model import Model
 from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Snapshot
 
-PAUSE = 1.0  # seconds after a mistake
+PAUSE = 1.0  # seconds after a mistake: whatever is due at once would be due at once again
 ENDING = 30.0  # seconds that a target under way may hold up the end
+
+Work = tuple[Model, Snapshot]
 
 
 class Worker:
     """One target in a thread of its own. To the loop it is a target that is always done at once."""
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self.busy_since: float | None = None  # when what is under way began (time.monotonic)
+    def __init__(self, target: Target, *, pause: float = PAUSE, clock: Callable[[], float] = time.monotonic) -> None:
+        self.target, self._pause, self._clock = target, pause, clock
+        self.busy_since: float | None = None  # when what is under way began, by the clock
         self._news = threading.Condition()
-        self._next: tuple[Model, Snapshot] | None = None  # not begun yet
-        self._last: tuple[Model, Snapshot] | None = None
+        self._next: Work | None = None  # not begun yet
+        self._last: Work | None = None
         self._revision: Callable[[], None] | None = None  # goes with the next model
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"target-{target.name}", daemon=True)
@@ -49,16 +51,16 @@ class Worker:
         self.target.stop()
 
     def due(self) -> float | None:
-        """Nothing: the worker keeps its target's time itself."""
+        """Return None: the worker itself waits for its target's time."""
         return None
 
     @property
     def renderer(self) -> Renderer:
-        """What renders its files."""
+        """The renderer of its files."""
         return self.target.renderer
 
     def revise(self, renderer: Renderer, check: Callable[[Files], None], min_reload_interval: float) -> None:
-        """Have the next model, but not those before it, rendered and checked by these."""
+        """Render and check the next model, but none before it, by these."""
         with self._news:
             self._revision = partial(self.target.revise, renderer, check, min_reload_interval)
 
@@ -73,29 +75,34 @@ class Worker:
 
     def _run(self) -> None:
         while work := self._await():
-            self.busy_since = time.monotonic()
+            self.busy_since = self._clock()
             try:
                 self.target.bring_to(*work)
             except Exception as error:  # a mistake of lbgen's own: this target stays as it is, the others go on
                 log.exception("target_failed", target=self.target.name)
                 self.target.failed("target_failed", error)
-                time.sleep(PAUSE)  # whatever is due at once would be due at once again
+                with self._news:
+                    self._news.wait_for(lambda: self._stopping, self._pause)
             finally:
                 self.busy_since = None
 
-    def _await(self) -> tuple[Model, Snapshot] | None:
+    def _await(self) -> Work | None:
         """Wait for a model, or for the target's own time; return what to bring it to, or None at the end."""
         with self._news:
             while not self._stopping:
                 if self._next:
-                    work, self._next = self._next, None
-                    if self._revision:
-                        self._revision()
-                        self._revision = None
-                    self._last = work[0], replace(work[1], causes=())  # they are the target's to remember now
-                    return work
+                    return self._begin(self._next)
                 due = self.target.due() if self._last else None
-                if due is not None and due <= time.monotonic():
+                left = None if due is None else due - self._clock()
+                if left is not None and left <= 0:
                     return self._last
-                self._news.wait(None if due is None else due - time.monotonic())
+                self._news.wait(left)
             return None
+
+    def _begin(self, work: Work) -> Work:
+        model, snapshot = work
+        if self._revision:
+            self._revision()
+        self._next = self._revision = None
+        self._last = model, replace(snapshot, causes=())  # they are the target's to remember now
+        return work

@@ -1,4 +1,4 @@
-"""`daemon.loop`: newest snapshot first, one round after the other; what drains ends in time; mass loss is doubted."""
+"""`daemon.loop`: newest snapshot first, one round after the other; what drains ends in time; mass loss is held."""
 
 from __future__ import annotations
 
@@ -6,85 +6,17 @@ import queue
 import threading
 from dataclasses import dataclass, field, replace
 
-import pytest
 from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
-from lbgen.daemon import loop
-from lbgen.daemon.loop import DrainClock, Loop
+from lbgen.daemon.inbox import Inbox
+from lbgen.daemon.loop import Loop
 from lbgen.render.credentials import Reader
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task
 
 DEADLINE = 60.0  # seconds until a test that waits for a thread gives up
-
-
-class Clock:
-    """A clock that stands still until it is told otherwise."""
-
-    def __init__(self, monkeypatch, module=loop) -> None:
-        self.now = 1000.0
-        monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """`time.monotonic` under the test's control."""
-    return Clock(monkeypatch)
-
-
-# ------------------------------------------------------------------------------------------------ drains
-
-
-def test_drains(clock):
-    """Who leaves is over after the grace, counted from when it was first seen leaving."""
-    drains = DrainClock(10.0)
-    assert drains.due() is None
-    assert drains.over(frozenset({"a"})) == frozenset()
-    assert drains.due() == 1010.0
-    clock.now += 4
-    assert drains.over(frozenset({"a", "b"})) == frozenset()
-    assert drains.due() == 1010.0
-    clock.now += 6
-    assert drains.over(frozenset({"a", "b"})) == {"a"}
-    assert drains.due() == 1014.0
-    clock.now += 4
-    assert drains.over(frozenset({"a", "b"})) == {"a", "b"}
-    assert drains.due() is None
-
-
-def test_drains_are_forgotten(clock):
-    """Who is gone, or stays after all, starts anew the next time."""
-    drains = DrainClock(10.0)
-    drains.over(frozenset({"a"}))
-    clock.now += 9
-    assert drains.over(frozenset()) == frozenset()
-    assert drains.due() is None
-    clock.now += 9
-    assert drains.over(frozenset({"a"})) == frozenset()
-    assert drains.due() == clock.now + 10
-
-
-def test_grace_that_ends_during_a_round(clock):
-    """A grace that ends while a round is under way is due at once, not forgotten."""
-    drains = DrainClock(10.0)
-    drains.over(frozenset({"a"}))
-    clock.now += 9.9
-    assert drains.over(frozenset({"a"})) == frozenset()
-    clock.now += 0.2  # building, rendering, checking
-    assert drains.due() == 1010.0
-    assert drains.over(frozenset({"a"})) == {"a"}
-    assert drains.due() is None
-
-
-def test_no_grace(clock):
-    """Without a grace who leaves is over at once."""
-    assert DrainClock(0.0).over(frozenset({"a"})) == {"a"}
-    assert clock.now == 1000.0
-
-
-# ------------------------------------------------------------------------------------------------ the loop
 
 
 class FakeSource:
@@ -162,8 +94,8 @@ class Running:
     def __init__(self, source: FakeSource, *targets: FakeTarget, grace: float = 10.0) -> None:
         self.loop = Loop(source, a_rules(), targets, drain_grace=grace)
         self.error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
 
     def _run(self) -> None:
         try:
@@ -173,8 +105,8 @@ class Running:
 
     def end(self) -> None:
         """Wait until the loop has ended by itself."""
-        self._thread.join(DEADLINE)
-        assert not self._thread.is_alive()
+        self.thread.join(DEADLINE)
+        assert not self.thread.is_alive()
 
     def stop(self) -> None:
         """Stop the loop."""
@@ -241,8 +173,19 @@ def test_revised():
         target.wait()
     running.stop()
     assert [len(model.backends) for model in target.models] == [0, 6, 0]
-    assert seen == [(running._thread, 1), (running._thread, 2)]
-    assert (running.loop._drains.grace, running.loop.files) == (3.0, files)
+    assert seen == [(running.thread, 1), (running.thread, 2)]
+    assert running.loop.files is files
+
+
+def test_revised_drain_grace():
+    """Another time to drain counts also for who drains already."""
+    target, source = FakeTarget(), FakeSource(cluster(1, 2, draining=(2,)))
+    running = Running(source, target, grace=3600.0)
+    target.wait()
+    running.loop.between_rounds(lambda: running.loop.revise(a_rules(), drain_grace=0.0, files=None))
+    target.wait()
+    running.stop()
+    assert slots(target) == [["1", "2"], ["1"]]
 
 
 def test_newest_wins():
@@ -360,3 +303,20 @@ def test_stopped_before_it_started():
 def test_equal_snapshots_in_another_listing():
     """The number of the listing is no fact: snapshots that differ in it alone are equal."""
     assert replace(cluster(1), listing=5, taken_at=7.0) == cluster(1)
+
+
+def test_signal_between_two_steps():
+    """A stop that a signal handler says at any moment of the loop's own thread ends it: no wake-up is lost."""
+    source, target = FakeSource(cluster(1, 2, draining=(2,))), FakeTarget()
+
+    def clock() -> float:
+        if target.models:  # in the round, and when it is settled how long to sleep: a stop each time
+            ended.stop()
+        return 1000.0
+
+    ended = Loop(source, a_rules(), [target], inbox=Inbox(clock), clock=clock)
+    thread = threading.Thread(target=ended.run, daemon=True)
+    thread.start()
+    thread.join(DEADLINE / 4)
+    assert not thread.is_alive()
+    assert target.log == ["start", "stop"]

@@ -10,7 +10,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from lbgen.base.errors import SettingsError
-from lbgen.daemon import worker as worker_module
 from lbgen.daemon.worker import Worker
 from lbgen.model import Model
 from lbgen.snapshot import Cause, Snapshot
@@ -64,7 +63,7 @@ class SlowTarget:
 @pytest.fixture
 def workers():
     """Two workers that run."""
-    made = [Worker(SlowTarget("slow")), Worker(SlowTarget("quick"))]
+    made = [Worker(SlowTarget("slow"), pause=0.0), Worker(SlowTarget("quick"))]
     for worker in made:
         worker.start()
     yield made
@@ -95,12 +94,12 @@ def test_none_waits_for_another(workers):
 def test_revised_with_the_next_model(workers):
     """Other settings go with the model that was made by them: not with an older one that is tried again."""
     worker = workers[0]
+    worker.target.may_go_on.clear()
     worker.bring_to(Model(), caused())
     worker.target.wait()
     worker.revise("renderer", "check", 2.0)
     worker.target.wanted = 0.0
-    with worker._news:
-        worker._news.notify()
+    worker.target.may_go_on.set()
     worker.target.wait()
     assert worker.target.log == ["start"]
     worker.bring_to(Model(), caused())
@@ -138,9 +137,8 @@ def test_target_is_due(workers):
     assert [len(snapshot.causes) for _, snapshot in worker.target.brought] == [1, 0]
 
 
-def test_mistake(workers, monkeypatch):
+def test_mistake(workers):
     """An exception nobody thought of is logged and told; the target gets its chance with the next model."""
-    monkeypatch.setattr(worker_module, "PAUSE", 0.0)
     worker = workers[0]
     worker.target.mistakes = [ZeroDivisionError("by nothing")]
     with capture_logs() as logs:
@@ -175,4 +173,18 @@ def test_end_waits_for_what_is_under_way(workers):
     threading.Timer(0.05, worker.target.may_go_on.set).start()
     worker.stop()
     assert worker.busy_since is None
+    assert worker.target.log == ["start", "stop"]
+
+
+def test_end_does_not_wait_for_the_pause_after_a_mistake():
+    """A worker that pauses after a mistake ends at once."""
+    worker = Worker(SlowTarget(), pause=DEADLINE)
+    worker.target.mistakes = [ZeroDivisionError("by nothing")]
+    with capture_logs():
+        worker.start()
+        worker.bring_to(Model(), caused())
+        worker.target.wait()
+        began = time.monotonic()
+        worker.stop()
+    assert time.monotonic() - began < DEADLINE / 4
     assert worker.target.log == ["start", "stop"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lbgen.base.errors import ApplyFailed
 from lbgen.base.problem import Problem
-from lbgen.daemon import loop as loop_module
 from lbgen.daemon.counters import BOUNDS, Counters, Histogram
 from lbgen.daemon.history import MOST_CAUSES
 from lbgen.daemon.loop import Loop
@@ -25,6 +25,7 @@ from lbgen.status import metrics
 from lbgen.status.metrics import registry_of
 from lbgen.status.view import View
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, modelled
+from tests.support.clock import Clock
 from tests.support.watched import FakeFile, FakeLoop, FakeSource, FakeTarget
 from tests.unit.daemon.test_target import INTERVAL, Bench, a_cluster
 
@@ -197,7 +198,7 @@ def test_ready_only_when_live(tmp_path):
 def test_not_ready_while_a_reload_waits(tmp_path):
     """Nothing failed, but nothing is live either: the first reload has to wait for its time."""
     bench = Bench(tmp_path)
-    bench.target._interval, bench.target._last_reload = 3600.0, loop_module.time.monotonic()
+    bench.target._interval, bench.target._last_reload = 3600.0, time.monotonic()
     assert not bench.bring()
     assert not bench.target.ready
     assert not bench.target.failing
@@ -312,19 +313,25 @@ def a_listing(servers: int, listing: int = 1):
 
 
 @pytest.fixture
-def loop() -> Loop:
+def clock() -> Clock:
+    """The loop's clock, and the target's."""
+    return Clock()
+
+
+@pytest.fixture
+def loop(clock) -> Loop:
     """A loop that does rounds when the test says so."""
     target = Still()
-    target.loop = Loop(Listings(), a_rules(), [target])
+    target.loop = Loop(Listings(), a_rules(), [target], clock=clock)
     return target.loop
 
 
-def test_rounds(loop):
+def test_rounds(loop, clock):
     """A round is under way while targets are brought to the model, and is counted when it is over."""
     assert loop.busy_since is None
-    assert loop._round(a_listing(1))
+    assert loop.round(a_listing(1))
     (seen,) = loop.targets[0].seen
-    assert seen <= loop_module.time.monotonic()
+    assert seen == clock.now
     assert loop.busy_since is None
     assert sum(loop.counters.histograms("round")[""].times) == 1
 
@@ -333,19 +340,19 @@ def test_round_that_raises(loop):
     """A round that ends by an error is over."""
     loop.targets[0].bring_to = None
     with pytest.raises(TypeError):
-        loop._round(a_listing(1))
+        loop.round(a_listing(1))
     assert loop.busy_since is None
 
 
 def test_held(loop):
     """While the shrink guard holds a snapshot the loop says how much is at stake, also when it renders the last one."""
     loop.accepted = a_listing(10)
-    loop._round(loop.accepted)
-    assert not loop._round(a_listing(1, listing=2))
+    loop.round(loop.accepted)
+    assert not loop.round(a_listing(1, listing=2))
     assert loop.held == 9
-    assert loop._round(loop.accepted)
+    assert loop.round(loop.accepted)
     assert loop.held == 9
-    assert loop._round(a_listing(1, listing=3))
+    assert loop.round(a_listing(1, listing=3))
     assert loop.held == 0
 
 

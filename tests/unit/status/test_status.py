@@ -483,11 +483,11 @@ def test_answers_while_a_round_hangs():
     hanging = Hanging()
     loop = Loop(None, a_rules(), [hanging])
     loop.source = FakeFile()
-    thread = threading.Thread(target=loop._round, args=[a_snapshot()])
+    thread = threading.Thread(target=loop.round, args=[a_snapshot()])
     thread.start()
     try:
         assert hanging.reached.wait(PATIENCE)
-        with loop._wake, serving(loop, FakeTarget()) as api:
+        with serving(loop, FakeTarget()) as api:
             for path in ("/api/v1/status", "/api/v1/model", "/api/v1/problems", "/api/v1/history"):
                 assert api.json(path)
             assert api.get("/healthz")[0] == api.get("/metrics")[0] == 200
