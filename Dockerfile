@@ -1,5 +1,5 @@
-# lbgen alone (target "lbgen": for Traefik, or a proxy elsewhere), with Nginx inside (target "nginx"), and with HAProxy
-# inside (target "haproxy", the default).
+# lbgen alone (target "lbgen": for Traefik, or for a proxy elsewhere), with Nginx inside (target "nginx"), and with
+# HAProxy inside (target "haproxy", the default).
 #
 #   docker build -t lbgen:haproxy .
 #   docker build --target nginx -t lbgen:nginx .
@@ -33,7 +33,7 @@ FROM lbgen AS nginx
 USER root
 RUN command -v nginx \
     || (apt-get update && apt-get install -y --no-install-recommends nginx libnginx-mod-stream && rm -rf /var/lib/apt/lists/*)
-# Where Nginx puts large requests and answers, and writes before it has read its configuration: the user's, not root's.
+# Where Nginx stores large requests and answers, and writes before it has read its configuration: not root's.
 RUN install -d -o lbgen -g lbgen /var/lib/nginx /var/log/nginx && chown -R lbgen:lbgen /var/lib/nginx /var/log/nginx
 USER lbgen
 CMD ["run", "--proxy", "nginx"]

@@ -137,12 +137,12 @@ def test_github(checkout):
     results = workflow(checkout)
     assert {name: result.returncode for name, result in results.items()} == dict.fromkeys(results, 0)
     assert list(results) == [
-        "Install lbgen, and the proxy that is asked",
+        "Install lbgen, and the proxy that checks",
         "Labels",
         "Does the proxy accept it",
         "What changes",
     ]
-    installed = results["Install lbgen, and the proxy that is asked"].stdout
+    installed = results["Install lbgen, and the proxy that checks"].stdout
     assert "pip install git+https://" in installed
     summary = (checkout.directory / "summary").read_text()
     assert summary.startswith("```diff\n--- base/")
