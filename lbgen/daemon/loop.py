@@ -17,7 +17,7 @@ from lbgen.daemon.drain_clock import DrainClock
 from lbgen.daemon.inbox import Inbox, News
 from lbgen.daemon.shrink_guard import ShrinkGuard
 from lbgen.model import Builder, Model, Rules
-from lbgen.model.servers import leaving
+from lbgen.model.server_state import draining
 from lbgen.render.credentials import Reader, noted
 from lbgen.snapshot import Snapshot
 from lbgen.source import Source
@@ -128,7 +128,7 @@ class Loop:
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _bring_to(self, snapshot: Snapshot) -> bool:
-        model = self._builder.build(snapshot, self._drains.expired(leaving(snapshot)))
+        model = self._builder.build(snapshot, self._drains.expired(draining(snapshot)))
         vanished = self._guard.vanished(model, snapshot.listing)
         if snapshot is not self.accepted:  # rendered again, that one says nothing about what is held
             self.held = vanished

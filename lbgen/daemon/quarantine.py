@@ -172,7 +172,7 @@ class Quarantine:
         assert basis is not None
         if not self._builder or self._builder.rules != basis.rules:
             self._builder = Builder(basis.rules)
-        return replace(self._builder.build(snapshot, basis.retired), problems=model.problems), snapshot
+        return replace(self._builder.build(snapshot, basis.drained), problems=model.problems), snapshot
 
 
 def culprits(model: Model, snapshot: Snapshot, refusal: Refusal, judge: Judge) -> list[str]:

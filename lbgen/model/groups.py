@@ -53,7 +53,7 @@ class Group:
     problems: tuple[Problem, ...]
 
 
-def grouped(members: Sequence[Member]) -> Group:
+def join_members(members: Sequence[Member]) -> Group:
     """Join the members of one group; they are sorted by the age of their services."""
     leader = next((member for member in members if not member.wants_all), members[0])
     name = backend_name(leader)

@@ -63,7 +63,7 @@ class Conflict:
         return " and ".join(map(str, self.alternative)) or "every request"
 
 
-def routed(listener: Listener, routes: Iterable[Route]) -> tuple[Listener, list[Conflict]]:
+def route_table(listener: Listener, routes: Iterable[Route]) -> tuple[Listener, list[Conflict]]:
     """Return the listener with its table filled in, and which routes claimed what an older one has."""
     ours = sorted(
         (route for route in routes if listener.name in route.listeners), key=lambda route: (route.age, route.name)

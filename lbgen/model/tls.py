@@ -21,7 +21,7 @@ def hosts_of(route: Route) -> list[str]:
     return sorted(found)
 
 
-def secured(listener: Listener, routes: Iterable[Route]) -> tuple[Listener, list[Route], list[Problem]]:
+def tls_hosts(listener: Listener, routes: Iterable[Route]) -> tuple[Listener, list[Route], list[Problem]]:
     """Return the listener with its `hosts` filled in, the routes that it carries, and what is wrong with others."""
     carried: list[Route] = []
     problems = []

@@ -162,7 +162,7 @@ class Basis:
     """What a model was decided by, besides the facts."""
 
     rules: Rules
-    retired: Collection[str]  # ids of tasks and nodes whose time to drain was over
+    drained: Collection[str]  # ids of tasks and nodes whose time to drain was over
 
 
 @dataclass(frozen=True, slots=True)

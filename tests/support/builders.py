@@ -91,10 +91,10 @@ def a_rules(*listeners: Listener, **settings: Any) -> Rules:
     return Rules(**{"listeners": known, "default_listeners": tuple(listener.name for listener in known), **settings})
 
 
-def surroundings(*facts: Fact, retired: frozenset[str] = frozenset(), **settings: Any) -> Surroundings:
+def surroundings(*facts: Fact, drained: frozenset[str] = frozenset(), **settings: Any) -> Surroundings:
     """Nodes, networks and settings around one service."""
     snapshot = a_snapshot(*facts)
-    return Surroundings(a_rules(**settings), snapshot.nodes, snapshot.networks, retired)
+    return Surroundings(a_rules(**settings), snapshot.nodes, snapshot.networks, drained)
 
 
 def a_route(name: str = "web", *alternatives: tuple[Test, ...], **facts: Any) -> Route:
@@ -119,9 +119,9 @@ def parsed(keys: Mapping[str, object], *, service: str = "web", enable: str | No
     return native.parse(service, lbgen_labels(keys, enable=enable))
 
 
-def modelled(*facts: Fact, rules: Rules | None = None, retired: frozenset[str] = frozenset()) -> Model:
+def modelled(*facts: Fact, rules: Rules | None = None, drained: frozenset[str] = frozenset()) -> Model:
     """The model of a snapshot of these facts."""
-    return build(a_snapshot(*facts), rules or a_rules(), retired)
+    return build(a_snapshot(*facts), rules or a_rules(), drained)
 
 
 def a_renderer(

@@ -49,9 +49,9 @@ class Facts:
         return self._basis.rules
 
     @property
-    def retired(self) -> Collection[str]:
+    def drained(self) -> Collection[str]:
         """The ids of tasks and nodes whose time to drain was over."""
-        return self._basis.retired
+        return self._basis.drained
 
     @property
     def _basis(self) -> Basis:
@@ -61,7 +61,7 @@ class Facts:
     @property
     def around(self) -> Surroundings:
         """What the service is decided in."""
-        return Surroundings(self.rules, self.snapshot.nodes, self.snapshot.networks, self.retired)
+        return Surroundings(self.rules, self.snapshot.nodes, self.snapshot.networks, self.drained)
 
     def service(self, name: str) -> Service:
         """Return the service of a name or an id; of two with one name, which only a file can have, the older.

@@ -13,7 +13,7 @@ from lbgen.labels.dialects import dialect_of
 from lbgen.labels.keys.table import ENABLE
 from lbgen.labels.route_spec import ServiceLabels
 from lbgen.labels.suggestions import meant as meant_by
-from lbgen.model.build import route_name
+from lbgen.model.routes import route_name
 from lbgen.snapshot import Service
 
 _SWITCHES = ("traefik.enable", "com.df.notify")  # beside `ENABLE` they decide whether a service takes part

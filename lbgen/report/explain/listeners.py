@@ -9,8 +9,8 @@ from typing import Any
 from lbgen.base.address import host_port
 from lbgen.labels.match import Alternative
 from lbgen.model import Cell, Listener, Route
-from lbgen.model.routing import Conflict, place_of, priority_of, routed
-from lbgen.model.tls import hosts_of, secured
+from lbgen.model.routing import Conflict, place_of, priority_of, route_table
+from lbgen.model.tls import hosts_of, tls_hosts
 from lbgen.render.sni import Handshakes
 from lbgen.report.explain.facts import Facts
 
@@ -104,8 +104,8 @@ class Listeners:
 
     def _table(self, listener: Listener) -> _Table:
         if listener.name not in self._tables:
-            secure, carried, _ = secured(listener, self._facts.model.routes)
-            filled, conflicts = routed(secure, carried)
+            with_hosts, carried, _ = tls_hosts(listener, self._facts.model.routes)
+            filled, conflicts = route_table(with_hosts, carried)
             names = frozenset(route.name for route in carried)
             cells = {(cell.host, cell.path, cell.exact): cell for cell in filled.cells}
             self._tables[listener.name] = _Table(names, tuple(conflicts), cells)

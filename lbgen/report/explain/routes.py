@@ -11,10 +11,11 @@ from lbgen.labels import dialects
 from lbgen.labels.match import spelt
 from lbgen.labels.route_spec import RouteSpec
 from lbgen.labels.values.value_type import BadValue
-from lbgen.model import Backend, Route
-from lbgen.model.build import decide, route_name
+from lbgen.model import Backend
+from lbgen.model.backends import route_backend
 from lbgen.model.groups import Member, backend_name
-from lbgen.model.servers import Found
+from lbgen.model.routes import RouteRequest, route_name, route_request
+from lbgen.model.servers import RouteServers
 from lbgen.report.explain import servers
 from lbgen.report.explain.facts import Facts
 from lbgen.report.explain.listeners import Listeners
@@ -60,10 +61,11 @@ class Routes:
             "priority": spec.priority,
         }
         try:
-            route, backend, found = decide(self._service, self._tasks, spec, self._facts.around)
+            request = route_request(self._service, spec, self._facts.rules)
+            backend, chosen = route_backend(self._service, self._tasks, request, self._facts.around)
         except BadValue as bad:
             return head | _UNDECIDED | self._refused(spec, bad)
-        return head | self._decided(spec, route, backend, found)
+        return head | self._decided(request, backend, chosen)
 
     def _refused(self, spec: RouteSpec, bad: BadValue) -> dict[str, Any]:
         label = spec.label_to_blame(bad)[0]
@@ -71,7 +73,8 @@ class Routes:
         why = f"label {printable(label)}: {bad.message}" if label else bad.message
         return {"served": False, "why": why, "nodes": nodes}
 
-    def _decided(self, spec: RouteSpec, route: Route, alone: Backend, found: Found) -> dict[str, Any]:
+    def _decided(self, request: RouteRequest, alone: Backend, chosen: RouteServers) -> dict[str, Any]:
+        spec, route = request.spec, request.route
         member = Member(spec.keys.group, route, alone, frozenset(spec.written)) if spec.keys.group else None
         name = backend_name(member) if member else route.backend
         backend, routed = self._backends.get(name, alone), self._routes.get(route.name)
@@ -86,8 +89,8 @@ class Routes:
             "certificates": self._listeners.certificates(routed) if routed else [],
             "backend": name,
             "group": servers.group(member.group, backend) if member else None,
-            **servers.explained(self._service, self._tasks, spec, found, self._facts.around),
-            "servers": servers.serving(found, backend, self._facts),
+            **servers.explained(self._service, self._tasks, spec, chosen, self._facts.around),
+            "servers": servers.serving(chosen, backend, self._facts),
             "health_check": asdict(backend.health_check) if backend.health_check else None,
             "settings": settings_of(self._leading(spec, backend).keys),
         }

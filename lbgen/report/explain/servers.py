@@ -11,7 +11,8 @@ from lbgen.labels.route_spec import RouteSpec
 from lbgen.model import Backend
 from lbgen.model.addresses import SharedNetwork
 from lbgen.model.destination import Destination
-from lbgen.model.servers import Found, Surroundings, chosen_nodes, judged
+from lbgen.model.server_state import state_and_reason
+from lbgen.model.servers import RouteServers, Surroundings, chosen_nodes
 from lbgen.report.explain.facts import Facts
 from lbgen.snapshot import Service, Task
 
@@ -19,10 +20,10 @@ _MODES = {"mesh": "ingress", "host": "host"}
 
 
 def explained(
-    service: Service, tasks: Sequence[Task], spec: RouteSpec, found: Found, around: Surroundings
+    service: Service, tasks: Sequence[Task], spec: RouteSpec, chosen: RouteServers, around: Surroundings
 ) -> dict[str, Any]:
     """Say which way the traffic goes, to which port, over which network and nodes, and which tasks get none."""
-    where = found.destination
+    where = chosen.destination
     if not where:
         return {"via": None, "port": None, "network": None, "nodes": [], "not_servers": []}
     return {
@@ -33,24 +34,24 @@ def explained(
             "protocol": where.port.protocol,
             "why": _why_port(service, spec, where),
         },
-        "network": _network(service, spec, found.network) if found.network else None,
-        "nodes": nodes(spec.keys, around, found.left_out) if where.via == "mesh" else [],
-        "not_servers": _left_out(tasks, found, around),
+        "network": _network(service, spec, chosen.network) if chosen.network else None,
+        "nodes": nodes(spec.keys, around, chosen.left_out) if where.via == "mesh" else [],
+        "not_servers": _left_out(tasks, chosen, around),
     }
 
 
-def serving(found: Found, backend: Backend, facts: Facts) -> list[dict[str, Any]]:
+def serving(chosen: RouteServers, backend: Backend, facts: Facts) -> list[dict[str, Any]]:
     """List the servers that a service has in a backend, as the proxy is told of them, with the reason of a drain."""
     told = {(server.address, server.port): server for server in backend.servers}
     listed = []
-    for own in found.servers:
+    for own in chosen.servers:
         server = told.get((own.address, own.port), own)
         task = facts.snapshot.tasks.get(own.origin)
-        why = judged(task, facts.snapshot.nodes.get(task.node_id), facts.retired)[1] if task else ""
+        why = state_and_reason(task, facts.snapshot.nodes.get(task.node_id), facts.drained)[1] if task else ""
         if not task and server.state == "drain":
             node = facts.snapshot.nodes.get(own.origin)
-            drained = node and node.availability == "drain"
-            why = "the node is drained" if drained else "no task of the service stays"
+            is_drained = node and node.availability == "drain"
+            why = "the node is drained" if is_drained else "no task of the service stays"
         listed.append(asdict(server) | {"why": why})
     return listed
 
@@ -77,14 +78,14 @@ def group(name: str, backend: Backend) -> dict[str, Any]:
     return {"name": name, "leader": backend.service, "shares": shares}
 
 
-def _left_out(tasks: Sequence[Task], found: Found, around: Surroundings) -> list[dict[str, Any]]:
+def _left_out(tasks: Sequence[Task], chosen: RouteServers, around: Surroundings) -> list[dict[str, Any]]:
     """List the tasks that get no traffic; behind the mesh or a virtual IP those that Swarm would not send any."""
     listed = []
-    serving = {server.origin for server in found.servers}
+    serving = {server.origin for server in chosen.servers}
     for task in tasks:
         node = around.nodes.get(task.node_id)
-        state, why = judged(task, node, around.retired)
-        if task.id in serving or (found.via in ("mesh", "vip") and state):
+        state, why = state_and_reason(task, node, around.drained)
+        if task.id in serving or (chosen.via in ("mesh", "vip") and state):
             continue
         listed.append(
             {
@@ -94,7 +95,7 @@ def _left_out(tasks: Sequence[Task], found: Found, around: Surroundings) -> list
                 "node_state": node.state if node else "",
                 "state": task.state,
                 "desired_state": task.desired_state,
-                "why": found.left_out.get(task.id, why),
+                "why": chosen.left_out.get(task.id, why),
             }
         )
     # Those that Swarm wants to run first: the others are its history.

@@ -168,7 +168,7 @@ def test_retired():
     """Tasks and nodes whose time to drain is over are left out."""
     facts = [a_node("node1"), a_node("node2", availability="drain"), WEB, a_task("web", 1)]
     assert [server.state for server in modelled(*facts).servers] == ["up", "drain"]
-    assert [server.node for server in modelled(*facts, retired=frozenset({"node2-id"})).servers] == ["node1"]
+    assert [server.node for server in modelled(*facts, drained=frozenset({"node2-id"})).servers] == ["node1"]
 
 
 # ------------------------------------------------------------------------------------------------ listeners
@@ -380,11 +380,11 @@ def step(snapshot: Snapshot, random) -> Snapshot:
 @settings(deadline=None, max_examples=40)
 def test_memory_changes_nothing(random):
     """A builder that has built other models before builds the same one as a new builder."""
-    builder, facts, retired = Builder(RULES), a_busy_cluster(), frozenset()
+    builder, facts, drained = Builder(RULES), a_busy_cluster(), frozenset()
     for _ in range(6):
-        assert builder.build(facts, retired) == build(facts, RULES, retired)
+        assert builder.build(facts, drained) == build(facts, RULES, drained)
         facts = step(facts, random)
-        retired = frozenset(random.sample([*facts.tasks, *facts.nodes], 3)) if random.random() < 0.5 else retired
+        drained = frozenset(random.sample([*facts.tasks, *facts.nodes], 3)) if random.random() < 0.5 else drained
 
 
 def test_unchanged_is_the_same():

@@ -44,6 +44,23 @@ def test_one_task_decides_one_service(cluster):
     assert after.listeners[0] is before.listeners[0]
 
 
+def test_labels_are_parsed_once(cluster):
+    """100 changes of tasks parse no service's labels again; the labels of one service that change are parsed alone."""
+    builder = Builder(a_rules())
+    builder.build(cluster)
+    assert builder.parsed == SERVICES
+    changed = cluster
+    for number in range(100):
+        changed = with_task(changed, f"app{number % 7}-2-id", desired_state=("shutdown", "running")[number // 7 % 2])
+        builder.build(changed)
+    assert (builder.parsed, builder.decided) == (SERVICES, SERVICES + 100)
+    service = changed.services["app7-id"]
+    for update, parsed in (({"replicas": 9}, 0), ({"labels": {**service.labels, "lbgen.weight": "7"}}, 1)):
+        services = {**changed.services, service.id: replace(service, **update)}
+        builder.build(replace(changed, services=services))
+        assert builder.parsed == SERVICES + parsed
+
+
 def test_a_change_that_means_nothing_changes_no_object(cluster):
     """A task's new time stamp leaves every backend the very same object."""
     builder = Builder(a_rules())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lbgen.labels.match import Test
 from lbgen.model import Cell, Listener, Rule
-from lbgen.model.routing import routed
+from lbgen.model.routing import route_table
 from tests.support.builders import a_listener, a_route
 from tests.support.oracle import Request, decide, look_up
 
@@ -31,7 +31,7 @@ def exactly(path: str) -> Test:
 
 def filled(*routes, listener: Listener = WEB) -> Listener:
     """The listener with these routes, none of which is in another's way."""
-    result, problems = routed(listener, routes)
+    result, problems = route_table(listener, routes)
     assert problems == []
     return result
 
@@ -97,7 +97,7 @@ REQUESTS = [
 @settings(deadline=None, max_examples=250)
 def test_places(routes):
     """Hosts, wildcards, prefixes, exact paths and priorities: the table answers every request like the oracle."""
-    listener, _ = routed(WEB, routes)
+    listener, _ = route_table(WEB, routes)
     assert listener.rules == ()
     for request in REQUESTS[::3]:
         assert look_up(listener, request) == decide(routes, request), request
@@ -107,7 +107,7 @@ def test_places(routes):
 @settings(deadline=None, max_examples=150)
 def test_places_and_rules(routes):
     """The same with methods, headers and negations among them."""
-    listener, _ = routed(WEB, routes)
+    listener, _ = route_table(WEB, routes)
     for request in REQUESTS:
         assert look_up(listener, request) == decide(routes, request), request
 
@@ -117,7 +117,7 @@ def test_places_and_rules(routes):
 def test_order_of_routes_is_irrelevant(routes, random):
     """The table and the problems are the same in whatever order the routes come."""
     shuffled = random.sample(routes, len(routes))
-    assert routed(WEB, shuffled) == routed(WEB, routes)
+    assert route_table(WEB, shuffled) == route_table(WEB, routes)
 
 
 # ------------------------------------------------------------------------------------------------ examples
@@ -208,7 +208,7 @@ def test_conflict(tests, shown, priority):
     """The older service keeps a match, the newer one gets a problem that names both and the remedy."""
     routes = [a_route("new", tests, age=NEW, priority=priority), a_route("old", tests, age=OLD, priority=priority)]
     for order in (routes, routes[::-1]):
-        listener, (conflict,) = routed(WEB, order)
+        listener, (conflict,) = route_table(WEB, order)
         problem = conflict.problem
         assert {claim.backend for claim in (*listener.cells, *listener.rules)} == {"old"}
         assert (problem.service, problem.route) == ("new", "new")
@@ -229,12 +229,12 @@ def test_two_paths_are_no_place():
 def test_conflict_by_age_then_id():
     """Of two services created at the same moment the smaller id is the older one."""
     routes = [a_route("b", age=(1.0, "1")), a_route("a", age=(1.0, "2"))]
-    assert cells(routed(WEB, routes)[0]) == {("*", "/", "b")}
+    assert cells(route_table(WEB, routes)[0]) == {("*", "/", "b")}
 
 
 def test_conflict_of_one_alternative():
     """A route that loses one of its matches keeps the others."""
-    listener, conflicts = routed(
+    listener, conflicts = route_table(
         WEB, [a_route("old", (host("a.org"),), age=OLD), a_route("new", (host("a.org"),), (host("b.org"),), age=NEW)]
     )
     assert cells(listener) == {("a.org", "/", "old"), ("b.org", "/", "new")}
@@ -290,7 +290,7 @@ def test_tcp():
 def test_tcp_conflict(names, shown):
     """Two TCP routes for one name, or for all, are a conflict; the older wins."""
     routes = [a_tcp_route("new", *names, age=NEW), a_tcp_route("old", *names, age=OLD)]
-    listener, (conflict,) = routed(PG, routes)
+    listener, (conflict,) = route_table(PG, routes)
     problem = conflict.problem
     assert {*dict(listener.names).values(), listener.default} - {""} == {"old"}
     assert f"{shown} on listener pg" in problem.message

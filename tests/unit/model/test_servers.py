@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbgen.labels.values.value_type import BadValue
-from lbgen.model.servers import leaving, natural, server_state, servers
+from lbgen.model.server_names import natural
+from lbgen.model.server_state import draining, server_state
+from lbgen.model.servers import route_servers
 from lbgen.snapshot import PublishedPort
 from tests.support.builders import (
     a_network,
@@ -25,10 +27,10 @@ NODES = [a_node("node1"), a_node("node2"), a_node("node3")]
 EDGE = a_network("edge")
 
 
-def found(service, tasks, keys=None, *facts, retired=frozenset(), **rules):
+def found(service, tasks, keys=None, *facts, drained=frozenset(), **rules):
     """The servers of the route that these keys describe, on NODES and EDGE unless other facts are given."""
     (route,) = parsed(keys or {}).routes
-    return servers(service, tasks, route.keys, surroundings(*(facts or [*NODES, EDGE]), retired=retired, **rules))
+    return route_servers(service, tasks, route.keys, surroundings(*(facts or [*NODES, EDGE]), drained=drained, **rules))
 
 
 def shown(result):
@@ -86,12 +88,12 @@ def test_server_state(state, desired, node, availability, expected):
 
 
 @pytest.mark.parametrize(
-    ("desired", "retired", "expected"),
+    ("desired", "drained", "expected"),
     [("shutdown", {"web-1-id"}, ""), ("shutdown", {"node1-id"}, "drain"), ("running", {"web-1-id"}, "up")],
 )
-def test_retired_task(desired, retired, expected):
+def test_retired_task(desired, drained, expected):
     """A task whose time to drain is over is left out; one that is wanted after all is not."""
-    assert server_state(a_task(desired_state=desired), a_node(), retired) == expected
+    assert server_state(a_task(desired_state=desired), a_node(), drained) == expected
 
 
 def test_task_without_node():
@@ -99,7 +101,7 @@ def test_task_without_node():
     assert server_state(a_task(), None) == ""
 
 
-def test_leaving():
+def test_draining():
     """Those who are leaving: running tasks no longer wanted or on a drained node, and drained nodes."""
     facts = a_snapshot(
         a_node("node1"),
@@ -112,7 +114,7 @@ def test_leaving():
         a_task("web", 5, "node3", desired_state="shutdown"),
         a_task("web", 6, "gone", desired_state="shutdown"),
     )
-    assert leaving(facts) == {"web-2-id", "web-4-id", "node2-id"}
+    assert draining(facts) == {"web-2-id", "web-4-id", "node2-id"}
 
 
 # ------------------------------------------------------------------------------------------------ mesh
@@ -174,7 +176,7 @@ def test_mesh_node_state(facts, expected):
 def test_mesh_node_retired():
     """A node that was drained for long enough is gone."""
     nodes = [a_node("node1"), a_node("node2", availability="drain")]
-    result = found(a_service(ports=(ingress(),)), [a_task()], {}, *nodes, retired=frozenset({"node2-id"}))
+    result = found(a_service(ports=(ingress(),)), [a_task()], {}, *nodes, drained=frozenset({"node2-id"}))
     assert plain(result) == ["web.node1 192.168.1.1:80"]
 
 

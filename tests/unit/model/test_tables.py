@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lbgen.labels.match import Test
 from lbgen.model import Cell, Listener, Rule
-from lbgen.model.routing import routed
+from lbgen.model.routing import route_table
 from lbgen.model.tables import Site, by_host, in_order
 from tests.support.builders import a_listener, a_route
 from tests.support.oracle import Request, decide, holds
@@ -47,7 +47,7 @@ def on_site(site: Site, request: Request) -> str:
 @settings(deadline=None, max_examples=200)
 def test_in_order(routes):
     """The first rule of the list that holds is the route that asking every route would give."""
-    rules = in_order(routed(WEB, routes)[0])
+    rules = in_order(route_table(WEB, routes)[0])
     for request in REQUESTS:
         assert first(rules, request) == decide(routes, request), request
 
@@ -56,7 +56,7 @@ def test_in_order(routes):
 @settings(deadline=None, max_examples=200)
 def test_by_host(routes):
     """Once the host has chosen the site, the site's own places and rules give that route as well."""
-    sites = by_host(routed(WEB, routes)[0])
+    sites = by_host(route_table(WEB, routes)[0])
     for request in REQUESTS:
         assert on_site(site_of(sites, request), request) == decide(routes, request), request
 
@@ -69,7 +69,7 @@ def test_sites():
         a_route("shop", (Test("host", "shop.a.x"), Test("path_prefix", "/cart"))),
         a_route("post", (Test("host", "post.a.x"), Test("method", "POST"))),
     ]
-    listener = routed(a_listener(), routes)[0]
+    listener = route_table(a_listener(), routes)[0]
     assert [
         (site.host, [(cell.path, cell.backend) for cell in site.cells], [rule.backend for rule in site.rules])
         for site in by_host(listener)

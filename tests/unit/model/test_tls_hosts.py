@@ -6,7 +6,7 @@ import pytest
 
 from lbgen.labels.match import Test
 from lbgen.model import Model
-from lbgen.model.tls import secured
+from lbgen.model.tls import tls_hosts
 from lbgen.model.types import TlsHost
 from tests.support.builders import a_listener, a_network, a_node, a_route, a_rules, a_service, modelled
 
@@ -80,7 +80,7 @@ def test_hosts():
         a_route("b", host("a.org"), listeners=("websecure",), client_ca="y"),
         a_route("c", host("c.org"), listeners=("websecure",)),
     ]
-    listener, carried, problems = secured(SECURE, routes)
+    listener, carried, problems = tls_hosts(SECURE, routes)
     assert listener.hosts == (TlsHost("*.a.org", "x", ""), TlsHost("a.org", "x", "y"))
     assert (len(carried), problems) == (3, [])
 
@@ -89,7 +89,7 @@ def test_certificates_differ():
     """The older service's certificate is used; both are served."""
     old = a_route("old", host("a.org"), listeners=("websecure",), certificate="x", age=(1.0, "x"))
     new = a_route("new", host("a.org"), listeners=("websecure",), certificate="y", age=(2.0, "y"))
-    listener, carried, problems = secured(SECURE, [new, old])
+    listener, carried, problems = tls_hosts(SECURE, [new, old])
     assert listener.hosts == (TlsHost("a.org", "x", ""),)
     assert len(carried) == 2
     assert [(problem.service, problem.route) for problem in problems] == [("new", "new")]
@@ -99,7 +99,7 @@ def test_authorities_differ():
     """The newer service is not served: its clients would have to show somebody else's certificate."""
     old = a_route("old", host("a.org"), listeners=("websecure",), client_ca="x", age=(1.0, "x"))
     new = a_route("new", host("a.org"), host("b.org"), listeners=("websecure",), client_ca="y", age=(2.0, "y"))
-    listener, carried, problems = secured(SECURE, [new, old])
+    listener, carried, problems = tls_hosts(SECURE, [new, old])
     assert carried == [old]
     assert listener.hosts == (TlsHost("a.org", "", "x"),)
     assert "not served" in problems[0].message
@@ -108,4 +108,4 @@ def test_authorities_differ():
 def test_without_tls():
     """A plain listener has none of it."""
     route = a_route("a", host("a.org"), certificate="x")
-    assert secured(PLAIN, [route]) == (PLAIN, [route], [])
+    assert tls_hosts(PLAIN, [route]) == (PLAIN, [route], [])

@@ -44,13 +44,13 @@ OLD = "2026-11-21T10:00:00Z"
 EVERYWHERE = (a_listener(), a_listener("websecure", 443, tls=True), a_listener("pg", 5432, "tcp"))
 
 
-def facts_of(*facts: Fact, aims: tuple[Aim, ...] = (), retired: frozenset[str] = frozenset(), **rules: Any) -> Facts:
+def facts_of(*facts: Fact, aims: tuple[Aim, ...] = (), drained: frozenset[str] = frozenset(), **rules: Any) -> Facts:
     """What an explanation is made from, with NODES and EDGE unless nodes or networks are given."""
     given = {type(fact) for fact in facts}
     around = [fact for fact in (*NODES, EDGE) if type(fact) not in given]
     snapshot = a_snapshot(*around, *facts)
     chosen = a_rules(*rules.pop("listeners", (a_listener(),)), **rules)
-    return Facts(snapshot, build(snapshot, chosen, retired), NamedFiles(), aims)
+    return Facts(snapshot, build(snapshot, chosen, drained), NamedFiles(), aims)
 
 
 def told(*facts: Fact, name: str = "web", **more: Any) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_nodes():
         keys={"nodes": "node.role==worker,node.labels.zone!=us", "mesh-nodes": "running"}, ports=(ingress(),)
     )
     tasks = [a_task("web", number, f"node{number}") for number in range(1, 7)]
-    found = told(*nodes, service, *tasks, retired=frozenset({"node5-id"}), nodes="node.hostname!=node1")
+    found = told(*nodes, service, *tasks, drained=frozenset({"node5-id"}), nodes="node.hostname!=node1")
     (route,) = found["routes"]
     assert {node["node"]: node["why"] for node in route["nodes"]} == {
         "node1": "setting discovery.nodes asks for node.hostname!=node1",
@@ -205,7 +205,7 @@ def test_tasks():
         serving(slot=8, node="gone"),
         serving(slot=9, state="failed", desired_state="shutdown"),
     ]
-    route = route_of(*nodes, on_edge(), *tasks, retired=frozenset({"web-6-id"}))
+    route = route_of(*nodes, on_edge(), *tasks, drained=frozenset({"web-6-id"}))
     assert {server["name"]: (server["state"], server["why"]) for server in route["servers"]} == {
         "web.1": ("up", ""),
         "web.2": ("drain", "Swarm wants it gone"),

@@ -1,0 +1,138 @@
+"""Which routes a service asks for: all that depends on its labels and the settings alone, not on tasks or nodes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lbgen.base.problem import Problem
+from lbgen.labels import dialects
+from lbgen.labels.match import MAX_TESTS, Alternative, Test, TooManyAlternatives, alternatives
+from lbgen.labels.route_spec import RouteSpec
+from lbgen.labels.values.value_type import BadValue
+from lbgen.model.policy import Policy, policy_of
+from lbgen.model.types import Route, Rules
+from lbgen.snapshot import Service, moment
+
+# What Swarm accepts as a service name (swarmkit, manager/controlapi); every proxy accepts it as an identifier. It has
+# no dot, so that "<service>.<protocol>.<route>" cannot be another service's name.
+_SERVICE_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRequest:
+    """A route as its service asks for it; whether it has servers is not known yet."""
+
+    spec: RouteSpec
+    route: Route
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRoutes:
+    """What one service asks for."""
+
+    requests: tuple[RouteRequest, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def service_routes(service: Service, rules: Rules) -> ServiceRoutes:
+    """Read a service's labels and decide its routes; what is wrong with one is a problem and drops it alone."""
+    if not _SERVICE_NAME.fullmatch(service.name):
+        return ServiceRoutes(problems=(Problem(service.name, "is not a Swarm service name", "rename the service"),))
+    labels = dialects.parse(service.name, service.labels, rules.label_context())
+    requests, problems, tests = [], list(labels.problems), 0
+    for spec in labels.routes:
+        try:
+            if tests > MAX_TESTS:
+                remedy = "use fewer values, or split the service"
+                raise BadValue(f"the service's routes multiply out to more than {MAX_TESTS} tests", remedy)
+            request = route_request(service, spec, rules)
+        except BadValue as bad:
+            problems.append(spec.problem(service.name, bad))
+            continue
+        tests += sum(map(len, request.route.alternatives))
+        requests.append(request)
+    return ServiceRoutes(tuple(requests), tuple(problems))
+
+
+def route_request(service: Service, spec: RouteSpec, rules: Rules) -> RouteRequest:
+    """Decide one route: which requests it takes on which listeners, and what happens to them.
+
+    Raises:
+        BadValue: a key cannot be honoured; the route is not served.
+    """
+    keys, name = spec.keys, route_name(service.name, spec)
+    expanded = _expanded(spec)
+    if keys.group and keys.redirect:
+        raise BadValue("shares servers, and a redirect has none", "remove it, or the redirect", "group")
+    route = Route(
+        name=name,
+        backend=name,
+        service=service.name,
+        protocol=spec.protocol,
+        listeners=_listeners(spec, rules),
+        alternatives=expanded,
+        priority=spec.priority,
+        age=(moment(service.created_at), service.id),
+        certificate=keys.tls or "",
+        client_ca=keys.client_ca,
+    )
+    return RouteRequest(spec, route, policy_of(keys))
+
+
+def route_name(service: str, spec: RouteSpec) -> str:
+    """Return the name that the route and its backend have."""
+    return f"{service}.{spec.protocol}.{spec.name}" if spec.name else service
+
+
+def _expanded(spec: RouteSpec) -> tuple[Alternative, ...]:
+    try:
+        expanded = alternatives(spec.match)
+    except TooManyAlternatives as error:
+        raise BadValue(str(error), "use fewer values, or path prefixes", "host") from error
+    if spec.protocol == "tcp" and any(map(_more_than_a_name, expanded)):
+        raise BadValue("asks for more than a server name", "write HostSNI and || only", "rule")
+    by_host = "client-ca" if spec.keys.client_ca else "tls" if spec.keys.tls else ""
+    if by_host and not all(any(map(_names_host, alternative)) for alternative in expanded):
+        raise BadValue("is chosen by host, and this route is for any", "add the key host", by_host)
+    return expanded
+
+
+def _more_than_a_name(alternative: Alternative) -> bool:
+    return len(alternative) > 1 or any(test.kind != "sni" or test.negated for test in alternative)
+
+
+def _names_host(test: Test) -> bool:
+    return test.kind == "host" and not test.negated
+
+
+def _listeners(spec: RouteSpec, rules: Rules) -> tuple[str, ...]:
+    """Return the listeners that carry the route: those asked for by label, or the default ones of its protocol."""
+    keys, protocol = spec.keys, spec.protocol
+    known = {listener.name: listener for listener in rules.listeners}
+    secure = [name for name, listener in known.items() if listener.protocol == protocol and listener.tls]
+    tls = "client-ca" if keys.client_ca else "tls" if keys.tls is not None else ""  # the key that asks for it
+    fitting = ", ".join(name for name, listener in known.items() if listener.protocol == protocol) or "none"
+    if keys.listener is None:
+        names = [name for name in rules.default_listeners if known[name].protocol == protocol]
+        if tls and not secure:
+            raise BadValue("asks for TLS, which no HTTP listener has", "give a listener tls: true", tls)
+        if tls:
+            names = [name for name in names if name in secure] or secure
+        if not names:
+            raise BadValue(f"no default listener carries {protocol}", f"name one (there are: {fitting})", "listener")
+    else:
+        names = list(keys.listener)
+    for name in names:
+        if name not in known:
+            raise BadValue(f"there is no listener {name}", f"use one of the settings' ({fitting})", "listener")
+        if known[name].protocol != protocol:
+            carried = known[name].protocol
+            raise BadValue(f"listener {name} carries {carried}, not {protocol}", f"use: {fitting}", "listener")
+        if tls and name not in secure:
+            remedy = f"use: {', '.join(secure)}" if secure else "give a listener tls: true"
+            raise BadValue(f"asks for TLS, which listener {name} does not have", remedy, tls)
+        if keys.passthrough and known[name].tls:
+            raise BadValue(f"listener {name} ends TLS", "use a listener without tls", "passthrough")
+    return tuple(names)
