@@ -39,9 +39,13 @@ class Backoff:
         """Return whether an attempt may be made now, and then put it off no longer; the pauses go on growing."""
         if self.remaining() > 0:
             return False
-        self.due = None
+        self.hasten()
         return True
 
     def reset(self) -> None:
         """Start anew after a success: nothing is put off, and the next pause is the first again."""
         self.due, self._next = None, self._first
+
+    def hasten(self) -> None:
+        """Have the next attempt made at once; the pauses go on growing."""
+        self.due = None

@@ -25,7 +25,7 @@ from lbgen.snapshot import Note, Snapshot, moment
 from lbgen.source import decode, diff
 from lbgen.source.compose import load as compose
 from lbgen.source.facts import KINDS, kept
-from lbgen.source.mailbox import Closed, Signals
+from lbgen.source.mailbox import Closed, Mailbox
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 _KEYS = ("version", "cluster", "taken_at", *KINDS)
@@ -47,7 +47,7 @@ class FileSource:
         self.paths = _listed(paths)
         self.stack = stack
         self._settle, self._poll = settle, poll
-        self._signals = Signals()
+        self._mailbox = Mailbox()
         self._numbers = itertools.count(1)
         self._last = Snapshot()
         self._owed = True  # the next good reading is handed on even if nothing changed
@@ -61,7 +61,7 @@ class FileSource:
 
     def follow(self) -> Iterator[Snapshot]:
         """Yield the files' snapshot at once, if they have one, and again after each change, until `close`."""
-        watch = Watch(lambda: self.paths, lambda: self._signals.tell({"file"}))
+        watch = Watch(lambda: self.paths, lambda: self._mailbox.tell({"file"}))
         try:
             seen: object = None
             while True:
@@ -79,21 +79,21 @@ class FileSource:
 
     def relist(self) -> None:
         """Have the file read again and handed on even if nothing changed."""
-        self._signals.relist()
+        self._mailbox.relist()
 
     def close(self) -> None:
-        self._signals.close()
+        self._mailbox.close()
 
     def _wait(self) -> None:
         """Wait for a change, then until the file has been left alone for a moment, but not forever."""
         doubtful = self._complaint and not self._logged
-        told = self._signals.wait(time.monotonic() + (min(0.5, self._poll) if doubtful else self._poll))
+        told = self._mailbox.wait(time.monotonic() + (min(0.5, self._poll) if doubtful else self._poll))
         self._owed |= told.relist
         for _ in range(20):
             if not told.kinds:
                 break
-            self._signals.pause(self._settle)
-            told = self._signals.wait(0.0)
+            self._mailbox.pause(self._settle)
+            told = self._mailbox.wait(0.0)
             self._owed |= told.relist
 
     def _read(self) -> Snapshot | None:
@@ -104,7 +104,7 @@ class FileSource:
             self._complain(str(error))
             return None
         if self._fingerprints() != before:
-            self._signals.tell({"file"})  # written to meanwhile: what was read may be a mixture
+            self._mailbox.tell({"file"})  # written to meanwhile: what was read may be a mixture
             return None
         if self._logged:
             log.info("snapshot_file_usable_again", file=", ".join(map(str, self.paths)))

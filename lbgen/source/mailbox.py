@@ -34,61 +34,57 @@ class Closed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What was said since the last time."""
+class Mail:
+    """What was said, at once or in several messages."""
 
     kinds: frozenset[str] = frozenset()  # these have changed: "services", "nodes", ...
     changes: tuple[Change, ...] = ()  # the oldest first
     relist: bool = False
 
 
-class Signals:
+class Mailbox:
     """A mailbox between threads; every method but `run` and those that wait may be called from any."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock  # what everybody goes by who follows a source
         self._condition = threading.Condition()
-        self._kinds: set[str] = set()
-        self._changes: list[Change] = []
-        self._relist = self._woken = self._closed = False
+        self._messages: list[Mail] = []
+        self._closed = False
 
     def tell(self, kinds: Iterable[str] = (), changes: Iterable[Change] = ()) -> None:
         """Say that kinds have changed, or what objects have become; without any, only wake the follower up."""
-        with self._condition:
-            self._kinds.update(kinds)
-            self._changes.extend(changes)
-            self._woken = True
-            self._condition.notify_all()
+        self._put(Mail(frozenset(kinds), tuple(changes)))
 
     def relist(self) -> None:
         """Ask for everything anew."""
-        with self._condition:
-            self._relist = self._woken = True
-            self._condition.notify_all()
+        self._put(Mail(relist=True))
 
     def close(self) -> None:
         """End every wait, now and later."""
-        with self._condition:
-            self._closed = True
-            self._condition.notify_all()
+        self._closed = True
+        self._notify()
 
     @property
-    def closed(self) -> bool:
-        return self._closed
+    def unread(self) -> Mail:
+        """What was said since the last `wait`."""
+        messages = list(self._messages)
+        return Mail(
+            kinds=frozenset().union(*(mail.kinds for mail in messages)),
+            changes=tuple(change for mail in messages for change in mail.changes),
+            relist=any(mail.relist for mail in messages),
+        )
 
-    def wait(self, until: float) -> Told:
-        """Return what was said, as soon as anything is, or at `until` (monotonic seconds); raise Closed."""
+    def wait(self, until: float) -> Mail:
+        """Return what was said, as soon as anything is, or at `until` by the clock; raise Closed."""
         with self._condition:
-            self._wait_for(lambda: self._woken, until - time.monotonic())
-            told = Told(frozenset(self._kinds), tuple(self._changes), self._relist)
-            self._kinds.clear()
-            self._changes.clear()
-            self._relist = self._woken = False
-            return told
+            self._wait_for(lambda: bool(self._messages), until - self.clock())
+            unread = self.unread
+            self._messages.clear()
+            return unread
 
     def pause(self, seconds: float) -> None:
         """Sleep, whatever is said meanwhile; raise Closed."""
-        with self._condition:
-            self._wait_for(lambda: False, seconds)
+        self.wait_until(lambda: False, seconds)
 
     def wait_until(self, reached: Callable[[], bool], seconds: float) -> None:
         """Wait until something holds that somebody tells of, but not for longer; raise Closed."""
@@ -106,10 +102,9 @@ class Signals:
         """
         future: Future[T] = Future()
         threading.Thread(target=_fulfil, args=(future, work), name="lbgen-source-request", daemon=True).start()
-        future.add_done_callback(lambda _: self._wake_waiters())
+        future.add_done_callback(lambda _: self._notify())
         try:
-            with self._condition:
-                self._wait_for(future.done, limit)
+            self.wait_until(future.done, limit)
         except Closed:
             future.add_done_callback(_discard)
             raise
@@ -118,14 +113,19 @@ class Signals:
             raise SourceError(f"{who}: no result within {limit:g} s")
         return future.result()
 
+    def _put(self, mail: Mail) -> None:
+        with self._condition:
+            self._messages.append(mail)
+            self._condition.notify_all()
+
+    def _notify(self) -> None:
+        with self._condition:
+            self._condition.notify_all()
+
     def _wait_for(self, reached: Callable[[], bool], seconds: float) -> None:
         self._condition.wait_for(lambda: self._closed or reached(), max(0.0, seconds))
         if self._closed:
             raise Closed
-
-    def _wake_waiters(self) -> None:
-        with self._condition:
-            self._condition.notify_all()
 
 
 def _fulfil(future: Future[T], work: Callable[[], T]) -> None:

@@ -10,20 +10,21 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 import urllib3
 
 from lbgen.base.errors import SourceError
-from lbgen.source.engine import errors as remedies
+from lbgen.source.engine import errors
 from lbgen.source.engine.endpoints import Endpoint, client
 
 PATHS = frozenset({"/_ping", "/version", "/info", "/swarm", "/services", "/tasks", "/nodes", "/networks", "/events"})
 # The newest version whose replies lbgen was written for; an older shape of a reply beats an unknown one.
 NEWEST = (1, 44)
+T = TypeVar("T")
 
 
 class Engine:
@@ -51,37 +52,30 @@ class Engine:
         """Return a reply's JSON object."""
         body = self.body(path)
         try:
-            found: object = json.loads(body)
+            reply: object = json.loads(body)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            reply = None
+        if not isinstance(reply, dict):
             raise SourceError(f"{self.endpoint.name}: GET {path} answered what is no JSON object: {body[:80]!r}")
-        return found
+        return reply
 
     def body(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
         """Return a reply's bytes."""
-        try:
-            response = self._request(path, params)
-            return bytes(response.content)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise remedies.unreachable(self.endpoint, error, self.timeout) from error
+        return self._read(path, params, lambda response: bytes(response.content))
 
     def stream(self, path: str, params: Mapping[str, str] | None = None) -> Stream:
         """Return an open stream of lines. When this returns, the engine has subscribed us."""
-        try:
-            return Stream(self._request(path, params))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise remedies.unreachable(self.endpoint, error, self.timeout) from error
+        return self._read(path, params, Stream)
 
     def cluster(self) -> str:
         """Return the id of the cluster that this engine manages; raise SourceError if it manages none right now."""
         swarm = self.get("/info").get("Swarm") or {}
         state = swarm.get("LocalNodeState") or "inactive"
         if state != "active":
-            raise remedies.not_in_a_swarm(self.endpoint, state)
+            raise errors.not_in_a_swarm(self.endpoint, state)
         if not swarm.get("ControlAvailable"):
             known = sorted(str(manager.get("Addr")) for manager in swarm.get("RemoteManagers") or [])
-            raise remedies.not_a_manager(self.endpoint, ", ".join(known))
+            raise errors.not_a_manager(self.endpoint, ", ".join(known))
         if not (id_ := (swarm.get("Cluster") or {}).get("ID")):
             raise SourceError(f"{self.endpoint.name}: the Swarm cannot answer: {swarm.get('Error') or 'no leader'}")
         return str(id_)
@@ -93,6 +87,12 @@ class Engine:
     def close(self) -> None:
         self._client.close()
 
+    def _read(self, path: str, params: Mapping[str, str] | None, read: Callable[[requests.Response], T]) -> T:
+        try:
+            return read(self._request(path, params))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise errors.unreachable(self.endpoint, error, self.timeout) from error
+
     def _request(self, path: str, params: Mapping[str, str] | None) -> requests.Response:
         if path not in PATHS:
             raise ValueError(f"{path} is not among the paths lbgen may ask for")
@@ -101,7 +101,7 @@ class Engine:
         with contextlib.suppress(ValueError, TypeError):  # absent behind some proxies: the clocks are taken as equal
             self._clock_ahead = parsedate_to_datetime(response.headers.get("Date", "")).timestamp() - time.time()
         if response.status_code != 200:
-            raise remedies.refused(self.endpoint, path, response.status_code, response.content)
+            raise errors.refused(self.endpoint, path, response.status_code, response.content)
         return response
 
 

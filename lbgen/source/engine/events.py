@@ -1,22 +1,21 @@
-"""Learning that something changed from the engine's event stream.
+"""Learning that something changed: what a stream of changes is, and the engine's own event stream.
 
-The stream tells of services, nodes, networks, secrets and configs, never of tasks (seen, engine 20.10, and read in
-moby). It can end, break or go silent, and it loses events when read slowly: it only says when to list, never what.
+The event stream tells of services, nodes, networks, secrets and configs, never of tasks (seen, engine 20.10, and read
+in moby). It can end, break or go silent, and it loses events when read slowly: it only says when to list, never what.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
 from lbgen.base.errors import SourceError
 from lbgen.source.engine.api import Engine
-from lbgen.source.mailbox import Signals
+from lbgen.source.mailbox import Mailbox
 
 # What to list again after an event. Tasks follow from services and nodes, though no event says so.
 KINDS = {
@@ -29,10 +28,10 @@ KINDS = {
 _OVERLAP = 2.0  # seconds of the past to ask for: the engine's clock is only known to the second
 
 
-class Changes(Protocol):
+class ChangeStream(Protocol):
     """One stream of changes: subscribed from the moment it is `ready` until it is closed.
 
-    It tells `Signals` which kinds to list again, or what objects have become. When it gets ready, or ends by itself
+    It tells a `Mailbox` which kinds to list again, or what objects have become. When it gets ready, or ends by itself
     and sets `ended`, it wakes the follower.
     """
 
@@ -55,52 +54,81 @@ class Changes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class StreamKind:
     """One way of learning of changes."""
 
     mode: str  # a name for metrics and log: "push", "events"
-    subscribe: Callable[[Engine, Signals], Changes]  # raises SourceError where there is no such stream to be had
+    subscribe: Callable[[Engine, Mailbox], ChangeStream]  # raises SourceError where there is no such stream
 
 
 class NotOffered(SourceError):
-    """There is no such stream, and nobody had promised one. What the next best way gives is all there is."""
+    """There is no such stream, and nobody had promised one. What the next best kind gives is all there is."""
 
 
-class Events:
-    """`Changes` by way of ``GET /events``."""
+class ThreadedStream:
+    """A `ChangeStream` whose messages are read by a thread of its own."""
+
+    ready = False
+
+    def __init__(
+        self, mode: str, messages: Generator[bytes, None, None], end: Callable[[], None], mailbox: Mailbox
+    ) -> None:
+        """Begin to read.
+
+        Args:
+            messages: raise SourceError where they break.
+            end: makes `messages` end soon, also while they wait.
+        """
+        self._messages, self._end, self._mailbox = messages, end, mailbox
+        self.ended, self.last = "", mailbox.clock()
+        threading.Thread(target=self._read, name=f"lbgen-source-{mode}", daemon=True).start()
+
+    def close(self) -> None:
+        self.ended = self.ended or "closed"
+        self._end()
+
+    def received(self, message: bytes) -> None:
+        """Pass a message on; raise SourceError if it is none."""
+        raise NotImplementedError
+
+    def explained(self, why: str) -> str:
+        """Return why it ended, with what to do about it."""
+        return why
+
+    def _read(self) -> None:
+        try:
+            with closing(self._messages) as messages:
+                for message in messages:
+                    self.last = self._mailbox.clock()
+                    self.received(message)
+            why = "the engine ended the stream"
+        except SourceError as error:
+            why = str(error)
+        except Exception as error:  # whatever it is, the next best stream carries on, and the log has it
+            why = repr(error)
+        self.ended = self.ended or self.explained(why)
+        self._mailbox.tell()
+
+
+class EventStream(ThreadedStream):
+    """``GET /events``."""
 
     covers = frozenset({"services", "nodes", "networks"})
     ready = True
 
-    def __init__(self, engine: Engine, signals: Signals) -> None:
+    def __init__(self, engine: Engine, mailbox: Mailbox) -> None:
         """Subscribe; raise SourceError if the engine refuses."""
         filters = {"type": sorted(KINDS), "scope": ["swarm"]}
         # The engine sends its headers just before it subscribes us; asking for the last moments closes that gap.
         since = f"{engine.now() - _OVERLAP:.0f}"
-        self._stream = engine.stream("/events", {"filters": json.dumps(filters), "since": since})
-        self._signals = signals
-        self.ended = ""
-        self.last = time.monotonic()
-        threading.Thread(target=self._read, name="lbgen-source-events", daemon=True).start()
+        stream = engine.stream("/events", {"filters": json.dumps(filters), "since": since})
+        super().__init__("events", stream.lines(), stream.end, mailbox)
 
-    def close(self) -> None:
-        self.ended = self.ended or "closed"
-        self._stream.end()
-
-    def _read(self) -> None:
-        try:
-            with closing(self._stream.lines()) as lines:
-                for line in lines:
-                    self.last = time.monotonic()
-                    self._signals.tell(kinds_of(line))
-            reason = "the engine ended it"
-        except SourceError as error:
-            reason = str(error)
-        self.ended = self.ended or reason
-        self._signals.tell()
+    def received(self, message: bytes) -> None:
+        self._mailbox.tell(kinds_of(message))
 
 
-EVENTS = Way("events", Events)
+EVENTS = StreamKind("events", EventStream)
 
 
 def kinds_of(line: bytes) -> frozenset[str]:

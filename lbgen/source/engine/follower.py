@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -18,61 +18,99 @@ from lbgen.base.logs import log
 from lbgen.snapshot import Snapshot
 from lbgen.source import diff
 from lbgen.source.engine.api import Engine
-from lbgen.source.engine.events import Changes, Way
-from lbgen.source.engine.listing import Lister, Round, alien, combined, snapshot
-from lbgen.source.engine.patch import applied, doubtful, tellable
-from lbgen.source.engine.schedule import Agenda, Drift, Pace, moving
+from lbgen.source.engine.events import ChangeStream, StreamKind
+from lbgen.source.engine.listing import Lister, Round, alien, combined
+from lbgen.source.engine.patch import Versions, doubtful, patched, tellable
+from lbgen.source.engine.schedule import Drift, Pace, Schedule, moving
 from lbgen.source.engine.subscription import Counters, Subscription
 from lbgen.source.facts import ALL, EMPTY, KINDS, Facts, changed
-from lbgen.source.mailbox import Signals
+from lbgen.source.mailbox import Mail, Mailbox
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Known:
     """What is known of the cluster; outlives the endpoint that told it."""
 
     facts: Facts = field(default_factory=lambda: EMPTY)
-    versions: dict[str, dict[str, int]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    versions: Versions = field(default_factory=lambda: {kind: {} for kind in KINDS})
     cluster: str = ""
-    absent: dict[str, set[str]] = field(default_factory=dict)  # referred to, but gone: see Round
-    snapshot: Snapshot = field(default_factory=Snapshot)  # the last one handed on
-    owed: float = 0  # a full listing with a larger number is handed on even if nothing changed
+    absent: Mapping[str, set[str]] = field(default_factory=dict)  # referred to, but gone: see Round
+    changed_at: float = -math.inf  # by the clock
     listing: int = 0  # number of the last full listing in it
-    changed_at: float = -math.inf  # monotonic
-    counters: Counters = field(default_factory=Counters)
+    owed: float = 0  # a full listing with a larger number is handed on even if nothing changed
+    snapshot: Snapshot = field(default_factory=Snapshot)  # the last one handed on
+
+    def patched(self, mail: Mail, now: float) -> Known:
+        """Return it with what a stream told."""
+        if mail.changes:
+            facts = patched(self.facts, self.versions, mail.changes)
+            return replace(self, facts=facts, changed_at=now)
+        return self
+
+    def listed(self, look: Round, cluster: str, now: float) -> Known:
+        """Return it with what a look found; `cluster`: its id, empty if nobody asked."""
+        same = all(look.facts[kind] is self.facts[kind] for kind in KINDS)
+        return replace(
+            self,
+            facts=look.facts,
+            versions={**self.versions, **{kind: dict(versions) for kind, versions in look.versions.items()}},
+            absent=look.absent,
+            cluster=cluster or self.cluster,
+            changed_at=self.changed_at if same else now,
+        )
+
+    def handed_on(self, now: float) -> Known:
+        """Return it with a new snapshot, if there is one to hand on; there is none before the first full listing."""
+        after = combined(self.snapshot, self.facts, self.cluster)
+        if self.listing == 0 or (after is self.snapshot and self.listing <= self.owed):
+            return self
+        causes = diff.between(self.snapshot, after, now) if after is not self.snapshot else ()
+        return replace(
+            self,
+            snapshot=replace(after, taken_at=now, listing=self.listing, causes=causes),
+            owed=math.inf if self.listing > self.owed else self.owed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Dependencies:
     """What following needs besides an engine."""
 
     pace: Pace
     rng: random.Random
-    signals: Signals
-    ways: Sequence[Way]  # of learning of changes, the best first
+    mailbox: Mailbox
+    counters: Counters
+    kinds: Sequence[StreamKind]  # of streams, the best first
     verify: Callable[[Engine], str]  # the cluster's id; SourceError if the engine is of another one, or no manager
     listed: Callable[[Engine], int]  # called after each full listing, gives it its number
+    wall_clock: Callable[[], float] = time.time
 
 
 class Follower:
     """One engine, followed."""
 
-    def __init__(self, engine: Engine, known: Known, terms: Terms) -> None:
-        self._engine, self._known, self._terms = engine, known, terms
+    def __init__(self, engine: Engine, known: Known, needs: Dependencies) -> None:
+        self.known = known
+        self._engine, self._needs, self._clock = engine, needs, needs.mailbox.clock
         self._log = log.bind(endpoint=engine.endpoint.name)
         self._lister = Lister(engine)
-        self._agenda = Agenda(terms.pace, terms.rng, polled=ALL)
-        self._drift = Drift(terms.pace, covers=frozenset())
-        self._told: frozenset[str] = ALL  # kinds of which was said that they changed, since they were listed
-        wait_until = terms.signals.wait_until
+        self._schedule = Schedule(needs.pace, needs.rng, polled=ALL)
+        self.drift = Drift(needs.pace, covers=frozenset())
         self._subscription = Subscription(
-            terms.ways, self._subscribe, wait_until, terms.pace, terms.rng, known.counters, self._log
+            needs.kinds,
+            self._subscribe,
+            needs.mailbox.wait_until,
+            needs.pace,
+            needs.rng,
+            self._clock,
+            needs.counters,
+            self._log,
         )
 
     @property
-    def stream(self) -> Changes | None:
+    def stream(self) -> ChangeStream | None:
         """What tells of changes now; None while they are polled for."""
         return self._subscription.changes
 
@@ -85,23 +123,24 @@ class Follower:
         """Yield each new snapshot; raise SourceError when the engine fails, Closed when the source is closed."""
         try:
             while True:
-                self._mind_stream()
-                self._hear(min(self._agenda.due(), self._drift.due(), self._subscription.due()))
+                self._tend_stream()
+                self._hear(min(self._schedule.due(), self.drift.due(), self._subscription.due()))
                 self._judge()
-                if self._agenda.due() <= time.monotonic():
+                if self._schedule.due() <= self._clock():
                     self._look()
                     self._hear(0.0)  # what was pushed during the listing
-                if (news := self._news()) is not None:
-                    yield news
+                before, self.known = self.known, self.known.handed_on(self._needs.wall_clock())
+                if self.known is not before:
+                    yield self.known.snapshot
         finally:
             self._subscription.close()
 
-    def _subscribe(self, way: Way) -> Changes:
-        def work() -> Changes:
-            stream = way.subscribe(self._engine, self._terms.signals)
+    def _subscribe(self, kind: StreamKind) -> ChangeStream:
+        def work() -> ChangeStream:
+            stream = kind.subscribe(self._engine, self._needs.mailbox)
             try:
                 # What another cluster pushes must not be taken for this one's, not even until the next listing.
-                self._terms.verify(self._engine)
+                self._needs.verify(self._engine)
             except BaseException:
                 stream.close()
                 raise
@@ -109,11 +148,10 @@ class Follower:
 
         return self._run(work)
 
-    def _mind_stream(self) -> None:
-        if self._subscription.ensure(time.monotonic()):
-            self._drift = Drift(self._terms.pace, self._covers)
-            self._agenda.want_all()
-            self._told = ALL
+    def _tend_stream(self) -> None:
+        if self._subscription.ensure():
+            self.drift = Drift(self._needs.pace, self._covers)
+            self._schedule.want_all()
             self._poll_for_the_rest()
 
     @property
@@ -121,75 +159,56 @@ class Follower:
         return self.stream.covers if self.stream else frozenset()
 
     def _hear(self, until: float) -> None:
-        told, known = self._terms.signals.wait(until), self._known
-        self._agenda.heard(told.kinds, time.monotonic())
-        self._drift.heard(told.kinds, told.changes)
-        self._told |= told.kinds
-        if told.changes:
-            known.counters.objects += len(told.changes)
-            known.facts = applied(known.facts, known.versions, told.changes)
-            known.changed_at = time.monotonic()
+        mail = self._needs.mailbox.wait(until)
+        self._schedule.heard(mail.kinds, self._clock())
+        self.drift.heard(mail.kinds, mail.changes)
+        self.known = self.known.patched(mail, self._clock())
+        if mail.changes:
+            self._needs.counters.objects += len(mail.changes)
             self._poll_for_the_rest()
-        if told.relist:
-            known.owed = known.listing
-            self._agenda.want_all()
+        if mail.relist:
+            self.known = replace(self.known, owed=self.known.listing)
+            self._schedule.want_all()
 
     def _judge(self) -> None:
         """Count what listings found and the stream never told; a stream that misses changes is replaced."""
-        if untold := self._drift.judged(time.monotonic()):
-            self._known.counters.drift += sum(untold.values())
-            self._log.warning("source_drift", **untold, drift_total=self._known.counters.drift)
+        if untold := self.drift.judged(self._clock()):
+            self._needs.counters.drift += sum(untold.values())
+            self._log.warning("source_drift", **untold, drift_total=self._needs.counters.drift)
             self._subscription.restart()
 
     def _poll_for_the_rest(self) -> None:
-        self._agenda.polled = ALL - self._covers | ({"nodes"} if doubtful(self._known.facts["nodes"]) else set())
+        self._schedule.polled = ALL - self._covers | ({"nodes"} if doubtful(self.known.facts["nodes"]) else set())
 
     def _look(self) -> None:
         """List what is due."""
-        known, started = self._known, time.monotonic()
-        kinds = self._agenda.begin(started)
-        told, self._told = self._told, self._told - kinds
+        began, before = self._clock(), self.known.facts
+        kinds = self._schedule.begin(began)
         look, cluster = self._run(lambda: self._round(kinds))
-        now = time.monotonic()
-        changes = {kind: changed(known.facts[kind], look.facts[kind]) for kind in KINDS}
-        untold = changes | {"nodes": tellable(known.facts["nodes"], look.facts["nodes"], changes["nodes"])}
-        self._drift.found(untold, told, now)
-        if any(changes.values()):
-            known.changed_at = now
-        known.facts, known.absent, known.cluster = look.facts, look.absent, cluster or known.cluster
-        known.versions |= {kind: dict(versions) for kind, versions in look.versions.items()}
+        now = self._clock()
+        changes = {kind: changed(before[kind], look.facts[kind]) for kind in KINDS}
+        changes["nodes"] = tellable(before["nodes"], look.facts["nodes"], changes["nodes"])
+        self.drift.listed(kinds, changes, now)
+        self.known = self.known.listed(look, cluster, now)
         self._poll_for_the_rest()
-        self._agenda.done(kinds, started, now, self._in_motion(now))
+        self._schedule.done(kinds, began, now, self._in_motion(now))
         if kinds >= ALL:
-            known.listing = self._terms.listed(self._engine)
+            self.known = replace(self.known, listing=self._needs.listed(self._engine))
 
     def _in_motion(self, now: float) -> bool:
-        facts = self._known.facts
-        if now - self._known.changed_at >= self._terms.pace.quiet:
+        if now - self.known.changed_at >= self._needs.pace.quiet:
             return False
-        return moving(snapshot(facts)) or doubtful(facts["nodes"])
+        return moving(self.known.facts) or doubtful(self.known.facts["nodes"])
 
     def _round(self, kinds: frozenset[str]) -> tuple[Round, str]:
-        look = Round(self._lister, self._known.facts, self._known.absent)
+        look = Round(self._lister, self.known.facts, self.known.absent)
         before = self._lister.objects
         look.list(kinds)
-        self._known.counters.objects += self._lister.objects - before
+        self._needs.counters.objects += self._lister.objects - before
         # After the listing, so that an engine that changed clusters meanwhile is found out as well.
-        if kinds >= ALL or alien(self._known.facts, look.facts):
-            return look, self._terms.verify(self._engine)
+        if kinds >= ALL or alien(self.known.facts, look.facts):
+            return look, self._needs.verify(self._engine)
         return look, ""
 
-    def _news(self) -> Snapshot | None:
-        """Return a snapshot if there is something to hand on; nothing is before the first full listing."""
-        known, now = self._known, time.time()
-        before, after = known.snapshot, combined(known.snapshot, known.facts, known.cluster)
-        if known.listing == 0 or (after is before and known.listing <= known.owed):
-            return None
-        if known.listing > known.owed:
-            known.owed = math.inf
-        found = diff.between(before, after, now) if after is not before else ()
-        known.snapshot = replace(after, taken_at=now, listing=known.listing, causes=found)
-        return known.snapshot
-
     def _run(self, work: Callable[[], T]) -> T:
-        return self._terms.signals.run(self._engine.endpoint.name, work, 6 * self._terms.pace.timeout)
+        return self._needs.mailbox.run(self._engine.endpoint.name, work, 6 * self._needs.pace.timeout)

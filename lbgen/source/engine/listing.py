@@ -96,12 +96,8 @@ def unknown(facts: Facts) -> dict[str, set[str]]:
 
 def combined(before: Snapshot, facts: Facts, cluster: str) -> Snapshot:
     """Return the snapshot that the facts make; `before` itself, if they make the same one."""
-    same = cluster == before.cluster and all(facts[kind] is getattr(before, kind) for kind in KINDS)
-    return before if same else snapshot(facts, cluster)
-
-
-def snapshot(facts: Facts, cluster: str = "") -> Snapshot:
-    """Return the facts as a snapshot."""
+    if cluster == before.cluster and all(facts[kind] is getattr(before, kind) for kind in KINDS):
+        return before
     nodes, services, tasks, networks = (facts[kind] for kind in ("nodes", "services", "tasks", "networks"))
     return Snapshot(cluster=cluster, nodes=nodes, services=services, tasks=tasks, networks=networks)
 

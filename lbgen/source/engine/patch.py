@@ -16,7 +16,7 @@ from lbgen.source.mailbox import Change
 Versions = Mapping[str, MutableMapping[str, int]]  # kind -> id -> version
 
 
-def applied(facts: Facts, versions: Versions, changes: Iterable[Change]) -> Facts:
+def patched(facts: Facts, versions: Versions, changes: Iterable[Change]) -> Facts:
     """Return the facts with these changes in them, the oldest first; `versions` is brought up to date in place.
 
     A change that is older than what a listing has told meanwhile is left out: the stream of a manager that is not

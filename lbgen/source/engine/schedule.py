@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from lbgen.snapshot import Snapshot
-from lbgen.source.facts import ALL
+from lbgen.base.backoff import Backoff
+from lbgen.snapshot import Service, Task
+from lbgen.source.facts import ALL, Facts
 from lbgen.source.mailbox import Change
 
 # States a task does not leave any more. Source: moby, api/types/swarm/task.go.
@@ -34,9 +35,13 @@ class Pace:
     head_start: float = 1.0  # how long the first listing waits for the best stream
     timeout: float = 10.0  # longest silence within one request
 
+    def backoff(self, clock: Callable[[], float], rng: random.Random) -> Backoff:
+        """Return a back-off at this pace, spread so that many lbgens do not come back at the same moment."""
+        return Backoff(self.retry_min, self.retry_max, clock, lambda: rng.uniform(0.75, 1.25))
 
-class Agenda:
-    """Which kinds are due when. Kinds are those of `listing.KINDS`."""
+
+class Schedule:
+    """Which kinds are due when. Kinds are those of `facts.KINDS`."""
 
     def __init__(self, pace: Pace, rng: random.Random, polled: frozenset[str]) -> None:
         """Everything is due at once. `polled`: kinds that nobody tells of, listed on a timer."""
@@ -83,22 +88,6 @@ class Agenda:
             self._next_full = now + self._pace.resync * self._rng.uniform(0.9, 1.1)
 
 
-class Backoff:
-    """Growing pauses between attempts, spread so that many lbgens do not come back at the same moment."""
-
-    def __init__(self, pace: Pace, rng: random.Random) -> None:
-        self._pace, self._rng = pace, rng
-        self._next = pace.retry_min
-
-    def pause(self) -> float:
-        """Return how many seconds to wait now."""
-        seconds, self._next = self._next, min(self._next * 2, self._pace.retry_max)
-        return seconds * self._rng.uniform(0.75, 1.25)
-
-    def reset(self) -> None:
-        self._next = self._pace.retry_min
-
-
 class Drift:
     """Changes that a listing found and that should have been told, but were not.
 
@@ -106,48 +95,54 @@ class Drift:
     """
 
     def __init__(self, pace: Pace, covers: frozenset[str]) -> None:
+        """Everything counts as told at first. `covers`: kinds of whose every change the stream should tell."""
         self._pace, self._covers = pace, covers
-        self._suspects: dict[str, set[str]] = {}
-        self._judged_at = 0.0
+        self._told = ALL  # kinds of which was said that they changed, since they were listed
+        self.suspects: dict[str, set[str]] = {}  # kind -> ids
+        self._judged_at = math.inf
 
-    def found(self, changes: Mapping[str, Collection[str]], told: Iterable[str], now: float) -> None:
-        """A listing found these ids changed, per kind; `told` are the kinds of which it had been said."""
-        for kind in self._covers - frozenset(told):
+    def listed(self, kinds: Iterable[str], changes: Mapping[str, Collection[str]], now: float) -> None:
+        """These kinds were listed, and these ids have changed, per kind."""
+        for kind in self._covers - self._told:
             if changes.get(kind):
-                self._suspects.setdefault(kind, set()).update(changes[kind])
+                self.suspects.setdefault(kind, set()).update(changes[kind])
                 self._judged_at = now + self._pace.grace
+        self._told -= frozenset(kinds)
 
     def heard(self, kinds: Iterable[str], changes: Iterable[Change] = ()) -> None:
         """The message was only under way: about anything of these kinds, or about single objects."""
+        self._told |= frozenset(kinds)
         for kind in kinds:
-            self._suspects.pop(kind, None)
+            self.suspects.pop(kind, None)
         for change in changes:
-            if (suspects := self._suspects.get(change.kind)) is not None:
+            if (suspects := self.suspects.get(change.kind)) is not None:
                 suspects.discard(change.id)
                 if not suspects:
-                    del self._suspects[change.kind]
+                    del self.suspects[change.kind]
 
     def due(self) -> float:
         """Return when there is something to judge."""
-        return self._judged_at if self._suspects else math.inf
+        return self._judged_at if self.suspects else math.inf
 
     def judged(self, now: float) -> dict[str, int]:
         """Return the untold changes per kind, once; empty while there are none or it is too early."""
         if now < self.due():
             return {}
-        untold, self._suspects = self._suspects, {}
+        untold, self.suspects = self.suspects, {}
         return {kind: len(ids) for kind, ids in untold.items()}
 
 
-def moving(snapshot: Snapshot) -> bool:
+def moving(facts: Facts) -> bool:
     """Tell whether Swarm has something under way: a service updating, or a task between states.
 
     Tasks of a node that is down or gone keep their state for a long time: nothing moves there.
     """
-    if any(service.update_state in ("updating", "rollback_started") for service in snapshot.services.values()):
+    services: Iterable[Service] = facts["services"].values()
+    if any(service.update_state in ("updating", "rollback_started") for service in services):
         return True
-    for task in snapshot.tasks.values():
-        node = snapshot.nodes.get(task.node_id)
+    tasks: Iterable[Task] = facts["tasks"].values()
+    for task in tasks:
+        node = facts["nodes"].get(task.node_id)
         stuck = task.node_id != "" and (node is None or node.state == "down")
         if not stuck and _between_states(task.state, task.desired_state):
             return True

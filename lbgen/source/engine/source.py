@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -22,11 +23,12 @@ from lbgen.source.engine import endpoints as addresses
 from lbgen.source.engine.api import Engine
 from lbgen.source.engine.endpoints import Tls
 from lbgen.source.engine.events import EVENTS
-from lbgen.source.engine.follower import Follower, Known, Terms
+from lbgen.source.engine.follower import Dependencies, Follower, Known
 from lbgen.source.engine.listing import Lister, Round, combined
-from lbgen.source.engine.schedule import Backoff, Pace
+from lbgen.source.engine.schedule import Pace
+from lbgen.source.engine.subscription import Counters
 from lbgen.source.facts import EMPTY, KINDS
-from lbgen.source.mailbox import Closed, Signals
+from lbgen.source.mailbox import Closed, Mailbox
 from lbgen.source.swarmkit import watch
 
 T = TypeVar("T")
@@ -47,6 +49,14 @@ class Stats:
     objects: int  # objects read, out of listings and messages
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """The endpoint that is followed, or was followed last."""
+
+    endpoint: str = ""
+    follower: Follower | None = None  # None: it is not followed any more
+
+
 class EngineSource:
     """A `Source` that follows a Swarm through one of several engine endpoints."""
 
@@ -60,6 +70,8 @@ class EngineSource:
         rng: random.Random | None = None,
         control_socket: str = watch.OFF,
         environ: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Contact nobody yet.
 
@@ -78,11 +90,10 @@ class EngineSource:
         for text in self._endpoints:
             if text and not text.startswith("context:"):
                 addresses.resolve(text, tls, environ)
-        self._signals, self._known, self._lock = Signals(), Known(), threading.Lock()
-        self._outage = _Outage()
-        self._follower: Follower | None = None
-        self._endpoint = ""
-        self._good_since = 0.0
+        self.mailbox, self._wall_clock = Mailbox(clock), wall_clock
+        self._known, self._counters, self._lock = Known(), Counters(), threading.Lock()
+        self._contact = _Contact(clock)
+        self._session = _Session()
 
     def take(self) -> Snapshot:
         """Return one complete snapshot from the first endpoint that has one; raise SourceError if none has."""
@@ -98,7 +109,7 @@ class EngineSource:
 
     def follow(self) -> Iterator[Snapshot]:
         """Yield a snapshot at once and one after each change, until `close`. Outages are logged, never raised."""
-        backoff = Backoff(self._pace, self._rng)
+        backoff = self._pace.backoff(self.mailbox.clock, self._rng)
         turn = failures = 0
         try:
             while True:
@@ -106,67 +117,78 @@ class EngineSource:
                 try:
                     yield from self._follow(text)
                 except SourceError as error:
-                    self._outage.failed(text, error)
-                if self._good_since and time.monotonic() - self._good_since > self._pace.retry_max:
+                    self._contact.failed(text, error)
+                if self._contact.ended() > self._pace.retry_max:
                     backoff.reset()
                     failures = 0
-                turn, failures, self._good_since = turn + 1, failures + 1, 0.0
+                turn, failures = turn + 1, failures + 1
                 if failures % len(self._endpoints) == 0:
-                    self._signals.pause(backoff.pause())
+                    self.mailbox.pause(backoff.pause())
         except Closed:
             return
 
     def relist(self) -> None:
         """Ask `follow` for a new, independent listing, which it yields even if nothing changed."""
-        self._signals.relist()
+        self.mailbox.relist()
 
     def close(self) -> None:
         """End `follow` and `take`, also while an engine hangs."""
-        self._signals.close()
+        self.mailbox.close()
 
     @property
     def stats(self) -> Stats:
         """How following goes now."""
-        follower, counters = self._follower, self._known.counters
-        stream = follower.stream if follower else None
+        follower, counters = self._session.follower, self._counters
+        stream, no_push = follower.stream if follower else None, counters.lost.get(watch.MODE)
         return Stats(
             mode=follower.mode if follower else "none",
-            no_push=counters.why.get(watch.MODE, ""),
-            endpoint=self._endpoint,
+            no_push=no_push.why if no_push else "",
+            endpoint=self._session.endpoint,
             cluster=self._cluster,
-            stream_age=time.monotonic() - stream.last if stream else None,
+            stream_age=self.mailbox.clock() - stream.last if stream else None,
             drift=counters.drift,
             listings=counters.listings,
             reconnects=max(0, counters.subscriptions - 1),
             objects=counters.objects,
         )
 
+    @property
+    def follower(self) -> Follower | None:
+        """What follows an engine now; None while no endpoint answers."""
+        return self._session.follower
+
     def _follow(self, text: str) -> Iterator[Snapshot]:
-        engine = self._run(text, self._connected)
-        self._endpoint = engine.endpoint.name
-        ways = [*watch.ways(self._control_socket, engine.endpoint), EVENTS]
-        terms = Terms(self._pace, self._rng, self._signals, ways, self._verified, self._listed)
-        try:
-            self._follower = Follower(engine, self._known, terms)
-            yield from self._follower.snapshots()
-        finally:
-            self._follower = None
-            engine.close()
+        with closing(self._run(text, self._connected)) as engine:
+            kinds = [*watch.stream_kinds(self._control_socket, engine.endpoint), EVENTS]
+            needs = Dependencies(
+                self._pace,
+                self._rng,
+                self.mailbox,
+                self._counters,
+                kinds,
+                self._verified,
+                self._listed,
+                self._wall_clock,
+            )
+            follower = Follower(engine, self._known, needs)
+            self._session = _Session(engine.endpoint.name, follower)
+            try:
+                yield from follower.snapshots()
+            finally:
+                self._known = follower.known
+                self._session = _Session(engine.endpoint.name)
 
     def _run(self, text: str, work: Callable[[str], T]) -> T:
-        return self._signals.run(text or "Docker's own endpoint", lambda: work(text), 6 * self._pace.timeout)
+        return self.mailbox.run(text or "Docker's own endpoint", lambda: work(text), 6 * self._pace.timeout)
 
     def _taken(self, text: str) -> Snapshot:
-        engine = self._connected(text)
-        try:
+        with closing(self._connected(text)) as engine:
             look = Round(Lister(engine), EMPTY, {})
             look.list(KINDS)
             snapshot = combined(Snapshot(), look.facts, self._verified(engine))
-        finally:
-            engine.close()
-        now = time.time()
-        found = diff.between(Snapshot(), snapshot, now)
-        return replace(snapshot, taken_at=now, listing=self._number(), causes=found)
+        now = self._wall_clock()
+        causes = diff.between(Snapshot(), snapshot, now)
+        return replace(snapshot, taken_at=now, listing=self._number(), causes=causes)
 
     def _connected(self, text: str) -> Engine:
         engine = Engine(addresses.resolve(text, self._tls, self._environ), self._pace.timeout)
@@ -179,25 +201,24 @@ class EngineSource:
 
     def _verified(self, engine: Engine) -> str:
         """Return the cluster's id, pinned at first contact; raise SourceError if the engine is of another one."""
-        found = engine.cluster()
+        cluster = engine.cluster()
         with self._lock:
-            pinned = self._cluster = self._cluster or found
-        if found != pinned:
+            pinned = self._cluster = self._cluster or cluster
+        if cluster != pinned:
             raise SourceError(
-                f"{engine.endpoint.name}: belongs to cluster {found}, but {pinned} is followed: "
+                f"{engine.endpoint.name}: belongs to cluster {cluster}, but {pinned} is followed: "
                 "remove this endpoint, or restart lbgen to follow the other cluster"
             )
-        return found
+        return cluster
 
     def _number(self) -> int:
         with self._lock:
-            self._known.counters.listings += 1
-            return self._known.counters.listings
+            self._counters.listings += 1
+            return self._counters.listings
 
     def _listed(self, engine: Engine) -> int:
-        if not self._good_since:
-            self._good_since = time.monotonic()
-            gone = self._outage.over()
+        if not self._contact.established:
+            gone = self._contact.begun()
             log.info(
                 "source_following",
                 endpoint=engine.endpoint.name,
@@ -210,24 +231,33 @@ class EngineSource:
         return self._number()
 
 
-class _Outage:
-    """Logs what is wrong with each endpoint once, until one of them works again."""
+class _Contact:
+    """Whether the Swarm can be listed. Logs what is wrong with each endpoint once, until one of them works again."""
 
-    def __init__(self) -> None:
-        self._since: float | None = None
-        self._logged: set[str] = set()
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failed: dict[str, float] = {}  # endpoint -> since when it fails, while none works
+        self._since: float | None = None  # when this session was begun
 
-    def failed(self, text: str, error: SourceError) -> None:
-        if self._since is None:
-            self._since = time.monotonic()
-        if text not in self._logged:
-            self._logged.add(text)
-            log.warning("source_failed", error=str(error), effect="what was known last stays in force")
-        else:
-            log.debug("source_failed_again", error=str(error))
+    @property
+    def established(self) -> bool:
+        return self._since is not None
 
-    def over(self) -> float | None:
-        """Return how many seconds nothing could be listed, None if there was no outage."""
+    def begun(self) -> float | None:
+        """Begin a session: something was listed; return for how many seconds nothing could be, None if it could."""
+        self._since = self._clock()
+        gone = self._since - min(self._failed.values()) if self._failed else None
+        self._failed.clear()
+        return gone
+
+    def ended(self) -> float:
+        """End the session, if there is one; return how many seconds it has lasted."""
         since, self._since = self._since, None
-        self._logged.clear()
-        return None if since is None else time.monotonic() - since
+        return 0.0 if since is None else self._clock() - since
+
+    def failed(self, endpoint: str, error: SourceError) -> None:
+        if endpoint in self._failed:
+            log.debug("source_failed_again", error=str(error))
+        else:
+            self._failed[endpoint] = self._clock()
+            log.warning("source_failed", error=str(error), effect="what was known last stays in force")

@@ -1,7 +1,7 @@
 """Keeping the best stream of changes open, whatever the engine or a proxy before it does to streams.
 
-Ways of learning of changes are given in order, the best first. Where the best cannot be had, or breaks, the next one
-carries on at once; the better one is tried again with growing pauses, and taken up again when it works.
+Kinds of streams are given in order, the best first. Where the best cannot be opened, or breaks, the next one carries on
+at once; the better one is tried again with back-off, and taken up again when it works.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from structlog.typing import FilteringBoundLogger
 
+from lbgen.base.backoff import Backoff
 from lbgen.base.errors import SourceError
-from lbgen.source.engine.events import Changes, NotOffered, Way
-from lbgen.source.engine.schedule import Backoff, Pace
+from lbgen.source.engine.events import ChangeStream, NotOffered, StreamKind
+from lbgen.source.engine.schedule import Pace
 
 POLLING = "polling"  # the mode without any stream
 _EFFECTS = {
@@ -23,6 +24,14 @@ _EFFECTS = {
     "events": "services, nodes and networks are told by events, tasks are listed on a timer",
     POLLING: "changes are polled for",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A stream that cannot be opened, or broke."""
+
+    since: float  # by the clock
+    why: str
 
 
 @dataclass(slots=True)
@@ -33,18 +42,16 @@ class Counters:
     listings: int = 0
     subscriptions: int = 0
     objects: int = 0  # read out of listings and messages
-    lost: dict[str, float] = field(default_factory=dict)  # mode -> since when (monotonic) it cannot be had
-    why: dict[str, str] = field(default_factory=dict)  # mode -> why it cannot be had
+    lost: dict[str, Loss] = field(default_factory=dict)  # by mode
 
 
 class _Stream:
-    """One way, and what became of it."""
+    """One kind of stream, and what became of it."""
 
-    def __init__(self, way: Way, backoff: Backoff) -> None:
-        self.way, self.backoff = way, backoff
-        self.changes: Changes | None = None
+    def __init__(self, kind: StreamKind, backoff: Backoff) -> None:
+        self.mode, self.kind, self.backoff = kind.mode, kind, backoff
+        self.changes: ChangeStream | None = None
         self.used_since: float | None = None
-        self.retry_at = -math.inf
         self.tried = False
         self.shaky = False  # it broke last time soon after it was opened
 
@@ -53,7 +60,7 @@ class _Stream:
         if self.changes is not None:
             self.changes.close()
         self.changes = self.used_since = None
-        self.retry_at = -math.inf
+        self.backoff.hasten()
 
 
 class Subscription:
@@ -61,39 +68,41 @@ class Subscription:
 
     def __init__(
         self,
-        ways: Sequence[Way],
-        subscribe: Callable[[Way], Changes],
+        kinds: Sequence[StreamKind],
+        subscribe: Callable[[StreamKind], ChangeStream],
         wait_until: Callable[[Callable[[], bool], float], None],
         pace: Pace,
         rng: random.Random,
+        clock: Callable[[], float],
         counters: Counters,
         log: FilteringBoundLogger,
     ) -> None:
         """`subscribe` raises SourceError; `wait_until` waits for a condition, so many seconds at most."""
-        self._streams = [_Stream(way, Backoff(pace, rng)) for way in ways]
+        self._streams = [_Stream(kind, pace.backoff(clock, rng)) for kind in kinds]
         self._subscribe, self._wait_until = subscribe, wait_until
-        self._pace, self._counters, self._log = pace, counters, log
+        self._pace, self._clock, self._counters, self._log = pace, clock, counters, log
         self._used: _Stream | None = None
 
     @property
-    def changes(self) -> Changes | None:
+    def changes(self) -> ChangeStream | None:
         """The stream in use, None while there is none."""
         return self._used.changes if self._used else None
 
     @property
     def mode(self) -> str:
         """How changes are learnt now."""
-        return self._used.way.mode if self._used else POLLING
+        return self._used.mode if self._used else POLLING
 
     def due(self) -> float:
         """Return when `ensure` should be called, unless the follower is woken before."""
         better = self._streams[: self._streams.index(self._used)] if self._used else self._streams
-        times = [stream.retry_at for stream in better if stream.changes is None]
-        if self._used and self._used.way.mode in self._counters.lost:
+        waiting = [stream.backoff.due for stream in better if stream.changes is None]
+        times = [-math.inf if due is None else due for due in waiting]
+        if self._used and self._used.mode in self._counters.lost:
             times.append((self._used.used_since or 0.0) + self._pace.retry_max)
         return min(times, default=math.inf)
 
-    def ensure(self, now: float) -> bool:
+    def ensure(self) -> bool:
         """Look after the streams; return True if another one is in use now, or none any more.
 
         Either is a reason to list everything: what happened before is in no stream, and a stream often ends
@@ -103,14 +112,15 @@ class Subscription:
         failures: list[tuple[_Stream, SourceError]] = []
         best = None
         for stream in self._streams:
-            if error := self._tended(stream, now):
+            if error := self._opened(stream):
+                self._drop_broken(stream)
                 failures.append((stream, error))
             if stream.changes is not None and stream.changes.ready:
                 best = stream
                 break
-        self._use(best, now)
+        self._use(best)
         for stream, error in failures:
-            self._report(stream.way.mode, error, now)
+            self._report(stream.mode, error)
         return self.changes is not before
 
     def restart(self) -> None:
@@ -124,58 +134,52 @@ class Subscription:
         for stream in self._streams:
             stream.drop()
 
-    def _tended(self, stream: _Stream, now: float) -> SourceError | None:
+    def _opened(self, stream: _Stream) -> SourceError | None:
         """Open the stream if it is time to; return why there is none any more, or still none."""
-        error: SourceError | None = None
-        if stream.changes is None and now >= stream.retry_at:
+        if stream.changes is None and stream.backoff.arrive():
+            first, stream.tried = not stream.tried, True
             try:
-                stream.changes = opened = self._subscribe(stream.way)
-                if not stream.tried and self._used is None:
-                    # Only then: later on, what there is must not wait for what may be better.
-                    self._wait_until(lambda: opened.ready or bool(opened.ended), self._pace.head_start)
-            except SourceError as found:
-                error = found
-            stream.tried = True
-        if stream.changes is not None and stream.changes.ended:
-            error = SourceError(stream.changes.ended)
-        if error is not None:
-            self._lose(stream, now)
-        return error
+                stream.changes = opened = self._subscribe(stream.kind)
+            except SourceError as error:
+                return error
+            if first and self._used is None:
+                # Only then: later on, what there is must not wait for what may be better.
+                self._wait_until(lambda: opened.ready or bool(opened.ended), self._pace.head_start)
+        return SourceError(stream.changes.ended) if stream.changes is not None and stream.changes.ended else None
 
-    def _lose(self, stream: _Stream, now: float) -> None:
+    def _drop_broken(self, stream: _Stream) -> None:
         if stream.used_since is not None:
-            stream.shaky = not self._steady(stream, now)
+            stream.shaky = not self._steady(stream)
             if not stream.shaky:
                 stream.backoff.reset()
         stream.drop()
-        stream.retry_at = now + stream.backoff.pause()
+        stream.backoff.pause()
 
-    def _use(self, best: _Stream | None, now: float) -> None:
+    def _use(self, best: _Stream | None) -> None:
         if best is not None and best is not self._used:
-            best.used_since = now
+            best.used_since = self._clock()
             self._counters.subscriptions += 1
             for worse in self._streams[self._streams.index(best) + 1 :]:
                 worse.drop()
-                self._counters.lost.pop(worse.way.mode, None)
+                self._counters.lost.pop(worse.mode, None)
         self._used = best
-        if best is not None and (not best.shaky or self._steady(best, now)):
-            self._call_it_back(best, now)
+        if best is not None and (not best.shaky or self._steady(best)):
+            self._report_back(best)
 
-    def _report(self, mode: str, error: SourceError, now: float) -> None:
-        self._counters.why[mode] = str(error)
-        if mode not in self._counters.lost:
-            self._counters.lost[mode] = now
+    def _report(self, mode: str, error: SourceError) -> None:
+        """Say once that it is lost, and keep the latest reason."""
+        known = self._counters.lost.get(mode)
+        self._counters.lost[mode] = Loss(known.since if known else self._clock(), str(error))
+        if known is None:
             log = self._log.info if isinstance(error, NotOffered) else self._log.warning
             log("stream_lost", stream=mode, error=str(error), mode=self.mode, effect=_EFFECTS.get(self.mode, ""))
 
-    def _call_it_back(self, stream: _Stream, now: float) -> None:
+    def _report_back(self, stream: _Stream) -> None:
         """Say once that it is there again; not yet, if it broke at once last time."""
-        mode = stream.way.mode
-        self._counters.why.pop(mode, None)
-        if mode in self._counters.lost:
-            gone = now - self._counters.lost.pop(mode)
-            self._log.info("stream_back", stream=mode, mode=mode, gone_s=round(gone, 1))
         stream.shaky = False
+        if loss := self._counters.lost.pop(stream.mode, None):
+            gone = round(self._clock() - loss.since, 1)
+            self._log.info("stream_back", stream=stream.mode, mode=stream.mode, gone_s=gone)
 
-    def _steady(self, stream: _Stream, now: float) -> bool:
-        return stream.used_since is not None and now - stream.used_since > self._pace.retry_max
+    def _steady(self, stream: _Stream) -> bool:
+        return stream.used_since is not None and self._clock() - stream.used_since > self._pace.retry_max

@@ -1,67 +1,58 @@
 """Every change the moment the store has it: swarmkit's Watch stream on a manager's control socket.
 
-gRPC with TLS and no client certificate over a unix socket: whoever may open the socket may watch. The server is called
-``swarm-manager``, and its certificate is signed by the root that ``GET /swarm`` tells, so the stream is that of the
-very cluster that is followed; the root is asked for each time, for it can be rotated. Any manager will do, the leader
-or another. Messages carry the objects themselves. Nothing is resumed: after a break everything is listed again.
-Source: moby/swarmkit, api/watch.proto and manager/watchapi; the rest was seen on a three-node Swarm (engine 20.10).
+Whoever may open the socket may watch, on any manager, the leader or another. This module finds the socket; `stream`
+reads it, and is loaded only where there is one.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import threading
-import time
-from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
 from lbgen.base.errors import SourceError
-from lbgen.source.engine.api import Engine
-from lbgen.source.engine.endpoints import Endpoint
-from lbgen.source.engine.events import NotOffered, Way
-from lbgen.source.facts import ALL
-from lbgen.source.mailbox import Change, Signals
+from lbgen.source.engine.events import NotOffered, StreamKind
 
-if TYPE_CHECKING:  # loaded when there is a control socket: a tenth of the start-up time
-    from lbgen.source.swarmkit.grpc import StreamCall
+if TYPE_CHECKING:
+    from lbgen.source.engine.api import Engine
+    from lbgen.source.engine.endpoints import Endpoint
+    from lbgen.source.engine.events import ChangeStream
+    from lbgen.source.mailbox import Mailbox
 
 MODE = "push"
 AUTO, OFF = "auto", "off"  # what a setting can say instead of a path
 WELL_KNOWN = "/var/run/docker/swarm/control.sock"
-METHOD = "/docker.swarmkit.v1.Watch/Watch"
-SERVER = "swarm-manager"
 _REMEDY = "set source.docker.control_socket to off to do without it"
 
 
-def ways(setting: str, endpoint: Endpoint) -> list[Way]:
-    """Return the way of a setting ("auto", "off" or a path) beside an endpoint; none if nothing is to be tried."""
+def stream_kinds(setting: str, endpoint: Endpoint) -> list[StreamKind]:
+    """Return the kind of a setting ("auto", "off" or a path) beside an endpoint; none if nothing is to be tried."""
     if setting == OFF or (setting == AUTO and not endpoint.host.startswith("unix://")):
         return []
-    return [Way(MODE, partial(_subscribed, setting))]
+    return [StreamKind(MODE, partial(_subscribe, setting))]
 
 
-def _subscribed(setting: str, engine: Engine, signals: Signals) -> Push:
+def _subscribe(setting: str, engine: Engine, mailbox: Mailbox) -> ChangeStream:
     path = WELL_KNOWN if setting == AUTO else setting
-    connection = connected(path, engine.timeout, promised=setting != AUTO)
+    connection = connect(path, engine.timeout, promised=setting != AUTO)
     try:
-        from lbgen.source.swarmkit.grpc import StreamCall
+        from lbgen.source.swarmkit.stream import WatchStream  # here: a tenth of the start-up time
 
         root = (engine.get("/swarm").get("TLSInfo") or {}).get("TrustRoot")
         if not isinstance(root, str):
             raise SourceError(f"{engine.endpoint.name}: GET /swarm tells no TLSInfo.TrustRoot to trust {path} by")
-        return Push(path, StreamCall(connection, root, SERVER), signals)
+        return WatchStream(path, connection, root, mailbox)
     except BaseException:
         connection.close()
         raise
 
 
-def connected(path: str, timeout: float, promised: bool) -> socket.socket:
+def connect(path: str, timeout: float, promised: bool) -> socket.socket:
     """Return a connection to the socket.
 
     Raises:
-        SourceError: that cannot be had; NotOffered if there is no socket and nobody had `promised` one.
+        SourceError: there is none; NotOffered if there is no socket and nobody had `promised` one.
     """
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(timeout)
@@ -86,49 +77,3 @@ def _unusable(path: str, error: OSError, promised: bool) -> SourceError:
         case ConnectionRefusedError():
             return SourceError(f"{why}: no socket, or nobody behind it: is dockerd running, and a manager?")
     return SourceError(why)
-
-
-class Push:
-    """`Changes` by way of one Watch call."""
-
-    covers = ALL
-
-    def __init__(self, path: str, call: StreamCall, signals: Signals) -> None:
-        """Begin to subscribe and return at once."""
-        self._path, self._call, self._signals = path, call, signals
-        self.ready = False
-        self.ended = ""
-        self.last = time.monotonic()
-        threading.Thread(target=self._read, name="lbgen-source-push", daemon=True).start()
-
-    def close(self) -> None:
-        self.ended = self.ended or "closed"
-        self._call.end()
-
-    def _read(self) -> None:
-        from lbgen.source.swarmkit import objects
-
-        try:
-            with closing(self._call.messages(METHOD, objects.REQUEST)) as messages:
-                for message in messages:
-                    self._received(objects.changes(message))
-            why = "the manager ended the stream"
-        except SourceError as error:
-            why = str(error)
-            if why.startswith("TLS: "):
-                why += "; is it the socket of a manager of this very cluster?"
-        except Exception as error:  # whatever it is, events carry on, and the log has it
-            why = repr(error)
-        self.ended = self.ended or f"control socket {self._path}: {why}"
-        self._signals.tell()
-
-    def _received(self, changes: list[Change]) -> None:
-        """Pass on what a message says; the first one is empty and says that we are subscribed."""
-        self.last = time.monotonic()
-        if self.ready:
-            self._signals.tell(changes=changes)
-        elif changes:
-            raise SourceError("it did not begin by saying that it has subscribed us")
-        else:
-            self.ready = True
-            self._signals.tell()

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import Snapshot
-from lbgen.source import decode as wire
+from lbgen.source import decode
 from lbgen.source.engine.api import PATHS
 from lbgen.source.engine.events import kinds_of
 from lbgen.source.engine.schedule import Pace
@@ -72,7 +72,7 @@ def test_first_snapshot_is_the_recorded_cluster(engine):
     lists = [recorded(kind) for kind in ("nodes", "services", "tasks", "networks")]
     with Following(source(engine)) as following:
         first = following.next()
-    assert first == wire.snapshot(*lists, cluster=CLUSTER)
+    assert first == decode.snapshot(*lists, cluster=CLUSTER)
     assert first.taken_at > 0
     assert first.listing == 1
 
@@ -196,8 +196,8 @@ def test_nothing_is_yielded_while_nothing_changes(engine):
 def test_same_replies_are_not_read_again(engine, monkeypatch):
     """Polling a large cluster costs little while nothing changes."""
     reads = []
-    real = wire.read
-    monkeypatch.setattr(wire, "read", lambda kind, items: reads.append(kind) or real(kind, items))
+    real = decode.read
+    monkeypatch.setattr(decode, "read", lambda kind, items: reads.append(kind) or real(kind, items))
     with Following(source(engine)) as following:
         following.next()
         following.source.relist()
@@ -409,7 +409,7 @@ def test_late_event_is_no_drift(engine):
         engine.label("shop", "1", tell=False)
         following.until(label("shop", "1"))
         engine.tell("service")
-        wait_for(lambda: not following.source._follower._drift._suspects)
+        wait_for(lambda: not following.source.follower.drift.suspects)
         assert following.source.stats.drift == 0
 
 

@@ -13,8 +13,7 @@ from structlog.testing import capture_logs
 from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.file_watch import steps
 from lbgen.snapshot import Node, Snapshot
-from lbgen.source import decode as wire
-from lbgen.source import file
+from lbgen.source import decode, file
 from lbgen.source.file import FileSource, load, write_snapshot
 from tests.support.following import Following
 from tests.support.paths import FIXTURES
@@ -390,8 +389,8 @@ def test_file_written_while_it_is_read(path, monkeypatch):
 def test_own_reading_is_no_change(path, monkeypatch):
     """Reading a file must not wake the watch that leads to reading it."""
     reads = []
-    real = wire.snapshot
-    monkeypatch.setattr(wire, "snapshot", lambda *lists, **rest: reads.append(1) or real(*lists, **rest))
+    real = decode.snapshot
+    monkeypatch.setattr(decode, "snapshot", lambda *lists, **rest: reads.append(1) or real(*lists, **rest))
     with following(path) as followed:
         followed.next()
         threading.Event().wait(0.5)

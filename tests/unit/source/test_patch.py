@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbgen.snapshot import Network, Node, Service, Task
-from lbgen.source.engine.patch import applied, doubtful, tellable
+from lbgen.source.engine.patch import doubtful, patched, tellable
 from lbgen.source.facts import KINDS
 from lbgen.source.mailbox import Change
 
@@ -29,7 +29,7 @@ def test_one_task():
     """It is another one; all else is the very same."""
     before = known()
     task = Task("t", "a", "n", state="failed")
-    after = applied(before, versions(), [Change("tasks", "t", task, 6)])
+    after = patched(before, versions(), [Change("tasks", "t", task, 6)])
     assert after["tasks"]["t"] is task
     assert after["tasks"]["u"] is before["tasks"]["u"]
     assert all(after[kind] is before[kind] for kind in KINDS if kind != "tasks")
@@ -40,60 +40,60 @@ def test_nothing_new():
     """An equal object, and the end of one that is not known, change nothing at all."""
     before = known()
     changes = [Change("tasks", "t", Task("t", "a", "n"), 6), Change("services", "x", None, 6)]
-    after = applied(before, versions(), changes)
+    after = patched(before, versions(), changes)
     assert all(after[kind] is before[kind] for kind in KINDS)
 
 
 def test_id_order_is_kept():
     """New ones are put in their places; changed ones stay in theirs."""
     changes = [Change("tasks", id_, Task(id_, "a"), 6) for id_ in ("z", "k", "t", "b")]
-    assert list(applied(known(), versions(), changes)["tasks"]) == ["b", "k", "t", "u", "z"]
+    assert list(patched(known(), versions(), changes)["tasks"]) == ["b", "k", "t", "u", "z"]
 
 
 def test_several_changes_of_one_object():
     """The last one counts."""
     changes = [Change("tasks", "t", Task("t", "a", state=state), version) for version, state in enumerate("xyz", 6)]
-    assert applied(known(), versions(), changes)["tasks"]["t"].state == "z"
-    assert "t" not in applied(known(), versions(), [*changes, Change("tasks", "t", None, 9)])["tasks"]
+    assert patched(known(), versions(), changes)["tasks"]["t"].state == "z"
+    assert "t" not in patched(known(), versions(), [*changes, Change("tasks", "t", None, 9)])["tasks"]
 
 
 @pytest.mark.parametrize(("version", "expected"), [(4, "new"), (5, "failed"), (6, "failed")])
 def test_older_than_the_listing(version, expected):
     """A manager that is not the leader lags behind the listing, which the leader answered. Equal is no older."""
     change = Change("tasks", "t", Task("t", "a", "n", state="failed"), version)
-    assert applied(known(), versions(), [change])["tasks"]["t"].state == expected
+    assert patched(known(), versions(), [change])["tasks"]["t"].state == expected
 
 
 def test_versions_are_kept():
     """A change is measured against the one before it as well."""
     seen = versions()
-    first = applied(known(), seen, [Change("tasks", "t", Task("t", "a", state="running"), 9)])
+    first = patched(known(), seen, [Change("tasks", "t", Task("t", "a", state="running"), 9)])
     assert seen["tasks"]["t"] == 9
     late = Change("tasks", "t", Task("t", "a", state="starting"), 8)
-    assert applied(first, seen, [late])["tasks"]["t"].state == "running"
+    assert patched(first, seen, [late])["tasks"]["t"].state == "running"
 
 
 def test_networks_have_no_version_in_listings():
     """There the newest message wins."""
     change = Change("networks", "w", Network("w", "renamed"), 3)
     facts, seen = known(), versions() | {"networks": {}}
-    assert applied(facts, seen, [change])["networks"]["w"].name == "renamed"
+    assert patched(facts, seen, [change])["networks"]["w"].name == "renamed"
 
 
 def test_service_that_goes_takes_its_tasks_along():
     """They outlive it for seconds, and are told of until they have stopped."""
     seen = versions()
-    after = applied(known(), seen, [Change("services", "a", None, 6)])
+    after = patched(known(), seen, [Change("services", "a", None, 6)])
     assert list(after["services"]) == ["b"]
     assert list(after["tasks"]) == ["u"]
-    later = applied(after, seen, [Change("tasks", "t", Task("t", "a", "n", state="shutdown"), 7)])
+    later = patched(after, seen, [Change("tasks", "t", Task("t", "a", "n", state="shutdown"), 7)])
     assert later["tasks"] is after["tasks"]
 
 
 def test_service_that_comes_with_its_tasks():
     """In the order of the store: the service first."""
     changes = [Change("services", "c", Service("c", "new"), 6), Change("tasks", "v", Task("v", "c"), 6)]
-    assert "v" in applied(known(), versions(), changes)["tasks"]
+    assert "v" in patched(known(), versions(), changes)["tasks"]
 
 
 def test_address_of_a_manager_is_kept():
@@ -102,7 +102,7 @@ def test_address_of_a_manager_is_kept():
         Change("nodes", "n", Node("n", "n1", role="manager", availability="drain"), 6),
         Change("nodes", "m", Node("m", "n2"), 6),
     ]
-    nodes = applied(known(), versions(), changes)["nodes"]
+    nodes = patched(known(), versions(), changes)["nodes"]
     assert nodes["n"] == Node("n", "n1", role="manager", availability="drain", manager_address="10.0.0.1")
     assert nodes["m"].manager_address == ""
 

@@ -21,6 +21,7 @@ from lbgen.base.errors import SourceError
 from lbgen.snapshot import moment
 from lbgen.source import decode
 from lbgen.source.engine.api import PATHS
+from lbgen.source.engine.endpoints import Endpoint
 from lbgen.source.engine.schedule import Pace
 from lbgen.source.engine.source import EngineSource
 from lbgen.source.swarmkit import watch
@@ -193,10 +194,10 @@ def test_many_changes_while_the_consumer_is_busy(cluster):
             "tasks", tasks[number % len(tasks)], Status__State="running", UpdatedAt=f"{2000 + number}-01-01T00:00:00Z"
         )
     last = {tasks[number % len(tasks)]["ID"]: 2000 + number for number in range(50)}
-    wait_for(lambda: len(source._signals._changes) == 50)
+    wait_for(lambda: len(source.mailbox.unread.changes) == 50)
     found = next(snapshots)
     assert {id_: found.tasks[id_].updated_at[:4] for id_ in last} == {id_: str(year) for id_, year in last.items()}
-    assert source._signals._changes == []
+    assert source.mailbox.unread.changes == ()
     snapshots.close()
     wait_for(lambda: cluster.manager.streams == 0)
 
@@ -251,7 +252,7 @@ def test_pushed_during_a_listing(cluster):
         if path == "/tasks":
             cluster.engine.before_reply = None
             cluster.change("tasks", task, list_=False, Status__State="failed")
-            wait_for(lambda: source._signals._changes)
+            wait_for(lambda: source.mailbox.unread.changes)
 
     source = cluster.source()
     with Following(source) as following:
@@ -305,7 +306,7 @@ def test_push_that_was_under_way_is_no_drift(cluster):
         late, other = cluster.engine.tasks_of("shop")[:2]
         changed = cluster.change("tasks", late, push=False, Status__State="failed")
         following.until(in_state(late, "failed"))
-        suspects = following.source._follower._drift._suspects
+        suspects = following.source.follower.drift.suspects
         cluster.change("tasks", other, Status__State="failed")
         following.until(in_state(other, "failed"))
         assert suspects == {"tasks": {late["ID"]}}
@@ -488,7 +489,7 @@ def test_auto_beside_a_unix_endpoint(cluster, monkeypatch):
 )
 def test_when_push_is_tried(setting, host, expected):
     """A path that was given beside every endpoint: any manager of the cluster will do."""
-    assert len(watch.ways(setting, watch.Endpoint(host, host))) == expected
+    assert len(watch.stream_kinds(setting, Endpoint(host, host))) == expected
 
 
 def test_off(cluster):
@@ -546,7 +547,7 @@ def test_socket_of_root(cluster):
         with contextlib.suppress(BaseException):
             os.setresuid(65534, 65534, 65534)
             try:
-                watch.connected(str(cluster.manager.path), 1.0, promised=False)
+                watch.connect(str(cluster.manager.path), 1.0, promised=False)
             except SourceError as error:
                 os.write(writer, str(error).encode())
         os._exit(0)

@@ -6,9 +6,10 @@ import random
 
 import pytest
 
-from lbgen.snapshot import Node, Service, Snapshot, Task
-from lbgen.source.engine.schedule import Agenda, Backoff, Drift, Pace, moving
-from lbgen.source.facts import ALL
+from lbgen.snapshot import Node, Service, Task
+from lbgen.source.engine.schedule import Drift, Pace, Schedule, moving
+from lbgen.source.facts import ALL, EMPTY
+from tests.support.clock import Clock
 
 PACE = Pace()
 TASKS = frozenset({"tasks"})
@@ -22,9 +23,9 @@ class Middle(random.Random):
         return (a + b) / 2
 
 
-def agenda(polled=TASKS):
-    """An agenda after its first full listing, at time 100, which took no time."""
-    made = Agenda(PACE, Middle(), polled)
+def schedule(polled=TASKS):
+    """A schedule after its first full listing, at time 100, which took no time."""
+    made = Schedule(PACE, Middle(), polled)
     assert made.due() == 0.0
     assert made.begin(100.0) == ALL
     made.done(ALL, 100.0, 100.0, moving=False)
@@ -34,7 +35,7 @@ def agenda(polled=TASKS):
 @pytest.mark.parametrize(("in_motion", "next_listing"), [(False, 105.0), (True, 101.0)])
 def test_tasks_are_listed_on_a_timer(in_motion, next_listing):
     """Each second in motion, each five otherwise."""
-    made = agenda()
+    made = schedule()
     made.done(ALL, 100.0, 100.0, moving=in_motion)
     assert made.due() == next_listing
     assert made.begin(next_listing) == TASKS
@@ -42,7 +43,7 @@ def test_tasks_are_listed_on_a_timer(in_motion, next_listing):
 
 def test_event_is_answered_at_once_then_again_then_fast_for_a_while():
     """Listing at the event, a quarter of a second later, each second for five seconds, then slowly again."""
-    made, now, listed = agenda(), 102.0, []
+    made, now, listed = schedule(), 102.0, []
     made.heard(SERVICES, now)
     while now < 120.0:
         now = max(now, made.due())
@@ -57,14 +58,14 @@ def test_event_is_answered_at_once_then_again_then_fast_for_a_while():
 
 def test_events_of_no_interest():
     """Secrets and configs are in no snapshot."""
-    made = agenda()
+    made = schedule()
     made.heard((), 102.0)
     assert made.due() == 105.0
 
 
 def test_rest_after_a_long_listing():
     """Events in a burst are answered together, after as long a rest as the last listing took."""
-    made = agenda()
+    made = schedule()
     made.heard(SERVICES, 102.0)
     kinds = made.begin(102.0)
     made.heard({"nodes"}, 103.0)
@@ -76,12 +77,12 @@ def test_rest_after_a_long_listing():
 
 def test_full_listing_each_minute():
     """Whatever else happens, give or take ten percent."""
-    made = agenda(polled=frozenset())
+    made = schedule(polled=frozenset())
     assert made.due() == 160.0
     assert made.begin(160.0) == ALL
     dates = set()
     for seed in range(20):
-        jittered = Agenda(PACE, random.Random(seed), frozenset())
+        jittered = Schedule(PACE, random.Random(seed), frozenset())
         jittered.done(jittered.begin(0.0), 0.0, 0.0, moving=False)
         dates.add(jittered.due())
     assert min(dates) >= 54.0
@@ -91,7 +92,7 @@ def test_full_listing_each_minute():
 
 def test_partial_listing_does_not_postpone_the_full_one():
     """A busy cluster is listed fully all the same."""
-    made = agenda()
+    made = schedule()
     for second in range(1, 60):
         made.heard(SERVICES, 100.0 + second)
         made.done(made.begin(100.0 + second), 100.0 + second, 100.0 + second, moving=True)
@@ -100,13 +101,13 @@ def test_partial_listing_does_not_postpone_the_full_one():
 
 def test_without_a_stream_everything_is_polled():
     """What nobody tells of is listed on the task timer."""
-    made = agenda(polled=ALL)
+    made = schedule(polled=ALL)
     assert made.begin(made.due()) == ALL
 
 
 def test_wanting_all():
     """relist() and a reopened stream."""
-    made = agenda()
+    made = schedule()
     made.want_all()
     assert made.due() <= 100.0
     assert made.begin(100.0) == ALL
@@ -114,12 +115,10 @@ def test_wanting_all():
 
 
 def test_backoff():
-    """From 0.1 s doubling to 10 s, spread, and from the start after a reset."""
-    backoff = Backoff(PACE, Middle())
+    """From 0.1 s doubling to 10 s, spread."""
+    backoff = PACE.backoff(Clock(), Middle())
     assert [round(backoff.pause(), 1) for _ in range(9)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
-    backoff.reset()
-    assert backoff.pause() == 0.1
-    spread = {Backoff(PACE, random.Random(seed)).pause() for seed in range(20)}
+    spread = {PACE.backoff(Clock(), random.Random(seed)).pause() for seed in range(20)}
     assert len(spread) > 15
     assert min(spread) >= 0.075
     assert max(spread) <= 0.125
@@ -128,7 +127,9 @@ def test_backoff():
 def test_drift():
     """Untold changes count once, when the grace is over; told, late-told and untellable ones never."""
     drift = Drift(PACE, frozenset({"services", "nodes", "networks"}))
-    drift.found({"services": {"a", "b"}, "nodes": {"n"}, "tasks": {"t"}, "networks": {"w"}}, {"networks"}, now=10.0)
+    drift.listed(ALL, {"services": {"z"}}, now=0.0)  # when everything counts as told
+    drift.heard({"networks"})
+    drift.listed(ALL, {"services": {"a", "b"}, "nodes": {"n"}, "tasks": {"t"}, "networks": {"w"}}, now=10.0)
     drift.heard({"nodes"})
     assert drift.due() == 12.0
     assert drift.judged(11.9) == {}
@@ -136,13 +137,12 @@ def test_drift():
     assert drift.judged(99.0) == {}
 
 
-def a_snapshot(state, desired, node="ready", update=""):
-    nodes = {"n": Node("n", "n1", state=node)} if node else {}
-    return Snapshot(
-        nodes=nodes,
-        services={"s": Service("s", "web", update_state=update)},
-        tasks={"t": Task("t", "s", "n", state=state, desired_state=desired)},
-    )
+def facts(state, desired, node="ready", update=""):
+    return EMPTY | {
+        "nodes": {"n": Node("n", "n1", state=node)} if node else {},
+        "services": {"s": Service("s", "web", update_state=update)},
+        "tasks": {"t": Task("t", "s", "n", state=state, desired_state=desired)},
+    }
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def a_snapshot(state, desired, node="ready", update=""):
 )
 def test_moving(state, desired, node, update, expected):
     """A task between states, or an update; not what a dead node left behind, not a job that runs."""
-    assert moving(a_snapshot(state, desired, node, update)) is expected
+    assert moving(facts(state, desired, node, update)) is expected
 
 
 def test_task_without_a_node_moves():
     """It waits for one; the follower gives up on it after a while of nothing happening."""
-    assert moving(Snapshot(tasks={"t": Task("t", "s", state="pending")}))
+    assert moving(EMPTY | {"tasks": {"t": Task("t", "s", state="pending")}})

@@ -9,9 +9,10 @@ import structlog
 from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
-from lbgen.source.engine.events import NotOffered, Way
+from lbgen.source.engine.events import NotOffered, StreamKind
 from lbgen.source.engine.schedule import Pace
 from lbgen.source.engine.subscription import Counters, Subscription
+from tests.support.clock import Clock
 
 PACE = Pace()
 
@@ -42,17 +43,17 @@ class Streams:
         self.push_ready = push_ready
         self.waited = []
         self.counters = Counters()
-        ways = [Way("push", None), Way("events", None)]
+        self.clock = Clock(0.0)
+        kinds = [StreamKind("push", None), StreamKind("events", None)]
         self.subscription = Subscription(
-            ways, self._open, self._wait, PACE, Middle(), self.counters, structlog.get_logger()
+            kinds, self._open, self._wait, PACE, Middle(), self.clock, self.counters, structlog.get_logger()
         )
-        self.now = 0.0
 
-    def _open(self, way):
-        if way.mode in self.errors:
-            raise self.errors[way.mode]
-        self.opened[way.mode].append(Stream(way.mode == "events" or self.push_ready))
-        return self.opened[way.mode][-1]
+    def _open(self, kind):
+        if kind.mode in self.errors:
+            raise self.errors[kind.mode]
+        self.opened[kind.mode].append(Stream(kind.mode == "events" or self.push_ready))
+        return self.opened[kind.mode][-1]
 
     def _wait(self, reached, seconds):
         if not reached():
@@ -60,8 +61,12 @@ class Streams:
 
     def at(self, now):
         """Look after the streams then; returns (changed, mode)."""
-        self.now = now
-        return self.subscription.ensure(now), self.subscription.mode
+        self.clock.now = now
+        return self.subscription.ensure(), self.subscription.mode
+
+    def when_due(self):
+        """Look after the streams when it is time to."""
+        return self.at(max(self.clock.now, self.subscription.due()))
 
     def counts(self):
         return len(self.opened["push"]), len(self.opened["events"])
@@ -105,18 +110,18 @@ def test_push_breaks():
         assert streams.at(100) == (True, "events")
         tries = []
         for _ in range(9):
-            tries.append(round(streams.subscription.due() - streams.now, 1))
-            assert streams.at(streams.subscription.due()) == (False, "events")
+            tries.append(round(streams.subscription.due() - streams.clock.now, 1))
+            assert streams.when_due() == (False, "events")
         assert tries == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
         assert streams.counts() == (1, 1)
         streams.errors.clear()
-        assert streams.at(streams.subscription.due()) == (True, "push")
+        assert streams.when_due() == (True, "push")
     assert streams.opened["events"][0].ended
     assert streams.counts() == (2, 1)
     assert lines(logs) == [("stream_lost", "push", "events"), ("stream_back", "push", "push")]
     assert logs[0]["error"] == "gone"
-    assert logs[1]["gone_s"] == round(streams.now - 100, 1)
-    assert streams.counters.why == {}
+    assert logs[1]["gone_s"] == round(streams.clock.now - 100, 1)
+    assert streams.counters.lost == {}
 
 
 def test_never_any_push():
@@ -126,10 +131,10 @@ def test_never_any_push():
         streams.errors["push"] = error
         with capture_logs() as logs:
             for _ in range(5):
-                streams.at(max(0.0, streams.subscription.due()))
+                streams.when_due()
         assert lines(logs) == [("stream_lost", "push", "events")]
         assert logs[0]["log_level"] == level
-        assert streams.counters.why == {"push": str(error)}
+        assert {mode: loss.why for mode, loss in streams.counters.lost.items()} == {"push": str(error)}
         assert streams.counts() == (0, 1)
 
 
@@ -152,11 +157,11 @@ def test_push_that_breaks_again_and_again():
         streams.at(0)
         for _ in range(6):
             streams.opened["push"][-1].ended = "gone"
-            streams.at(streams.now + 0.1)
-            streams.at(streams.subscription.due())
+            streams.at(streams.clock.now + 0.1)
+            streams.when_due()
             assert streams.subscription.mode == "push"
         assert lines(logs) == [("stream_lost", "push", "events")]
-        assert streams.subscription.due() == streams.now + PACE.retry_max
+        assert streams.subscription.due() == streams.clock.now + PACE.retry_max
         streams.at(streams.subscription.due() + 0.1)
     assert lines(logs)[1:] == [("stream_back", "push", "push")]
     assert streams.counts() == (7, 6)
@@ -169,10 +174,10 @@ def test_nothing_works():
     with capture_logs() as logs:
         assert streams.at(0) == (False, "polling")
         for _ in range(4):
-            assert streams.at(streams.subscription.due()) == (False, "polling")
+            assert streams.when_due() == (False, "polling")
         streams.errors.pop("events")
-        streams.at(streams.subscription.due())
-        assert streams.at(streams.subscription.due()) == (False, "events")
+        streams.when_due()
+        assert streams.when_due() == (False, "events")
     assert lines(logs) == [
         ("stream_lost", "push", "polling"),
         ("stream_lost", "events", "polling"),

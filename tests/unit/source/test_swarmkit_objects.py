@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import PublishedPort, moment
 from lbgen.source import decode, file
-from lbgen.source.engine.patch import applied
+from lbgen.source.engine.patch import patched
 from lbgen.source.facts import EMPTY, KINDS
 from lbgen.source.swarmkit import objects
 from lbgen.source.swarmkit import watch_pb2 as pb
@@ -65,8 +65,8 @@ def test_recorded_stream_as_a_patch(recording, stream):
     listed = file.parse(json.dumps(recording["snapshot"]), "recording")
     facts, versions = EMPTY, {kind: {} for kind in KINDS}
     for change in stream:
-        facts = applied(facts, versions, [change])
-    assert facts == applied(EMPTY, {kind: {} for kind in KINDS}, stream)
+        facts = patched(facts, versions, [change])
+    assert facts == patched(EMPTY, {kind: {} for kind in KINDS}, stream)
     for kind in ("services", "tasks"):
         assert facts[kind] == getattr(listed, kind)
         assert list(facts[kind]) == list(getattr(listed, kind))
