@@ -80,12 +80,12 @@ class Row:
         snapshot = self.snapshot()
         began = time.perf_counter()
         model = self.builder.build(snapshot)
-        live = len(self.target.history)
+        live = len(self.target.history.changes)
         self.target.bring_to(model, snapshot)
         done = time.perf_counter() - began
-        assert len(self.target.history) > live, "nothing was applied"
+        assert len(self.target.history.changes) > live, "nothing was applied"
         if good == "server":  # live before anybody is searched for: by lbgen's own clock
-            done = min(done, self.target.history[live].seconds)
+            done = min(done, self.target.history.changes[live].seconds)
         return done
 
     def _label(self, index: int, label: str, value: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lbgen.snapshot import Cause
@@ -35,3 +37,19 @@ class Failure:
     at: float  # seconds since 1970
     kind: str  # as in the log: "refused" (by a template or the checker), "apply_failed"
     error: str
+
+
+class History:
+    """The last changes of one target, and the causes of what is not live there yet."""
+
+    def __init__(self) -> None:
+        self.changes: deque[Change] = deque(maxlen=KEPT)  # the oldest first
+        self.causes: tuple[Cause, ...] = ()
+
+    def expect(self, causes: Iterable[Cause]) -> None:
+        """Note what led to the model that is not live yet."""
+        self.causes = (*self.causes, *causes)[:MOST_CAUSES]
+
+    def settle(self) -> None:
+        """Forget the causes: what they led to is live, or concerns nothing that this proxy serves."""
+        self.causes = ()

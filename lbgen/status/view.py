@@ -110,7 +110,7 @@ class View:
     def history(self, limit: int | None = None) -> Document:
         """Return the last changes of all targets, newest first."""
         # Copied in one step: the loop may add to it meanwhile.
-        changes = [change for target in self.targets for change in target.history.copy()]
+        changes = [change for target in self.targets for change in target.history.changes.copy()]
         changes.sort(key=lambda change: change.at, reverse=True)
         return {"changes": [_change(change) for change in changes[:limit]]}
 
@@ -133,7 +133,7 @@ def stamp(at: float) -> str:
 
 
 def _target(target: Target) -> Document:
-    changes, failure = target.history.copy(), target.failure
+    changes, failure = target.history.changes.copy(), target.failure
     return {
         "name": target.name,
         "generation": _generation(target),
@@ -145,7 +145,7 @@ def _target(target: Target) -> Document:
 
 
 def _in_force(target: Target) -> Document:
-    changes = target.history.copy()
+    changes = target.history.changes.copy()
     last = changes[-1] if changes else None  # without one it was found running
     return {
         "name": target.name,

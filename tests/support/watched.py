@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbgen.daemon.counters import Counters
-from lbgen.daemon.history import Change, Failure
+from lbgen.daemon.history import Change, Failure, History
 from lbgen.daemon.quarantine import Quarantine
 from lbgen.model import Model
 from lbgen.render.credentials import Reader
@@ -68,7 +67,7 @@ class FakeTarget:
     failing: bool = False
     failure: Failure | None = None
     running: Files | None = None
-    history: deque[Change] = field(default_factory=lambda: deque(maxlen=200))
+    history: History = field(default_factory=History)
     counters: Counters = field(default_factory=Counters)
     quarantine: Quarantine = field(default_factory=Quarantine)
 
@@ -78,7 +77,7 @@ class FakeTarget:
             **{
                 "at": AT + after,
                 "target": self.name,
-                "generation": f"{len(self.history):012x}",
+                "generation": f"{len(self.history.changes):012x}",
                 "method": "runtime-api",
                 "detail": "backend web: 1 added",
                 "seconds": 0.02,
@@ -86,6 +85,6 @@ class FakeTarget:
                 **facts,
             }
         )
-        self.history.append(change)
+        self.history.changes.append(change)
         self.running = Files({}, change.generation)
         self.ready = True

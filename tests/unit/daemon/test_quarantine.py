@@ -21,8 +21,8 @@ from lbgen.render.files import Files
 from lbgen.render.renderer import Renderer
 from lbgen.snapshot import Service, Snapshot
 from lbgen.source.file import write_snapshot
+from tests.support.bench import INTERVAL, Bench
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, lbgen_labels
-from tests.unit.daemon.test_target import INTERVAL, Bench, Clock, clock  # noqa: F401  # a fixture
 
 RULES = a_rules()
 
@@ -253,28 +253,24 @@ def test_problem():
 
 
 @pytest.fixture
-def bench(tmp_path, clock: Clock) -> Bench:  # noqa: F811
+def bench(tmp_path) -> Bench:
     """A target that serves 200 services; its checker refuses the word "broken"."""
     made = Bench(tmp_path)
     bring(made, services(200))
-    clock.now += INTERVAL
+    made.clock.now += INTERVAL
     made.proxy.did.clear()
     return made
 
 
 def bring(bench: Bench, found: list[Service], slots: int = 1) -> bool:
-    facts = a_cluster(found, slots)
-    with capture_logs() as logs:
-        live = bench.target.bring_to(build(facts, RULES), facts)
-    bench.logs = [entry for entry in logs if entry["log_level"] != "debug"]
-    return live
+    return bench.bring_to(a_cluster(found, slots))
 
 
 def events(bench: Bench) -> list[object]:
     return [entry["event"] for entry in bench.logs]
 
 
-def test_one_of_200(bench, clock):  # noqa: F811
+def test_one_of_200(bench):
     """What 199 others ask for is live in the same round, whatever the checker says of one; within the bound."""
     after = [saying(each, path="/v2") for each in services(200)]
     after[77] = saying(after[77], **{"host-header": "broken.org"})
@@ -293,7 +289,7 @@ def test_one_of_200(bench, clock):  # noqa: F811
     assert not bench.target.failing
 
     # Others go on as if nothing had happened: one check for a reload, none for a live change.
-    clock.now += INTERVAL
+    bench.clock.now += INTERVAL
     before = bench.target.counters.counts("checks")
     after[5] = saying(after[5], balance="source")
     assert bring(bench, after)
@@ -305,7 +301,7 @@ def test_one_of_200(bench, clock):  # noqa: F811
     assert bench.proxy.did == ["change +200 -0"]  # its own tasks are followed as well
 
     # It returns by itself.
-    clock.now += INTERVAL
+    bench.clock.now += INTERVAL
     after[77] = saying(services(200)[77], path="/v2", **{"host-header": "good.org"})
     assert bring(bench, after, slots=2)
     assert events(bench) == ["applied", "quarantine_over"]
@@ -343,7 +339,7 @@ def test_a_template_that_fails_for_one_service(bench):
     assert (bench.logs[-1]["event"], bench.logs[-1]["service"]) == ("quarantined", "s9")
     assert "names.map.j2:1" in str(bench.logs[-1]["error"])
     (bench.templates / "names.map.j2").write_text("{% for b in backends %}{{ b.retries }}\n{% endfor %}")
-    bench.target._last_reload = -math.inf
+    bench.clock.now += INTERVAL
     assert bring(bench, after)
     assert events(bench) == ["applied", "quarantine_over"]
 
@@ -359,34 +355,34 @@ def test_other_settings(bench):
     assert events(bench) == ["applied", "quarantine_over"]
 
 
-def test_on_trial(bench, clock):  # noqa: F811
+def test_on_trial(bench):
     """Held for a reason that has gone without a word: it is tried again in time, and says so once only."""
     after = services(200)
     after[3] = saying(after[3], **{"host-header": "broken.org"})
     assert bring(bench, after)
-    clock.now = bench.target.due()
-    assert clock.now >= 1000.0 + FIRST_TRIAL
+    bench.clock.now = bench.target.due()
+    assert bench.clock.now >= 1000.0 + FIRST_TRIAL
     assert bring(bench, after)
     assert events(bench) == []  # still refused: nothing new
     bench.checker.write_text("#!/bin/sh\n")
-    clock.now = bench.target.due()
+    bench.clock.now = bench.target.due()
     assert bring(bench, after)
     assert events(bench) == ["applied", "quarantine_over"]
 
 
-def test_a_restart_knows_what_was_good(bench, clock):  # noqa: F811
+def test_a_restart_knows_what_was_good(bench):
     """An lbgen that starts anew keeps a held service at what it asked for before, not just out."""
     after = services(200)
     after[3] = saying(after[3], **{"host-header": "broken.org"})
     assert bring(bench, after)
     bench.target = bench.new_target()
-    clock.now += INTERVAL
+    bench.clock.now += INTERVAL
     after[4] = saying(after[4], balance="source")
     assert bring(bench, after)
     assert bench.texts()["haproxy.cfg"].count("\nbackend s") == 200
     assert "balance source" in bench.texts()["haproxy.cfg"]
     assert [entry["instead"] for entry in bench.logs if entry["event"] == "quarantined"] == ["what it asked for before"]
-    clock.now += INTERVAL
+    bench.clock.now += INTERVAL
     assert bring(bench, services(200))
     assert not (bench.output / quarantine_store.FILE).exists()
 

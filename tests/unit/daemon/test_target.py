@@ -3,179 +3,24 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
-from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
-from lbgen.daemon import target as target_module
-from lbgen.daemon.target import FIRST_RETRY, LONGEST_RETRY, Target
+from lbgen.base.errors import ApplyFailed
+from lbgen.daemon.reload_schedule import FIRST_RETRY, LONGEST_RETRY
 from lbgen.daemon.template_rollback import PAUSE as STALE
 from lbgen.model import build
 from lbgen.proxies import disk
-from lbgen.proxies.check_command import check
-from lbgen.proxies.haproxy import plan as haproxy_plan
-from lbgen.proxies.plan import Live, Plan
-from lbgen.proxies.proxy import Proxy
-from lbgen.render.renderer import Files
-from tests.support.builders import a_network, a_node, a_renderer, a_rules, a_service, a_snapshot, a_task
-
-INTERVAL = 5.0
-
-
-class FakeProxy(Proxy):
-    """A proxy that serves whatever generation the files on disk name when it is told to load them."""
-
-    def __init__(self, output: Path) -> None:
-        self.output = output
-        self.serves = ""
-        self.did: list[str] = []
-        self.reachable = True
-        self.on_reload: Callable[[], None] = lambda: None  # may raise
-        self.on_change: Callable[[], None] = lambda: None
-        self.leftovers = 0
-
-    def plan(self, running: Files | None, desired: Files) -> Plan:
-        return haproxy_plan.between(running, desired)
-
-    def meanwhile(self, running: Files, desired: Files) -> Files:
-        return haproxy_plan.meanwhile(running, desired)
-
-    def change(self, live: Live, generation: str) -> None:
-        assert isinstance(live, haproxy_plan.Commands)
-        self.did.append(f"change +{len(live.added)} -{len(live.removed)}")
-        self.on_change()
-        self.serves = generation
-
-    def tidy(self) -> bool:
-        self.leftovers = max(0, self.leftovers - 1)
-        return self.leftovers > 0
-
-    def ready(self, output: Path) -> None:
-        assert output == self.output
-
-    def reload(self, _running: Files | None, _desired: Files) -> None:
-        if not self.reachable:
-            raise ProxyUnreachable("nobody there")
-        self.did.append("reload")
-        self.on_reload()
-        self.serves = on_disk(self.output)
-
-    def generation(self) -> str:
-        if not self.reachable:
-            raise ProxyUnreachable("nobody there")
-        return self.serves
-
-    def verify(self, generation: str) -> None:
-        if self.generation() != generation:
-            raise VerifyFailed(f"serves {self.serves}, not {generation}")
-
-
-def on_disk(output: Path) -> str:
-    """The generation that the files on disk name."""
-    text = disk.read(output, ["haproxy.cfg"]).get("haproxy.cfg", "")
-    return text.partition("generation ")[2][:12]
-
-
-def a_cluster(servers: int = 2, balance: str = "round-robin", *more: str):
-    """A service "web" with so many servers, and further services of these names."""
-    services = [a_service("web", {"port": 80, "balance": balance}, networks=("edge-id",))]
-    services += [a_service(name, {"port": 80, "host": f"{name}.org"}, networks=("edge-id",)) for name in more]
-    tasks = [a_task("web", slot, addresses={"edge-id": f"10.0.0.{slot}"}) for slot in range(1, servers + 1)]
-    return a_snapshot(a_node(), a_network(), *services, *tasks)
-
-
-class Clock:
-    """`time.monotonic` under the test's control."""
-
-    def __init__(self, monkeypatch) -> None:
-        self.now = 1000.0
-        monkeypatch.setattr(target_module.time, "monotonic", lambda: self.now)
+from tests.support.bench import INTERVAL, Bench, FakeSupervisor, a_cluster, on_disk
+from tests.support.builders import a_rules
 
 
 @pytest.fixture
-def clock(monkeypatch) -> Clock:
-    return Clock(monkeypatch)
-
-
-CHECKER = """#!/bin/sh
-if grep -n broken "$1" | sed "s|^|$1:|" | grep .; then exit 1; fi
-echo x >> {calls}
-"""
-
-
-class Bench:
-    """A target on a fake proxy, with a checker that refuses whatever contains the word "broken"."""
-
-    def __init__(self, directory: Path, supervisor=None) -> None:
-        self.output, self.calls = directory / "out", directory / "calls"
-        self.templates = directory / "templates"
-        self.templates.mkdir(exist_ok=True)
-        self.checker = directory / "checker"
-        self.checker.write_text(CHECKER.format(calls=self.calls))
-        self.checker.chmod(0o755)
-        (self.templates / "set.yml").write_text(
-            "proxy: haproxy\nquote: haproxy\ncheck: ['{binary}', '{dir}/haproxy.cfg']\n"
-            "options: {user: '', group: '', socket_group: '', chroot: '', maxconn: 0, hard_stop_after: 30m, "
-            "keep_alive: 5s, client_timeout: 60s, log: '', access_log: false}\n"
-        )
-        self.proxy = FakeProxy(self.output)
-        self.target = self.new_target(supervisor)
-        self.logs: list[dict[str, object]] = []
-
-    def new_target(self, supervisor=None) -> Target:
-        """A target as a new lbgen would make it."""
-        renderer = a_renderer(self.templates, "haproxy", output=self.output)
-        made = Target(
-            "edge",
-            renderer,
-            self.output,
-            lambda files: check(files, renderer.templates.manifest.check, str(self.checker), self.output),
-            self.proxy,
-            supervisor=supervisor,
-            min_reload_interval=INTERVAL,
-        )
-        made.start()
-        return made
-
-    def bring(self, *cluster) -> bool:
-        """Bring the target to such a cluster."""
-        facts = a_cluster(*cluster)
-        with capture_logs() as logs:
-            result = self.target.bring_to(build(facts, a_rules()), facts)
-        self.logs = [entry for entry in logs if entry["log_level"] != "debug"]
-        return result
-
-    def spoil(self) -> None:
-        """Have the templates, and no service, say what the checker refuses."""
-        (self.templates / "haproxy.cfg.j2").write_text(
-            '{% extends "haproxy/haproxy.cfg.j2" %}{% block extra %}backend broken\n{% endblock %}'
-        )
-
-    def mend(self) -> None:
-        """Take that back."""
-        (self.templates / "haproxy.cfg.j2").unlink()
-
-    def texts(self) -> dict[str, str]:
-        """Every file in the output directory."""
-        return {
-            str(path.relative_to(self.output)): path.read_text() for path in self.output.rglob("*") if path.is_file()
-        }
-
-    @property
-    def checks(self) -> int:
-        """How often the checker accepted something."""
-        return self.calls.read_text().count("x") if self.calls.exists() else 0
-
-
-@pytest.fixture
-def bench(tmp_path, clock) -> Bench:
+def bench(tmp_path) -> Bench:
     """A target that serves a_cluster(), with its interval between reloads over."""
     made = Bench(tmp_path)
     assert made.bring()
-    clock.now += INTERVAL
+    made.clock.now += INTERVAL
     made.proxy.did.clear()
     return made
 
@@ -183,7 +28,7 @@ def bench(tmp_path, clock) -> Bench:
 # ------------------------------------------------------------------------------------------------ what is done
 
 
-def test_first(tmp_path, clock):
+def test_first(tmp_path):
     """The first model is checked, written, loaded and proven."""
     bench = Bench(tmp_path)
     assert bench.target.running is None
@@ -194,7 +39,7 @@ def test_first(tmp_path, clock):
     (line,) = bench.logs
     assert (line["event"], line["method"], line["detail"]) == ("applied", "reload", "first configuration")
     assert (line["servers_up"], line["servers_draining"], line["generation"]) == (2, 0, bench.proxy.serves)
-    assert clock.now == 1000.0
+    assert bench.clock.now == 1000.0
 
 
 def test_nothing(bench):
@@ -234,7 +79,7 @@ def test_live_change_that_fails(bench):
     assert [entry["detail"] for entry in bench.logs] == ["runtime API: server web/web.3: is not there"]
 
 
-def test_live_changes_that_fail_are_spaced(bench, clock):
+def test_live_changes_that_fail_are_spaced(bench):
     """A proxy that can never be changed live is still not reloaded more often than it may be."""
 
     def failing() -> None:
@@ -242,11 +87,11 @@ def test_live_changes_that_fail_are_spaced(bench, clock):
 
     bench.proxy.on_change = failing
     assert bench.bring(3)
-    clock.now += INTERVAL / 2
+    bench.clock.now += INTERVAL / 2
     assert not bench.bring(4)
     assert bench.proxy.did.count("reload") == 1
-    assert bench.target.due() == clock.now + INTERVAL / 2
-    clock.now += INTERVAL / 2
+    assert bench.target.due() == bench.clock.now + INTERVAL / 2
+    bench.clock.now += INTERVAL / 2
     assert bench.bring(4)
     assert bench.proxy.did.count("reload") == 2
 
@@ -254,7 +99,6 @@ def test_live_changes_that_fail_are_spaced(bench, clock):
 # ------------------------------------------------------------------------------------------------ refusals
 
 
-@pytest.mark.usefixtures("clock")
 def test_refused(tmp_path):
     """What the checker refuses changes nothing, on disk or in the proxy; the message has file and line, once."""
     bench = Bench(tmp_path)
@@ -276,7 +120,7 @@ def _broken(bench: Bench) -> list[str]:
     return bench.target.renderer.render(build(facts, a_rules()), facts).texts["haproxy.cfg"].splitlines()
 
 
-def test_what_was_saved_is_refused(bench, clock):
+def test_what_was_saved_is_refused(bench):
     """Templates that the checker refuses are told of once; those before go on following the cluster."""
     bench.spoil()
     assert not bench.bring(2, "source", "more")
@@ -291,24 +135,24 @@ def test_what_was_saved_is_refused(bench, clock):
     assert bench.proxy.did == ["change +0 -1"]
     assert [entry["event"] for entry in bench.logs] == ["applied"]
     assert bench.target.counters.counts("checks")["refused"] == refusals  # it is not asked about them again and again
-    assert bench.target.due() <= clock.now + STALE
-    clock.now += STALE
+    assert bench.target.due() <= bench.clock.now + STALE
+    bench.clock.now += STALE
     assert not bench.bring(1, "source", "more")
     assert bench.target.counters.counts("checks")["refused"] == refusals + 1
     assert [entry["event"] for entry in bench.logs] == ["refused"]  # at another line than before
-    clock.now += STALE
+    bench.clock.now += STALE
     assert not bench.bring(1, "source", "more")
     assert bench.logs == []
     bench.mend()
     assert bench.bring(1, "source", "more")
     assert not bench.target.failing
-    clock.now += INTERVAL
+    bench.clock.now += INTERVAL
     bench.spoil()
     assert not bench.bring(1, "source", "more")
     assert [entry["event"] for entry in bench.logs] == ["refused"]
 
 
-def test_template_error(bench, clock):
+def test_template_error(bench):
     """A template that fails is told of once; the one before goes on following the cluster."""
     (bench.templates / "names.map.j2").write_text("a\n{{ nope }}\n")
     assert not bench.bring(3)
@@ -318,12 +162,12 @@ def test_template_error(bench, clock):
     assert not bench.bring(3)
     assert bench.logs == []
     (bench.templates / "names.map.j2").write_text("# mended\n")
-    clock.now += INTERVAL
+    bench.clock.now += INTERVAL
     assert bench.bring(2)
     assert bench.texts()["names.map"] == "# mended\n"
 
 
-def test_checker_is_missing(bench, clock):
+def test_checker_is_missing(bench):
     """Without the checker nothing is loaded; it is tried again, since it may be installed any moment."""
     text = bench.checker.read_text()
     bench.checker.unlink()
@@ -331,17 +175,17 @@ def test_checker_is_missing(bench, clock):
     assert not bench.bring(2, "source")
     assert (bench.texts(), bench.proxy.did) == (before, [])
     assert "not found" in str(bench.logs[0]["error"])
-    assert bench.target.due() == clock.now + FIRST_RETRY
+    assert bench.target.due() == bench.clock.now + FIRST_RETRY
     bench.checker.write_text(text)
     bench.checker.chmod(0o755)
-    clock.now += FIRST_RETRY
+    bench.clock.now += FIRST_RETRY
     assert bench.bring(2, "source")
 
 
 # ------------------------------------------------------------------------------------------------ failures
 
 
-def test_reload_fails(bench, clock):
+def test_reload_fails(bench):
     """If the proxy will not take the new files, the old ones go back, and it is tried again later."""
     before, serves = bench.texts(), bench.proxy.serves
 
@@ -355,13 +199,13 @@ def test_reload_fails(bench, clock):
     (line,) = bench.logs
     assert (line["event"], line["error"], line["retry_in_s"]) == ("apply_failed", "Cannot bind socket", FIRST_RETRY)
     bench.proxy.on_reload = lambda: None
-    assert bench.target.due() == clock.now + FIRST_RETRY
-    clock.now += INTERVAL
+    assert bench.target.due() == bench.clock.now + FIRST_RETRY
+    bench.clock.now += INTERVAL
     assert bench.bring(2, "source")
     assert bench.target.due() is None
 
 
-def test_retries_back_off(bench, clock):
+def test_retries_back_off(bench):
     """Each failure doubles the time until the next try, up to a limit; a success starts it anew."""
 
     def failing() -> None:
@@ -372,17 +216,17 @@ def test_retries_back_off(bench, clock):
     for _ in range(9):
         bench.bring(2, "source")
         pauses += [entry["retry_in_s"] for entry in bench.logs]
-        clock.now = max(bench.target.due() or 0.0, clock.now + INTERVAL)
+        bench.clock.now = max(bench.target.due() or 0.0, bench.clock.now + INTERVAL)
     assert pauses == [min(FIRST_RETRY * 2**number, LONGEST_RETRY) for number in range(9)]
     bench.proxy.on_reload = lambda: None
     assert bench.bring(2, "source")
-    clock.now += INTERVAL
+    bench.clock.now += INTERVAL
     bench.proxy.on_reload = failing
     bench.bring(2, "random")
     assert bench.logs[0]["retry_in_s"] == FIRST_RETRY
 
 
-def test_nothing_is_tried_before_its_time(bench, clock):
+def test_nothing_is_tried_before_its_time(bench):
     """Until the time of the next try has come, a model that needs a reload waits, even the newest."""
 
     def failing() -> None:
@@ -390,7 +234,7 @@ def test_nothing_is_tried_before_its_time(bench, clock):
 
     bench.proxy.on_reload = failing
     bench.bring(2, "source")
-    clock.now += INTERVAL
+    bench.clock.now += INTERVAL
     bench.bring(2, "source")
     bench.proxy.did.clear()
     assert not bench.bring(2, "random")
@@ -423,7 +267,7 @@ def test_verify_fails_but_nothing_changed(bench):
     assert (bench.texts(), bench.proxy.serves, bench.proxy.did) == (before, serves, ["reload"])
 
 
-def test_proxy_is_down(bench, clock):
+def test_proxy_is_down(bench):
     """If the proxy does not run, the new files stay: they are what it reads when it starts."""
     bench.proxy.reachable = False
     assert not bench.bring(2, "source")
@@ -431,13 +275,13 @@ def test_proxy_is_down(bench, clock):
     assert bench.logs[0]["error"] == "nobody there"
     bench.proxy.reachable, bench.proxy.serves = True, on_disk(bench.output)
     bench.proxy.did.clear()
-    clock.now += INTERVAL
+    bench.clock.now += INTERVAL
     assert bench.bring(2, "source")
     assert bench.proxy.did == []
 
 
 @pytest.mark.parametrize("cluster", [(2, "source"), (3,)])
-def test_disk_is_full(bench, monkeypatch, cluster, clock):
+def test_disk_is_full(bench, monkeypatch, cluster):
     """If the files cannot be written, a reload is not tried; a live change stays, and its files are written later."""
     before = bench.texts()
 
@@ -450,13 +294,13 @@ def test_disk_is_full(bench, monkeypatch, cluster, clock):
     assert "reload" not in bench.proxy.did
     assert "No space left on device" in str(bench.logs[-1]["error"])
     monkeypatch.undo()
-    Clock(monkeypatch).now = clock.now + INTERVAL
+    bench.clock.now += INTERVAL
     assert bench.bring(*cluster)
     assert on_disk(bench.output) == bench.proxy.serves
     assert bench.texts() != before
 
 
-def test_first_configuration_fails(tmp_path, clock):
+def test_first_configuration_fails(tmp_path):
     """Without any files of before there is nothing to put back; the proxy is tried again."""
     bench = Bench(tmp_path)
 
@@ -465,7 +309,7 @@ def test_first_configuration_fails(tmp_path, clock):
 
     bench.proxy.on_reload = failing
     assert not bench.bring()
-    assert bench.target.due() == clock.now + FIRST_RETRY
+    assert bench.target.due() == bench.clock.now + FIRST_RETRY
 
 
 # ------------------------------------------------------------------------------------------------ restarts
@@ -521,7 +365,7 @@ def test_file_that_is_rendered_no_more(bench):
     (bench.templates / "extra.map.j2").unlink()
     assert not bench.bring()  # it has to wait for its time
     assert "extra.map" in bench.texts()
-    bench.target._last_reload -= INTERVAL
+    bench.clock.now += INTERVAL
     assert bench.bring()
     assert "extra.map" not in bench.texts()
 
@@ -529,22 +373,22 @@ def test_file_that_is_rendered_no_more(bench):
 # ------------------------------------------------------------------------------------------------ spacing
 
 
-def test_reloads_are_spaced(bench, clock):
+def test_reloads_are_spaced(bench):
     """A second reload waits for its time; then the newest model is loaded, and nothing in between."""
     assert bench.bring(2, "source")
-    clock.now += 1
+    bench.clock.now += 1
     assert not bench.bring(2, "random")
     assert not bench.bring(2, "least-conn")
     assert bench.proxy.did == ["reload"]
-    assert bench.target.due() == clock.now - 1 + INTERVAL
-    clock.now += INTERVAL - 1
+    assert bench.target.due() == bench.clock.now - 1 + INTERVAL
+    bench.clock.now += INTERVAL - 1
     assert bench.bring(2, "least-conn")
     assert bench.proxy.did == ["reload", "reload"]
     assert "balance leastconn" in bench.texts()["haproxy.cfg"]
     assert bench.target.due() is None
 
 
-def test_live_changes_do_not_wait(bench, clock):
+def test_live_changes_do_not_wait(bench):
     """Live changes are not spaced, and neither is the live part of what waits for a reload."""
     assert bench.bring(2, "source")
     assert bench.bring(3, "source")
@@ -556,30 +400,30 @@ def test_live_changes_do_not_wait(bench, clock):
         "change +1 -0",
         "change +0 -3",
     ]
-    clock.now += INTERVAL
+    bench.clock.now += INTERVAL
     assert bench.bring(1, "source", "api")
     assert bench.proxy.did[4:] == ["reload"]
     assert on_disk(bench.output) == bench.proxy.serves
 
 
-def test_files_follow_live_changes(bench, clock):
+def test_files_follow_live_changes(bench):
     """However many live changes there were, the files on disk are the last of them after the interval."""
     assert bench.bring(3)
     assert bench.bring(4)
     assert bench.bring(5)
-    clock.now = max(clock.now, bench.target.due() or 0.0)
+    bench.clock.now = max(bench.clock.now, bench.target.due() or 0.0)
     assert bench.bring(5)
     assert on_disk(bench.output) == bench.proxy.serves
     assert "server web.5" in bench.texts()["haproxy.cfg"]
     assert bench.target.due() is None
 
 
-def test_tidy(bench, clock):
+def test_tidy(bench):
     """Servers that still have connections are looked after until they have none."""
     bench.proxy.leftovers = 3
     assert bench.bring()
     assert bench.target.due() is not None
-    clock.now = bench.target.due()
+    bench.clock.now = bench.target.due()
     assert bench.bring()
     assert bench.target.due() is not None
     assert bench.bring()
@@ -589,25 +433,7 @@ def test_tidy(bench, clock):
 # ------------------------------------------------------------------------------------------------ supervised
 
 
-class FakeSupervisor:
-    """A supervisor of a fake proxy."""
-
-    def __init__(self) -> None:
-        self.alive = False
-        self.starts = 0
-        self.stopped = False
-        self.on_start: Callable[[], None] = lambda: None
-
-    def start(self) -> None:
-        self.alive = True
-        self.starts += 1
-        self.on_start()
-
-    def stop(self) -> None:
-        self.stopped = True
-
-
-def test_supervised(tmp_path, clock):
+def test_supervised(tmp_path):
     """A proxy that is ours to run is started when it has its first files, and again on the last ones."""
     supervisor = FakeSupervisor()
     bench = Bench(tmp_path, supervisor)
@@ -631,16 +457,16 @@ def test_supervised(tmp_path, clock):
     assert again.starts == 1
     assert bench.bring()
     assert (again.starts, bench.proxy.did) == (1, [])
-    assert clock.now == 1000.0
+    assert bench.clock.now == 1000.0
 
 
-def test_supervised_and_restarted(tmp_path, clock):
+def test_supervised_and_restarted(tmp_path):
     """A supervised proxy that was started again runs what is on disk, and is brought on from there."""
     supervisor = FakeSupervisor()
     bench = Bench(tmp_path, supervisor)
     supervisor.on_start = lambda: setattr(bench.proxy, "serves", on_disk(bench.output))
     assert bench.bring()
-    clock.now += INTERVAL
+    bench.clock.now += INTERVAL
     assert bench.bring(3)
     supervisor.starts += 1
     bench.proxy.serves = "0123456789ab"

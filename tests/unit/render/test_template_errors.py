@@ -7,8 +7,8 @@ import pytest
 from lbgen.base.errors import TemplateError
 from lbgen.render.limits import Bounds, Budget, Exceeded
 from lbgen.render.loader import LARGEST
+from tests.support.bench import Bench
 from tests.support.builders import a_node, a_renderer, a_service, a_snapshot, a_task, ingress, modelled
-from tests.unit.daemon.test_target import Bench, Clock
 
 FACTS = [a_node(), a_service("web", ports=(ingress(),)), a_task()]
 SMALL = Bounds(timeout=0.2, max_size=1 << 20)
@@ -287,21 +287,20 @@ IN_BACKENDS = "{% extends 'haproxy/haproxy.cfg.j2' %}{% block http_backend_extra
         ("set.yml", "a: b: c"),
     ],
 )
-def test_saved_badly(tmp_path, monkeypatch, file, bad):
+def test_saved_badly(tmp_path, file, bad):
     """Whatever is saved, what was there before goes on following; the log names the file. Saved right, all is well."""
-    clock = Clock(monkeypatch)
     bench = Bench(tmp_path)
     path = bench.templates / file
     good = path.read_bytes() if path.exists() else None
     assert bench.bring()
     bench.target.renderer._bounds = SMALL
     path.write_bytes(bad if isinstance(bad, bytes) else bad.encode())
-    clock.now += 10
+    bench.clock.now += 10
     assert not bench.bring(2, "source")
     assert [line["event"] for line in bench.logs] == ["applied", "refused"]
     assert file in str(bench.logs[1]["error"])
     assert "balance source" in bench.texts()["haproxy.cfg"]
     path.unlink() if good is None else path.write_bytes(good)
-    clock.now += 10
+    bench.clock.now += 10
     assert bench.bring(2, "least-conn"), bench.logs
     assert "balance leastconn" in bench.texts()["haproxy.cfg"]

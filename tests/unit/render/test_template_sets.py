@@ -16,8 +16,8 @@ from lbgen.proxies import disk
 from lbgen.proxies.nginx import check as nginx_check
 from lbgen.render.outputs import LONGEST_NAME, Output, check, expanded, file_name, is_inside
 from lbgen.render.renderer import Files, find
+from tests.support.bench import Bench
 from tests.support.builders import a_node, a_renderer, a_rules, a_service, a_snapshot, a_task, ingress
-from tests.unit.daemon.test_target import Bench, Clock
 
 EACH = 'files: {"routes/{name}.yml": {template: _route.j2, for: backends}}\n'
 
@@ -278,13 +278,7 @@ def listed(root: Path) -> set[str]:
 
 
 @pytest.fixture
-def clock(monkeypatch) -> Clock:
-    """A target's clock."""
-    return Clock(monkeypatch)
-
-
-@pytest.fixture
-def bench(tmp_path, clock) -> Bench:
+def bench(tmp_path) -> Bench:
     """A target with a file for each backend beside HAProxy's own."""
     made = Bench(tmp_path)
     manifest = made.templates / "set.yml"
@@ -292,7 +286,7 @@ def bench(tmp_path, clock) -> Bench:
     (made.templates / "_route.j2").write_text("{{ backend.name }}")
     assert made.bring(2, "round-robin", "shop")
     (made.output / "routes/mine.yml").write_text("the operator's")
-    clock.now += 5
+    made.clock.now += 5
     return made
 
 
@@ -314,13 +308,13 @@ def test_file_of_a_service_that_went_while_nobody_looked(bench):
     target = bench.new_target()
     assert target.running is not None
     assert "routes/shop.yml" in target.running.texts
-    bench.target, bench.proxy.serves = bench.new_target(), "another"
-    bench.target.running = None
+    bench.proxy.serves = "another"
+    bench.target = bench.new_target()
     assert bench.bring()
     assert listed(bench.output) == OWN | {"routes/web.yml"}
 
 
-def test_failed_reload_brings_the_files_back(bench, clock):
+def test_failed_reload_brings_the_files_back(bench):
     """If the proxy does not take the new files, the ones removed are there again, and the new ones are not."""
     before = bench.texts()
 
@@ -330,7 +324,7 @@ def test_failed_reload_brings_the_files_back(bench, clock):
     bench.proxy.on_reload = failing
     assert not bench.bring(2, "round-robin", "other")
     assert {**bench.texts(), disk.LEDGER: ""} == {**before, disk.LEDGER: ""}
-    clock.now += 100
+    bench.clock.now += 100
     bench.proxy.on_reload = lambda: None
     assert bench.bring(2, "round-robin", "other")
     assert listed(bench.output) == OWN | {"routes/web.yml", "routes/other.yml"}

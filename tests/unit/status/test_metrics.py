@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -24,10 +23,10 @@ from lbgen.snapshot import Cause
 from lbgen.status import metrics
 from lbgen.status.metrics import registry_of
 from lbgen.status.view import View
+from tests.support.bench import INTERVAL, Bench, a_cluster
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, modelled
 from tests.support.clock import Clock
 from tests.support.watched import FakeFile, FakeLoop, FakeSource, FakeTarget
-from tests.unit.daemon.test_target import INTERVAL, Bench, a_cluster
 
 
 def samples(loop: object, *targets: object) -> dict[tuple[str, ...], float]:
@@ -79,8 +78,7 @@ def test_bounds():
 @pytest.fixture
 def bench(tmp_path) -> Bench:
     """A target on a fake proxy that serves its first files, with the interval between reloads over."""
-    made = Bench(tmp_path)
-    made.target._interval = 0.0
+    made = Bench(tmp_path, interval=0.0)
     assert made.bring()
     return made
 
@@ -189,8 +187,7 @@ def test_ready_only_when_live(tmp_path):
     assert not bench.target.ready
     assert bench.texts()  # for the proxy to start with
     bench.proxy.reachable = True
-    bench.target._retry.reset()
-    bench.target._last_reload = -INTERVAL
+    bench.clock.now += INTERVAL
     assert bench.bring()
     assert bench.target.ready
 
@@ -198,7 +195,7 @@ def test_ready_only_when_live(tmp_path):
 def test_not_ready_while_a_reload_waits(tmp_path):
     """Nothing failed, but nothing is live either: the first reload has to wait for its time."""
     bench = Bench(tmp_path)
-    bench.target._interval, bench.target._last_reload = 3600.0, time.monotonic()
+    bench.target.schedule.reloading()
     assert not bench.bring()
     assert not bench.target.ready
     assert not bench.target.failing
@@ -231,11 +228,11 @@ def test_lags(bench):
 
 def test_lag_of_a_change_that_waits(bench):
     """While part of the changes waits for a reload nobody can say which: they all count when it has come."""
-    bench.target._interval = 3600.0
+    bench.target.schedule.interval = 3600.0
     assert not caused(bench, 3, "round-robin", "new")
     assert bench.proxy.did[-1].startswith("change")  # the server did not wait
     assert lags(bench) == {}
-    bench.target._interval = 0.0
+    bench.target.schedule.interval = 0.0
     assert caused(bench, 3, "round-robin", "new")
     assert lags(bench) == {"reload": 2}
 

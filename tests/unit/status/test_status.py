@@ -36,6 +36,7 @@ from lbgen.snapshot import Cause
 from lbgen.status import client
 from lbgen.status.server import _Server, served
 from lbgen.status.view import STUCK, View
+from tests.support.bench import INTERVAL, Bench
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, modelled
 from tests.support.golden_cases import GOLDEN
 from tests.support.paths import ROOT
@@ -43,7 +44,6 @@ from tests.support.ports import free_port
 from tests.support.real_haproxy import BINARY
 from tests.support.wait import PATIENCE, wait_for
 from tests.support.watched import AT, FakeFile, FakeLoop, FakeTarget
-from tests.unit.daemon.test_target import Bench
 
 ANYWHERE = ("127.0.0.1", 0)
 
@@ -157,14 +157,13 @@ def test_ready_is_for_good(api):
 def test_ready_only_after_verified(tmp_path):
     """A real target: files that were written and checked are not enough, the proxy has to prove that it serves them."""
     bench = Bench(tmp_path)
-    bench.target._interval = 0.0
     with serving(FakeLoop(), bench.target) as api:
         bench.proxy.reachable = False
         assert not bench.bring()
         assert bench.texts()
         assert api.get("/readyz") == (503, "edge: nobody there\n")
         bench.proxy.reachable = True
-        bench.target._retry.reset()
+        bench.clock.now += INTERVAL
         assert bench.bring()
         assert api.get("/readyz") == (200, "ready\n")
 

@@ -1,0 +1,195 @@
+"""What one proxy runs, what of that is on disk, and what its checker has refused."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable, ProxyUnreachable
+from lbgen.daemon.counters import Counters
+from lbgen.proxies import disk
+from lbgen.proxies.check_command import clear_stages
+from lbgen.proxies.plan import Live, Plan
+from lbgen.proxies.proxy import Proxy
+from lbgen.proxies.supervisor import Supervisor
+from lbgen.render.files import Files
+
+Check = Callable[[Files], None]
+
+
+class Deployment:
+    """The files of one proxy on their way: checked, put on disk, loaded, verified; put back if that fails.
+
+    Args that are called ``fixed`` are names of files that are the same whatever there is in the cluster.
+    """
+
+    def __init__(
+        self, output: Path, check: Check, proxy: Proxy, counters: Counters, supervisor: Supervisor | None = None
+    ) -> None:
+        self.output, self.proxy = output, proxy
+        self.running: Files | None = None  # what the proxy was last proven to serve
+        self.refused = ""  # generation that the checker refused: asking again would give the same answer
+        self._check, self._counters, self._supervisor = check, counters, supervisor
+        self._accepted: set[str] = set()  # generations that need no verdict in this attempt
+        self._saved = ""  # generation on disk
+        self._starts = 0  # of the supervised process, when it was last looked at
+
+    @property
+    def generation(self) -> str:
+        """The generation that the proxy serves, empty if that is not known."""
+        return self.running.generation if self.running else ""
+
+    def start(self, fixed: Collection[str]) -> int:
+        """Find out what the proxy runs, start it on its last good files if it is supervised; return how many there are.
+
+        Raises:
+            OSError: the output directory cannot be used.
+        """
+        self.output.mkdir(parents=True, exist_ok=True)
+        clear_stages(self.output)
+        disk.clear(self.output)
+        self.proxy.ready(self.output)
+        texts = disk.read(self.output, disk.names(self.output, fixed))
+        if self._supervisor and texts:
+            self._supervisor.start()
+        self._discover(fixed)
+        return len(texts)
+
+    def stop(self) -> None:
+        """End the proxy if it is supervised."""
+        if self._supervisor:
+            self._supervisor.stop()
+
+    def revise(self, check: Check) -> None:
+        """Ask this checker from now on, also about what the one before refused."""
+        self._check, self.refused = check, ""
+
+    def begin(self) -> None:
+        """Start an attempt: what was accepted in the one before needs a verdict again."""
+        self._accepted = set()
+
+    def plan(self, desired: Files, fixed: Collection[str]) -> Plan:
+        """Return the least that brings the proxy to the files; what it runs is found out if it may be another."""
+        before, self._starts = self._starts, self._supervisor.starts if self._supervisor else 0
+        if self.running is None or self._starts != before:  # started again, it runs what is on disk
+            self._discover(fixed)
+        return self.proxy.plan(self.running, desired)
+
+    def check(self, files: Files) -> None:
+        """Have the files checked, and remember if they are refused; raise CheckFailed or CheckUnavailable."""
+        try:
+            self.judge(files)
+        except CheckFailed:
+            self.refused = files.generation
+            raise
+
+    def judge(self, files: Files) -> None:
+        """Have files checked that are only thought of; raise CheckFailed or CheckUnavailable."""
+        if files.generation in self._accepted:
+            return
+        try:
+            self._check(files)
+        except (CheckFailed, CheckUnavailable) as error:
+            self._counters.count("checks", "refused" if isinstance(error, CheckFailed) else "unavailable")
+            raise
+        self._accepted.add(files.generation)
+        self._counters.count("checks", "accepted")
+
+    def change(self, live: Live, desired: Files) -> str:
+        """Change the running proxy, with the files to follow; return why only a reload helps, empty if it is done.
+
+        Raises:
+            ProxyUnreachable: it is not known what runs now.
+        """
+        try:
+            self.proxy.change(live, desired.generation)
+        except ProxyUnreachable:
+            self.running = None
+            raise
+        except ApplyFailed as error:
+            return str(error)
+        self.running = desired
+        return ""
+
+    def place(self, desired: Files, fixed: Collection[str]) -> dict[str, str]:
+        """Put the files on disk; return those of before, by name. Raises ApplyFailed with all as it was."""
+        names = {*desired.texts, *(self.running.texts if self.running else ()), *disk.names(self.output, fixed)}
+        before = disk.read(self.output, names)
+        disk.note(self.output, names - set(fixed))
+        self.proxy.write(self.output, desired.texts, names - set(desired.texts))
+        return before
+
+    def load(self, desired: Files, before: dict[str, str], fixed: Collection[str]) -> str:
+        """Have the proxy serve the files on disk; return how. Those of before are put back if it does not.
+
+        Raises:
+            ApplyFailed: the proxy runs what it ran before.
+            ProxyUnreachable: it does not run; the new files stay, for its next start.
+        """
+        try:
+            method = self._load(desired)
+        except ProxyUnreachable:
+            self.running = None
+            raise
+        except ApplyFailed:
+            self._put_back(before, set(desired.texts) - set(before))
+            raise
+        self.running, self._saved = desired, desired.generation
+        disk.note(self.output, set(desired.texts) - set(fixed))
+        return method
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether live changes are not on disk yet, and the checker has not refused them."""
+        return self.running is not None and self.running.generation not in (self._saved, self.refused)
+
+    def save(self) -> None:
+        """Have on disk what the proxy runs, so that it comes up the same when it is started again."""
+        if self.running:
+            self.check(self.running)
+            self.proxy.write(self.output, self.running.texts)
+            self._saved = self.running.generation
+
+    def serves(self, files: Files) -> bool:
+        """Return whether the proxy serves these files."""
+        return self.generation == files.generation
+
+    def holds(self, files: Files) -> bool:
+        """Return whether the proxy serves these files, and will after a restart."""
+        return self.generation == files.generation == self._saved
+
+    def tidy(self) -> bool:
+        """Finish what earlier changes left to do in the proxy; return whether something is still left."""
+        with contextlib.suppress(ProxyUnreachable):
+            return self.proxy.tidy()
+        return False
+
+    def _discover(self, fixed: Collection[str]) -> None:
+        texts = disk.read(self.output, disk.names(self.output, fixed))
+        try:
+            self.running = disk.generation_on_disk(texts, self.proxy.generation())
+        except ProxyUnreachable:
+            self.running = None
+        self._saved = self.generation
+
+    def _load(self, desired: Files) -> str:
+        start = self._supervisor is not None and not self._supervisor.alive
+        if self._supervisor and start:
+            self._supervisor.start()
+        else:
+            self.proxy.reload(self.running, desired)
+        self.proxy.verify(desired.generation)
+        return "start" if start else self.proxy.takes
+
+    def _put_back(self, before: dict[str, str], new: set[str]) -> None:
+        """Restore the files on disk; reload only if the proxy has left what it ran before."""
+        if not before:
+            return
+        self.proxy.write(self.output, before, new)
+        if self.running and self.proxy.generation() != self.running.generation:
+            # What ran may be ahead of the files by live changes; they are made again from there.
+            self.running = disk.generation_on_disk(before, self._saved)
+            if self.running:
+                self.proxy.reload(None, self.running)
+                self.proxy.verify(self.running.generation)

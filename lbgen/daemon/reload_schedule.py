@@ -1,0 +1,73 @@
+"""When a target may reload and save, and when it has something left to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from lbgen.base.backoff import Backoff
+
+FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0  # seconds until a failed apply is tried again
+
+
+class ReloadSchedule:
+    """Reloads, and saves after live changes, are spaced by an interval; what failed is retried with back-off."""
+
+    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """
+        Args:
+            interval: seconds.
+        """
+        self.interval, self._clock = interval, clock
+        self.retry = Backoff(FIRST_RETRY, LONGEST_RETRY, clock)
+        self._last_reload: float | None = None
+        self._last_save: float | None = None
+        self._due: float | None = None  # when something waits: a reload for its time, a removed server for its end
+
+    def begin(self) -> None:
+        """Start an attempt: whatever still waits after it is noted anew."""
+        self._due = None
+        self.retry.arrive()
+
+    def due(self) -> float | None:
+        """Return when, by the clock, something is left to do, or None."""
+        return min((moment for moment in (self._due, self.retry.due) if moment is not None), default=None)
+
+    def ask_again(self, seconds: float) -> None:
+        """Have something left to do after so many seconds; what is due earlier stays due."""
+        at = self._clock() + seconds
+        self._due = at if self._due is None else min(self._due, at)
+
+    def follow_up(self) -> None:
+        """Have the rest of a partial change done next, unless that waits for a moment that is noted already."""
+        if self._due is None:
+            self.ask_again(0.0)
+
+    def may_reload(self, *, spaced: bool) -> bool:
+        """Return whether a reload may be made now; if it has to wait, it is due later.
+
+        Args:
+            spaced: the interval counts; a retry has to wait for its time in any case.
+        """
+        return self._may(max(self._left(self._last_reload) if spaced else 0.0, self.retry.remaining()))
+
+    def may_save(self) -> bool:
+        """Return whether files may be saved now; if they have to wait, they are due later."""
+        # Live changes come in bursts, and each check costs as much as a reload does.
+        return self._may(self._left(self._last_save))
+
+    def reloading(self) -> None:
+        """Note that a reload is made now."""
+        self._last_reload = self._clock()
+
+    def saving(self) -> None:
+        """Note that files are saved now."""
+        self._last_save = self._clock()
+
+    def _may(self, wait: float) -> bool:
+        if wait > 0:
+            self.ask_again(wait)
+        return wait <= 0
+
+    def _left(self, last: float | None) -> float:
+        return 0.0 if last is None else last + self.interval - self._clock()
