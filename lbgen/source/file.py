@@ -23,7 +23,7 @@ from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.logs import log
 from lbgen.snapshot import Note, Snapshot, moment
 from lbgen.source import decode, diff
-from lbgen.source.compose import load as compose
+from lbgen.source.compose.load import is_compose, load_stack
 from lbgen.source.facts import KINDS, kept
 from lbgen.source.mailbox import Closed, Mailbox
 
@@ -39,7 +39,7 @@ class FileSource:
 
         Args:
             paths: one file, or several Compose files, which are merged in this order.
-            stack: name of the stack that Compose files are deployed as; empty: see `compose.load`.
+            stack: name of the stack that Compose files are deployed as; empty: see `load_stack`.
             settle: seconds of quiet after a change before the file is read: editors write in bursts.
             poll: seconds between looks at the file's size and time, for changes that no notification tells of
                 (network file systems, single files mounted into a container).
@@ -166,8 +166,8 @@ def _snapshot_of(texts: Sequence[tuple[str, str]], stack: str) -> Snapshot:
     name, _, data = found[0]
     if len(found) > 1 and (alone := next((name for name, _, data in found if _is_snapshot(data)), "")):
         raise SourceError(f"{alone}: only Compose files can be read together, and this is a snapshot: give one file")
-    if len(found) > 1 or compose.is_compose(data):
-        return compose.load(found, stack)
+    if len(found) > 1 or is_compose(data):
+        return load_stack(found, stack)
     if stack:
         raise SourceError(f"{name}: only Compose files are given the name of a stack ({stack!r}), and this is none")
     try:

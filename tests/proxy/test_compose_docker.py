@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lbgen.base import documents
 from lbgen.base.errors import SourceError
-from lbgen.source.compose import load
+from lbgen.source.compose.load import read_stack
 from lbgen.source.compose.stack import Stack
 from lbgen.source.compose.variables import BadTemplate, fill
 from tests.support.compose_cases import CASES, files_of, variables_of
@@ -28,7 +28,7 @@ def own(files: Sequence[Path], variables: Mapping[str, str]) -> Stack | str:
     texts = [(str(file), file.read_text()) for file in files]
     try:
         found = [(name, text, documents.parse(text, name, SourceError)) for name, text in texts]
-        stack, read = load.stack_of(found, variables)
+        stack, read = read_stack(found, variables)
     except SourceError as error:
         return str(error)
     return next((str(note) for file in read for note in file.notes if note.refused), stack)

@@ -17,7 +17,7 @@ from lbgen.base.errors import SourceError
 from lbgen.model import Backend, Model, Route, Rules, build
 from lbgen.settings import Settings, load_settings
 from lbgen.snapshot import Snapshot
-from lbgen.source.compose import load as compose
+from lbgen.source.compose.load import load_stack
 from tests.support.paths import TESTS
 
 CORPUS = TESTS / "compose"
@@ -64,7 +64,7 @@ def snapshot_of(case: Path) -> Snapshot:
     """The case as a snapshot; errors and notes have the files' names only."""
     texts = [(path.name, path.read_text()) for path in files_of(case)]
     found = [(name, text, documents.parse(text, name, SourceError)) for name, text in texts]
-    return compose.load(found, stack_of(case), variables_of(case))
+    return load_stack(found, stack_of(case), variables_of(case))
 
 
 def shown(case: Path) -> str:

@@ -68,7 +68,7 @@ _CASTS: Mapping[str, Callable[[str], object]] = {
 _CAST_PATHS = tuple((tuple(path.split(".")), cast) for path, cast in _CASTS.items())
 
 
-def interpolated(file: StackFile, variables: Mapping[str, str]) -> StackFile:
+def interpolated_file(file: StackFile, variables: Mapping[str, str]) -> StackFile:
     """Return the file with its variables filled in; what is wrong with a template is added to the file's errors."""
     told: set[str] = set()  # a variable that is not set is told once
 

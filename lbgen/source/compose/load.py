@@ -1,9 +1,9 @@
 """Compose files as a source: what the Swarm would look like if these were deployed as a stack.
 
-`interpolation` fills in the environment (`template` one text), `schema` says what may stand where (`shapes` checks
-it), `stack` reads what decides about traffic, `merge` joins several files, and `invention` makes the snapshot.
-`remarks` and `deployable` tell what is ignored and what would be refused. All as `docker stack deploy` does it: what
-that refuses and can only mean one thing is read and noted; everything else that it refuses is an error.
+`interpolation` fills in the environment (`variables` one text), `schema` says what may stand where (`schema_types`
+checks it), `stack` reads what decides about traffic, `merge` joins several files, and `synthesize` makes the snapshot.
+`warnings` tells what is ignored and what would be refused. All as `docker stack deploy` does it: what that refuses and
+can only mean one thing is read and noted; everything else that it refuses is an error.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from pathlib import Path
 from lbgen.base import documents
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import Snapshot
-from lbgen.source.compose.interpolation import interpolated
-from lbgen.source.compose.merge import merged
-from lbgen.source.compose.remarks import forbidden, remark
+from lbgen.source.compose.interpolation import interpolated_file
+from lbgen.source.compose.merge import merged_stack
 from lbgen.source.compose.schema import FILE, NEWEST
 from lbgen.source.compose.schema_types import check
-from lbgen.source.compose.stack import Stack, read
+from lbgen.source.compose.stack import Stack, stack_in
 from lbgen.source.compose.stack_file import StackFile, raise_errors
-from lbgen.source.compose.synthesize import invented
-from lbgen.source.compose.warnings import judge
+from lbgen.source.compose.synthesize import synthetic_snapshot
+from lbgen.source.compose.warnings import note_ignored, note_refusals, refuse_includes
 
 Texts = Sequence[tuple[str, str, object]]  # name, text and data of each file
 _SECTIONS = ("services", "networks", "volumes", "secrets", "configs")
@@ -37,7 +36,7 @@ def is_compose(data: object) -> bool:
     return isinstance(data, Mapping) and any(isinstance(data.get(key), Mapping) for key in _SECTIONS)
 
 
-def load(texts: Texts, stack: str = "", variables: Mapping[str, str] | None = None) -> Snapshot:
+def load_stack(texts: Texts, stack: str = "", variables: Mapping[str, str] | None = None) -> Snapshot:
     """Return the snapshot that the files would give if they were deployed as one stack.
 
     Args:
@@ -47,29 +46,29 @@ def load(texts: Texts, stack: str = "", variables: Mapping[str, str] | None = No
     Raises:
         SourceError: something is wrong with a file; all of it is told, with file and line.
     """
-    whole, files = stack_of(texts, os.environ if variables is None else variables)
-    judge(whole, files)
+    whole, files = read_stack(texts, os.environ if variables is None else variables)
+    note_refusals(whole, files)
     raise_errors(files)
     name = _stack_name(stack, files)
     notes = tuple(note for file in files for note in sorted(file.notes))
-    return replace(invented(whole, name), notes=notes)
+    return replace(synthetic_snapshot(whole, name), notes=notes)
 
 
-def stack_of(texts: Texts, variables: Mapping[str, str]) -> tuple[Stack, list[StackFile]]:
-    """Return what the files say together, and the files with the notes on them; raise SourceError as `load` does."""
+def read_stack(texts: Texts, variables: Mapping[str, str]) -> tuple[Stack, list[StackFile]]:
+    """Return what the files say together, and the files with their notes; raise SourceError as `load_stack` does."""
     files = [_file(name, text, data) for name, text, data in texts]
     version = _version(files)
     for file in files:
-        forbidden(file)
-    files = [interpolated(file, variables) for file in files]
+        refuse_includes(file)
+    files = [interpolated_file(file, variables) for file in files]
     stacks = [(file, _checked(file, version)) for file in files]
     raise_errors(files)
-    return merged(stacks), files
+    return merged_stack(stacks), files
 
 
 def _file(name: str, text: str, data: object) -> StackFile:
     if not isinstance(data, Mapping):
-        raise SourceError(f"{name}: no Compose file: expected a mapping with services")
+        raise SourceError(f"{name}: not a Compose file: expected a mapping with services")
     return StackFile(name, data, documents.positions(text))
 
 
@@ -99,8 +98,8 @@ def _checked(file: StackFile, version: int) -> Stack:
     check(file, file.data, FILE, version)
     if file.errors:
         return Stack()
-    remark(file)
-    return read(file)
+    note_ignored(file)
+    return stack_in(file)
 
 
 def _stack_name(given: str, files: Sequence[StackFile]) -> str:
@@ -109,7 +108,7 @@ def _stack_name(given: str, files: Sequence[StackFile]) -> str:
     if given or named:
         name = given or named[-1][1]
         if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?", name):
-            raise SourceError(f"{name!r} is no name for a stack: use letters, digits, dashes and underscores")
+            raise SourceError(f"{name!r} cannot be the name of a stack: use letters, digits, dashes and underscores")
         return name
     path = Path(files[0].name)
     plain = path.absolute().parent.name if _USUAL.fullmatch(path.stem) else path.stem

@@ -17,7 +17,7 @@ from lbgen.source.compose.stack import Stack, StackService
 from lbgen.source.compose.stack_file import StackFile
 
 
-def merged(stacks: Sequence[tuple[StackFile, Stack]]) -> Stack:
+def merged_stack(stacks: Sequence[tuple[StackFile, Stack]]) -> Stack:
     """Return the stack that the files make together, in this order; ports that get lost are noted in the later file."""
     (_, whole), *later = stacks
     for file, stack in later:

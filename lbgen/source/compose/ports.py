@@ -54,7 +54,7 @@ def address_of(value: object) -> str:
 def long(value: Mapping[str, object]) -> list[PublishedPort]:
     """Read a port in the long form; Compose's ``published`` as text may be a range, of which Swarm would get all."""
     published = value.get("published") or 0
-    found = _range(published) if isinstance(published, str) else [published]
+    ports = _range(published) if isinstance(published, str) else [published]
     return [
         PublishedPort(
             target=int(str(value.get("target") or 0)),
@@ -62,7 +62,7 @@ def long(value: Mapping[str, object]) -> list[PublishedPort]:
             protocol=str(value.get("protocol") or "tcp").lower(),
             mode=str(value.get("mode") or "ingress").lower(),
         )
-        for port in found
+        for port in ports
     ]
 
 
@@ -70,14 +70,14 @@ def _range(text: str) -> range:
     first, dash, last = text.partition("-")
     numbers = [first, last] if dash else [first]
     if not all(_NUMBER.fullmatch(number) and int(number) <= 65535 for number in numbers):
-        raise ValueError(f"{text!r} is no port from 0 to 65535, nor a range of them")
-    found = range(int(numbers[0]), int(numbers[-1]) + 1)
-    if not found:
+        raise ValueError(f"{text!r} is neither a port from 0 to 65535 nor a range of them")
+    ports = range(int(numbers[0]), int(numbers[-1]) + 1)
+    if not ports:
         raise ValueError(f"the range {text!r} ends before it begins")
-    return found
+    return ports
 
 
 def _check_address(text: str) -> None:
     bare = text[1:-1] if text[0] == "[" and text[-1] == "]" else text
     if not is_address(bare):
-        raise ValueError(f"{text!r} is no IP address")
+        raise ValueError(f"{text!r} is not an IP address")

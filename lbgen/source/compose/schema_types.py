@@ -48,6 +48,39 @@ class Shape:
         return replace(self, since=minor)
 
 
+NAMES = r"[a-zA-Z0-9._-]+"
+TEXT = Shape(("text",))
+INTEGER = Shape(("integer",))
+NUMBER = Shape(("number",))
+BOOLEAN = Shape(("boolean",))
+TEXTS = Shape(("list",), items=TEXT)
+UNIQUE_TEXTS = Shape(("list",), items=TEXT, distinct=True)
+OPTIONS = Shape(("mapping",), names=".+", each=Shape(("text", "number")))
+# The boolean is where everybody stumbles: `traefik.enable: true`.
+PAIRS = Shape(
+    ("mapping", "list"),
+    names=".+",
+    each=Shape(("text", "number", "null"), compose={"boolean": 'put it into quotes: "true"'}),
+    items=TEXT,
+    distinct=True,
+)
+
+
+def mapping(keys: Mapping[str, Shape]) -> Shape:
+    """Return the shape of a mapping with these keys."""
+    return Shape(("mapping",), keys)
+
+
+def all_of(shape: Shape, keys: str) -> dict[str, Shape]:
+    """Return keys that all hold the same."""
+    return dict.fromkeys(keys.split(), shape)
+
+
+def compose_only(*keys: str) -> dict[str, str]:
+    """Return keys that mean nothing to Swarm, with the remedy."""
+    return dict.fromkeys(keys, "remove it")
+
+
 def kind_of(value: object) -> str:
     """Return the kind of a value."""
     kinds = {bool: "boolean", int: "integer", float: "number", str: "text", list: "list", type(None): "null"}

@@ -50,7 +50,7 @@ class Stack:
     networks: Mapping[str, StackNetwork] = field(default_factory=dict)
 
 
-def read(file: StackFile) -> Stack:
+def stack_in(file: StackFile) -> Stack:
     """Read a file that has the right shape; values that cannot be used are added to its errors."""
     services = file.data.get("services") or {}
     networks = file.data.get("networks") or {}
@@ -81,11 +81,11 @@ def _service(file: StackFile, path: KeyPath, item: Mapping[str, Any]) -> StackSe
 
 def _one_of(file: StackFile, path: KeyPath, value: str | None, known: tuple[str, ...]) -> str:
     # The command line client lowers the endpoint mode and no other of these.
-    found = (value or "").lower() if known is ENDPOINT_MODES else value or ""
-    if found and found not in known:
+    word = (value or "").lower() if known is ENDPOINT_MODES else value or ""
+    if word and word not in known:
         file.wrong(path, f"there is no {path[-1]} {value!r}", f"write one of {', '.join(known)}")
         return ""
-    return found
+    return word
 
 
 def _ports(file: StackFile, path: KeyPath, items: list[Any]) -> Iterator[PublishedPort]:

@@ -13,7 +13,7 @@ from lbgen.snapshot import Note
 
 @dataclass(slots=True)
 class StackFile:
-    """A file and the findings about it, collected so that all are told at once."""
+    """A file and what is to be said about it, collected so that all are told at once."""
 
     name: str
     data: Mapping[str, Any]
@@ -23,9 +23,9 @@ class StackFile:
 
     def wrong(self, path: KeyPath, message: str, remedy: str) -> None:
         """Add something that makes the file unusable; only the first thing about a place is told."""
-        found = self._note(path, message, remedy)
-        if all(error.place != found.place for error in self.errors):
-            self.errors.append(found)
+        error = self._note(path, message, remedy)
+        if all(other.place != error.place for other in self.errors):
+            self.errors.append(error)
 
     def refused(self, path: KeyPath, message: str, remedy: str) -> None:
         """Add something that can be read, but not by `docker stack deploy`."""

@@ -1,4 +1,4 @@
-"""A snapshot of a stack that was never deployed: what the files say, and invented for the rest, always the same.
+"""A snapshot of a stack that was never deployed: what the files say, and the rest made up, always the same.
 
 The addresses and ports that Swarm would choose are made from names alone, so a service that is added or scaled changes
 nobody else's, and a difference shows what really changed.
@@ -38,7 +38,7 @@ MOST_ADDRESSES = 50_000  # of one stack: fewer than there are blocks, and far mo
 _OF_EACH_NODE = ("host", "bridge", "none", "default", "nat")  # networks that are no overlay
 
 
-def invented(stack: Stack, name: str) -> Snapshot:
+def synthetic_snapshot(stack: Stack, name: str) -> Snapshot:
     """Return the snapshot that the stack would give, deployed under this name on three nodes of a new Swarm."""
     choices = _Choices()
     networks = _networks(stack, name)
@@ -46,7 +46,9 @@ def invented(stack: Stack, name: str) -> Snapshot:
     tasks: dict[str, Task] = {}
     for key in sorted(stack.services):
         wanted = stack.services[key]
-        service = _service(wanted, f"{name}_{key}", name, [networks[network] for network in _of(wanted)], choices)
+        service = _service(
+            wanted, f"{name}_{key}", name, [networks[network] for network in _networks_of(wanted)], choices
+        )
         services[service.id] = service
         tasks.update((task.id, task) for task in _tasks(wanted, service, choices))
     known = {network.id: network for network in networks.values() if network.name not in _OF_EACH_NODE}
@@ -58,7 +60,7 @@ def invented(stack: Stack, name: str) -> Snapshot:
     )
 
 
-def allowed(constraint: str, node: Node) -> bool | None:
+def fits(constraint: str, node: Node) -> bool | None:
     """Tell whether a node fits a placement constraint; None if that depends on more than its role and system."""
     if not (match := _CONSTRAINT.fullmatch(constraint)):
         return None
@@ -66,20 +68,20 @@ def allowed(constraint: str, node: Node) -> bool | None:
     return (match[3].lower() == value) == (match[2] == "==")
 
 
-def _of(service: StackService) -> tuple[str, ...]:
+def _networks_of(service: StackService) -> tuple[str, ...]:
     return service.networks or ("default",)
 
 
 def _networks(stack: Stack, name: str) -> dict[str, Network]:
     """Return the networks that are used, by what the file calls them; Swarm's name is the id as well."""
-    used = sorted({network for service in stack.services.values() for network in _of(service)})
-    found = {}
+    used = sorted({network for service in stack.services.values() for network in _networks_of(service)})
+    networks = {}
     for key in used:
         asked = stack.networks.get(key, StackNetwork())
         real = asked.name or f"{name}_{key}"
         labels = {} if asked.external else {**asked.labels, NAMESPACE: name}
-        found[key] = Network(real, real, asked.driver or "overlay", labels=dict(sorted(labels.items())))
-    return found
+        networks[key] = Network(real, real, asked.driver or "overlay", labels=dict(sorted(labels.items())))
+    return networks
 
 
 def _service(wanted: StackService, name: str, stack: str, networks: Sequence[Network], choices: _Choices) -> Service:
@@ -107,7 +109,7 @@ def _sorted(ports: Sequence[PublishedPort]) -> list[PublishedPort]:
 
 
 def _tasks(wanted: StackService, service: Service, choices: _Choices) -> Iterator[Task]:
-    nodes = [node for node in NODES if all(allowed(text, node) is not False for text in wanted.constraints)]
+    nodes = [node for node in NODES if all(fits(text, node) is not False for text in wanted.constraints)]
     if service.mode.endswith("-job"):  # it ends by itself
         return
     whole = service.mode == "global"
@@ -152,7 +154,7 @@ class _Choices:
         block, last = divmod(number, _PER_BLOCK)
         key = (network, service, block)
         if key not in self.blocks:
-            self.blocks[key] = _free(_hashed(f"{network} {service} {block}"), 256 * 256, self.taken)
+            self.blocks[key] = _free(_number_of(f"{network} {service} {block}"), 256 * 256, self.taken)
         return str(IPv4Address("10.0.0.0") + self.blocks[key] * 256 + last + 1)
 
     def published(self, service: str, port: PublishedPort) -> PublishedPort:
@@ -160,12 +162,12 @@ class _Choices:
         taken = self.ports.setdefault(port.protocol, set())
         if port.published or port.mode != "ingress" or len(taken) == len(_BY_SWARM):
             return port
-        number = _free(_hashed(f"{service} {port.target} {port.protocol}"), len(_BY_SWARM), taken)
+        number = _free(_number_of(f"{service} {port.target} {port.protocol}"), len(_BY_SWARM), taken)
         return replace(port, published=_BY_SWARM[number])
 
     def opened(self, task: str, port: PublishedPort) -> PublishedPort:
         """Return a port of host mode as a task has it."""
-        chosen = _BY_NODE[_hashed(f"{task} {port.target} {port.protocol}") % len(_BY_NODE)]
+        chosen = _BY_NODE[_number_of(f"{task} {port.target} {port.protocol}") % len(_BY_NODE)]
         return replace(port, published=port.published or chosen)
 
 
@@ -178,5 +180,5 @@ def _free(wanted: int, size: int, taken: set[int]) -> int:
     return number
 
 
-def _hashed(text: str) -> int:
+def _number_of(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())

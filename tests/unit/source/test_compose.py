@@ -17,8 +17,8 @@ from lbgen.base.errors import SourceError
 from lbgen.report.lint import Report
 from lbgen.report.positions import Places
 from lbgen.snapshot import Note, PublishedPort, Service, Snapshot
-from lbgen.source.compose import load as compose
 from lbgen.source.compose import ports
+from lbgen.source.compose.load import is_compose, load_stack
 from lbgen.source.compose.schema import FILE
 from lbgen.source.compose.schema_types import Shape
 from lbgen.source.compose.stack import as_text, pairs
@@ -32,7 +32,7 @@ def loaded(*texts: str, stack: str = "s", variables: Mapping[str, str] = VARIABL
     """The snapshot of files called a.yml, b.yml ..."""
     found = [(f"{name}.yml", text) for name, text in zip("abc", texts, strict=False)]
     parsed = [(name, text, documents.parse(text, name, SourceError)) for name, text in found]
-    return compose.load(parsed, stack, variables)
+    return load_stack(parsed, stack, variables)
 
 
 def a_service(body: str) -> str:
@@ -444,7 +444,7 @@ def test_names():
 def test_name_made_from_the_file(file, name):
     """Its own, or that of its directory where it has one of the usual names; told, since it is a guess."""
     text = a_service("user: a")
-    snapshot = compose.load([(file, text, documents.parse(text, file, SourceError))], "", {})
+    snapshot = load_stack([(file, text, documents.parse(text, file, SourceError))], "", {})
     assert list(snapshot.services) == [f"{name}_web"]
     assert "give its name with --stack" in str(snapshot.notes[0])
 
@@ -454,7 +454,7 @@ def test_name_in_the_file():
     text = a_service("user: a\nname: inner")
     assert list(loaded(text, stack="").services) == ["inner_web"]
     assert list(loaded(text, stack="outer").services) == ["outer_web"]
-    with pytest.raises(SourceError, match="'a b' is no name for a stack"):
+    with pytest.raises(SourceError, match="'a b' cannot be the name of a stack"):
         loaded(text, stack="a b")
 
 
@@ -554,4 +554,4 @@ def test_a_service_more_changes_no_other():
 @pytest.mark.parametrize("data", [None, [], "x", {}, {"services": []}, {"version": 1, "nodes": []}])
 def test_no_compose_files(data):
     """Snapshots, and what is neither."""
-    assert not compose.is_compose(data)
+    assert not is_compose(data)

@@ -18,7 +18,7 @@ from lbgen.base.errors import SourceError
 from lbgen.daemon import assembly
 from lbgen.model import build
 from lbgen.settings import TargetSettings
-from lbgen.source.compose import load as compose
+from lbgen.source.compose.load import load_stack
 from tests.support.compose_cases import CASES, rules_of, settings_of, shown, snapshot_of
 
 
@@ -71,7 +71,7 @@ def test_anything_is_read_or_refused(case: Path, changes: list[tuple[int, Any]])
         container[key] = copy.deepcopy(junk)
     said = ""
     try:
-        snapshot = compose.load([(case.name, json.dumps(data), data)], "s", {"A": "1"})
+        snapshot = load_stack([(case.name, json.dumps(data), data)], "s", {"A": "1"})
         build(snapshot, rules_of(case))
     except SourceError as error:
         said = str(error)

@@ -126,7 +126,7 @@ def test_compose_files(tmp_path, monkeypatch):
         (["a.json", "b.json"], "", "a.json: only Compose files can be read together, and this is a snapshot: give"),
         (["a.json"], "shop", "a.json: only Compose files are given the name of a stack ('shop'), and this is none"),
         (["c.yml", "a.json"], "shop", "a.json: only Compose files can be read together, and this is a snapshot"),
-        (["c.yml", "d.yml"], "shop", "d.yml: no Compose file: expected a mapping with services"),
+        (["c.yml", "d.yml"], "shop", "d.yml: not a Compose file: expected a mapping with services"),
         (["c.yml", "e.yml"], "shop", "e.yml: cannot be read: No such file"),
     ],
 )
