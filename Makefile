@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 SHELL = /bin/bash
 
-.PHONY: help demo test test-fast lint format lab lab-down bench bench-short bench-authoring lock image clean
+.PHONY: help demo test test-fast lint format lab lab-down bench bench-short bench-authoring mutants lock image clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,10 @@ bench-authoring:  ## only how long an author waits for the verdict on a saved te
 	@scripts/setup test
 	@$(PYTHON) -m bench.authoring
 
+mutants:  ## change the code in small ways and tell what no test notices (30 minutes; MUTANTS="lbgen/daemon/target.py")
+	@scripts/setup test
+	@MUTANTS="$(MUTANTS)" MINUTES="$(MINUTES)" scripts/mutants
+
 lock:  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 	    pyproject.toml -o requirements.lock
@@ -56,4 +60,4 @@ image:  ## build the image with HAProxy inside
 	docker build --target haproxy -t lbgen:haproxy .
 
 clean:  ## remove what the other targets made here
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
