@@ -14,6 +14,7 @@ from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.labels.values import regex_cost
 
 DIALECTS = {dialect.name: dialect for dialect in (NATIVE, TRAEFIK, DOCKERFLOW)}
+_PREFIXES = tuple(dialect.prefix for dialect in DIALECTS.values())
 # Of one service, whatever the dialects: a hostile one is not to keep the others waiting.
 MAX_LABELS = 1000
 MAX_TEXT = 65536  # characters
@@ -25,7 +26,7 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext) -> Ser
     ``expose_by_default`` holds for the dialects that a service has labels of, and if it has none for the first: one
     service is not routed twice for having said nothing.
     """
-    own = [len(label + value) for label, value in labels.items() if dialect_of(label)]
+    own = [len(label + value) for label, value in labels.items() if label.lower().startswith(_PREFIXES)]
     if len(own) > MAX_LABELS or sum(own) > MAX_TEXT:
         message = f"has {len(own)} labels of {sum(own)} characters that say how to route it"
         remedy = f"keep them below {MAX_LABELS} and {MAX_TEXT} characters, or split the service"

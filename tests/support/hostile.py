@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from lbgen.labels import native
 from lbgen.labels.dockerflow.options import OPTIONS
 from lbgen.labels.keys.table import KEYS, PREFIX, PROTOCOLS
+from lbgen.labels.route_spec import sound
 from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.values.basic import MAX_VALUE
+from lbgen.labels.values.value_type import BadValue
 from lbgen.model import Rules
 from lbgen.snapshot import Snapshot
 from tests.support.builders import (
@@ -132,8 +134,14 @@ def example(field: str) -> tuple[str, str]:
 
 def taken(field: str, value: str, name: str = "") -> bool:
     """Whether the key's own parser takes the value (under this name)."""
-    label = f"{PREFIX}{KEYS[field].protocols[0]}.x.{name or example(field)[0]}"
-    return not native.parse("web", {"lbgen.enable": "true", label: value}).problems
+    if name or field == "rule":  # a rule is read with the whole route
+        label = f"{PREFIX}{KEYS[field].protocols[0]}.x.{name or example(field)[0]}"
+        return not native.parse("web", {"lbgen.enable": "true", label: value}).problems
+    try:
+        KEYS[field].parse(sound(value, may_be_empty=KEYS[field].may_be_empty))
+    except BadValue:
+        return False
+    return True
 
 
 @cache

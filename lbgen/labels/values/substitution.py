@@ -55,7 +55,7 @@ def substitution(expression: str, text: str) -> Substitution:
     regex(expression)
     if not expression.removeprefix("(?i)").startswith("^") or _alternatives(expression):
         raise BadValue("has an expression that is not only for the beginning", "write it as ^..., or ^(?:...|...)")
-    return Substitution(expression, _parts(text, re.compile(expression).groups))
+    return Substitution(expression, _parts(text, len(re.findall(r"\((?!\?)", _bare(expression)))))
 
 
 def anywhere(expression: str, text: str) -> tuple[str, str]:
@@ -98,11 +98,15 @@ def _takes_the_end(expression: str) -> bool:
     )
 
 
+def _bare(expression: str) -> str:
+    """Return the expression with _ in place of all that is escaped or in a class: what is left is syntax."""
+    return re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", lambda match: "_" * len(match[0]), expression)
+
+
 def _alternatives(expression: str) -> bool:
     """Tell whether the expression has alternatives outside of groups."""
-    without_classes = re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "", expression)
     depth = 0
-    for char in without_classes:
+    for char in _bare(expression):
         depth += (char == "(") - (char == ")")
         if char == "|" and not depth:
             return True
@@ -157,7 +161,7 @@ def _begins_with_slash(expression: str, parts: Parts) -> bool:
 
 def _begins_with_a_group(expression: str) -> bool:
     """Tell whether ``^(...)`` is how it begins, and the group is not one that may be left out."""
-    plain = re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", lambda found: "_" * len(found[0]), expression)
+    plain = _bare(expression)
     if not plain.startswith("^("):
         return False
     depth = 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
@@ -170,26 +170,17 @@ def many(count: int) -> Mapping[str, dict[str, str]]:
 
 def work(labels: Mapping[str, str]) -> int:
     """How many functions are called for a cluster with one such service: a measure that is the same everywhere."""
-    calls = 0
-
-    def count(_frame: object, event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
     snapshot = cluster([("", {"traefik.enable": "true", "com.df.notify": "true", **labels})])
-    sys.setprofile(count)
-    try:
-        build(snapshot, RULES)
-    finally:
-        sys.setprofile(None)
-    return calls
+    profile = cProfile.Profile()
+    profile.runcall(build, snapshot, RULES)
+    return sum(entry.callcount for entry in profile.getstats())
 
 
 @pytest.mark.parametrize("shape", many(1))
 def test_work_grows_with_the_labels(shape):
     """Four times as many labels are four times the work, not sixteen times."""
-    few, more = work(many(200)[shape]), work(many(800)[shape])
-    assert more < 6 * few + 100_000
+    few, more = work(many(100)[shape]), work(many(400)[shape])
+    assert more < 6 * few
 
 
 @pytest.mark.parametrize("shape", many(1))
@@ -245,8 +236,7 @@ def test_intricate_expressions():
     """Expressions that take long to judge share one budget in each service; the next service has its own."""
     intricate = ",".join(f"((.{{16}}){{1{number % 7}}}){{3}}x{number}" for number in range(150))
     labels = {f"lbgen.http.r{number}.path-regex": intricate for number in range(14)}
-    few = work({"lbgen.path-regex": intricate})
-    assert work(labels) < 1.5 * few
+    assert work(labels) < 10_000_000  # 3 million it is; each route for itself would take 35 million
     alone = {"lbgen.path-regex": "((.{16}){10}){3}", "lbgen.port": "80"}
     model = build(cluster([("", labels), ("", alone)]), RULES)
     assert {problem.service for problem in model.problems} == {"web0"}

@@ -12,8 +12,10 @@ from lbgen.labels import native
 from lbgen.labels.context import LabelContext
 from lbgen.labels.keys.table import BY_NAME, FAMILIES, KEYS, RouteKeys, find
 from lbgen.labels.match import ALWAYS, All, AnyOf, Test, alternatives
-from lbgen.labels.values import basic
+from lbgen.labels.route_spec import sound
+from lbgen.labels.values.basic import MAX_VALUE
 from lbgen.labels.values.substitution import Substitution, UrlRedirect
+from lbgen.labels.values.value_type import BadValue
 from tests.support.builders import lbgen_labels, parsed
 
 # key, good value, what it means, bad values
@@ -139,6 +141,7 @@ TABLE = [
 SNI = ("sni", "*, DB.org", ("*", "db.org"), ["a:5432", "*.*"])
 PASSTHROUGH = ("passthrough", "true", True, ["maybe"])
 TCP_ONLY = frozenset({"sni", "passthrough"})
+CONTROLS = ["a.org\n", "\n", "a.org\nbackend x", "a\x00b", "a\x1b[31m", "a\x7f", "a\u0085b", "a\u2028b", "\ud800"]
 
 
 def only(labels: native.ServiceLabels) -> native.RouteSpec:
@@ -154,52 +157,55 @@ def test_table_is_complete():
 
 
 @pytest.mark.parametrize(("key", "value", "meant"), [row[:3] for row in TABLE])
-@pytest.mark.parametrize("prefix", ["", "http.api."], ids=["short", "named"])
-def test_good_value(prefix, key, value, meant):
+def test_good_value(key, value, meant):
     """A key has its typed value, as a short key and as a named route's own."""
-    route = only(parsed({prefix + key: f" {value} "}))
     field, _ = find(key)
-    assert getattr(route.keys, field) == meant
-    assert route.written[field] == (f"lbgen.{prefix}{key}", f" {value} ")
+    for prefix in ("", "http.api."):
+        route = only(parsed({prefix + key: f" {value} "}))
+        assert getattr(route.keys, field) == meant
+        assert route.written[field] == (f"lbgen.{prefix}{key}", f" {value} ")
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [(key, bad) for key, _, _, bads in [*TABLE, SNI, PASSTHROUGH] for bad in bads]
-)
-def test_bad_value(key, value):
+@pytest.mark.parametrize(("key", "bad"), [(key, bad) for key, _, _, bad in [*TABLE, SNI, PASSTHROUGH] if bad])
+def test_bad_value(key, bad):
     """A bad value drops the route and is reported with service, label, value and remedy."""
     protocol = "tcp" if key in TCP_ONLY else "http"
-    labels = parsed({f"{protocol}.api.{key}": value}, service="shop")
-    (problem,) = labels.problems
-    assert labels.routes == ()
-    assert labels.enabled
-    assert (problem.service, problem.label, problem.route) == ("shop", f"lbgen.{protocol}.api.{key}", "api")
-    assert problem.value == ("" if "auth" in key else value if len(value) <= 80 else value[:80] + "...")
-    assert problem.message
-    assert problem.remedy
+    for value in bad:
+        labels = parsed({f"{protocol}.api.{key}": value}, service="shop")
+        (problem,) = labels.problems
+        assert labels.routes == (), value
+        assert labels.enabled
+        assert (problem.service, problem.label, problem.route) == ("shop", f"lbgen.{protocol}.api.{key}", "api")
+        assert problem.value == ("" if "auth" in key else value if len(value) <= 80 else value[:80] + "...")
+        assert problem.message
+        assert problem.remedy
 
 
 @pytest.mark.parametrize(
-    "value",
-    ["a.org\n", "\n", "a.org\nbackend x", "a\x00b", "a\x1b[31m", "a\x7f", "a\u0085b", "a\u2028b", "\ud800", ""],
-    ids=ascii,
+    ("value", "message"),
+    [
+        *[(value, "contains a control character or a newline") for value in CONTROLS],
+        ("", "is empty"),
+        (" ", "is empty"),
+        ("a" * (MAX_VALUE + 1), "is 4097 characters long"),
+    ],
+    ids=lambda text: ascii(text[:20]),
 )
-@pytest.mark.parametrize("key", sorted({*BY_NAME, "header.x-a"} - TCP_ONLY))
-def test_no_control_characters(key, value):
-    """No key takes a control character, a newline or nothing at all, and the problem shows them escaped."""
-    labels = parsed({key: value})
-    assert labels.routes == ()
-    assert [problem.label for problem in labels.problems] == [f"lbgen.{key}"]
-    assert str(labels.problems[0]).isprintable()
-    assert labels.problems[0].value.isprintable()
+def test_sound(value, message):
+    """A value with a control character or a newline, without any text or with too much of it is refused."""
+    with pytest.raises(BadValue, match=message):
+        sound(value)
 
 
-@pytest.mark.parametrize("key", sorted({*BY_NAME, "header.x-a"} - TCP_ONLY))
-def test_over_long(key):
-    """A value above 4096 characters is refused before anything else is done with it, and shown shortened."""
-    (problem,) = parsed({key: "a" * (basic.MAX_VALUE + 1)}).problems
-    assert "4097 characters" in problem.message
-    assert problem.value == ("" if "auth" in key else "a" * 80 + "...")
+def test_every_key_is_sound():
+    """No key takes a control character, nothing at all, or more than 4096 characters; problems show them escaped."""
+    for key in sorted({*BY_NAME, "header.x-a"} - TCP_ONLY):
+        for value in ("a\x00b", "", "a" * (MAX_VALUE + 1)):
+            labels = parsed({key: value})
+            assert labels.routes == (), key
+            assert [problem.label for problem in labels.problems] == [f"lbgen.{key}"]
+            assert str(labels.problems[0]).isprintable()
+            assert len(labels.problems[0].value) <= 83
 
 
 @pytest.mark.parametrize(

