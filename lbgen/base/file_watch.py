@@ -1,15 +1,18 @@
-"""Noticing that files may have changed, also when they are replaced by rename or lie behind symbolic links."""
+"""Calls back when files have changed, also when they are replaced by rename or lie behind symbolic links."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lbgen.base.fingerprint import identity, walk
+from lbgen.base.fingerprint import fingerprint, identity, walk
 from lbgen.base.logs import log
 
 if TYPE_CHECKING:
@@ -18,18 +21,109 @@ if TYPE_CHECKING:
 MOST_LINKS = 40  # the kernel's own limit on the way to one file
 
 
-class Watch:
-    """Calls back, from a thread of its own, when what decides what paths are, or what is in them, has changed.
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """In seconds."""
+
+    settle: float = 0.05  # of quiet after a change: half-written, a template may be one that the checker accepts
+    longest: float = 0.5  # for which writing without end is waited for
+    poll: float = 2.0  # between looks at what no notification tells of: network file systems, single mounted files
+
+
+class FileWatch:
+    """Calls back once for each burst of changes to the paths, from a thread of its own, until the end of `watched`.
+
+    A path is a file, or a directory with all that is in it; it may be made, removed and made again, be a link, or lie
+    behind links that change.
+    """
+
+    def __init__(
+        self,
+        paths: Callable[[], Iterable[Path]],
+        changed: Callable[[], None],
+        pace: Pace = Pace(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            paths: those that matter now; asked for at each look.
+        """
+        self._paths, self._changed, self._pace, self._clock = paths, changed, pace, clock
+        self._news, self._asked, self._ended = threading.Event(), threading.Event(), threading.Event()
+        self._first = self._stamp()
+        self.ready = threading.Event()  # set once what happens is noticed at once
+
+    def ask(self) -> None:
+        """Have it called back even if nothing has changed. Safe in a signal handler."""
+        self._asked.set()
+        self._news.set()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._news.set()
+
+    def run(self) -> None:
+        """Look, call back, wait; returns after `end`. What the call raises is a mistake, and no reason to stop."""
+        notifications, seen = _Notifications(self._paths, self._news.set), self._first
+        while not self._ended.is_set():
+            notifications.renew()  # first, so that no change falls between looking and watching
+            before, seen = seen, self._stamp()
+            if seen != before or self._asked.is_set():
+                self._asked.clear()
+                self._call()
+            self.ready.set()
+            if self._news.wait(self._pace.poll):
+                self._settle()
+        notifications.close()
+
+    def _settle(self) -> None:
+        deadline = self._clock() + self._pace.longest
+        while not self._ended.is_set() and self._clock() < deadline:
+            self._news.clear()
+            if not self._news.wait(self._pace.settle):
+                return
+        self._news.clear()
+
+    def _call(self) -> None:
+        try:
+            self._changed()
+        except Exception:
+            log.exception("save_not_taken", effect="what runs goes on; the next save is another chance")
+
+    def _stamp(self) -> dict[Path, tuple[int, ...] | None]:
+        stamp: dict[Path, tuple[int, ...] | None] = {}
+        for path in self._paths():
+            # Which directory it is, and not when something was made in it: hidden files count for nothing.
+            stamp[path] = identity(path) if path.is_dir() else fingerprint(path)
+            stamp |= {file: fingerprint(file) for _, files in walk(path) for file in files}
+        return stamp
+
+
+@contextlib.contextmanager
+def watched(
+    paths: Callable[[], Iterable[Path]],
+    changed: Callable[[], None],
+    pace: Pace = Pace(),
+) -> Iterator[FileWatch]:
+    """Call ``changed`` after changes to the paths while the block runs."""
+    watch = FileWatch(paths, changed, pace)
+    thread = threading.Thread(target=watch.run, name="lbgen-file-watch", daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        watch.end()
+        thread.join(5)
+
+
+class _Notifications:
+    """The system's notifications that what decides what paths are, or what is in them, has changed.
 
     Directories are watched rather than files: editors write a new file and rename it, and config mounts swap a link
-    beside it (``..data``). Where the system grants no watch the caller's polling has to do.
+    beside it (``..data``). Where the system grants no watch, polling has to do.
     """
 
     def __init__(self, paths: Callable[[], Iterable[Path]], notify: Callable[[], None]) -> None:
-        """
-        Args:
-            paths: files, or directories with all that is in them; asked for at each `renew`. None has to be there yet.
-        """
         self._paths, self._notify = paths, notify
         self._observer: Any = None
         self._watched: object = None
@@ -38,7 +132,7 @@ class Watch:
     def renew(self) -> None:
         """Watch the directories that matter now; they change when a link does, or when one is made anew."""
         paths = list(self._paths())
-        inside = [found for path in paths for found in walk(path)]
+        inside = [directory for path in paths for directory in walk(path)]
         linked = [file for _, files in inside for file in files if file.is_symlink()]
         parts = {part for path in (*paths, *linked) for part in steps(path)}
         inner = {directory for directory, _ in inside}
@@ -99,18 +193,18 @@ def steps(path: Path) -> set[Path]:
 
     Where a part is not there, it is the last: it may be made.
     """
-    found: set[Path] = set()
+    decisive: set[Path] = set()
     at, rest, links = Path("/"), list(path.absolute().parts[1:]), 0
     while rest:
         part = rest.pop(0)
         step = at.parent if part == ".." else at / part
         if step.is_symlink() and links < MOST_LINKS:
-            found.add(step)
+            decisive.add(step)
             links += 1
             target = step.readlink()
             at, rest = (Path("/") if target.is_absolute() else at), [*target.parts[target.is_absolute() :], *rest]
         elif rest and step.is_dir():
             at = step
         else:
-            return found | {step}
-    return found
+            return decisive | {step}
+    return decisive

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from lbgen.base.errors import LbgenError, SettingsError
+from lbgen.base.file_watch import watched
 from lbgen.base.logs import log
 from lbgen.daemon.inbox import Inbox, News
 from lbgen.daemon.loop import Follower, Loop
-from lbgen.daemon.saves import watched
 from lbgen.render.credentials import Reader
 from lbgen.render.renderer import Files, Renderer, find
 from lbgen.render.templates import builtin_names

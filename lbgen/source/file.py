@@ -9,16 +9,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lbgen.base import documents
 from lbgen.base.errors import LbgenError, SourceError
-from lbgen.base.file_watch import Watch
+from lbgen.base.file_watch import Pace, watched
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.logs import log
 from lbgen.snapshot import Note, Snapshot, moment
@@ -28,32 +29,34 @@ from lbgen.source.facts import KINDS, kept
 from lbgen.source.mailbox import Closed, Mailbox
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+READY = 5.0  # seconds, at most, in which the watch should stand
+SECOND_LOOK = 0.5  # seconds after which files that cannot be used are looked at again, before that is logged
 _KEYS = ("version", "cluster", "taken_at", *KINDS)
 
 
 class FileSource:
     """A `Source` that reads a snapshot file, or Compose files."""
 
-    def __init__(self, paths: Paths, *, stack: str = "", settle: float = 0.05, poll: float = 2.0) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        stack: str = "",
+        pace: Pace = Pace(),  # noqa: B008 -- frozen
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         """Read nothing yet.
 
         Args:
             paths: one file, or several Compose files, which are merged in this order.
             stack: name of the stack that Compose files are deployed as; empty: see `load_stack`.
-            settle: seconds of quiet after a change before the file is read: editors write in bursts.
-            poll: seconds between looks at the file's size and time, for changes that no notification tells of
-                (network file systems, single files mounted into a container).
         """
         self.paths = _listed(paths)
         self.stack = stack
-        self._settle, self._poll = settle, poll
+        self._pace, self._wall_clock = pace, wall_clock
         self._mailbox = Mailbox()
         self._numbers = itertools.count(1)
-        self._last = Snapshot()
-        self._owed = True  # the next good reading is handed on even if nothing changed
-        self._complaint = ""  # what is wrong with the file now
-        self._logged = False
-        self._told: set[str] = set()
+        self._findings = _Findings(self.paths)
 
     def take(self) -> Snapshot:
         """Return the files' snapshot, or raise SourceError."""
@@ -61,21 +64,18 @@ class FileSource:
 
     def follow(self) -> Iterator[Snapshot]:
         """Yield the files' snapshot at once, if they have one, and again after each change, until `close`."""
-        watch = Watch(lambda: self.paths, lambda: self._mailbox.tell({"file"}))
+        last, owed = Snapshot(), True  # owed: the next good reading is handed on even if nothing changed
         try:
-            seen: object = None
-            while True:
-                now = self._fingerprints()
-                if now != seen or self._owed or self._complaint:
-                    watch.renew()  # first, so that no change falls between reading and watching
-                    seen = now if all(at is None or at.settled() for at in now) else None
-                    if (snapshot := self._read()) is not None:
-                        yield snapshot
-                self._wait()
+            with watched(lambda: self.paths, lambda: self._mailbox.tell({"file"}), self._pace) as watch:
+                watch.ready.wait(READY)  # so that no change falls between reading and watching
+                while True:
+                    facts, again = self._read()
+                    if facts is not None and (owed or facts != last):
+                        last, owed = self._successor(last, facts), False
+                        yield last
+                    owed |= self._mailbox.wait(self._mailbox.clock() + again).relist
         except Closed:
             return
-        finally:
-            watch.close()
 
     def relist(self) -> None:
         """Have the file read again and handed on even if nothing changed."""
@@ -84,73 +84,69 @@ class FileSource:
     def close(self) -> None:
         self._mailbox.close()
 
-    def _wait(self) -> None:
-        """Wait for a change, then until the file has been left alone for a moment, but not forever."""
-        doubtful = self._complaint and not self._logged
-        told = self._mailbox.wait(time.monotonic() + (min(0.5, self._poll) if doubtful else self._poll))
-        self._owed |= told.relist
-        for _ in range(20):
-            if not told.kinds:
-                break
-            self._mailbox.pause(self._settle)
-            told = self._mailbox.wait(0.0)
-            self._owed |= told.relist
-
-    def _read(self) -> Snapshot | None:
+    def _read(self) -> tuple[Snapshot | None, float]:
+        """Return what the files say, None if that is nothing; and seconds after which to read again in any case."""
         before = self._fingerprints()
         try:
-            found = load(self.paths, self.stack)
+            facts = load(self.paths, self.stack)
         except SourceError as error:
-            self._complain(str(error))
-            return None
+            sure = self._findings.unusable(str(error))
+            return None, self._pace.poll if sure else min(SECOND_LOOK, self._pace.poll)
         if self._fingerprints() != before:
-            self._mailbox.tell({"file"})  # written to meanwhile: what was read may be a mixture
-            return None
-        if self._logged:
-            log.info("snapshot_file_usable_again", file=", ".join(map(str, self.paths)))
-        self._complaint, self._logged = "", False
-        self._tell(found.notes)
-        return self._handed_on(found)
-
-    def _tell(self, notes: tuple[Note, ...]) -> None:
-        """Log the notes that the last reading did not have."""
-        for note in notes:
-            if str(note) not in self._told:
-                log.warning("note", note=str(note), refused=note.refused)
-        self._told = {str(note) for note in notes}
+            return None, self._pace.settle  # written to meanwhile: what was read may be a mixture
+        self._findings.usable(facts.notes)
+        # Else a later change may not show in what tells of changes.
+        settled = all(file is None or file.settled() for file in before)
+        return facts, math.inf if settled else self._pace.poll
 
     def _fingerprints(self) -> list[Fingerprint | None]:
         return [fingerprint(path) for path in self.paths]
 
-    def _complain(self, error: str) -> None:
-        """Log what is wrong once, and not before it is still wrong at a second look: files vanish for a moment."""
-        if error == self._complaint and not self._logged:
-            log.warning("snapshot_file_unusable", error=error, effect="the last good snapshot stays in force")
-            self._logged = True
-        elif error != self._complaint:
-            self._complaint, self._logged = error, False
-
-    def _handed_on(self, found: Snapshot) -> Snapshot | None:
-        if found == self._last and not self._owed:
-            return None
-        last, self._owed = self._last, False
+    def _successor(self, last: Snapshot, facts: Snapshot) -> Snapshot:
+        """Return the facts as the snapshot after the last one: what is equal is the same object."""
         fresh = replace(
-            found,
-            nodes=kept(last.nodes, found.nodes),
-            services=kept(last.services, found.services),
-            tasks=kept(last.tasks, found.tasks),
-            networks=kept(last.networks, found.networks),
+            facts,
+            nodes=kept(last.nodes, facts.nodes),
+            services=kept(last.services, facts.services),
+            tasks=kept(last.tasks, facts.tasks),
+            networks=kept(last.networks, facts.networks),
             listing=next(self._numbers),
         )
-        self._last = replace(fresh, causes=diff.between(last, fresh, time.time()))
-        return self._last
+        return replace(fresh, causes=diff.between(last, fresh, self._wall_clock()))
+
+
+class _Findings:
+    """What the log has been told about the files: each thing once."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._trouble: tuple[str, bool] = ("", False)  # why they cannot be used, and whether that was logged
+        self._notes: frozenset[str] = frozenset()
+
+    def unusable(self, error: str) -> bool:
+        """Log why, at the second look in a row that finds it: files vanish for a moment. Return whether it was."""
+        known, logged = self._trouble
+        if known == error and not logged:
+            log.warning("snapshot_file_unusable", error=error, effect="the last good snapshot stays in force")
+        self._trouble = error, known == error
+        return known == error
+
+    def usable(self, notes: Iterable[Note]) -> None:
+        """Log that they can be used again, and the notes that the last reading did not have."""
+        _, logged = self._trouble
+        if logged:
+            log.info("snapshot_file_usable_again", file=", ".join(map(str, self._paths)))
+        for note in notes:
+            if str(note) not in self._notes:
+                log.warning("note", note=str(note), refused=note.refused)
+        self._trouble, self._notes = ("", False), frozenset(map(str, notes))
 
 
 def load(paths: Paths, stack: str = "") -> Snapshot:
     """Read a snapshot file, or Compose files as one stack.
 
     Raises:
-        SourceError: a file is not there, no JSON or YAML, of another version, or something in it has the wrong
+        SourceError: a file is not there, neither JSON nor YAML, of another version, or something in it has the wrong
             shape; the message names the file and the place in it.
     """
     return _snapshot_of([(os.fspath(path), documents.read_text(path, SourceError)) for path in _listed(paths)], stack)
@@ -162,12 +158,12 @@ def parse(text: str, name: str) -> Snapshot:
 
 
 def _snapshot_of(texts: Sequence[tuple[str, str]], stack: str) -> Snapshot:
-    found = [(name, text, documents.parse(text, name, SourceError)) for name, text in texts]
-    name, _, data = found[0]
-    if len(found) > 1 and (alone := next((name for name, _, data in found if _is_snapshot(data)), "")):
+    files = [(name, text, documents.parse(text, name, SourceError)) for name, text in texts]
+    name, _, data = files[0]
+    if len(files) > 1 and (alone := next((name for name, _, data in files if _is_snapshot(data)), "")):
         raise SourceError(f"{alone}: only Compose files can be read together, and this is a snapshot: give one file")
-    if len(found) > 1 or is_compose(data):
-        return load_stack(found, stack)
+    if len(files) > 1 or is_compose(data):
+        return load_stack(files, stack)
     if stack:
         raise SourceError(f"{name}: only Compose files are given the name of a stack ({stack!r}), and this is none")
     try:
@@ -186,19 +182,19 @@ def _listed(paths: Paths) -> list[Path]:
 
 def _snapshot(data: object) -> Snapshot:
     if not isinstance(data, Mapping):
-        raise SourceError(f"no snapshot: expected an object with version and lists, found {type(data).__name__}")
+        raise SourceError(f"not a snapshot: expected an object with version and lists, found {type(data).__name__}")
     version = data.get("version")
     if version != 1 or isinstance(version, bool):
-        found = "there is none" if version is None else f"found {version!r}"
-        raise SourceError(f"version: 1 is the only version that this lbgen reads, {found}")
+        stated = "there is none" if version is None else f"found {version!r}"
+        raise SourceError(f"version: 1 is the only version that this lbgen reads, {stated}")
     for key in data:
         if key not in _KEYS and not str(key).startswith("x-"):
             raise SourceError(f"{key}: not a part of a snapshot; its parts are {', '.join(_KEYS)}")
     for key in ("cluster", "taken_at"):
         if not isinstance(data.get(key) or "", str):
             raise SourceError(f"{key}: expected a text, found {data[key]!r}")
-    lists = ([] if data.get(kind) is None else data[kind] for kind in ("nodes", "services", "tasks", "networks"))
-    return decode.snapshot(*lists, cluster=data.get("cluster") or "", taken_at=moment(data.get("taken_at") or ""))
+    lists = {kind: [] if data.get(kind) is None else data[kind] for kind in KINDS}
+    return decode.snapshot(**lists, cluster=data.get("cluster") or "", taken_at=moment(data.get("taken_at") or ""))
 
 
 def write_snapshot(snapshot: Snapshot, path: str | os.PathLike[str] | None = None) -> str:
@@ -217,7 +213,7 @@ def write_snapshot(snapshot: Snapshot, path: str | os.PathLike[str] | None = Non
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file by rename, so that whoever follows it never sees half of it; a device or pipe is written to."""
+    """Write a file by rename, so that what follows it never sees half of it; a device or pipe is written to."""
     if path.exists() and not path.is_file():
         path.write_text(text, "utf-8")
         return

@@ -123,7 +123,7 @@ class Mailbox:
             self._condition.notify_all()
 
     def _wait_for(self, reached: Callable[[], bool], seconds: float) -> None:
-        self._condition.wait_for(lambda: self._closed or reached(), max(0.0, seconds))
+        self._condition.wait_for(lambda: self._closed or reached(), min(max(0.0, seconds), threading.TIMEOUT_MAX))
         if self._closed:
             raise Closed
 

@@ -6,12 +6,13 @@ import json
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
 from lbgen.base.errors import LbgenError, SourceError
-from lbgen.base.file_watch import steps
+from lbgen.base.file_watch import Pace
 from lbgen.snapshot import Node, Snapshot
 from lbgen.source import decode, file
 from lbgen.source.file import FileSource, load, write_snapshot
@@ -41,7 +42,9 @@ def path(tmp_path):
 
 
 def following(path, **options):
-    return Following(FileSource(path, **{"settle": 0.01, "poll": NEVER} | options))
+    pace = {"settle": 0.01, "longest": 1.0, "poll": NEVER}
+    seconds = {key: options.pop(key) for key in pace.keys() & options.keys()}
+    return Following(FileSource(path, pace=Pace(**pace | seconds), **options))
 
 
 # -- contents ------------------------------------------------------------------------------------------------
@@ -83,8 +86,8 @@ nodes: []
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "x.yml: no snapshot: expected an object with version and lists, found list"),
-        ("", "x.yml: no snapshot: expected an object with version and lists, found NoneType"),
+        ("[]", "x.yml: not a snapshot: expected an object with version and lists, found list"),
+        ("", "x.yml: not a snapshot: expected an object with version and lists, found NoneType"),
         ("{}", "x.yml: version: 1 is the only version that this lbgen reads, there is none"),
         ("version: 2", "x.yml: version: 1 is the only version that this lbgen reads, found 2"),
         ("version: true", "found True"),
@@ -251,23 +254,9 @@ def test_link_to_a_file_elsewhere(path, tmp_path):
         followed.until(lambda s: "y" in s.nodes)
 
 
-def test_steps(tmp_path):
-    """All that decides what the path is: the links on the way, and its end; or the first part that is not there."""
-    for name in ("a", "b", "c/inner"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "c/inner/file").touch()
-    (tmp_path / "b/link").symlink_to("../c/inner")
-    (tmp_path / "a/link").symlink_to(tmp_path / "b/link")
-    found = {str(step.relative_to(tmp_path)) for step in steps(tmp_path / "a/link/file")}
-    assert found == {"a/link", "b/link", "c/inner/file"}
-    assert steps(tmp_path / "c/none/file") == {tmp_path / "c/none"}
-    (tmp_path / "a/loop").symlink_to("loop")
-    assert steps(tmp_path / "a/loop") == {tmp_path / "a/loop"}
-
-
 def test_changes_without_notification_are_polled_for(path, monkeypatch):
     """Network file systems and single mounted files send none."""
-    monkeypatch.setattr(file.Watch, "renew", lambda _: None)
+    monkeypatch.setattr("watchdog.observers.Observer.schedule", lambda *_: None)
     with following(path, poll=0.02) as followed:
         followed.next()
         path.write_text(text("b"))
@@ -276,13 +265,14 @@ def test_changes_without_notification_are_polled_for(path, monkeypatch):
 
 def test_directory_made_anew(path):
     """A watch belongs to a directory, not to its name: the new one of that name is watched as well."""
-    with following(path, poll=0.02) as followed:
+    pace = SimpleNamespace(settle=0.01, longest=1.0, poll=0.02)
+    with Following(FileSource(path, pace=pace)) as followed:
         followed.next()
         path.parent.rename(path.parent.parent / "old")
         path.parent.mkdir()
         path.write_text(text("b"))
         followed.until(lambda s: "b" in s.nodes)
-        followed.source._poll = NEVER
+        pace.poll = NEVER
         followed.source.relist()
         followed.next()
         path.write_text(text("c"))

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from lbgen.daemon import saves as authoring
-from lbgen.daemon.saves import Saves, watched
-from tests.support.wait import wait_for
+from lbgen.base.file_watch import Pace, steps, watched
+from tests.support.wait import PATIENCE
 
 NEVER = 3600.0
-# Longer than a busy machine takes between two steps of one save.
-SETTLE, QUIET = 0.4, 0.5
+QUIET = 0.5  # longer than a busy machine takes between two steps of one save
+TOLD = Pace(poll=NEVER)  # only notifications count
+PATIENT = Pace(settle=0.4, longest=NEVER, poll=NEVER)  # what is saved in steps is one save on a busy machine too
 
 
 class Calls:
@@ -45,27 +45,13 @@ class Calls:
         return self.number - before
 
 
-@pytest.fixture
-def no_polling(monkeypatch) -> None:
-    """Only notifications count."""
-    monkeypatch.setattr(authoring, "POLL", NEVER)
-
-
-@pytest.fixture
-def settling(monkeypatch) -> None:
-    """What is saved in steps is one save on a busy machine too."""
-    monkeypatch.setattr(authoring, "SETTLE", SETTLE)
-    monkeypatch.setattr(authoring, "LONGEST", NEVER)
-
-
 @contextmanager
-def watching_of(*paths: Path) -> Iterator[tuple[Calls, Saves]]:
+def watching(*paths: Path, pace: Pace = TOLD) -> Iterator[Calls]:
     """Watch, and wait until the watch stands."""
     calls = Calls()
-    with watched(lambda: paths, calls) as saves:
-        wait_for(lambda: saves._watch._observer is not None, "the watch")
-        time.sleep(0.1)  # for the first look, which must not fall into the change
-        yield calls, saves
+    with watched(lambda: paths, calls, pace) as watch:
+        assert watch.ready.wait(PATIENCE)
+        yield calls
 
 
 def by_rename(path: Path, text: str) -> None:
@@ -89,32 +75,28 @@ def slowly(path: Path, text: str) -> None:
         file.write(text[3:])
 
 
-@pytest.mark.usefixtures("no_polling", "settling")
 @pytest.mark.parametrize("save", [Path.write_text, by_rename, with_backup, slowly], ids=lambda save: save.__name__)
 def test_save(tmp_path, save):
     """A file that is saved in any way is one save; also one in a directory below, and one that is made."""
     (tmp_path / "set/dynamic").mkdir(parents=True)
     for name in ("set/a.j2", "set/dynamic/b.j2", "lbgen.yml"):
         (tmp_path / name).write_text("before")
-    with watching_of(tmp_path / "set", tmp_path / "lbgen.yml") as (calls, _):
+    with watching(tmp_path / "set", tmp_path / "lbgen.yml", pace=PATIENT) as calls:
         for name in ("set/a.j2", "set/dynamic/b.j2", "lbgen.yml", "set/a.j2"):
             assert calls.after(lambda name=name: save(tmp_path / name, f"now {time.time()}")) == 1
         assert calls.after(lambda: (tmp_path / "set/new.j2").write_text("new")) == 1
         assert calls.after((tmp_path / "set/new.j2").unlink) == 1
 
 
-@pytest.mark.usefixtures("no_polling", "settling")
 def test_burst(tmp_path):
     """However much is saved at once, it is one save."""
-    with watching_of(tmp_path) as (calls, _):
+    with watching(tmp_path, pace=PATIENT) as calls:
         assert calls.after(lambda: [(tmp_path / f"{number}.j2").write_text("x") for number in range(200)]) == 1
 
 
-@pytest.mark.usefixtures("no_polling")
-def test_without_end(tmp_path, monkeypatch):
+def test_without_end(tmp_path):
     """Writing without end is not waited for without end."""
-    monkeypatch.setattr(authoring, "SETTLE", NEVER)
-    with watching_of(tmp_path) as (calls, _):
+    with watching(tmp_path, pace=Pace(settle=NEVER, longest=0.5, poll=NEVER)) as calls:
         for number in range(10_000):
             (tmp_path / "log").write_text(str(number))
             time.sleep(0.01)
@@ -123,12 +105,11 @@ def test_without_end(tmp_path, monkeypatch):
         assert calls.number == 1
 
 
-@pytest.mark.usefixtures("no_polling")
 def test_nothing_else(tmp_path):
     """Neither reading, nor hidden files, nor what lies beside is a save."""
     (tmp_path / "set").mkdir()
     (tmp_path / "set/a.j2").write_text("a")
-    with watching_of(tmp_path / "set") as (calls, _):
+    with watching(tmp_path / "set") as calls:
         (tmp_path / "set/a.j2").read_text()
         (tmp_path / "set/.a.j2.swp").write_text("x")
         (tmp_path / "beside").write_text("x")
@@ -150,18 +131,16 @@ def mount(directory: Path, number: int, text: str) -> None:
             (directory / name).symlink_to(f"..data/{name}")
 
 
-@pytest.mark.usefixtures("no_polling")
 def test_config_mount(tmp_path):
     """A mount whose ``..data`` is swapped is one save; for its directory, and for a single file of it."""
     (tmp_path / "set").mkdir()
     mount(tmp_path / "set", 1, "one")
     for paths in ([tmp_path / "set"], [tmp_path / "set/a.j2"]):
-        with watching_of(*paths) as (calls, _):
+        with watching(*paths) as calls:
             number = len(list((tmp_path / "set").iterdir()))
             assert calls.after(lambda number=number: mount(tmp_path / "set", number, f"now {number}")) == 1
 
 
-@pytest.mark.usefixtures("no_polling")
 def test_links(tmp_path):
     """A link on the way that is changed is a save, and so is what happens from then on where it leads."""
     for name in ("one", "two"):
@@ -173,16 +152,15 @@ def test_links(tmp_path):
         (tmp_path / "new").symlink_to("two")
         (tmp_path / "new").replace(tmp_path / "current")
 
-    with watching_of(tmp_path / "current/set") as (calls, _):
+    with watching(tmp_path / "current/set") as calls:
         assert calls.after(swap) == 1
         assert calls.after(lambda: (tmp_path / "two/set/a.j2").write_text("2")) == 1
 
 
-@pytest.mark.usefixtures("no_polling")
 def test_not_there_yet(tmp_path):
     """What is not there yet may be made, and may go and come again."""
     directory = tmp_path / "etc/certs"
-    with watching_of(directory) as (calls, _):
+    with watching(directory) as calls:
         for _ in range(2):
             assert calls.after(lambda: directory.mkdir(parents=True)) >= 1
             assert calls.after(lambda: (directory / "a.pem").write_text("a")) == 1
@@ -196,16 +174,13 @@ def test_polling(tmp_path, monkeypatch):
         raise OSError(28, "inotify watch limit reached")
 
     monkeypatch.setattr("watchdog.observers.Observer.schedule", refuse)
-    monkeypatch.setattr(authoring, "POLL", 0.05)
-    calls = Calls()
-    with capture_logs() as logs, watched(lambda: [tmp_path], calls):
+    with capture_logs() as logs, watching(tmp_path, pace=Pace(poll=0.05)) as calls:
         assert calls.after(lambda: (tmp_path / "a.j2").write_text("a")) == 1
         assert calls.after(lambda: (tmp_path / "a.j2").write_text("bb")) == 1
     assert [(entry["event"], entry["log_level"]) for entry in logs] == [("file_watch_unavailable", "warning")]
     assert "max_user_watches" in logs[0]["remedy"]
 
 
-@pytest.mark.usefixtures("no_polling")
 def test_asked(tmp_path):
     """Who asks is called though nothing has changed; a call that fails is not the last."""
     calls = Calls()
@@ -214,7 +189,21 @@ def test_asked(tmp_path):
         calls()
         raise ValueError("a mistake")
 
-    with capture_logs() as logs, watched(lambda: [tmp_path], failing) as saves:
-        assert calls.after(saves.ask) == 1
-        assert calls.after(saves.ask) == 1
+    with capture_logs() as logs, watched(lambda: [tmp_path], failing, TOLD) as watch:
+        assert calls.after(watch.ask) == 1
+        assert calls.after(watch.ask) == 1
     assert [entry["event"] for entry in logs] == ["save_not_taken"] * 2
+
+
+def test_steps(tmp_path):
+    """All that decides what the path is: the links on the way, and its end; or the first part that is not there."""
+    for name in ("a", "b", "c/inner"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "c/inner/file").touch()
+    (tmp_path / "b/link").symlink_to("../c/inner")
+    (tmp_path / "a/link").symlink_to(tmp_path / "b/link")
+    found = {str(step.relative_to(tmp_path)) for step in steps(tmp_path / "a/link/file")}
+    assert found == {"a/link", "b/link", "c/inner/file"}
+    assert steps(tmp_path / "c/none/file") == {tmp_path / "c/none"}
+    (tmp_path / "a/loop").symlink_to("loop")
+    assert steps(tmp_path / "a/loop") == {tmp_path / "a/loop"}
