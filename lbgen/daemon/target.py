@@ -10,11 +10,12 @@ from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable, LbgenE
 from lbgen.base.logs import log
 from lbgen.daemon import quarantine_store
 from lbgen.daemon.attempt import Attempt
+from lbgen.daemon.bisection import Held
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.deployment import Check, Deployment
 from lbgen.daemon.history import Change, Failure, History
 from lbgen.daemon.progress import Event, Progress
-from lbgen.daemon.quarantine import Held, Quarantine
+from lbgen.daemon.quarantine import Quarantine
 from lbgen.daemon.reload_schedule import ReloadSchedule
 from lbgen.daemon.template_rollback import TemplateRollback, saved
 from lbgen.model import Model
@@ -54,7 +55,7 @@ class Target:
         self.counters, self.history, self.progress = Counters(), History(), Progress()
         self.deployment = Deployment(output, check, proxy, self.counters, supervisor)
         self.schedule = ReloadSchedule(min_reload_interval, clock)
-        self.quarantine, self.rollback = Quarantine(), TemplateRollback()
+        self.quarantine, self.rollback = Quarantine(clock), TemplateRollback(clock)
 
     @property
     def running(self) -> Files | None:
@@ -140,11 +141,10 @@ class Target:
     def _by_newest_templates(self, model: Model, snapshot: Snapshot, began: float) -> bool:
         """Serve the model by the templates as they are saved, or else by those that were accepted last."""
         newest = saved(self.renderer)
-        complaint = self.rollback.complaint(newest, began)
-        if complaint is None:
-            if self.rollback.due() is not None:
+        refusal = self.rollback.refusal(newest)
+        if refusal is None:
+            if self.rollback.retry():
                 self.deployment.refused = ""  # what is tried again is to be judged again
-            self.rollback.forget()
             falls_back = self.rollback.replaces(newest)
             try:
                 if isinstance(newest, TemplateError):
@@ -153,16 +153,16 @@ class Target:
             except (CheckFailed, TemplateError) as error:
                 if not falls_back:
                     raise
-                self.rollback.refuse(newest, error, began)
-                complaint = error
+                self.rollback.refuse(newest, error)
+                refusal = error
         if self.rollback.kept:
             self._less_held_services(Attempt(model, snapshot, began, self.rollback.kept))
-        raise complaint
+        raise refusal
 
     def _less_held_services(self, attempt: Attempt) -> bool:
         """Serve the model, less the services whose configuration the proxy's checker, or a template, refuses."""
         try:
-            return self._serve(self._relieved(attempt))
+            return self._serve(self._to_serve(attempt))
         except (CheckFailed, TemplateError) as error:
             refused, self.deployment.refused = self.deployment.refused, ""  # who is tried again is to be judged again
 
@@ -170,14 +170,13 @@ class Target:
                 self.deployment.judge(attempt.of(model, snapshot).render())
 
             facts = attempt.model, attempt.snapshot
-            if not self.quarantine.find(*facts, error, judge, attempt.stamp, attempt.began):
+            if not self.quarantine.hold_culprits(*facts, error, judge, attempt.stamp):
                 self.deployment.refused = refused
                 raise
-            return self._serve(self._relieved(attempt))
+            return self._serve(self._to_serve(attempt))
 
-    def _relieved(self, attempt: Attempt) -> Attempt:
-        facts = self.quarantine.relieved(attempt.model, attempt.snapshot, attempt.stamp, attempt.began)
-        return attempt.of(*facts)
+    def _to_serve(self, attempt: Attempt) -> Attempt:
+        return attempt.of(*self.quarantine.to_serve(attempt.model, attempt.snapshot, attempt.stamp))
 
     def _serve(self, attempt: Attempt) -> bool:
         """Render the files and bring the proxy to them as far as they may be now; return whether it serves them."""

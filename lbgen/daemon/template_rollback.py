@@ -1,7 +1,9 @@
-"""Which templates a target renders by: those that are saved, or those accepted last while these are no good."""
+"""Which templates a target renders by: those that are saved, or those accepted last while these are refused."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lbgen.base.errors import CheckFailed, TemplateError
@@ -37,44 +39,46 @@ def saved(renderer: Renderer) -> Saved:
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    what: Saved
+    saved: Saved
     error: CheckFailed | TemplateError
-    until: float  # time.monotonic; then the cluster may be one that it can be had for
+    until: float  # by the clock; then the cluster may be one that they render
 
 
 class TemplateRollback:
-    """The templates in force, and what was saved since and is no good."""
+    """The templates accepted last, and what was saved since and is refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.kept: Templates | None = None  # by which all was accepted last
+        self._clock = clock
         self._refused: _Refused | None = None
 
     def due(self) -> float | None:
-        """Return when (time.monotonic) what was refused is to be tried again, or None."""
+        """Return when, by the clock, what was refused is to be tried again, or None."""
         return self._refused.until if self._refused else None
 
-    def complaint(self, newest: Saved, now: float) -> CheckFailed | TemplateError | None:
+    def refusal(self, newest: Saved) -> CheckFailed | TemplateError | None:
         """Return why the newest are not to be tried now; None if they are."""
         refused = self._refused
-        if refused is None or now >= refused.until or not _same(newest, refused.what):
+        if refused is None or self._clock() >= refused.until or not _same(newest, refused.saved):
             return None
         return refused.error.with_traceback(None)
 
     def replaces(self, newest: Saved) -> bool:
-        """Tell whether there are others to go on with should the newest be refused."""
+        """Return whether there are others to go on with should the newest be refused."""
         return self.kept is not None and self.kept != newest
 
     def accept(self, templates: Templates) -> None:
         """Note that all was accepted by these."""
         self.kept = templates
 
-    def refuse(self, newest: Saved, error: CheckFailed | TemplateError, now: float) -> None:
-        """Note that these are no good."""
-        self._refused = _Refused(newest, error, now + PAUSE)
+    def refuse(self, newest: Saved, error: CheckFailed | TemplateError) -> None:
+        """Note that these are refused."""
+        self._refused = _Refused(newest, error, self._clock() + PAUSE)
 
-    def forget(self) -> None:
-        """Nothing is refused any more: what is saved is tried."""
-        self._refused = None
+    def retry(self) -> bool:
+        """Note that what is saved is tried; return whether something was refused before."""
+        before, self._refused = self._refused, None
+        return before is not None
 
 
 def _same(one: Saved, other: Saved) -> bool:

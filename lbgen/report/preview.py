@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base.errors import CheckFailed, CheckUnavailable, Differs, LbgenError, ProblemsFound, TemplateError
-from lbgen.daemon.quarantine import Refusal, culprits
+from lbgen.daemon.bisection import Refusal
+from lbgen.daemon.quarantine import culprits
 from lbgen.model import Model
 from lbgen.proxies import disk
 from lbgen.render.renderer import Files, Renderer

@@ -146,7 +146,7 @@ class Bench:
 
     def mend(self) -> None:
         """Take that back."""
-        (self.templates / "haproxy.cfg.j2").unlink()
+        (self.templates / "haproxy.cfg.j2").unlink(missing_ok=True)
 
     def texts(self) -> dict[str, str]:
         """Every file in the output directory."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lbgen.base.errors import UnknownService
 from lbgen.base.problem import printable
-from lbgen.daemon.quarantine import Held
+from lbgen.daemon.bisection import Held
 from lbgen.model import Basis, Model, Rules
 from lbgen.model.servers import Surroundings
 from lbgen.render.credentials import NamedFiles

@@ -1,4 +1,4 @@
-"""A proxy that will not have a service costs nobody else anything: `daemon.quarantine`, and the target that uses it."""
+"""A proxy that refuses a service costs nobody else anything: `daemon.quarantine`, and the target that uses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 from lbgen.base.errors import CheckFailed, CheckUnavailable
 from lbgen.cli.main import main
 from lbgen.daemon import assembly, quarantine_store
-from lbgen.daemon.quarantine import FIRST_TRIAL, MOST, Quarantine
+from lbgen.daemon.bisection import MOST
+from lbgen.daemon.quarantine import FIRST_TRIAL, Quarantine
 from lbgen.model import build
 from lbgen.render.files import Files
 from lbgen.render.renderer import Renderer
@@ -23,6 +24,7 @@ from lbgen.snapshot import Service, Snapshot
 from lbgen.source.file import write_snapshot
 from tests.support.bench import INTERVAL, Bench
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, lbgen_labels
+from tests.support.clock import Clock
 
 RULES = a_rules()
 
@@ -67,14 +69,16 @@ class Checker:
                 raise CheckFailed(["proxy"], f"{backend.name}: will not have {backend.policy.host_header}")
 
 
-def searched(before: list[Service], after: list[Service], checker: Checker) -> tuple[Quarantine, bool]:
+def searched(
+    before: list[Service], after: list[Service], checker: Checker, clock: Clock | None = None
+) -> tuple[Quarantine, bool]:
     """What a quarantine finds after such a change, of which everything was refused."""
-    quarantine = Quarantine()
+    quarantine = Quarantine(clock or Clock())
     quarantine.accepted(a_cluster(before), "stamp")
     facts = a_cluster(after)
     with pytest.raises(CheckFailed) as refusal:
         checker(build(facts, RULES), facts)
-    return quarantine, quarantine.find(build(facts, RULES), facts, refusal.value, checker, "stamp", 0.0)
+    return quarantine, quarantine.hold_culprits(build(facts, RULES), facts, refusal.value, checker, "stamp")
 
 
 # ------------------------------------------------------------------------------------------------ the search
@@ -116,7 +120,7 @@ def test_templates_are_to_blame(accepted):
     quarantine = Quarantine()
     if accepted:
         quarantine.accepted(facts, accepted)
-    assert not quarantine.find(build(facts, RULES), facts, CheckFailed(["proxy"], "no"), checker, "stamp", 0.0)
+    assert not quarantine.hold_culprits(build(facts, RULES), facts, CheckFailed(["proxy"], "no"), checker, "stamp")
     assert quarantine.held == {}
 
 
@@ -144,7 +148,7 @@ def test_a_checker_that_cannot_be_asked_is_no_verdict():
     quarantine, _ = held_one()
     facts = a_cluster([saying(each, balance="source") for each in services(3)])
     with pytest.raises(CheckUnavailable):
-        quarantine.find(build(facts, RULES), facts, CheckFailed(["proxy"], "no"), gone, "stamp", 0.0)
+        quarantine.hold_culprits(build(facts, RULES), facts, CheckFailed(["proxy"], "no"), gone, "stamp")
 
 
 def test_many_culprits_take_several_rounds():
@@ -155,15 +159,15 @@ def test_many_culprits_take_several_rounds():
     judged = [held for held in quarantine.held.values() if held.error]
     assert len(judged) == MOST == len(quarantine.problems("edge"))
     assert len(quarantine.held) == 3 * MOST
-    assert quarantine.due() == 0.0  # the others' turn is next
+    assert quarantine.due() == Clock().now  # the others' turn is next
     facts = a_cluster(after)
     checker = Checker("bad.org")
     for _ in range(2):
-        relieved, _facts = quarantine.relieved(build(facts, RULES), facts, "stamp", 1.0)
+        relieved, _facts = quarantine.to_serve(build(facts, RULES), facts, "stamp")
         with pytest.raises(CheckFailed):
             checker(relieved, facts)
-        assert quarantine.find(build(facts, RULES), facts, CheckFailed(["proxy"], "x"), checker, "stamp", 1.0)
-    relieved, _facts = quarantine.relieved(build(facts, RULES), facts, "stamp", 1.0)
+        assert quarantine.hold_culprits(build(facts, RULES), facts, CheckFailed(["proxy"], "x"), checker, "stamp")
+    relieved, _facts = quarantine.to_serve(build(facts, RULES), facts, "stamp")
     checker(relieved, facts)
     assert len(quarantine.problems("edge")) == 3 * MOST
 
@@ -171,11 +175,11 @@ def test_many_culprits_take_several_rounds():
 # ------------------------------------------------------------------------------------------------ while held
 
 
-def held_one() -> tuple[Quarantine, list[Service]]:
+def held_one(clock: Clock | None = None) -> tuple[Quarantine, list[Service]]:
     """A quarantine that holds s1, whose labels were others before."""
     after = services(3)
     after[1] = saying(after[1], **{"host-header": "bad.org", "host": "new.org"})
-    quarantine, _ = searched(services(3), after, Checker("bad.org"))
+    quarantine, _ = searched(services(3), after, Checker("bad.org"), clock)
     return quarantine, after
 
 
@@ -187,16 +191,16 @@ def test_labels_stay_behind_and_tasks_do_not():
     """A held service is served as it asked before, by the tasks that it has now."""
     quarantine, after = held_one()
     facts = a_cluster(after, slots=2)
-    model, shown = quarantine.relieved(build(facts, RULES), facts, "stamp", 1.0)
+    model, shown = quarantine.to_serve(build(facts, RULES), facts, "stamp")
     assert hosts(model) == ["s0.org", "s1.org", "s2.org"]
     assert [server.name for server in model.backends[1].servers] == ["s1.1", "s1.2"]
     assert shown.services["s1-id"].labels == services(3)[1].labels
-    again, _ = quarantine.relieved(build(facts, RULES), facts, "stamp", 2.0)
+    again, _ = quarantine.to_serve(build(facts, RULES), facts, "stamp")
     assert all(one is other for one, other in zip(model.backends, again.backends, strict=True))  # nothing is redone
 
 
 @pytest.mark.parametrize(
-    ("labels", "stamp", "now", "held"),
+    ("labels", "stamp", "seconds", "held"),
     [
         ({}, "stamp", 1.0, True),
         ({"host-header": "good.org"}, "stamp", 1.0, False),  # corrected
@@ -204,37 +208,95 @@ def test_labels_stay_behind_and_tasks_do_not():
         ({}, "stamp", FIRST_TRIAL, False),  # tried again, whatever it was
     ],
 )
-def test_until_when(labels, stamp, now, held):
+def test_until_when(labels, stamp, seconds, held):
     """It is held until it, or the templates, or the time has changed."""
-    quarantine, after = held_one()
+    clock = Clock()
+    quarantine, after = held_one(clock)
+    clock.now += seconds
     after[1] = saying(after[1], **labels)
     facts = a_cluster(after)
-    model, _ = quarantine.relieved(build(facts, RULES), facts, stamp, now)
+    model, _ = quarantine.to_serve(build(facts, RULES), facts, stamp)
     assert ("new.org" not in hosts(model)) == held
+
+
+def refused_on_trial(quarantine: Quarantine, clock: Clock, after: list[Service]) -> float:
+    """Try what is held again when it is due, and have it refused again; return how long that took to be due."""
+    facts, began = a_cluster(after), clock.now
+    model = build(facts, RULES)
+    clock.now = quarantine.due()
+    assert quarantine.to_serve(model, facts, "stamp") == (model, facts)
+    assert quarantine.due() is None  # it waits for the verdict
+    assert quarantine.hold_culprits(model, facts, CheckFailed(["proxy"], "x"), Checker("bad.org"), "stamp")
+    return clock.now - began
+
+
+def accepted_on_trial(quarantine: Quarantine, clock: Clock, after: list[Service]) -> None:
+    """Try what is held again when it is due, and have it accepted."""
+    facts = a_cluster(after)
+    clock.now = quarantine.due()
+    quarantine.to_serve(build(facts, RULES), facts, "stamp")
+    quarantine.accepted(facts, "stamp")
+    assert (quarantine.held, quarantine.due()) == ({}, None)
 
 
 def test_trials_get_rarer_and_end():
     """A service that is refused on trial is tried again later and later; one that passes is held no longer."""
-    quarantine, after = held_one()
-    facts = a_cluster(after)
-    model, pauses, now = build(facts, RULES), [], 0.0
-    for _ in range(6):
-        pauses.append(quarantine.due() - now)
-        now = quarantine.due()
-        assert quarantine.relieved(model, facts, "stamp", now) == (model, facts)
-        assert quarantine.due() is None  # it waits for the verdict
-        assert quarantine.find(model, facts, CheckFailed(["proxy"], "x"), Checker("bad.org"), "stamp", now)
+    clock = Clock()
+    quarantine, after = held_one(clock)
+    pauses = [refused_on_trial(quarantine, clock, after) for _ in range(6)]
     assert pauses == [60.0, 120.0, 240.0, 480.0, 600.0, 600.0]
-    quarantine.relieved(model, facts, "stamp", quarantine.due())
-    quarantine.accepted(facts, "stamp")
-    assert (quarantine.held, quarantine.due()) == ({}, None)
+    accepted_on_trial(quarantine, clock, after)
+
+
+def test_trials_start_anew():
+    """Once nothing is held any more, the next service that is held is tried after the shortest pause again."""
+    clock = Clock()
+    quarantine, after = held_one(clock)
+    assert [refused_on_trial(quarantine, clock, after) for _ in range(2)] == [60.0, 120.0]
+    accepted_on_trial(quarantine, clock, after)
+    after[2] = saying(after[2], **{"host-header": "bad.org"})
+    after[1] = services(3)[1]  # nothing is wrong with this one any more
+    facts, refusal = a_cluster(after), CheckFailed(["proxy"], "x")
+    assert quarantine.hold_culprits(build(facts, RULES), facts, refusal, Checker("bad.org"), "stamp")
+    assert refused_on_trial(quarantine, clock, after) == 60.0
+
+
+def test_of_two_that_disagree_the_younger_is_to_blame():
+    """Whoever came first goes on: age decides, whatever the ids are."""
+    old, young = (
+        replace(service, id=id_, created_at=f"2026-11-22T1{hour}:00:00Z")
+        for service, id_, hour in zip(services(2), ("z-id", "a-id"), (0, 1), strict=True)
+    )
+    after = [saying(service, **{"host-header": "same.org"}) for service in (old, young)]
+
+    def no_two(model, _snapshot) -> None:
+        if [backend.policy.host_header for backend in model.backends].count("same.org") > 1:
+            raise CheckFailed(["proxy"], "twice the same")
+
+    quarantine, found = searched([old, young], after, no_two)
+    assert found
+    assert list(quarantine.held) == ["a-id"]
+
+
+def test_other_settings_while_held():
+    """What is served of a held service is decided by the settings of now."""
+    quarantine, after = held_one()
+    labels = {key: value for key, value in services(3)[2].labels.items() if key != "lbgen.enable"}
+    facts = a_cluster([*after[:2], replace(after[2], labels=labels)])
+    for expose, seen in (
+        (False, ["s0.org", "s1.org"]),
+        (True, ["s0.org", "s1.org", "s2.org"]),
+        (False, ["s0.org", "s1.org"]),
+    ):
+        model, _ = quarantine.to_serve(build(facts, a_rules(expose_by_default=expose)), facts, "stamp")
+        assert hosts(model) == seen
 
 
 def test_a_service_that_goes_is_forgotten():
     """Nothing is held of a service that is not there any more."""
     quarantine, after = held_one()
     facts = a_cluster([after[0], after[2]])
-    quarantine.relieved(build(facts, RULES), facts, "stamp", 1.0)
+    quarantine.to_serve(build(facts, RULES), facts, "stamp")
     assert quarantine.held == {}
 
 
@@ -320,9 +382,11 @@ def test_a_new_one_is_left_out(bench):
 def test_changes_without_reload_do_not_wait_for_the_search(bench, monkeypatch):
     """Servers that come and go in the same snapshot are live before anybody is searched for."""
     seen = []
-    find = bench.target.quarantine.find
+    hold_culprits = bench.target.quarantine.hold_culprits
     monkeypatch.setattr(
-        bench.target.quarantine, "find", lambda *args: seen.append(list(bench.proxy.did)) or find(*args)
+        bench.target.quarantine,
+        "hold_culprits",
+        lambda *args: seen.append(list(bench.proxy.did)) or hold_culprits(*args),
     )
     after = services(200)
     after[3] = saying(after[3], **{"host-header": "broken.org"})

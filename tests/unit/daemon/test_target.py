@@ -182,6 +182,77 @@ def test_checker_is_missing(bench):
     assert bench.bring(2, "source")
 
 
+def refusals(bench: Bench) -> int:
+    """How often the checker refused something."""
+    return bench.target.counters.counts("checks").get("refused", 0)
+
+
+def refuse_everything(bench: Bench) -> None:
+    """Have a checker that nothing is right for."""
+    bench.checker.write_text("#!/bin/sh\nexit 1\n")
+
+
+def test_another_checker_judges_anew(tmp_path):
+    """What one checker refused is no verdict of the one that comes with other settings."""
+    bench = Bench(tmp_path)
+    bench.spoil()
+    assert not bench.bring()
+    bench.target.revise(bench.target.renderer, lambda _: None, INTERVAL)
+    assert bench.bring()
+
+
+def test_nobody_is_to_blame(tmp_path):
+    """What is refused whoever is left out is remembered: the checker is not asked about it once more."""
+    bench = Bench(tmp_path)
+    bench.spoil()
+    assert not bench.bring(2, "source", "more")
+    asked = refusals(bench)
+    assert not bench.bring(2, "source", "more")
+    assert refusals(bench) == asked
+
+
+def test_refused_templates_change_nothing_live(bench):
+    """Of templates that the checker refuses not even that is taken which would need no reload: those before make it."""
+    bench.spoil()
+    made_by = []
+    bench.proxy.on_change = lambda: made_by.append(bench.target.rollback.due() is not None)
+    assert not bench.bring(3)
+    assert bench.proxy.did == ["change +1 -0"]
+    assert made_by == [True]  # after the newest were refused, not before
+
+
+def test_templates_of_before_are_refused_too(bench):
+    """Where there are no others to go on with, what needs no reload is live all the same."""
+    bench.spoil()
+    refuse_everything(bench)
+    assert not bench.bring(3, "round-robin", "more")
+    assert bench.proxy.did == ["change +1 -0"]
+    assert "broken" not in bench.target.running.texts["haproxy.cfg"]
+
+
+def test_saving_is_refused(bench):
+    """Files of a live change that the checker refuses are offered to it once, and not again at every save."""
+    before = bench.texts()
+    refuse_everything(bench)
+    assert not bench.bring(3)
+    asked = refusals(bench)
+    assert (bench.proxy.did, bench.texts()) == (["change +1 -0"], before)
+    bench.clock.now += INTERVAL
+    assert bench.bring(3)
+    assert refusals(bench) == asked
+
+
+def test_bisection_cannot_ask(bench):
+    """A checker that is gone before anybody is blamed is asked again: nothing stays refused for good."""
+    bench.checker.write_text(f"#!/bin/sh\nmv {bench.checker} {bench.checker}.gone\nexit 1\n")
+    assert not bench.bring(2, "source")
+    assert [entry["event"] for entry in bench.logs] == ["apply_failed"]
+    bench.checker.write_text("#!/bin/sh\n")
+    bench.checker.chmod(0o755)
+    bench.clock.now += INTERVAL
+    assert bench.bring(2, "source")
+
+
 # ------------------------------------------------------------------------------------------------ failures
 
 

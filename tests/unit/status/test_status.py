@@ -27,9 +27,9 @@ import lbgen
 from lbgen.base.problem import Problem
 from lbgen.cli import status_text
 from lbgen.cli.main import main
+from lbgen.daemon.bisection import Held
 from lbgen.daemon.history import Failure
 from lbgen.daemon.loop import Loop
-from lbgen.daemon.quarantine import Held
 from lbgen.model import build
 from lbgen.settings import Settings, load_settings
 from lbgen.snapshot import Cause
