@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lbgen.base import documents
 from lbgen.base.errors import TemplateError
+from lbgen.base.yaml_tree import KeyPath
 from lbgen.render.outputs import Output
 from lbgen.render.quoting import QUOTING
 
@@ -96,7 +97,7 @@ def read(directories: Iterable[Path]) -> Read | None:
     return Read(Manifest.model_construct(**values), tuple(outputs.values()))
 
 
-def _manifest(path: Path, text: str, lines: dict[documents.KeyPath, int]) -> Manifest:
+def _manifest(path: Path, text: str, lines: dict[KeyPath, int]) -> Manifest:
     document = documents.parse(text, str(path), TemplateError)
     if not isinstance(document, dict):
         raise TemplateError(f"{path}: expected a mapping, found {type(document).__name__}")
@@ -107,6 +108,6 @@ def _manifest(path: Path, text: str, lines: dict[documents.KeyPath, int]) -> Man
         raise TemplateError("\n".join(documents.complaints(error, origins, str(path), _unknown))) from error
 
 
-def _unknown(key: documents.KeyPath) -> str:
+def _unknown(key: KeyPath) -> str:
     known = ["template", "for"] if key[0] == "files" else list(Manifest.model_fields)
     return f"unknown key; there are {', '.join(known)}"

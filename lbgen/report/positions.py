@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbgen.base import documents
-from lbgen.base.documents import KeyPath
 from lbgen.base.errors import LbgenError
+from lbgen.base.yaml_tree import KeyPath
 
 
 @dataclass(frozen=True, slots=True)

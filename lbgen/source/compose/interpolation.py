@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lbgen.base.documents import KeyPath
 from lbgen.base.problem import printable
+from lbgen.base.yaml_tree import KeyPath
 from lbgen.source.compose.stack_file import StackFile
 from lbgen.source.compose.variables import BadTemplate, Filled, fill
 

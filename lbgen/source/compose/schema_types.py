@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lbgen.base.documents import KeyPath
 from lbgen.base.problem import printable
+from lbgen.base.yaml_tree import KeyPath
 from lbgen.source.compose.stack_file import StackFile
 
 _KIND_NAMES = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from lbgen.base.documents import KeyPath
+from lbgen.base.yaml_tree import KeyPath
 from lbgen.snapshot import PublishedPort
 from lbgen.source.compose import ports
 from lbgen.source.compose.stack_file import StackFile

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lbgen.base.documents import KeyPath
 from lbgen.base.errors import SourceError
+from lbgen.base.yaml_tree import KeyPath
 from lbgen.snapshot import Note
 
 

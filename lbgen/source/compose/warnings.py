@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lbgen.base.documents import KeyPath
+from lbgen.base.yaml_tree import KeyPath
 from lbgen.source.compose.stack import Stack, StackService, pairs
 from lbgen.source.compose.stack_file import StackFile
 from lbgen.source.compose.synthesize import MOST_ADDRESSES, NODES, fits
