@@ -34,8 +34,8 @@ class Tracing(Client):
             self._flush()
             self._file.close()
 
-    def _wait(self, due: float) -> None:
-        super()._wait(due)
+    def await_events(self, due: float) -> None:
+        super().await_events(due)
         if time.monotonic() - self._written > FLUSH:
             self._flush()
 
@@ -46,15 +46,15 @@ class Tracing(Client):
             self._file.flush()
             self._lines.clear()
 
-    def _good(self, connection: Connection) -> None:
+    def count_good(self, connection: Connection) -> None:
         begun, good = connection.begun, connection.answer.status in self.good
         outcome = "ok" if good else f"status_{connection.answer.status}"
         self._note(begun, outcome, connection.answer.headers.get("x-app", "-"))
-        super()._good(connection)
+        super().count_good(connection)
 
-    def _fail(self, connection: Connection, kind: str, detail: str) -> None:
+    def count_failure(self, connection: Connection, kind: str, detail: str) -> None:
         self._note(connection.begun, kind, "-")
-        super()._fail(connection, kind, detail)
+        super().count_failure(connection, kind, detail)
 
     def _note(self, begun: float, outcome: str, who: str) -> None:
         now = time.monotonic()

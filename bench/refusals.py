@@ -74,9 +74,9 @@ class Row:
         if good == "server":
             self.slots = 1 + self.turn % 7
         else:
-            self._label(0, "lbgen.timeout.response", f"{100 + self.turn}s")
+            self.label(0, "lbgen.timeout.response", f"{100 + self.turn}s")
         if generation_of:  # another service is refused, at the same moment
-            self._label(10 + self.turn % 150, generation_of, "yes")
+            self.label(10 + self.turn % 150, generation_of, "yes")
         snapshot = self.snapshot()
         began = time.perf_counter()
         model = self.builder.build(snapshot)
@@ -88,7 +88,7 @@ class Row:
             done = min(done, self.target.history.changes[live].seconds)
         return done
 
-    def _label(self, index: int, label: str, value: str) -> None:
+    def label(self, index: int, label: str, value: str) -> None:
         service = self.services[index]
         self.services[index] = replace(service, labels={**service.labels, label: value})
 
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str]) -> None:
     times: dict[tuple[str, str], list[float]] = {}
     with ExitStack() as stack:
         rows = {name: stack.enter_context(row()) for name in names}
-        rows[names[1]]._label(150, "bench.bad", "yes")
+        rows[names[1]].label(150, "bench.bad", "yes")
         rows[names[1]].bring("setting")
         for good in ("server", "setting"):
             for _ in range(rounds):

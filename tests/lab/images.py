@@ -109,7 +109,7 @@ def _closed(archive: tarfile.TarFile, target: io.BytesIO) -> bytes:
 
 def _archive(packages: list[str]) -> Path:
     """Path of the base's archive, made now if the cache has none for this suite and these packages."""
-    suite = _suite()
+    suite = own_suite()
     key = hashlib.sha256("\n".join([suite, *packages, *LEFT_OUT]).encode()).hexdigest()[:12]
     path = CACHE / f"debian-{suite}-{key}.tar"
     if not path.exists():
@@ -126,7 +126,7 @@ def _archive(packages: list[str]) -> Path:
     return path
 
 
-def _suite() -> str:
+def own_suite() -> str:
     """This machine's own Debian release, whose mirror apt knows: "bookworm"."""
     found = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
     if not found:
@@ -139,7 +139,7 @@ def _debootstrap(suite: str, packages: list[str], tree: Path) -> None:
         host.run("apt-get", "update", "--quiet")
         host.run("apt-get", "install", "--quiet", "--yes", "--no-install-recommends", "debootstrap")
     flags = ["--variant=minbase", f"--include={','.join(packages)}"]
-    command = ["debootstrap", *flags, suite, str(tree), _mirror(suite)]
+    command = ["debootstrap", *flags, suite, str(tree), mirror(suite)]
     proxy = host.run("apt-config", "shell", "proxy", "Acquire::http::Proxy").strip()
     environment = dict(os.environ)
     if found := re.fullmatch(r"proxy='(.+)'", proxy):
@@ -149,7 +149,7 @@ def _debootstrap(suite: str, packages: list[str], tree: Path) -> None:
         raise LabError(f"debootstrap failed:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
-def _mirror(suite: str) -> str:
+def mirror(suite: str) -> str:
     """Address of the mirror that apt on this machine takes the suite's packages from."""
     listed = host.run("apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages")
     for line in listed.splitlines():

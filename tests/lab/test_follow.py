@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.lab import probe
+from tests.lab.expected import host_servers, task_servers
 from tests.lab.host import wait_for
 from tests.lab.service import Service, host_port, ingress_port
 from tests.lab.services import Lab
@@ -62,20 +63,6 @@ def stage(lab_session: Lab) -> Iterator[SimpleNamespace]:
         for lbgen in fleet.sidecars:
             lbgen.wait_servers("host", host_servers(services.host), 60)
         yield SimpleNamespace(lab=lab, fleet=fleet, lbgen=fleet.sidecars[0], **vars(services))
-
-
-def task_servers(service: Service, network: str = "web", port: int = 8080) -> dict[str, str]:
-    """What a backend of the service's task addresses has to look like."""
-    return {f"{service.name}.{task['Slot']}": f"{service.address(task, network)}:{port}" for task in service.running()}
-
-
-def host_servers(service: Service) -> dict[str, str]:
-    """What a backend of the service's host-mode ports has to look like."""
-    addresses = service.host_ports(8080)
-    return {
-        f"{service.name}.{task['Slot']}": f"{address}:{port}"
-        for task, (address, port) in zip(service.running(), addresses, strict=True)
-    }
 
 
 def test_every_kind_of_service_is_rendered_right(stage: SimpleNamespace) -> None:

@@ -6,10 +6,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.lab.expected import task_servers
 from tests.lab.host import wait_for
 from tests.lab.services import Lab
 from tests.lab.sidecar import sidecar
-from tests.lab.test_follow import task_servers
 from tests.support.socket_proxy import READ_ONLY, SocketProxy
 
 OUTAGE = 60.0  # seconds

@@ -16,13 +16,13 @@ from types import SimpleNamespace
 import pytest
 
 from tests.lab import probe
+from tests.lab.expected import task_servers
 from tests.lab.host import wait_for
 from tests.lab.passage import Passage
 from tests.lab.service import Service
 from tests.lab.services import Lab
 from tests.lab.settings import LabError
 from tests.lab.sidecar import Sidecar, settings
-from tests.lab.test_follow import task_servers
 
 OUTAGE = 60.0  # seconds
 STATUS = 9099

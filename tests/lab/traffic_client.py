@@ -125,14 +125,14 @@ class Client:
                 self._send()
                 self.stopping = self.stopping or self.result.sent >= self.most_requests
             self._expire(now)
-            self._wait(due)
+            self.await_events(due)
         self.result.seconds = time.monotonic() - began
         self._print(final=True)
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
 
-    def _wait(self, due: float) -> None:
+    def await_events(self, due: float) -> None:
         until = self.busy[0].begun + self.timeout if self.busy else due + 0.5
         if not self.stopping and self.underway < self.slots:
             until = min(until, due)
@@ -191,7 +191,7 @@ class Client:
         self.selector.register(raw, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
         problem = raw.connect_ex((self.request.address, self.request.port))
         if problem not in (0, errno.EINPROGRESS):
-            self._fail(connection, REFUSALS.get(problem, "unreachable"), os.strerror(problem))
+            self.count_failure(connection, REFUSALS.get(problem, "unreachable"), os.strerror(problem))
             return None
         return connection
 
@@ -199,7 +199,7 @@ class Client:
         if not connection.connected:
             problem = connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if problem:
-                self._fail(connection, REFUSALS.get(problem, "reset"), os.strerror(problem))
+                self.count_failure(connection, REFUSALS.get(problem, "reset"), os.strerror(problem))
                 return
             connection.connected = True
             self._write(connection)
@@ -216,7 +216,7 @@ class Client:
         except OSError as problem:
             # The server may have answered before it closed; that answer counts.
             if not self._read(connection):
-                self._fail(connection, "reset", f"{problem} while sending")
+                self.count_failure(connection, "reset", f"{problem} while sending")
             return
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
         if self.selector.get_key(connection.socket).events != wanted:
@@ -231,16 +231,16 @@ class Client:
         except BlockingIOError:
             return False
         except OSError as problem:
-            self._fail(connection, "reset", f"{problem} after {answer.received} bytes")
+            self.count_failure(connection, "reset", f"{problem} after {answer.received} bytes")
         except Malformed as problem:
-            self._fail(connection, "malformed", str(problem))
+            self.count_failure(connection, "malformed", str(problem))
         else:
             if not complete and data:
                 return False
             if complete:
-                self._good(connection)
+                self.count_good(connection)
             else:
-                self._fail(connection, "truncated" if answer.received else "closed_without_answer", "FIN")
+                self.count_failure(connection, "truncated" if answer.received else "closed_without_answer", "FIN")
         return True
 
     def _expire(self, now: float) -> None:
@@ -248,11 +248,11 @@ class Client:
             connection = self.busy.popleft()
             if connection.begun and connection.begun + self.timeout <= now:
                 state = "waiting for the answer" if connection.connected else "connecting"
-                self._fail(connection, "timeout", f"{self.timeout:g} s, {state}")
+                self.count_failure(connection, "timeout", f"{self.timeout:g} s, {state}")
 
     # -- its outcome -----------------------------------------------------------------------------------------
 
-    def _good(self, connection: Connection) -> None:
+    def count_good(self, connection: Connection) -> None:
         """A complete answer: the connection can be used again, and the status decides how it counts."""
         answer, now = connection.answer, time.time()
         self.latencies.append(time.monotonic() - connection.begun)
@@ -274,7 +274,7 @@ class Client:
         else:
             self._forget(connection)
 
-    def _fail(self, connection: Connection, kind: str, detail: str) -> None:
+    def count_failure(self, connection: Connection, kind: str, detail: str) -> None:
         reused = f", request {connection.used + 1} of its connection" if connection.used else ""
         self._count_failure(kind, detail + reused)
         self._over(connection)

@@ -6,28 +6,18 @@ the labels themselves: it has to decide as the file says of the others, or the f
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import pytest
 
-from lbgen.base.address import split_bind
-from lbgen.daemon import assembly
-from lbgen.daemon.target import Target
 from lbgen.model import build
-from lbgen.render.templates import builtin_names
 from lbgen.report.lint import limits
-from lbgen.settings import Settings
-from lbgen.snapshot import Snapshot
 from tests.support import original_traefik
 from tests.support.conformance_suite import SUITES, WHO, Case, Suite
 from tests.support.conformance_traffic import decided, servers
 from tests.support.paths import ROOT
 from tests.support.real_traefik import BINARY as TRAEFIK
-from tests.support.wait import wait_for
+from tests.support.running import PROXIES, running
 
 DOCS = ROOT / "docs"
-PROXIES = [name for name in ("haproxy", "nginx", "traefik") if name in builtin_names()]
 LABELLED = [suite for suite in SUITES if suite.dialect == "traefik"]
 STATUSES = tuple("12345")
 named = {"ids": lambda suite: suite.name}
@@ -92,18 +82,3 @@ def untold(case: Case, proxy: str, told: set[tuple[str, str]]) -> bool:
     """Tell whether lint keeps silent about what the case says that this proxy cannot do."""
     otherwise = case.exceptions.get(proxy)
     return bool(otherwise and otherwise.limit and otherwise.limit not in told)
-
-
-@contextlib.contextmanager
-def running(settings: Settings, snapshot: Snapshot) -> Iterator[dict[str, int]]:
-    """Have the proxy serve the snapshot, brought there as `lbgen run` does; give the listeners' ports."""
-    target: Target = assembly.target_of("edge", settings.targets["edge"], settings)
-    target.start()
-    try:
-        model = build(snapshot, settings.rules())
-        wait_for(lambda: target.bring_to(model, snapshot), "the proxy to serve the snapshot")
-        yield {name: split_bind(listener.bind)[1] for name, listener in settings.listeners.items()}
-    finally:
-        if target._supervisor:
-            target._supervisor.stop(grace=0.5)  # no connection matters any more
-        target.stop()

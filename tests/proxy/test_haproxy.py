@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import socket
 import ssl
 import subprocess
@@ -26,9 +25,9 @@ from tests.support.builders import (
     a_node,
     a_renderer,
     a_rules,
-    a_service,
     a_snapshot,
     a_task,
+    app,
 )
 from tests.support.certificates import certificate
 from tests.support.clients import Client, anybody, line, raw
@@ -36,6 +35,7 @@ from tests.support.ports import free_port
 from tests.support.real_haproxy import BINARY, Process
 from tests.support.real_haproxy import check as haproxy_check
 from tests.support.real_servers import http_servers, tcp_servers
+from tests.support.routing_cases import random_requests, random_services, sni_services
 from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.proxy(BINARY)
@@ -47,12 +47,6 @@ def write(files: Files, directory: Path) -> None:
     for name, text in files.texts.items():
         (directory / name).write_text(text)
     (directory / "servers.state").write_text("1\n")
-
-
-def app(name: str, keys: dict[str, object], port: int, *addresses: str, **facts: object) -> list[Fact]:
-    """A service with a task at each of these addresses, reached on them; without a check unless the keys say so."""
-    tasks = [a_task(name, slot, addresses={"edge-id": address}) for slot, address in enumerate(addresses, 1)]
-    return [a_service(name, {"port": port, "health-check": "off", **keys}, networks=("edge-id",), **facts), *tasks]
 
 
 Start = Callable[..., tuple[Process, dict[str, int]]]
@@ -158,64 +152,6 @@ def test_refused(short_dir, tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------ routing
-
-HOSTS = ["a.org", "b.org", "c.b.org", "deep.c.b.org", "*.b.org", "*.c.b.org", "*.org", "localhost", "192.0.2.7"]
-PATHS = ["/", "/a", "/a/b", "/a/b/c", "/ab", "/x%20y", "/.well-known/acme-challenge", "/A"]
-ASKED_HOSTS = [*[host.replace("*", "any") for host in HOSTS], "B.Org:8080", "unknown.net", "q.any.org", ""]
-ASKED_PATHS = [
-    *PATHS,
-    "/a/",
-    "/a/bc",
-    "/a/b/c/d?x=/ab",
-    "/abc",
-    "/b",
-    "/ab?/a/b",
-    "//a",
-    "/a//b",
-    "/.well-known/acme-challenge/t",
-]
-
-
-def random_services(port: int) -> list[Fact]:
-    """Seventy services that match in all ways there are, many in each other's way; the same ones every time."""
-    draw = random.Random(20261122)
-    facts: list[Fact] = []
-    for number in range(70):
-        keys: dict[str, object] = {}
-        kind = draw.random()
-        if draw.random() < 0.8 or kind > 0.7:  # nothing takes every request
-            keys["host"] = ",".join(draw.sample(HOSTS, draw.choice([1, 1, 1, 2])))
-        if kind < 0.7:
-            keys["path" if kind < 0.45 else "path-exact"] = ",".join(draw.sample(PATHS, draw.choice([1, 1, 2])))
-        if draw.random() < 0.2:
-            keys["priority"] = draw.choice([0, 4, 6, 8, 12, 30])
-        if draw.random() < 0.15:
-            keys["method"] = draw.choice(["GET", "POST", "GET,PUT"])
-        if draw.random() < 0.15:
-            keys["header.x-env"] = draw.choice(["blue", "it's $odd", "blue,green"])
-        if draw.random() < 0.05:
-            keys |= {"path": "/a", "path-exact": "/a/b", **{f"header.x-{letter}": letter for letter in "abcde"}}
-        created = f"2026-11-22T10:00:{draw.randrange(60):02}Z"
-        facts += app(f"s{number}", keys, port, f"127.1.1.{number + 1}", created_at=created)
-    return facts
-
-
-def random_requests() -> list[oracle.Request]:
-    """Four hundred requests, the same ones every time."""
-    draw = random.Random(4711)
-    kinds: list[dict[str, str]] = [
-        {},
-        {},
-        {"x-env": "blue"},
-        {"x-env": "it's $odd"},
-        {f"x-{each}": each for each in "abcde"},
-    ]
-    return [
-        oracle.Request(
-            draw.choice(ASKED_HOSTS), draw.choice(ASKED_PATHS), draw.choice(["GET", "POST", "PUT"]), draw.choice(kinds)
-        )
-        for _ in range(400)
-    ]
 
 
 def test_routing_is_the_oracles(short_dir):
@@ -367,9 +303,9 @@ def test_http2(start):
         context = anybody()
         context.set_alpn_protocols(["h2", "http/1.1"])
         connection = Client(ports["web"], tls=context)
-        connection._connection.connect()
-        assert isinstance(connection._connection.sock, ssl.SSLSocket)
-        assert connection._connection.sock.selected_alpn_protocol() == "h2"
+        connection.connection.connect()
+        assert isinstance(connection.connection.sock, ssl.SSLSocket)
+        assert connection.connection.sock.selected_alpn_protocol() == "h2"
         connection.close()
 
 
@@ -382,15 +318,6 @@ def tls_context(tmp_path_factory) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate(tmp_path_factory.mktemp("certs") / "server.pem", "db.org"))
     return context
-
-
-def sni_services(port: int, *, default: bool = True) -> list[Fact]:
-    """TCP services by TLS server name, and one for the rest."""
-    return [
-        *app("one", {"tcp.a.sni": "one.org", "tcp.a.listener": "pg"}, port, "127.1.0.1"),
-        *app("wild", {"tcp.a.sni": "*.wild.org,two.org", "tcp.a.listener": "pg"}, port, "127.1.0.2"),
-        *(app("rest", {"tcp.a.listener": "pg"}, port, "127.1.0.3") if default else []),
-    ]
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "tcp+tls"])

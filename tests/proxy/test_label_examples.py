@@ -21,10 +21,10 @@ from lbgen.settings import Settings, TargetSettings
 from lbgen.snapshot import Snapshot
 from scripts.reference.label_examples import EXAMPLES
 from scripts.reference.labels import THEMES, document, theme_of
-from tests.proxy.test_conformance import PROXIES
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task, host_port, ingress
 from tests.support.certificates import certificate
 from tests.support.paths import ROOT
+from tests.support.running import PROXIES
 
 SETTINGS = Settings.model_validate(
     {

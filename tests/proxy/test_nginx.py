@@ -17,13 +17,13 @@ import pytest
 
 from lbgen.labels.match import Test
 from lbgen.proxies.nginx.kind import build_of
-from tests.proxy.test_haproxy import app, random_requests, random_services, sni_services
 from tests.support import oracle
-from tests.support.builders import Fact, a_snapshot, a_task
+from tests.support.builders import Fact, a_snapshot, a_task, app
 from tests.support.certificates import certificate
 from tests.support.clients import Client, anybody, line, raw
 from tests.support.real_nginx import VERSIONS, Site, binary, renderer, site, target
 from tests.support.real_servers import Servers, http_servers, tcp_servers
+from tests.support.routing_cases import random_requests, random_services, sni_services
 from tests.support.wait import PATIENCE
 
 # The first time on a machine a Debian tree with the newer version is made, which takes a minute or two.

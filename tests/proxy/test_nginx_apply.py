@@ -26,8 +26,7 @@ from lbgen.proxies.nginx.check import nginx_check
 from lbgen.proxies.nginx.kind import build_of
 from lbgen.render.renderer import Files
 from lbgen.settings import ApplySettings, ListenerSettings, Settings
-from tests.proxy.test_run import cluster
-from tests.support.builders import a_snapshot
+from tests.support.builders import a_snapshot, cluster
 from tests.support.clients import Client
 from tests.support.ports import free_port
 from tests.support.real_nginx import VERSIONS, Process, binary, end, end_all_in, target
@@ -224,7 +223,7 @@ def test_idle_connection(bench, by_pid):
     if build_of(bench.program).version >= (1, 27, 4):
         assert client.ask().status == 200
     else:
-        assert client._connection.sock.recv(1) == b""
+        assert client.connection.sock.recv(1) == b""
     client.close()
 
 
@@ -240,7 +239,7 @@ def test_port_in_use(bench, by_pid):
         assert "Nginx did not take the new configuration" in bench.error
         assert (bench.text(), target.proxy.generation(), bench.process.workers()) == (before, serves, workers)
         assert bench.answer() == "127.1.0.1"
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.2")
     assert bench.answer() == "127.1.0.2"
     assert where in bench.text()
@@ -257,7 +256,7 @@ def test_broken_file_is_put_back(bench, way):
     assert (bench.text(), target.proxy.generation(), bench.process.workers()) == (before, serves, workers)
     assert bench.answer() == "127.1.0.1"
     (bench.templates / "nginx.conf.j2").unlink()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.2")
     assert bench.answer() == "127.1.0.2"
 
@@ -458,10 +457,10 @@ def test_run_cannot_start(supervised):
         target = supervised.target(run=True)
         assert not supervised.bring(target, "127.1.0.1")
         assert f"bind() to 127.0.0.1:{supervised.port} failed (98: Address already in use)" in supervised.error
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
 
     def serves() -> bool:
-        target._retry.at = 0.0
+        target.schedule.retry.hasten()
         return supervised.bring(target, "127.1.0.1")
 
     wait_for(serves, "nginx to start")

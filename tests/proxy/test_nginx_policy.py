@@ -19,16 +19,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.proxy.test_haproxy import app
-from tests.proxy.test_policies import HASH
-from tests.support.builders import Fact
+from tests.support.builders import Fact, app
 from tests.support.certificates import certificate
 from tests.support.clients import Client, line, raw
 from tests.support.conformance_traffic import stream
+from tests.support.nginx_render import a_renderer, rendered
+from tests.support.passwords import HASH
 from tests.support.real_nginx import VERSIONS, Site, binary, site
 from tests.support.real_servers import Servers, http_servers, tcp_servers
 from tests.support.wait import PATIENCE
-from tests.unit.render.test_nginx_render import a_renderer, rendered
 
 proxy = [pytest.mark.proxy("nginx"), pytest.mark.timeout(600)]
 # The ways to a backend's servers: by its place, by a rule, by the path that has to be asked by name, by a time-out.

@@ -27,18 +27,17 @@ from lbgen.base.address import split_bind
 from lbgen.model import build
 from lbgen.report.lint import limits
 from lbgen.settings import Settings
-from tests.proxy.test_conformance import PROXIES, running
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task, lbgen_labels
 from tests.support.certificates import certificate
 from tests.support.clients import anybody
+from tests.support.passwords import HASH
 from tests.support.paths import TESTS
 from tests.support.ports import free_port
 from tests.support.real_servers import Servers, http_servers, tcp_servers
+from tests.support.running import PROXIES, running
 from tests.support.wait import PATIENCE, wait_for
 
 FILES = sorted((TESTS / "policies").glob("*.yml"))
-# "secret", with a cost that no test has to wait for.
-HASH = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
 
 
 @dataclass(frozen=True)

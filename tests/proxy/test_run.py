@@ -29,7 +29,7 @@ from lbgen.proxies.haproxy.apply import ask
 from lbgen.render.templates import BUILTIN
 from lbgen.settings import ApplySettings, ListenerSettings, Settings, TargetSettings
 from lbgen.source import decode
-from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task, cluster
 from tests.support.certificates import certificate
 from tests.support.clients import Client
 from tests.support.paths import ROOT
@@ -46,13 +46,6 @@ def servers() -> Iterator[Servers]:
     """HTTP servers on every loopback address."""
     with http_servers() as running:
         yield running
-
-
-def cluster(port: int, *addresses: str, **keys: object) -> list[Fact]:
-    """A service with a task at each of these addresses."""
-    tasks = [a_task("web", slot, addresses={"edge-id": address}) for slot, address in enumerate(addresses, 1)]
-    service = a_service("web", {"port": port, "health-check": "off", **keys}, networks=("edge-id",))
-    return [a_node(), a_network(), service, *tasks]
 
 
 def cluster_of(name: str, port: int) -> list[Fact]:
@@ -225,7 +218,7 @@ def test_reload_fails(bench, way):
     assert target.proxy.generation() == serves
     assert bench.answer() == "127.1.0.1"
     (bench.templates / "haproxy.cfg.j2").unlink()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.2", balance="source")
     assert bench.answer() == "127.1.0.2"
 
@@ -257,7 +250,7 @@ def test_cannot_be_started(bench):
         assert not bench.bring(target, "127.1.0.1")
         assert "does not serve generation" in str(bench.logs[-1]["error"])
         (bench.templates / "haproxy.cfg.j2").unlink()
-        target._retry.at = 0.0
+        target.schedule.retry.hasten()
         assert bench.bring(target, "127.1.0.1")
         assert bench.answer() == "127.1.0.1"
         assert bench.reloads() == 0

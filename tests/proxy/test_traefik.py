@@ -19,17 +19,17 @@ from lbgen.model import build
 from lbgen.model.types import Rule
 from lbgen.proxies.traefik.check import Checker
 from lbgen.render.templates import BUILTIN
-from tests.proxy.test_haproxy import random_requests, random_services
 from tests.support import oracle
-from tests.support.builders import Fact, a_listener, a_node, a_rules, a_service, a_snapshot, a_task
+from tests.support.builders import Fact, a_listener, a_node, a_rules, a_service, a_snapshot, a_task, app
 from tests.support.certificates import certificate
 from tests.support.clients import Client, anybody, line, raw
+from tests.support.go_strings import SIGNS, unquoted
 from tests.support.ports import free_port
 from tests.support.real_servers import http_servers, tcp_servers
-from tests.support.real_traefik import BINARY, EDGE, Process, app, rendered, renderer, write
+from tests.support.real_traefik import BINARY, EDGE, Process, rendered, renderer, write
 from tests.support.real_udp import udp_servers
+from tests.support.routing_cases import random_requests, random_services
 from tests.support.wait import wait_for
-from tests.unit.render.test_traefik_render import SIGNS, unquoted
 
 pytestmark = pytest.mark.proxy(BINARY)
 Start = Callable[..., tuple[Process, dict[str, int]]]
@@ -101,9 +101,10 @@ def test_values_stay_in_their_place(short_dir):
     try:
         process.serves(files.generation)
         assert process.refused() == []
-        routers = [item for item in process.api._all("http/routers?") if item["provider"] == "file"]
+        items, _ = process.api.get("http/routers?per_page=1000")
     finally:
         process.stop()
+    routers = [item for item in items or () if item["provider"] == "file"]
     found = {router["service"]: router["rule"] for router in routers}
     assert len(routers) == len(values)
     for number, value in enumerate(values):

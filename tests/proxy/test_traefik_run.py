@@ -18,141 +18,22 @@ from pathlib import Path
 
 import pytest
 import yaml
-from structlog.testing import capture_logs
 
 from lbgen.base.errors import SettingsError
 from lbgen.daemon import assembly
-from lbgen.daemon.target import Target
-from lbgen.model import build
-from lbgen.proxies import disk
-from lbgen.proxies.traefik import apply as traefik
-from lbgen.proxies.traefik import kind
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
 from lbgen.settings import ApplySettings, Settings, TargetSettings
 from lbgen.source import decode
-from lbgen.status.server import served
-from lbgen.status.view import View
-from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.builders import a_snapshot, cluster
 from tests.support.clients import Client
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.support.real_servers import Servers, http_servers
-from tests.support.real_traefik import BINARY, Process, generation_of
+from tests.support.real_traefik import BINARY, generation_of, pid_of
+from tests.support.traefik_bench import Bench, bench, servers
 from tests.support.wait import wait_for
-from tests.support.watched import FakeLoop
 
+__all__ = ["bench", "servers"]  # fixtures
 pytestmark = pytest.mark.proxy(BINARY)
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    """HTTP servers on every loopback address."""
-    with http_servers() as running:
-        yield running
-
-
-def cluster(port: int, *addresses: str, **keys: object) -> list[Fact]:
-    """A service with a task at each of these addresses."""
-    tasks = [a_task("web", slot, addresses={"edge-id": address}) for slot, address in enumerate(addresses, 1)]
-    usual = {"port": port, "health-check": "off"}
-    labels = {**usual, **{key.replace("_", "-"): value for key, value in keys.items()}}
-    return [a_node(), a_network(), a_service("web", labels, networks=("edge-id",)), *tasks]
-
-
-class Bench:
-    """Settings, a directory, and a Traefik that somebody else runs."""
-
-    def __init__(self, directory: Path, port: int) -> None:
-        self.output, self.server_port = directory / "out", port
-        self.port, self.api, self.status = free_port(), free_port(), free_port()
-        self.templates = directory / "templates"
-        self.templates.mkdir()
-        self.processes: list[Process] = []
-        self.logs: list[dict[str, object]] = []
-        self.ends = contextlib.ExitStack()
-        self.more: dict[str, object] = {}  # listeners
-        self.certificates = directory / "certs"
-
-    @property
-    def settings(self) -> Settings:
-        """The settings."""
-        listeners = {"web": {"bind": f"127.0.0.1:{self.port}"}, **self.more}
-        return Settings.model_validate(
-            {
-                "listeners": listeners,
-                "default_listeners": ["web"],
-                "certificates": str(self.certificates),
-                "status": {"bind": f"127.0.0.1:{self.status}"},
-            }
-        )
-
-    def target(self, *, serve: bool = True, probe: str = "", **apply: object) -> Target:
-        """A target as the settings would make it, that is given its configuration in this way."""
-        target = TargetSettings(
-            templates=[str(self.templates), "traefik"],
-            output=self.output,
-            probe=probe or f"127.0.0.1:{self.api}",
-            binary=BINARY,
-            apply=ApplySettings(**apply),
-        )
-        made = assembly.target_of("edge", target, self.settings)
-        if serve:
-            self.serve(made)
-        made.start()
-        return made
-
-    def serve(self, target: Target) -> None:
-        """Have the status served, as `lbgen run` does."""
-        self.unserve()
-        feeds = assembly.feeds_of([target])
-        self.ends.enter_context(served(("127.0.0.1", self.status), View(FakeLoop(), []), feeds))
-
-    def unserve(self) -> None:
-        """End that."""
-        self.ends.close()
-
-    def bring(self, target: Target, *addresses: str, **keys: object) -> bool:
-        """Bring the target to a cluster."""
-        facts = a_snapshot(*cluster(self.server_port, *addresses, **keys))
-        with capture_logs() as logs:
-            result = target.bring_to(build(facts, self.settings.rules()), facts)
-        self.logs = [entry for entry in logs if entry["log_level"] != "debug"]
-        return result
-
-    def run(self, static: str = "") -> Process:
-        """Start a Traefik on the static file that was rendered, or another."""
-        path = self.output / STATIC
-        if static:
-            path = self.output.parent / f"static-{len(self.processes)}.yml"
-            path.write_text(static)
-        api = re.search(r'"?traefik"?:\s+address: "127.0.0.1:(\d+)"', path.read_text())
-        assert api
-        self.processes.append(Process(path, int(api[1])))
-        return self.processes[-1]
-
-    def answer(self, port: int = 0) -> str:
-        """The server that a new connection's request gets to."""
-        client = Client(port or self.port)
-        try:
-            return client.ask().server
-        finally:
-            client.close()
-
-    def texts(self) -> dict[str, str]:
-        """The rendered files on disk."""
-        return disk.read(self.output, [DYNAMIC, STATIC])
-
-
-@pytest.fixture
-def bench(short_dir, servers, monkeypatch) -> Iterator[Bench]:
-    """A directory, ports and servers; whatever is run there is ended with the test."""
-    monkeypatch.setattr(traefik, "VERIFY_TIMEOUT", 3.0)
-    monkeypatch.setattr(traefik, "PATIENCE", 0.2)
-    made = Bench(short_dir, servers.port)
-    yield made
-    for process in made.processes:
-        process.stop()
-    made.unserve()
 
 
 WAYS: dict[str, dict[str, object]] = {"http": {"http": True}, "directory": {"directory": True}}
@@ -188,7 +69,7 @@ def test_publish(bench, way):
     assert not bench.bring(target, "127.1.0.1")  # nobody runs it yet: the files are there for when it starts
     assert "Traefik's API does not answer there" in str(bench.logs[0]["error"])
     bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.1")
     assert bench.answer() == "127.1.0.1"
     assert bench.bring(target, "127.1.0.2", balance="source")
@@ -206,7 +87,7 @@ def test_burst(bench, way):
     target = bench.target(**way)
     bench.bring(target, "127.1.0.1", "127.1.0.2")
     bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.1", "127.1.0.2")
     statuses, done = set(), threading.Event()
 
@@ -257,7 +138,7 @@ def test_two_traefiks(bench):
     second = (free_port(), free_port())
     static = bench.texts()[STATIC].replace(f":{bench.port}", f":{second[0]}").replace(f":{bench.api}", f":{second[1]}")
     other = bench.run(static)
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     for address in ("127.1.0.2", "127.1.0.3", "127.1.0.4"):
         assert bench.bring(target, address)
         other.serves(target.running.generation, "http")
@@ -281,7 +162,7 @@ def test_refused_by_traefik(bench, way, monkeypatch):
     assert target.proxy.generation() == serves
     assert bench.answer() == "127.1.0.1"
     mended(bench)
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.2")
     assert bench.answer() == "127.1.0.2"
 
@@ -291,7 +172,7 @@ def test_refused_by_the_check(bench, way):
     target = bench.target(**way)
     bench.bring(target, "127.1.0.1")
     bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.1")
     broken(bench)
     assert not bench.bring(target, "127.1.0.2")
@@ -306,18 +187,19 @@ def test_not_decoded(bench, way):
     target = bench.target(**way)
     bench.bring(target, "127.1.0.1")
     bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.1")
     (bench.templates / "dynamic").mkdir()
     (bench.templates / DYNAMIC).with_suffix(".yml.j2").write_text(
         "{% extends 'traefik/dynamic/lbgen.yml.j2' %}{% block http_extra %}  nonsense: 1\n{% endblock %}"
     )
-    checker, target._checker = target._checker, lambda _: None
+    target.revise(target.renderer, lambda _: None, target.schedule.interval)
     assert not bench.bring(target, "127.1.0.2")
     assert "does not serve generation" in str(bench.logs[0]["error"])
     assert bench.answer() == "127.1.0.1"
-    target._checker = checker
-    target._retry.at = 0.0
+    _, check = assembly.revision_of("edge", bench.target_settings, bench.settings)
+    target.revise(target.renderer, check, target.schedule.interval)
+    target.schedule.retry.hasten()
     assert not bench.bring(target, "127.1.0.2")
     assert "http.nonsense is no section" in str(bench.logs[-1]["error"])
     assert bench.answer() == "127.1.0.2"  # by the template before
@@ -348,7 +230,7 @@ def test_foreign_files(bench):
     foreign = bench.output / "dynamic/own.yml"
     foreign.write_text('http: {routers: {own: {rule: "Path(`/`", service: noop@internal}}}')
     process = bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.2")
     assert bench.answer() == "127.1.0.2"
     assert len(process.refused()) == 1
@@ -365,7 +247,7 @@ def test_without_api(bench):
     assert "api:" not in static
     with_api = static.replace("entryPoints:\n", f'entryPoints:\n  "traefik":\n    address: "127.0.0.1:{bench.api}"\n')
     bench.run(with_api + "api:\n  insecure: true\n")  # for the test's own eyes
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.1")
     assert bench.bring(target, "127.1.0.2")
     wait_for(lambda: bench.answer() == "127.1.0.2")
@@ -379,7 +261,7 @@ def test_default_certificate(bench, way):
     text = pem.read_text()
     assert stat.S_IMODE(pem.stat().st_mode) == 0o600
     bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     for address in ("127.1.0.1", "127.1.0.2"):
         assert bench.bring(target, address)
         assert ssl.get_server_certificate(("127.0.0.1", bench.port)) in text
@@ -485,7 +367,7 @@ class Daemon:
 
     def traefik(self) -> int:
         """The pid of Traefik, 0 if it does not run."""
-        return kind._running(str(self.output / STATIC)) or 0
+        return pid_of(self.output / STATIC)
 
     def said(self, event: str) -> list[dict[str, object]]:
         """The log lines of one event."""

@@ -19,12 +19,12 @@ from watchdog.observers import Observer
 from lbgen.base.errors import ApplyFailed
 from lbgen.proxies import disk
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
-from tests.proxy.test_traefik_run import bench, servers
-from tests.support.builders import a_listener
+from tests.support.builders import a_listener, app
 from tests.support.certificates import certificate
 from tests.support.clients import Client
 from tests.support.ports import free_port
-from tests.support.real_traefik import BINARY, Process, app, generation_of, rendered, renderer, write
+from tests.support.real_traefik import BINARY, Process, generation_of, rendered, renderer, write
+from tests.support.traefik_bench import bench, servers
 from tests.support.wait import wait_for
 
 __all__ = ["bench", "servers"]  # fixtures
@@ -97,7 +97,7 @@ def test_nothing_is_written_in_place(bench, monkeypatch, error):
     target = bench.target(directory=True)
     bench.bring(target, "127.1.0.1")
     bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.1")
     before = (bench.output / DYNAMIC).read_bytes(), (bench.output / DYNAMIC).stat().st_ino
 
@@ -110,7 +110,7 @@ def test_nothing_is_written_in_place(bench, monkeypatch, error):
     assert f"mount {bench.output} as a whole" in str(bench.logs[0]["error"])
     assert ((bench.output / DYNAMIC).read_bytes(), (bench.output / DYNAMIC).stat().st_ino) == before
     assert bench.answer() == "127.1.0.1"
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.2")
     assert (bench.output / DYNAMIC).stat().st_ino != before[1]
 
@@ -132,7 +132,7 @@ def test_nothing_unfinished_is_in_the_directory(bench):
     target = bench.target(directory=True)
     bench.bring(target, "127.1.0.1")
     bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     bench.bring(target, "127.1.0.1")
     seen: list[tuple[str, str]] = []
 
@@ -199,7 +199,7 @@ def test_lbgen_gone_for_a_while(bench):
     target = bench.target(http=True)
     bench.bring(target, "127.1.0.1")
     process = bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.1")
     bench.unserve()
     wait_for(lambda: "Provider error" in process.log.read_text(), "Traefik to notice")
@@ -219,7 +219,7 @@ def test_the_same_again_changes_nothing(bench, servers):
     target = bench.target(http=True)
     bench.bring(target, "127.1.0.1", "127.1.0.9", **keys)
     process = bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     assert bench.bring(target, "127.1.0.1", "127.1.0.9", **keys)
     servers.moods["127.1.0.9"] = "ill"
     try:
@@ -239,7 +239,7 @@ def test_forgotten_health_costs_no_request(bench):
     target = bench.target(http=True)
     bench.bring(target, "127.1.0.1", "240.0.0.1", **CHECKED)
     bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
     statuses, done = [], threading.Event()
 
     def ask() -> None:
@@ -265,7 +265,7 @@ def test_renewed_certificate(bench):
     target = bench.target(directory=True)
     bench.bring(target, "127.1.0.1")
     bench.run()
-    target._retry.at = 0.0
+    target.schedule.retry.hasten()
 
     def is_served() -> bool:
         return ssl.get_server_certificate(("127.0.0.1", bench.port)) in pem.read_text()

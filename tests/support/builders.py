@@ -134,3 +134,18 @@ def a_renderer(
     templates = find([str(directory) for directory in directories] or ["haproxy"])
     target = TargetContext("edge", str(output), options, stats_socket=f"{output}/haproxy.sock")
     return Renderer(templates, target, settings or Settings())
+
+
+def app(name: str, keys: Mapping[str, object], port: int, *addresses: str, **facts: Any) -> list[Fact]:
+    """A service with a task at each of these addresses, reached on them; without a check unless the keys say so."""
+    tasks = [a_task(name, slot, addresses={"edge-id": address}) for slot, address in enumerate(addresses, 1)]
+    usual = {} if all(key.startswith("udp.") for key in keys) and keys else {"health-check": "off"}
+    return [a_service(name, {"port": port, **usual, **keys}, networks=("edge-id",), **facts), *tasks]
+
+
+def cluster(port: int, *addresses: str, **keys: object) -> list[Fact]:
+    """A service with a task at each of these addresses."""
+    tasks = [a_task("web", slot, addresses={"edge-id": address}) for slot, address in enumerate(addresses, 1)]
+    usual = {"port": port, "health-check": "off"}
+    labels = {**usual, **{key.replace("_", "-"): value for key, value in keys.items()}}
+    return [a_node(), a_network(), a_service("web", labels, networks=("edge-id",)), *tasks]

@@ -34,7 +34,7 @@ class Client:
     """An HTTP client on one connection, opened anew where the proxy closes it."""
 
     def __init__(self, port: int, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
-        self._connection = (
+        self.connection = (
             http.client.HTTPSConnection(address, port, context=tls, timeout=PATIENCE)
             if tls
             else http.client.HTTPConnection(address, port, timeout=PATIENCE)
@@ -49,19 +49,19 @@ class Client:
         body: str = "",
     ) -> Answer:
         """Send one request."""
-        self._connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        self.connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in {"Host": host, **(headers or {})}.items():
-            self._connection.putheader(name, value)
+            self.connection.putheader(name, value)
         if body:
-            self._connection.putheader("Content-Length", str(len(body)))
-        self._connection.endheaders(body.encode() or None)
-        with self._connection.getresponse() as response:
+            self.connection.putheader("Content-Length", str(len(body)))
+        self.connection.endheaders(body.encode() or None)
+        with self.connection.getresponse() as response:
             text = response.read()
             return Answer(response.status, json.loads(text) if text.startswith(b"{") else {})
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self.connection.close()
 
 
 def raw(port: int, text: str, address: str = "127.0.0.1") -> bytes:

@@ -100,7 +100,7 @@ def _debootstrap(suite: str, tree: Path) -> None:
         packages = ["debootstrap", "debian-archive-keyring"]
         host.run("apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *packages)
     # Where this machine's own release comes from, the others are as well.
-    mirror = images._mirror(images._suite())
+    mirror = images.mirror(images.own_suite())
     environment = dict(os.environ)
     proxy = host.run("apt-config", "shell", "proxy", "Acquire::http::Proxy").strip()
     if found := re.fullmatch(r"proxy='(.+)'", proxy):

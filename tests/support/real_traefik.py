@@ -6,9 +6,10 @@ those of `real_haproxy`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,12 @@ from lbgen.proxies.traefik.apply import DYNAMIC
 from lbgen.render.renderer import Files, Renderer, TargetContext, find
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
-from tests.support.builders import Fact, a_network, a_node, a_rules, a_service, a_snapshot, a_task
+from tests.support.builders import Fact, a_network, a_node, a_rules, a_snapshot
 from tests.support.wait import wait_for
 
 BINARY = os.environ.get("TEST_TRAEFIK", "traefik")
 VERSION = "3.7"  # of the features that are rendered
 EDGE = a_network("edge")
-
-
-def app(name: str, keys: Mapping[str, object], port: int, *addresses: str, **facts: Any) -> list[Fact]:
-    """A service with a task at each of these addresses, reached on them; without a check unless the keys say so."""
-    tasks = [a_task(name, slot, addresses={"edge-id": address}) for slot, address in enumerate(addresses, 1)]
-    usual = {} if all(key.startswith("udp.") for key in keys) and keys else {"health-check": "off"}
-    return [a_service(name, {"port": port, **usual, **keys}, networks=("edge-id",), **facts), *tasks]
 
 
 def renderer(
@@ -113,6 +107,15 @@ class Process:
             return bool(self.api.entry_points())
         except ProxyUnreachable:
             return False
+
+
+def pid_of(static: Path) -> int:
+    """The pid of the Traefik on this static file, 0 if none runs."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"--configFile={static}" in (process / "cmdline").read_text().split("\0"):
+                return int(process.name)
+    return 0
 
 
 def generation_of(output: Path) -> str:

@@ -19,10 +19,10 @@ from lbgen.proxies.traefik.api import Fleet
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC, entry_points
 from lbgen.proxies.traefik.check import Checker
 from lbgen.render.renderer import Files
-from tests.support.builders import a_listener
+from tests.support.builders import a_listener, app
 from tests.support.certificates import certificate
 from tests.support.ports import free_port
-from tests.support.real_traefik import BINARY, app, rendered, renderer
+from tests.support.real_traefik import BINARY, rendered, renderer
 
 NOWHERE = "no-such-traefik"
 

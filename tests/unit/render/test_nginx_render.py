@@ -14,48 +14,15 @@ from lbgen.base.errors import SettingsError
 from lbgen.model import Model, build
 from lbgen.proxies.nginx import kind
 from lbgen.render.quoting import nginx as quote
-from lbgen.render.renderer import Files, Renderer, TargetContext, find
+from lbgen.render.renderer import Files
 from lbgen.settings import ListenerSettings, Settings
-from tests.proxy.test_haproxy import app
 from tests.support import golden_cases
-from tests.support.builders import Fact, a_listener, a_node, a_rules, a_snapshot, a_task
+from tests.support.builders import Fact, a_listener, a_rules, a_snapshot, a_task, app
 from tests.support.certificates import certificate
 from tests.support.clients import raw
+from tests.support.nginx_render import a_renderer, rendered
 from tests.support.ports import free_port
-from tests.support.real_nginx import EDGE, VERSIONS, binary, renderer, site, target, write
-
-STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
-
-
-def a_renderer(
-    version: tuple[int, ...] = (1, 22, 1),
-    modules: tuple[str, ...] = (STREAM,),
-    output: Path | str = "/var/lib/lbgen/edge",
-    made: Settings | None = None,
-    **options: object,
-) -> Renderer:
-    """A renderer for an Nginx of this version, with certificates."""
-    templates = find(["nginx"])
-    context = TargetContext(
-        "edge",
-        str(output),
-        templates.options(options),
-        version=version,
-        modules=modules,
-        pid_file=f"{output}/nginx.pid",
-        probe="127.0.0.1:9180",
-    )
-    renderer = Renderer(templates, context, made or Settings())
-    renderer.reader = golden_cases.Beside()
-    return renderer
-
-
-def rendered(*facts: Fact, **more: object) -> str:
-    """The nginx.conf for these facts on one listener."""
-    snapshot = a_snapshot(a_node(), EDGE, *facts)
-    model = build(snapshot, a_rules())
-    assert model.problems == ()
-    return a_renderer(**more).render(model, snapshot).texts["nginx.conf"]
+from tests.support.real_nginx import VERSIONS, binary, renderer, site, target, write
 
 
 def upstream(text: str, name: str = "web") -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
@@ -20,8 +19,9 @@ from lbgen.proxies.traefik import placeholder_certificate
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
 from lbgen.render import quoting
 from lbgen.render.renderer import Renderer
-from tests.support.builders import a_listener, a_rules, a_snapshot
-from tests.support.real_traefik import app, rendered, renderer
+from tests.support.builders import a_listener, a_rules, a_snapshot, app
+from tests.support.go_strings import SIGNS, unquoted
+from tests.support.real_traefik import rendered, renderer
 
 
 def documents(made: Renderer, *listeners, facts=()) -> tuple[dict, dict]:
@@ -151,20 +151,7 @@ def test_own_templates(tmp_path):
 # ------------------------------------------------------------------------------------------------ hostile values
 
 TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30)
-SIGNS = [
-    *"\"'`\\{}$#:-!(),%a*<|>?@~ \u2028\ufeff\u00e9\U0001f600",
-    *("{{", "}}", "&&", "||", "%41", "&x", ": ", "null", "{{ env `HOME` }}"),
-]
 NASTY = st.lists(st.sampled_from(SIGNS), max_size=8).map("".join)
-
-
-def unquoted(literal: str) -> str:
-    """What Go reads in one of its own strings."""
-    if literal.startswith("`"):
-        return literal[1:-1]
-    # Go's escapes, of which JSON knows all but \x and \U.
-    spelled = re.sub(r"\\U([0-9a-f]{8})", lambda found: chr(int(found[1], 16)), literal[1:-1])
-    return json.loads(f'"{spelled}"')
 
 
 @given(TEXT | NASTY)
