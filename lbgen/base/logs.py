@@ -57,7 +57,8 @@ def _configure(level: str, format_: str, file: TextIO) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(file),
+        # A line and its end in one write: the proxies that lbgen runs write to the same file.
+        logger_factory=structlog.WriteLoggerFactory(file),
         cache_logger_on_first_use=False,
     )
 

@@ -145,14 +145,14 @@ def test_two_traefiks(bench):
         assert (bench.answer(), bench.answer(second[0])) == (address, address)
 
 
-def test_refused_by_traefik(bench, way, monkeypatch):
+def test_refused_by_traefik(bench, way):
     """What Traefik does not take of a change takes the change back; its own words say why."""
     bench.bring(bench.target(**way), "127.1.0.1")
     bench.run()
     target = bench.target(**way)
     before, serves = bench.texts(), target.proxy.generation()
     broken(bench)
-    monkeypatch.setattr(target, "_checker", lambda _: None)
+    target.revise(target.renderer, lambda _: None, target.schedule.interval)
     assert not bench.bring(target, "127.1.0.2")
     assert [entry["event"] for entry in bench.logs] == ["apply_failed"]
     said = str(bench.logs[0]["error"])
