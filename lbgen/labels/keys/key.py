@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from lbgen.labels.values.basic import boolean
 from lbgen.labels.values.value_type import ValueType
 
 PROTOCOLS = ("http", "tcp", "udp")
@@ -58,3 +60,12 @@ def key(
     row = Key(name, parse, doc, (only,) if isinstance(only, str) else only, example, may_be_empty)
     metadata = {"key": row}
     return field(default_factory=dict, metadata=metadata) if row.family else field(default=default, metadata=metadata)
+
+
+http_key = partial(key, only="http")
+stream_key = partial(key, only=STREAMS)
+
+
+def http_switch(name: str, doc: str) -> Any:
+    """Return the field of a key that is true or false, and false by default."""
+    return http_key(name, boolean, doc, False, example="true")

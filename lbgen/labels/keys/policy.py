@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lbgen.labels.keys.key import STREAMS, key
+from lbgen.labels.keys.key import http_key, http_switch, key, stream_key
 from lbgen.labels.values import basic, policy
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.substitution import Substitution, UrlRedirect, path_substitution, url_redirects
@@ -15,217 +15,173 @@ from lbgen.labels.values.substitution import Substitution, UrlRedirect, path_sub
 class PolicyKeys:
     """What happens on the way. Durations are seconds, sizes bytes."""
 
-    redirect: tuple[tuple[str, str], ...] = key(
+    redirect: tuple[tuple[str, str], ...] = http_key(
         "redirect",
         basic.redirect,
         "Answer with this URL, which may use `{host} {path} {query}`, instead of a server",
         (),
-        only="http",
         example="https://www.example.org{path}?{query}",
     )
-    redirect_code: int = key(
-        "redirect.code", basic.number(301, 302, 307, 308), "Status of the redirect", 302, only="http", example="308"
+    redirect_code: int = http_key(
+        "redirect.code", basic.number(301, 302, 307, 308), "Status of the redirect", 302, example="308"
     )
-    redirect_regex: tuple[UrlRedirect, ...] = key(
+    redirect_regex: tuple[UrlRedirect, ...] = http_key(
         "redirect-regex",
         url_redirects,
         "`EXPRESSION URL`, or several such pairs: the first expression that is found at the beginning of the request's "
         "URL leads to its own, in which `$1` is group 1; what follows the place stays",
         (),
-        only="http",
         example=r"^https?://www\.example\.org/(.*) https://example.org/$1",
     )
-    redirect_https: bool = key(
-        "redirect-https",
-        basic.boolean,
-        "On listeners without TLS, 308 to the same URL with https",
-        False,
-        only="http",
-        example="true",
-    )
-    host_header: str = key(
+    redirect_https: bool = http_switch("redirect-https", "On listeners without TLS, 308 to the same URL with https")
+    host_header: str = http_key(
         "host-header",
         policy.host_header,
         "Host that servers see: `pass` (the client's), `server` (the server's address) or a name",
         "",
         example="shop.internal",
-        only="http",
     )
-    strip_prefix: tuple[str, ...] = key(
+    strip_prefix: tuple[str, ...] = http_key(
         "strip-prefix",
         basic.listed(policy.rewritten(basic.path_prefix)),
         "Taken off the path, by segment; servers are told in X-Forwarded-Prefix",
         (),
         example="/api",
-        only="http",
     )
-    strip_prefix_regex: tuple[str, ...] = key(
+    strip_prefix_regex: tuple[str, ...] = http_key(
         "strip-prefix-regex",
         basic.listed(regex, outside=True),
         "The same by expressions: what the first one that is found at the beginning of the path finds",
         (),
         example="^/api/v[0-9]+,^/old",
-        only="http",
     )
-    replace_path: str = key(
+    replace_path: str = http_key(
         "replace-path",
         policy.rewritten(basic.path),
         "The path that servers see, whatever was asked for",
         "",
         example="/",
-        only="http",
     )
-    replace_path_regex: Substitution | None = key(  # noqa: RUF009  # a field, as all others
+    replace_path_regex: Substitution | None = http_key(  # noqa: RUF009  # a field, as all others
         "replace-path-regex",
         path_substitution,
         "`EXPRESSION PATH`: what the expression finds at the beginning of the path is replaced, `$1` by its group 1",
         example="^/articles/([0-9]+) /show/$1",
-        only="http",
     )
-    add_prefix: str = key(
+    add_prefix: str = http_key(
         "add-prefix",
         policy.rewritten(basic.path_prefix),
         "Put before the path, after it is stripped and replaced",
         "",
         example="/v1",
-        only="http",
     )
-    request_header: Mapping[str, str] = key(
+    request_header: Mapping[str, str] = http_key(
         "request-header.<name>",
         policy.header_text,
         "Sets this header for the server; empty removes it",
         example="x-tenant=blue",
-        only="http",
         may_be_empty=True,
     )
-    response_header: Mapping[str, str] = key(
+    response_header: Mapping[str, str] = http_key(
         "response-header.<name>",
         policy.header_text,
         "Sets this header for the client; empty removes it",
         example="x-frame-options=DENY",
-        only="http",
         may_be_empty=True,
     )
-    allow_ip: tuple[str, ...] = key(
+    allow_ip: tuple[str, ...] = stream_key(
         "allow-ip",
         basic.listed(basic.network),
         "Only clients from these networks: others get 403, or are hung up on",
         (),
         example="192.0.2.0/24,2001:db8::/32",
-        only=STREAMS,
     )
-    deny_ip: tuple[str, ...] = key(
+    deny_ip: tuple[str, ...] = stream_key(
         "deny-ip",
         basic.listed(basic.network),
         "No clients from these networks, not even those that `allow-ip` lets in",
         (),
         example="198.51.100.7",
-        only=STREAMS,
     )
-    basic_auth: str = key(
+    basic_auth: str = http_key(
         "basic-auth",
         policy.file_name,
         "Users and passwords are in this file of the directory of setting `users`",
         "",
         example="staff",
-        only="http",
     )
-    rate_limit: tuple[int, int] | None = key(
+    rate_limit: tuple[int, int] | None = http_key(
         "rate-limit",
         policy.rate,
         "Requests per second, minute or hour from one client address; more get 429",
         example="100/s",
-        only="http",
     )
-    rate_limit_burst: int | None = key(
+    rate_limit_burst: int | None = http_key(
         "rate-limit.burst",
         basic.integer(0, 1_000_000),
         "So many more at once; default: as many as the rate's number",
         example="50",
-        only="http",
     )
-    max_concurrent: int | None = key(
+    max_concurrent: int | None = stream_key(
         "max-concurrent",
         basic.integer(1, 1_000_000),
         "Requests at once from one client address; more get 429. TCP: connections; more are closed",
         example="20",
-        only=STREAMS,
     )
-    max_concurrent_by: str = key(
+    max_concurrent_by: str = http_key(
         "max-concurrent.by",
         basic.choice("client", "host"),
         "`host`: requests at once for one host, whoever asks",
         "client",
         example="host",
-        only="http",
     )
-    max_body: int | None = key(
-        "max-body", policy.size, "Largest body of a request; larger ones get 413", example="10m", only="http"
+    max_body: int | None = http_key(
+        "max-body", policy.size, "Largest body of a request; larger ones get 413", example="10m"
     )
-    hsts: str = key(
+    hsts: str = http_key(
         "hsts",
         policy.hsts,
         "Strict-Transport-Security on listeners with TLS: `true` (a year) or the header's value",
         "",
         example="max-age=63072000; includeSubDomains",
-        only="http",
     )
-    cors_origins: tuple[str, ...] = key(
+    cors_origins: tuple[str, ...] = http_key(
         "cors.origins",
         basic.listed(policy.origin),
         "Pages from these origins may use the answers; their preflight requests are answered by the proxy",
         (),
         example="https://shop.example.org",
-        only="http",
     )
-    cors_methods: tuple[str, ...] = key(
+    cors_methods: tuple[str, ...] = http_key(
         "cors.methods",
         basic.listed(policy.cors_method),
         "Methods they may use",
         ("GET", "HEAD", "POST"),
         example="GET,PUT,DELETE",
-        only="http",
     )
-    cors_headers: tuple[str, ...] = key(
-        "cors.headers",
-        basic.listed(policy.cors_header),
-        "Headers they may send",
-        (),
-        example="content-type,x-token",
-        only="http",
+    cors_headers: tuple[str, ...] = http_key(
+        "cors.headers", basic.listed(policy.cors_header), "Headers they may send", (), example="content-type,x-token"
     )
-    cors_max_age: float | None = key(
+    cors_max_age: float | None = http_key(
         "cors.max-age",
         basic.duration(0, 86400),
         "How long a browser may remember the answer to a preflight request",
         example="10m",
-        only="http",
     )
-    cors_credentials: bool = key(
-        "cors.credentials", basic.boolean, "They may send cookies", False, example="true", only="http"
-    )
-    compress: bool = key(
-        "compress",
-        basic.boolean,
-        "Answers are compressed for clients that take it",
-        False,
-        example="true",
-        only="http",
-    )
-    tls: str | None = key(
+    cors_credentials: bool = http_switch("cors.credentials", "They may send cookies")
+    compress: bool = http_switch("compress", "Answers are compressed for clients that take it")
+    tls: str | None = http_key(
         "tls",
         policy.certificate,
         "`true`: on listeners with TLS only; or the name of the certificate for this route's hosts",
         example="shop.example.org",
-        only="http",
     )
-    client_ca: str = key(
+    client_ca: str = http_key(
         "client-ca",
         policy.file_name,
         "Clients need a certificate of this authority, a file of the directory of setting `client_cas`",
         "",
         example="partners",
-        only="http",
     )
     passthrough: bool = key(
         "passthrough",

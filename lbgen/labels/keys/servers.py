@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lbgen.labels.keys.key import STREAMS, key
+from lbgen.labels.keys.key import http_key, key, stream_key
 from lbgen.labels.values import basic, policy
 
 
@@ -50,59 +50,48 @@ class ServerKeys:
         100,
         example="50",
     )
-    health_check: str | None = key(
+    health_check: str | None = stream_key(
         "health-check",
         basic.choice("http", "tcp", "off"),
         "Active check; default: http if a path is given, else tcp",
-        only=STREAMS,
         example="tcp",
     )
-    health_check_path: str | None = key(
-        "health-check.path", basic.path, "Path the check asks for", only=STREAMS, example="/healthz"
+    health_check_path: str | None = stream_key(
+        "health-check.path", basic.path, "Path the check asks for", example="/healthz"
     )
-    health_check_interval: float = key(
-        "health-check.interval", basic.duration(0.1, 3600), "Time between two checks", 2.0, only=STREAMS, example="5s"
+    health_check_interval: float = stream_key(
+        "health-check.interval", basic.duration(0.1, 3600), "Time between two checks", 2.0, example="5s"
     )
-    health_check_timeout: float = key(
-        "health-check.timeout", basic.duration(0.01, 600), "A check's time-out", 1.0, only=STREAMS, example="2s"
+    health_check_timeout: float = stream_key(
+        "health-check.timeout", basic.duration(0.01, 600), "A check's time-out", 1.0, example="2s"
     )
-    health_check_rise: int = key(
-        "health-check.rise", basic.integer(1, 100), "Good checks until a server is up", 2, only=STREAMS, example="3"
+    health_check_rise: int = stream_key(
+        "health-check.rise", basic.integer(1, 100), "Good checks until a server is up", 2, example="3"
     )
-    health_check_fall: int = key(
-        "health-check.fall", basic.integer(1, 100), "Bad checks until it is down", 2, only=STREAMS, example="3"
+    health_check_fall: int = stream_key(
+        "health-check.fall", basic.integer(1, 100), "Bad checks until it is down", 2, example="3"
     )
-    health_check_status: tuple[tuple[int, int], ...] = key(
-        "health-check.status",
-        basic.status_codes,
-        "Statuses that are good",
-        ((200, 399),),
-        only=STREAMS,
-        example="200-299,404",
+    health_check_status: tuple[tuple[int, int], ...] = stream_key(
+        "health-check.status", basic.status_codes, "Statuses that are good", ((200, 399),), example="200-299,404"
     )
-    health_check_method: str = key(
+    health_check_method: str = stream_key(
         "health-check.method",
         basic.choice("GET", "HEAD", "OPTIONS", "POST"),
         "Method of the check",
         "GET",
-        only=STREAMS,
         example="HEAD",
     )
-    health_check_host: str | None = key(
-        "health-check.host", basic.host, "Host header of the check", only=STREAMS, example="shop.example.org"
+    health_check_host: str | None = stream_key(
+        "health-check.host", basic.host, "Host header of the check", example="shop.example.org"
     )
-    health_check_port: int | None = key(
-        "health-check.port", basic.port, "Port the check asks; default: the server's", only=STREAMS, example="8081"
+    health_check_port: int | None = stream_key(
+        "health-check.port", basic.port, "Port the check asks; default: the server's", example="8081"
     )
-    health_check_scheme: str | None = key(
-        "health-check.scheme",
-        basic.choice("http", "https"),
-        "http or https; default: as `scheme`",
-        only=STREAMS,
-        example="https",
+    health_check_scheme: str | None = stream_key(
+        "health-check.scheme", basic.choice("http", "https"), "http or https; default: as `scheme`", example="https"
     )
-    timeout_connect: float = key(
-        "timeout.connect", basic.duration(0.01, 600), "To connect to a server", 1.0, only=STREAMS, example="500ms"
+    timeout_connect: float = stream_key(
+        "timeout.connect", basic.duration(0.01, 600), "To connect to a server", 1.0, example="500ms"
     )
     timeout_response: float = key(
         "timeout.response", basic.duration(0.1, 86400), "To the first byte of answer", 60.0, example="5m"
@@ -110,15 +99,14 @@ class ServerKeys:
     timeout_idle: float = key(
         "timeout.idle", basic.duration(0.1, 86400), "Without a byte, on open streams", 60.0, example="1h"
     )
-    retries: int = key(
-        "retries", basic.integer(0, 100), "Further servers tried when a connect fails", 2, only=STREAMS, example="1"
+    retries: int = stream_key(
+        "retries", basic.integer(0, 100), "Further servers tried when a connect fails", 2, example="1"
     )
-    sticky: str = key(
+    sticky: str = http_key(
         "sticky",
         basic.sticky,
         "Keeps a client with its server: `cookie`, `cookie:NAME` or `source` (client address)",
         "",
-        only="http",
         example="cookie:SESSION",
     )
     max_conn: int | None = key(
@@ -126,35 +114,31 @@ class ServerKeys:
     )
     backup: bool = key("backup", basic.boolean, "Used only when no other server is up", False, example="true")
 
-    scheme: str = key(
+    scheme: str = http_key(
         "scheme",
         basic.choice("http", "https", "h2c"),
         "Spoken to servers; with https their certificates are not verified",
         "http",
         example="https",
-        only="http",
     )
-    group: str = key(
+    group: str = stream_key(
         "group",
         basic.name,
         "Services of one group are one backend; each gets its `weight` of the requests",
         "",
         example="shop",
-        only=STREAMS,
     )
-    slow_start: float = key(
+    slow_start: float = stream_key(
         "slow-start",
         basic.duration(0, 3600),
         "A server that comes up takes so long until it gets its full share",
         0.0,
         example="30s",
-        only=STREAMS,
     )
-    send_proxy: str = key(
+    send_proxy: str = stream_key(
         "send-proxy",
         policy.send_proxy,
         "Tell servers the client's address by the PROXY protocol: `v1` or `v2`",
         "",
         example="v2",
-        only=STREAMS,
     )

@@ -106,10 +106,7 @@ TCP_SERVICE: Table = {
     "weighted.<>": Lost(_ELSEWHERE),
 }
 UDP_ROUTER: Table = {key: ROUTER[key] for key in ("entrypoints", "service")}
-UDP_SERVICE: Table = {
-    "loadbalancer.server.port": Taken(basic.port, "port"),
-    "weighted.<>": Lost(_ELSEWHERE),
-}
+UDP_SERVICE: Table = {"loadbalancer.server.port": Taken(basic.port, "port"), "weighted.<>": Lost(_ELSEWHERE)}
 TABLES: Mapping[tuple[str, str], Table] = {
     ("http", "routers"): ROUTER,
     ("http", "services"): SERVICE,
