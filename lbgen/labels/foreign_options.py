@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from lbgen.base.problem import Problem
 from lbgen.labels.route_spec import problem_of, sound
@@ -20,9 +21,8 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A label as its owner wrote it."""
+class Written(NamedTuple):
+    """A label as its owner wrote it; without a value where it was not written but could have been."""
 
     label: str
     value: str
@@ -72,13 +72,32 @@ Table = Mapping[str, Taken | Left | Lost]  # option -> meaning; <> stands for an
 
 
 @dataclass(slots=True)
-class Read:
-    """What an element's options say."""
+class Options:
+    """What the options of an element say for one route."""
 
-    fields: dict[str, object] = field(default_factory=dict)
-    written: dict[str, tuple[str, str]] = field(default_factory=dict)  # field, and label -> (label, value)
-    lost: list[Problem] = field(default_factory=list)
-    left: list[Problem] = field(default_factory=list)
+    service: str
+    route: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, Written] = field(default_factory=dict)  # by field, and by label
+    lost: list[Problem] = field(default_factory=list)  # they drop the route
+    left: list[Problem] = field(default_factory=list)  # notes on what is left out
+
+    def lose(self, at: str | Written, bad: BadValue) -> None:
+        """Drop the route for a label, or for the one that a field was written in."""
+        self.lost.append(self._problem(at, bad))
+
+    def leave(self, at: str | Written, bad: BadValue) -> None:
+        """Note that a label is left out, or the one that a field was written in."""
+        self.left.append(self._problem(at, bad))
+
+    def missing(self, **labels: str) -> None:
+        """Name the labels that could have set fields, for problems of those that none has set."""
+        for key, label in labels.items():
+            self.written.setdefault(key, Written(label, ""))
+
+    def _problem(self, at: str | Written, bad: BadValue) -> Problem:
+        label, value = self.written[at] if isinstance(at, str) else at
+        return problem_of(self.service, label, value, bad, self.route)
 
 
 def flag(text: str) -> bool:
@@ -120,41 +139,34 @@ def only(wanted: str, message: str, remedy: str) -> Parser[str]:
     return parse
 
 
-def read(service: str, route: str, element: Element, table: Table, *, secret: bool = False) -> Read:
-    """Read all options of one element for one route.
+def read(service: str, route: str, element: Element | None, table: Table, *, secret: bool = False) -> Options:
+    """Read all options of one element for one route; without an element there are none.
 
     Args:
         secret: what an option that is not in the table says may be a secret.
     """
-    found = Read()
-    for option, written in element.options.items():
+    options = Options(service, route)
+    for option, written in element.options.items() if element else ():
         row, meaning = _meaning(option, table, secret=secret)
-        shown = "" if meaning.secret else written.value
+        shown = Written(written.label, "") if meaning.secret else written
         try:
             if isinstance(meaning, Taken):
                 value = meaning.parse(sound(written.value, may_be_empty=meaning.may_be_empty))
-                _take(found, meaning.field or option, row, option, value)
-                found.written[written.label] = (written.label, shown)
-                found.written[meaning.field or option] = (written.label, shown)
-            elif isinstance(meaning, Left):
-                sound(written.value)
-                bad = BadValue(meaning.message, meaning.remedy)
-                found.left.append(problem_of(service, written.label, shown, bad, route))
-            else:
-                sound(written.value)
-                raise BadValue(meaning.message, meaning.remedy)
+                key = meaning.field or option
+                if row.endswith("<>"):
+                    options.fields.setdefault(key, {})[option.removeprefix(row[:-2])] = value
+                else:
+                    options.fields[key] = value
+                options.written[written.label] = options.written[key] = shown
+                continue
+            sound(written.value)
+            bad = BadValue(meaning.message, meaning.remedy)
+            if isinstance(meaning, Lost):
+                raise bad
+            options.leave(shown, bad)
         except BadValue as bad:
-            found.lost.append(problem_of(service, written.label, shown, bad, route))
-    return found
-
-
-def _take(found: Read, field: str, row: str, option: str, value: object) -> None:
-    if not row.endswith("<>"):
-        found.fields[field] = value
-        return
-    members = found.fields.setdefault(field, {})
-    assert isinstance(members, dict)
-    members[option.removeprefix(row[:-2])] = value
+            options.lose(shown, bad)
+    return options
 
 
 def _meaning(option: str, table: Table, *, secret: bool) -> tuple[str, Taken | Left | Lost]:

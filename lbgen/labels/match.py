@@ -87,6 +87,12 @@ Alternative = tuple[Test, ...]  # tests that must all hold, sorted; () is always
 ALWAYS = All()
 
 
+def any_of(kind: str, values: Iterable[str], name: str = "") -> Match | None:
+    """Return the match of requests for which one of the values is true; without values None."""
+    tests = tuple(Test(kind, value, name) for value in values)
+    return AnyOf(tests) if tests else None
+
+
 def spelt(match: Match) -> str:
     """Return the expression for people: ``host(a.org) && !(path(/x) || path(/y))``; "every request" for `ALWAYS`."""
     return "every request" if match == ALWAYS else _spelt(match)

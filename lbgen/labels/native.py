@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from lbgen.base.problem import Problem, printable
 from lbgen.labels.context import PLAIN, Dialect, LabelContext
 from lbgen.labels.keys.table import BY_NAME, ENABLE, FAMILIES, KEYS, PREFIX, PROTOCOLS, RouteKeys, find
-from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Test
+from lbgen.labels.match import ALWAYS, All, Match, any_of
 from lbgen.labels.route_spec import ROUTE_NAME, RouteSpec, ServiceLabels, problem_of, sound
 from lbgen.labels.rule import parser
 from lbgen.labels.values import basic, policy
@@ -58,8 +58,8 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
         named = {("http", ""): _Scope("http")}
     routes, problems = [], [*stray, *short.broken.values()]
     for (protocol, name), own in sorted(named.items()):
-        route, found = _route(service, protocol, name, short, own)
-        problems += found
+        route, own_problems = _route(service, protocol, name, short, own)
+        problems += own_problems
         if route:
             routes.append(route)
     return ServiceLabels(True, tuple(routes), tuple(sorted({*problems})))
@@ -74,15 +74,17 @@ def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple
         if not label.lower().startswith(PREFIX) or label == ENABLE:
             continue
         key = label.removeprefix(PREFIX)
-        found = _NAMED.fullmatch(key)
-        if not found:
+        named_key = _NAMED.fullmatch(key)
+        if not named_key:
             _read(service, short, label, key, value)
-        elif not ROUTE_NAME.fullmatch(found[2]):
-            bad = BadValue(f"{printable(found[2])!r} is not a route name", "use lower-case letters, digits, - and _")
+            continue
+        protocol, route, rest = named_key.groups()
+        if not ROUTE_NAME.fullmatch(route):
+            bad = BadValue(f"{printable(route)!r} is not a route name", "use lower-case letters, digits, - and _")
             stray.append(problem_of(service, label, value, bad))
         else:
-            scope = named.setdefault((found[1], found[2]), _Scope(found[1], found[2]))
-            _read(service, scope, label, found[3], value)
+            scope = named.setdefault((protocol, route), _Scope(protocol, route))
+            _read(service, scope, label, rest, value)
     return short, named, stray
 
 
@@ -175,23 +177,18 @@ def match_of(protocol: str, keys: RouteKeys) -> Match:
             )
         return parser.parse(keys.rule, protocol)
     if protocol == "tcp":
-        return _together([] if "*" in keys.sni else [_any("sni", keys.sni)])
+        return _together([] if "*" in keys.sni else [any_of("sni", keys.sni)])
     terms = [
-        _any("host", keys.host),
-        _any("path_prefix", keys.path),
-        _any("path", keys.path_exact),
-        _any("path_regex", keys.path_regex),
-        _any("method", keys.method),
-        _any("client_ip", keys.client_ip),
+        any_of("host", keys.host),
+        any_of("path_prefix", keys.path),
+        any_of("path", keys.path_exact),
+        any_of("path_regex", keys.path_regex),
+        any_of("method", keys.method),
+        any_of("client_ip", keys.client_ip),
     ]
     for kind in ("header", "header_regex", "query"):
-        terms += [_any(kind, found, name) for name, found in getattr(keys, kind).items()]
+        terms += [any_of(kind, values, name) for name, values in getattr(keys, kind).items()]
     return _together(terms)
-
-
-def _any(kind: str, wanted: Iterable[str], name: str = "") -> Match | None:
-    tests = tuple(Test(kind, value, name) for value in wanted)
-    return AnyOf(tests) if tests else None
 
 
 def _together(terms: Iterable[Match | None]) -> Match:

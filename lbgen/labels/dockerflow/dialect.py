@@ -11,23 +11,22 @@ proxy/template.go; docker-flow-swarm-listener docs/tutorial.md (``com.df.notify`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 from lbgen.base.problem import Problem
 from lbgen.labels.context import PLAIN, Dialect, LabelContext, Ports
 from lbgen.labels.dockerflow.options import OPTIONS, OTHERS, PREFIX
-from lbgen.labels.foreign_options import Element, Read, Written, flag, read
+from lbgen.labels.foreign_options import Element, Options, Written, flag, read
 from lbgen.labels.keys.table import FIELDS, RouteKeys
-from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test
+from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test, any_of
 from lbgen.labels.route_spec import RouteSpec, ServiceLabels, about, problem_of
 from lbgen.labels.values import basic
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.substitution import Substitution
 from lbgen.labels.values.value_type import BadValue
 
-T = TypeVar("T")
 _INDEXED = re.compile(r"([a-z]+)(?:\.([1-9][0-9]?))?")
 MOST = 10  # destinations of a service, as in docker-flow-proxy
 TO = "http://{host}{path}?{query}"
@@ -40,23 +39,16 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
     false.
     """
     notify = next((value for label, value in labels.items() if label.lower() == PREFIX + "notify"), None)
-    if not (context.expose_by_default if notify is None else _notified(notify)):
+    if not (context.expose_by_default if notify is None else _is_true(notify, otherwise=True)):
         unless = f"label {PREFIX}notify=true is missing" if notify is None else f"label {PREFIX}notify says no"
         return ServiceLabels(False, unless=unless)
-    found, stray = _destinations(service, labels)
+    destinations, stray = _destinations(service, labels)
     routes, problems = [], list(stray)
-    for name, element in found.items():
-        made, told = _Destination(service, name, element, context.ports).routes()
+    for name, element in destinations.items():
+        made, told = _Destination.of(service, name, element, context.ports).routes()
         routes += made
         problems += told
     return ServiceLabels(True, tuple(routes), tuple(sorted(set(problems))))
-
-
-def _notified(notify: str) -> bool:
-    try:
-        return flag(notify.strip())
-    except BadValue:
-        return True
 
 
 def _destinations(service: str, labels: Mapping[str, str]) -> tuple[dict[str, Element], list[Problem]]:
@@ -69,7 +61,9 @@ def _destinations(service: str, labels: Mapping[str, str]) -> tuple[dict[str, El
             continue
         parts = _INDEXED.fullmatch(label.lower().removeprefix(PREFIX))
         if not parts or int(parts[2] or 1) > MOST:
-            bad = BadValue("is no parameter", f"write {PREFIX}NAME or {PREFIX}NAME.INDEX, with an index of 1 to {MOST}")
+            bad = BadValue(
+                "is not a parameter", f"write {PREFIX}NAME or {PREFIX}NAME.INDEX, with an index of 1 to {MOST}"
+            )
             stray.append(problem_of(service, label, "", bad))
         elif parts[1] in OTHERS:
             bad = BadValue("is left out: it is for docker-flow-monitor or the swarm listener", "leave it to them")
@@ -85,62 +79,60 @@ def _destinations(service: str, labels: Mapping[str, str]) -> tuple[dict[str, El
     }, stray
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Destination:
     """Makes the routes of one destination: its own, and that of the domains that are redirected to it."""
 
-    service: str
     name: str
-    element: Element
+    options: Options
     ports: Ports
+
+    @classmethod
+    def of(cls, service: str, name: str, element: Element, ports: Ports) -> _Destination:
+        """Read what a destination's parameters say."""
+        written = element.options
+        if "ignoreauthorization" in written and _is_true(written["ignoreauthorization"].value, otherwise=False):
+            written = {key: value for key, value in written.items() if key not in ("users", "userssecret")}
+        destination = cls(name, read(service, name, Element("http", "destination", name, written), OPTIONS), ports)
+        parameters = {"port": "port", "host": "serviceDomain", "listener": "srcPort", "tls": "denyHttp"}
+        destination.options.missing(**{key: destination._label(option) for key, option in parameters.items()})
+        return destination
 
     def routes(self) -> tuple[list[RouteSpec], list[Problem]]:
         """Return the routes, none if it cannot be honoured, and what there is to say."""
-        options = dict(self.element.options)
-        if _says(options, "ignoreauthorization"):
-            for key in ("users", "userssecret"):
-                options.pop(key, None)
-        found = read(self.service, self.name, Element("http", "destination", self.name, options), OPTIONS)
-        for key, option in (("port", "port"), ("host", "serviceDomain"), ("listener", "srcPort"), ("tls", "denyHttp")):
-            found.written.setdefault(key, (self._label(option), ""))
-        protocol = "http" if found.fields.get("_mode", "http") == "http" else "tcp"
+        options = self.options
+        protocol = "http" if options.fields.get("_mode", "http") == "http" else "tcp"
         made: list[RouteSpec] = []
         try:
-            fields = self._fields(found, protocol)
-            match = self._match(found, protocol)
-            priority = 0 if found.fields.get("_default") and match == ALWAYS else None
+            fields = self._fields(protocol)
+            match = self._match(protocol)
+            priority = 0 if options.fields.get("_default") and match == ALWAYS else None
             if protocol == "http":
-                made += self._redirects(found, fields)
-            made.insert(0, self._route(protocol, self.name, fields, match, priority, found))
+                made += self._redirects(fields)
+            made.insert(0, self._route(protocol, self.name, fields, match, priority))
         except BadValue as bad:
-            label, value = found.written.get(bad.key, (self._label("serviceDomain"), ""))
-            found.lost.append(problem_of(self.service, label, value, bad, self.name))
-        return [] if found.lost else made, [*found.lost, *found.left]
+            options.lose(options.written.get(bad.key, Written(self._label("serviceDomain"), "")), bad)
+        return [] if options.lost else made, [*options.lost, *options.left]
 
     def _label(self, option: str) -> str:
         return f"{PREFIX}{option}" + (f".{self.name}" if self.name else "")
 
-    def _route(
-        self, protocol: str, name: str, fields: dict[str, object], match: Match, priority: int | None, found: Read
-    ) -> RouteSpec:
-        keys = RouteKeys(**fields)  # type: ignore[arg-type]  # each value came from the field's own parser
+    def _route(self, protocol: str, name: str, fields: dict[str, Any], match: Match, priority: int | None) -> RouteSpec:
+        keys = RouteKeys(**fields)  # each value came from the field's own parser
         origin = f"destination {self.name}" if self.name else ""
-        return RouteSpec(protocol, name, keys, match, priority, found.written, "dockerflow", origin)
+        return RouteSpec(protocol, name, keys, match, priority, self.options.written, "dockerflow", origin)
 
-    def _fields(self, found: Read, protocol: str) -> dict[str, object]:
+    def _fields(self, protocol: str) -> dict[str, Any]:
         """Return the fields of `RouteKeys`; docker-flow-proxy's own time-outs where none are given."""
-        said = found.fields
+        said = self.options.fields
         known = {key: value for key, value in said.items() if key in FIELDS}
-        fields: dict[str, object] = {"via": "task", "timeout_response": 20.0, "timeout_idle": 3600.0, **known}
-        port = said.get("_source_port")
-        if isinstance(port, int):
-            fields["listener"] = (about("_source_port", self.ports.listener, protocol, port),)
+        fields = {"via": "task", "timeout_response": 20.0, "timeout_idle": 3600.0, **known}
+        if "_source_port" in said:
+            fields["listener"] = (about("_source_port", self.ports.listener, protocol, said["_source_port"]),)
         elif protocol == "tcp":
             raise BadValue("is missing, which TCP needs", "say which port clients connect to", "listener")
-        if said.get("_balance"):
-            fields["balance"] = {"roundrobin": "round-robin", "leastconn": "least-conn"}.get(
-                str(said["_balance"]), str(said["_balance"])
-            )
+        if balance := said.get("_balance"):
+            fields["balance"] = {"roundrobin": "round-robin", "leastconn": "least-conn"}.get(balance, balance)
         if protocol == "tcp":
             return {key: value for key, value in fields.items() if key not in _HTTP_ONLY}
         if said.get("_deny_http"):
@@ -149,55 +141,44 @@ class _Destination:
             fields["sticky"] = "lbgen"
         if said.get("_tls_servers"):
             fields["scheme"] = "https"
-        fields["request_header"] = self._edits(found, "request")
-        fields["response_header"] = self._edits(found, "response")
+        fields["request_header"] = self._edits("request")
+        fields["response_header"] = self._edits("response")
         replace = said.get("_replace")
         if isinstance(replace, Substitution):
             fields["replace_path_regex"] = replace
-        elif isinstance(replace, str):
+        elif replace:
             fields["strip_prefix_regex"] = (replace,)
         return fields
 
-    def _edits(self, found: Read, which: str) -> dict[str, str]:
+    def _edits(self, which: str) -> dict[str, str]:
         """Return the headers that are set (an empty value removes one). What is to be added is set, with a note."""
-        edits: dict[str, str] = {}
-        for how in ("add", "set"):
-            pairs = found.fields.get(f"_{how}_{which}", ())
-            assert isinstance(pairs, tuple)
-            edits.update(pairs)
-            if pairs and how == "add":
-                label, value = found.written[f"_add_{which}"]
-                bad = BadValue("is set instead of added: there is one afterwards", "use the set parameter")
-                found.left.append(problem_of(self.service, label, value, bad, self.name))
-        removed = found.fields.get(f"_del_{which}", ())
-        assert isinstance(removed, tuple)
-        return edits | dict.fromkeys(removed, "")
+        said = self.options.fields
+        added, changed, removed = (said.get(f"_{how}_{which}", ()) for how in ("add", "set", "del"))
+        if added:
+            bad = BadValue("is set instead of added: there is one afterwards", "use the set parameter")
+            self.options.leave(f"_add_{which}", bad)
+        return {**dict(added), **dict(changed), **dict.fromkeys(removed, "")}
 
-    def _match(self, found: Read, protocol: str) -> Match:
-        """Return what the destination matches."""
-        said = found.fields
+    def _match(self, protocol: str) -> Match:
+        """Return which requests the destination takes."""
+        said = self.options.fields
         domains = said.get("_domains", ())
-        assert isinstance(domains, tuple)
         if protocol == "tcp":
             names = [_server_name(*item) for item in domains] if said["_mode"] == "sni" else []
             return AnyOf(tuple(names)) if names else ALWAYS
-        terms = [self._hosts(found, domains), self._paths(found, "_paths")]
+        terms = [self._hosts(domains), self._paths("_paths")]
         if not any(terms) and not said.get("_default"):
             raise BadValue("is missing, and so is servicePath", "say which requests are meant", "host")
-        headers = said.get("_headers", ())
-        assert isinstance(headers, tuple)
-        terms += [_any("header", [value], name) for name, value in headers]
-        terms.append(_any("header_regex", [_escaped(word, "(?i)") for word in _words(said, "_agents")], "user-agent"))
-        terms.append(_any("method", _words(said, "_allowed")))
-        denied, excluded = _any("method", _words(said, "_denied")), self._paths(found, "_excluded")
+        terms += [any_of("header", [value], name) for name, value in said.get("_headers", ())]
+        terms.append(any_of("header_regex", [_escaped(word, "(?i)") for word in said.get("_agents", ())], "user-agent"))
+        terms.append(any_of("method", said.get("_allowed", ())))
+        denied, excluded = any_of("method", said.get("_denied", ())), self._paths("_excluded")
         terms += [Not(term) for term in (denied, excluded) if term]
         kept = tuple(term for term in terms if term and term != ALWAYS)
         return All(kept) if kept else ALWAYS
 
-    def _hosts(self, found: Read, domains: Sequence[tuple[str, str]]) -> Match | None:
-        if not domains:
-            return None
-        algorithm = str(found.fields.get("_algorithm", "hdr_beg(host)"))
+    def _hosts(self, domains: Sequence[tuple[str, str]]) -> Match | None:
+        algorithm = self.options.fields.get("_algorithm", "hdr_beg(host)")
         tests = []
         for star, name in domains:
             if star and not name:
@@ -211,15 +192,14 @@ class _Destination:
             else:
                 tests.append(Test("host", name))
         if algorithm == "hdr_beg(host)" and any(test.kind == "host" for test in tests):
-            label, value = found.written["_domains"]
             bad = BadValue("is matched whole, not by its beginning", "set serviceDomainAlgo to hdr(host)")
-            found.left.append(problem_of(self.service, label, value, bad, self.name))
-        return AnyOf(tuple(tests))
+            self.options.leave("_domains", bad)
+        return AnyOf(tuple(tests)) if tests else None
 
-    def _paths(self, found: Read, key: str) -> Match | None:
-        kind = str(found.fields.get("_path_type", "path_beg"))
+    def _paths(self, key: str) -> Match | None:
+        kind = self.options.fields.get("_path_type", "path_beg")
         tests = []
-        for path in _words(found.fields, key):
+        for path in self.options.fields.get(key, ()):
             if kind in ("path_beg", "path"):
                 checked = about(key, basic.path, path)
                 if kind == "path_beg" and checked == "/":
@@ -230,11 +210,10 @@ class _Destination:
                 tests.append(Test("path_regex", about(key, regex, text)))
         return AnyOf(tuple(tests)) if tests else None
 
-    def _redirects(self, found: Read, fields: Mapping[str, object]) -> list[RouteSpec]:
+    def _redirects(self, fields: Mapping[str, Any]) -> list[RouteSpec]:
         """Return the route of the domains that are redirected to the first one."""
-        hosts = _words(found.fields, "_redirected")
-        domains = found.fields.get("_domains", ())
-        assert isinstance(domains, tuple)
+        said = self.options.fields
+        hosts, domains = said.get("_redirected"), said.get("_domains")
         if not hosts:
             return []
         if not domains or domains[0][0]:
@@ -245,7 +224,7 @@ class _Destination:
         if "listener" in fields:
             own["listener"] = fields["listener"]
         match = AnyOf(tuple(Test("host", host) for host in hosts))
-        return [self._route("http", f"{self.name or 'df'}-from", dict(own), match, None, found)]
+        return [self._route("http", f"{self.name or 'df'}-from", own, match, None)]
 
 
 _HTTP_ONLY = frozenset(
@@ -253,22 +232,11 @@ _HTTP_ONLY = frozenset(
 )
 
 
-def _says(options: Mapping[str, Written], option: str) -> bool:
+def _is_true(value: str, *, otherwise: bool) -> bool:
     try:
-        return option in options and flag(options[option].value.strip())
+        return flag(value.strip())
     except BadValue:
-        return False
-
-
-def _words(said: Mapping[str, object], key: str) -> tuple[str, ...]:
-    words = said.get(key, ())
-    assert isinstance(words, tuple)
-    return words
-
-
-def _any(kind: str, wanted: Iterable[str], name: str = "") -> Match | None:
-    tests = tuple(Test(kind, value, name) for value in wanted)
-    return AnyOf(tests) if tests else None
+        return otherwise
 
 
 def _escaped(text: str, before: str = "", after: str = "") -> str:

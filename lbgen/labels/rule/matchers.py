@@ -43,7 +43,7 @@ def _path(text: str) -> str:
     if "{" in text or "}" in text:
         raise BadValue("has a { or }, which Traefik 3 takes literally", "write PathRegexp for a pattern")
     if "?" in text or "#" in text:
-        raise BadValue("has a query or a fragment, which is no part of a path", "write Query for a parameter")
+        raise BadValue("has a query or a fragment, which is not part of a path", "write Query for a parameter")
     for found in _ESCAPED.findall(text):
         if found not in _KEPT:
             raise BadValue(
@@ -113,7 +113,7 @@ def _alpn(text: str) -> Match:
     if text == "acme-tls/1":
         raise BadValue("is what Traefik keeps for getting certificates", "remove it")
     if not _PROTOCOL.fullmatch(text):
-        raise BadValue("is no name of a protocol", "write a name such as h2 or http/1.1")
+        raise BadValue("is not the name of a protocol", "write a name such as h2 or http/1.1")
     return Test("alpn", text)
 
 

@@ -66,7 +66,7 @@ def _sort(found: Labels, written: Written) -> None:
     if option in GENERAL:
         _put(found.general, option, written)
     elif words[0] in ("docker", "swarm"):
-        raise BadValue("is no option of the Swarm provider", f"write one of {PREFIX}{f', {PREFIX}'.join(GENERAL)}")
+        raise BadValue("is not an option of the Swarm provider", f"write one of {PREFIX}{f', {PREFIX}'.join(GENERAL)}")
     elif words[0] not in KINDS:
         found.unread.append(written)
     elif len(words) < 4 or words[1] not in KINDS[words[0]] or "" in words:
@@ -91,5 +91,5 @@ def unread(service: str, written: Written) -> Problem:
     if written.label.lower().split(".")[1] in _FIRST:
         bad = BadValue("is a label of Traefik 1, which means nothing", "write traefik.http.routers.NAME.rule and so on")
     else:
-        bad = BadValue("is no label that routes", "remove it, or use it in discovery.traefik.constraints")
+        bad = BadValue("is not a label that routes", "remove it, or use it in discovery.traefik.constraints")
     return problem_of(service, written.label, written.value, bad)

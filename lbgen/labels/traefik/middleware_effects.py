@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbgen.labels.context import Provider
-from lbgen.labels.foreign_options import Read
+from lbgen.labels.foreign_options import Options
 from lbgen.labels.match import Alternative
 from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.redirects import by_regex, substituted, to_https, to_scheme, whole_redirect
@@ -39,10 +39,10 @@ _ONCE = {"password", "cors", "rate", "concurrency", "strip", "replace"}
 class Effects:
     """What the middlewares so far come to."""
 
+    options: Options  # what is wrong with the middlewares, and which labels set the fields
     provider: Provider = field(default_factory=Provider)
     alternatives: tuple[Alternative, ...] = ()  # what the route matches
     fields: dict[str, Any] = field(default_factory=dict)
-    read: Read = field(default_factory=Read)
     seen: set[str] = field(default_factory=set)  # a middleware counts once, however many chains lead to it
     stages: list[str] = field(default_factory=list)
     whole: dict[str, object] = field(default_factory=dict)  # the first redirect, if it is one of all requests
@@ -126,7 +126,7 @@ def _ip_allow_list(effects: Effects, options: Mapping[str, Any]) -> None:
     before = effects.fields.get("allow_ip")
     allowed = options["_networks"] if before is None else _common(before, options["_networks"])
     if not allowed:
-        raise BadValue("lets nobody in whom the others let in", "remove one of them")
+        raise BadValue("lets in nobody that the others let in", "remove one of them")
     effects.fields["allow_ip"] = allowed
 
 
@@ -154,7 +154,7 @@ def _rate_limit(effects: Effects, options: Mapping[str, Any]) -> None:
     rate = next(((int(count), seconds) for count, seconds in fitting if count == int(count) > 0), None)
     if rate is None:
         raise BadValue(
-            f"is {average} requests in {period:g} seconds, which is no whole number a second, minute or hour",
+            f"is {average} requests in {period:g} seconds, which is not a whole number a second, minute or hour",
             "choose average and period so that it is one",
         )
     effects.fields["rate_limit"] = rate

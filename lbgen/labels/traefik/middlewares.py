@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lbgen.base.problem import Problem, printable
+from lbgen.base.problem import printable
 from lbgen.labels.context import Provider
-from lbgen.labels.foreign_options import Element, Read, Written, read
+from lbgen.labels.foreign_options import Element, Options, Written, read
 from lbgen.labels.match import Alternative
-from lbgen.labels.route_spec import problem_of
 from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.middleware_effects import EFFECTS, Effects
 from lbgen.labels.traefik.middleware_options import GUARD, KINDS, TCP_KINDS
@@ -39,22 +38,22 @@ class Middlewares:
     protocol: str = "http"
 
     def of(self, route: str, names: tuple[str, ...], source: Written, alternatives: tuple[Alternative, ...]) -> Effects:
-        """Return what these middlewares do to a route.
+        """Return the effects of these middlewares on a route.
 
         Args:
             source: the label that names them.
             alternatives: what the route matches.
         """
-        effects = Effects(self.provider, alternatives)
+        effects = Effects(Options(self.service, route), self.provider, alternatives)
         for name in names:
-            self._add(effects, route, name, source, ())
+            self._add(effects, name, source, ())
         return effects
 
-    def _add(self, effects: Effects, route: str, reference: str, source: Written, inside: tuple[str, ...]) -> None:
+    def _add(self, effects: Effects, reference: str, source: Written, inside: tuple[str, ...]) -> None:
         try:
-            name = self._found(reference, inside)
+            name = self._resolved(reference, inside)
         except BadValue as bad:
-            effects.read.lost.append(problem_of(self.service, source.label, source.value, bad, route))
+            effects.options.lose(source, bad)
             return
         if name in effects.seen:
             return
@@ -63,21 +62,22 @@ class Middlewares:
         for option, written in self.known[name].options.items():
             kind, _, rest = option.partition(".")
             kinds.setdefault(kind, Element(self.protocol, kind, name)).options[rest] = written
+        tables = KINDS if self.protocol == "http" else TCP_KINDS
         for element in kinds.values():
-            tables = KINDS if self.protocol == "http" else TCP_KINDS
-            found = read(self.service, route, element, tables.get(element.kind, {"<>": GUARD}), secret=True)
-            effects.read.written.update({key: value for key, value in found.written.items() if key == value[0]})
-            effects.read.lost += found.lost
-            effects.read.left += found.left
+            table = tables.get(element.kind, {"<>": GUARD})
+            own = read(self.service, effects.options.route, element, table, secret=True)
+            effects.options.written.update({key: value for key, value in own.written.items() if key == value.label})
+            effects.options.lost += own.lost
+            effects.options.left += own.left
             try:
                 if len(kinds) > 1:
                     raise BadValue(f"is of several kinds ({', '.join(kinds)}), which Traefik refuses", "make it two")
-                if not found.lost:
-                    self._apply(effects, route, element, found, (*inside, name))
+                if not own.lost:
+                    self._apply(effects, element, own, (*inside, name))
             except BadValue as bad:
-                effects.read.lost.append(self._problem(element, found, bad, route))
+                effects.options.lose(own.written.get(bad.key) or _first(element, own), bad)
 
-    def _found(self, reference: str, inside: tuple[str, ...]) -> str:
+    def _resolved(self, reference: str, inside: tuple[str, ...]) -> str:
         """Return the name of a middleware of this service's."""
         name = local(reference)
         if name in inside:
@@ -91,29 +91,23 @@ class Middlewares:
             )
         return name
 
-    def _apply(self, effects: Effects, route: str, element: Element, found: Read, inside: tuple[str, ...]) -> None:
+    def _apply(self, effects: Effects, element: Element, own: Options, inside: tuple[str, ...]) -> None:
         """Add what one middleware does; all its options are good."""
         if element.kind == "chain":
             source = next(iter(element.options.values()))
-            names = found.fields.get("_middlewares", ())
-            assert isinstance(names, tuple)
-            for each in names:
-                self._add(effects, route, each, source, inside)
+            for each in own.fields.get("_middlewares", ()):
+                self._add(effects, each, source, inside)
             return
         before = set(effects.fields)
-        EFFECTS[element.kind](effects, {**found.fields, "_name": element.name})
-        first = self._first(element, found)
-        effects.read.written.update({key: first for key in effects.fields if key not in before})
+        EFFECTS[element.kind](effects, {**own.fields, "_name": element.name})
+        effects.options.written.update(dict.fromkeys(effects.fields.keys() - before, _first(element, own)))
         if element.kind == "headers":
-            for option in headers.without_origin(found.fields):
+            for option in headers.without_origin(own.fields):
                 bad = BadValue("is left out: no origin is named", "add accessControlAllowOriginList")
-                effects.read.left.append(problem_of(self.service, *found.written[option], bad, route))
+                effects.options.leave(own.written[option], bad)
 
-    def _problem(self, element: Element, found: Read, bad: BadValue, route: str) -> Problem:
-        written = found.written.get(bad.key) if bad.key else None
-        return problem_of(self.service, *(written or self._first(element, found)), bad, route)
 
-    def _first(self, element: Element, found: Read) -> tuple[str, str]:
-        """Return a middleware's first label, for what is said of the whole, and its value if that may be shown."""
-        label = next(iter(element.options.values())).label
-        return found.written.get(label, (label, ""))
+def _first(element: Element, own: Options) -> Written:
+    """Return a middleware's first label, for what is said of the whole, and its value if that may be shown."""
+    label = next(iter(element.options.values())).label
+    return own.written.get(label, Written(label, ""))

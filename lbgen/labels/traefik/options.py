@@ -16,7 +16,7 @@ def _strategy(text: str) -> str:
     known = {"wrr": "round-robin", "p2c": "random", "hrw": "source", "leasttime": "least-conn"}
     if text.lower() in known:
         return known[text.lower()]
-    raise BadValue("is no strategy", f"write one of {', '.join(known)}")
+    raise BadValue("is not a strategy", f"write one of {', '.join(known)}")
 
 
 def _cookie(text: str) -> str:
@@ -30,7 +30,7 @@ def _status(text: str) -> tuple[tuple[int, int], ...]:
 
 _OBSERVED = Left("is left out: logs, metrics and traces are the proxy's own here", "remove it")
 _CERTIFICATE = Left("is left out: certificates are files here", "put one into the directory of setting certificates")
-_ELSEWHERE = "is no load balancer of this service's own tasks"
+_ELSEWHERE = "is not a load balancer of this service's own tasks"
 _LEAVE = "remove it, or leave the service to Traefik"
 
 ROUTER: Table = {

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from lbgen.base.problem import Problem
 from lbgen.labels.context import Listeners, Provider
-from lbgen.labels.foreign_options import Element, Read, Written, flag, read
+from lbgen.labels.foreign_options import Element, Options, Written, flag, read
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import ALWAYS, Match, TooManyAlternatives, alternatives
 from lbgen.labels.route_spec import RouteSpec, problem_of, sound
@@ -20,7 +21,7 @@ from lbgen.labels.traefik.middleware_effects import Effects
 from lbgen.labels.traefik.middlewares import Middlewares, local
 from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.traefik.redirects import TO_HTTPS
-from lbgen.labels.traefik.services import service_fields, transport_notes
+from lbgen.labels.traefik.services import note_transport, service_fields
 from lbgen.labels.values import basic
 from lbgen.labels.values.value_type import BadValue
 
@@ -55,8 +56,8 @@ class Routers:
     listeners: Listeners
     problems: list[Problem] = field(default_factory=list)
     named: set[tuple[str, str, str]] = field(default_factory=set)  # services and middlewares that some router names
-    general: dict[str, object] = field(default_factory=dict)
-    written: dict[str, tuple[str, str]] = field(default_factory=dict)
+    general: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, Written] = field(default_factory=dict)
     some_tls: bool = field(init=False)  # a router sees TLS requests only
 
     def read_general(self) -> None:
@@ -64,7 +65,7 @@ class Routers:
         self.general["via"] = "task"
         kinds = {name.partition(".")[0] for name in self.labels.general if "." in name}
         self.written = {
-            key: (f"{PREFIX}swarm.{name}", "") for key, name in (("network", "network"), ("via", "lbswarm"))
+            key: Written(f"{PREFIX}swarm.{name}", "") for key, name in (("network", "network"), ("via", "lbswarm"))
         }
         for name, written in self.labels.general.items():
             try:
@@ -72,14 +73,14 @@ class Routers:
                     raise BadValue("stands beside both traefik.docker. and traefik.swarm.", "write traefik.swarm. only")
                 if name.endswith("network"):
                     self.general["network"] = basic.name(sound(written.value))
-                    self.written["network"] = written.label, written.value
+                    self.written["network"] = written
                 elif name.endswith("lbswarm"):
                     self.general["via"] = "vip" if flag(sound(written.value)) else "task"
-                    self.written["via"] = written.label, written.value
+                    self.written["via"] = written
                 else:
-                    self.written["_enable"] = written.label, written.value
+                    self.written["_enable"] = written
             except BadValue as bad:
-                self.labels.broken.append(problem_of(self.service, written.label, written.value, bad))
+                self.labels.broken.append(problem_of(self.service, *written, bad))
 
     def __post_init__(self) -> None:
         self.some_tls = any(map(_tls, self.labels.of("http", "routers").values()))
@@ -95,154 +96,135 @@ class Routers:
         return tuple(sorted((route for route in made if route), key=lambda route: (route.protocol, route.name)))
 
     def _route(self, protocol: str, router: Element) -> RouteSpec | None:
-        found = read(self.service, router.name, router, TABLES[protocol, "routers"])
+        options = read(self.service, router.name, router, TABLES[protocol, "routers"])
         label = f"{PREFIX}{protocol}.routers.{router.name or '<name>'}."
-        found.written.setdefault("rule", (label + "rule", ""))
-        found.written.setdefault("host", found.written["rule"])
-        found.written.setdefault("listener", (label + "entrypoints", ""))
-        own = self._service(protocol, router, found)
-        match, priority = self._match(protocol, router, found)
-        effects = self._middlewares(protocol, router, found, match)
+        options.missing(rule=f"{label}rule", listener=f"{label}entrypoints", _service=f"{label}service")
+        options.written.setdefault("host", options.written["rule"])
+        own = self._service(protocol, options)
+        match, priority = self._match(protocol, router, options)
+        effects = self._middlewares(protocol, options, match)
         if protocol == "http":
-            self._answer(router, found, effects, self._listeners(router, found))
-        problems = [*found.lost, *own.lost, *effects.read.lost]
-        notes = [*found.left, *own.left, *effects.read.left]
-        self.problems += [*problems, *notes]
+            self._answer(options, effects, self._listeners(router, options))
+        problems = [*options.lost, *own.lost, *effects.options.lost]
+        self.problems += [*problems, *options.left, *own.left, *effects.options.left]
         if problems or match is None:
             return None
         of_service = service_fields(protocol, own)
         fields = {**self.general, **of_service, **effects.fields}
         if "host_header" in of_service:  # it is set last
             fields["host_header"] = of_service["host_header"]
-        for key in ("listener", "rule"):
-            if key in found.fields:
-                fields[key] = found.fields[key]
-        written = {**self.written, **own.written, **effects.read.written, **found.written}
+        fields |= {key: options.fields[key] for key in ("listener", "rule") if key in options.fields}
+        written = {**self.written, **own.written, **effects.options.written, **options.written}
         keys = RouteKeys(**fields)  # each value came from the field's own parser
         origin = f"router {router.name}" if router.name else "no router, by the default rule"
         return RouteSpec(protocol, router.name, keys, match, priority, written, "traefik", origin)
 
-    def _service(self, protocol: str, router: Element, found: Read) -> Read:
+    def _service(self, protocol: str, options: Options) -> Options:
         """Read the service that a router leads to; what is wrong with the choice is the router's."""
-        known = self.labels.of(protocol, "services")
-        reference = found.fields.get("_service")
-        label, value = found.written.get(
-            "_service", (f"{PREFIX}{protocol}.routers.{router.name or '<name>'}.service", "")
-        )
         try:
-            if reference is None:
-                self.named.update((protocol, "services", name) for name in known)
-                if len(known) > 1:
-                    raise BadValue(
-                        f"is missing, and there are several services ({', '.join(known)})", "name one of them"
-                    )
-                service = next(iter(known.values()), None)
-            elif str(reference).lower() == NOOP and protocol == "http":
-                service = None
-            elif not known and local(str(reference)) == _normal(self.service).lower():
-                service = None  # the one that Traefik makes where no label does
-            else:
-                name = local(str(reference))
-                if name not in known:
-                    raise BadValue(
-                        "names a service that is not among these labels", f"use one of: {', '.join(known) or 'none'}"
-                    )
-                service = known[name]
-                self.named.add((protocol, "services", name))
+            service = self._chosen_service(protocol, options.fields.get("_service"))
         except BadValue as bad:
-            found.lost.append(problem_of(self.service, label, value, bad, router.name))
-            return Read()
-        port = f"{PREFIX}{protocol}.services.{service.name if service else '<name>'}.loadbalancer.server.port"
-        own = read(self.service, router.name, service, TABLES[protocol, "services"]) if service else Read()
-        own.written.setdefault("port", (port, ""))
-        own.left += transport_notes(self.service, router.name, own, self.provider)
+            options.lose("_service", bad)
+            return Options(self.service, options.route)
+        own = read(self.service, options.route, service, TABLES[protocol, "services"])
+        own.missing(
+            port=f"{PREFIX}{protocol}.services.{service.name if service else '<name>'}.loadbalancer.server.port"
+        )
+        note_transport(own, self.provider)
         return own
 
-    def _match(self, protocol: str, router: Element, found: Read) -> tuple[Match | None, int | None]:
-        """Return what the router matches, and its priority."""
+    def _chosen_service(self, protocol: str, reference: str | None) -> Element | None:
+        """Return the service of a reference, or the only one; None: one that Traefik makes, or that answers nothing."""
+        known = self.labels.of(protocol, "services")
+        if reference is None:
+            self.named.update((protocol, "services", name) for name in known)
+            if len(known) > 1:
+                raise BadValue(f"is missing, and there are several services ({', '.join(known)})", "name one of them")
+            return next(iter(known.values()), None)
+        if reference.lower() == NOOP and protocol == "http":
+            return None
+        name = local(reference)
+        if not known and name == _normal(self.service).lower():
+            return None  # the one that Traefik makes where no label does
+        if name not in known:
+            remedy = f"use one of: {', '.join(known) or 'none'}"
+            raise BadValue("names a service that is not among these labels", remedy)
+        self.named.add((protocol, "services", name))
+        return known[name]
+
+    def _match(self, protocol: str, router: Element, options: Options) -> tuple[Match | None, int | None]:
+        """Return the match of a router, None if it is bad, and its priority."""
         if protocol == "udp":
             return ALWAYS, None
-        label, value = found.written["rule"]
+        written = options.written["rule"]
         try:
-            if "rule" not in found.fields:
-                if protocol == "tcp" or not self.provider.default_rule:
-                    also = "" if protocol == "tcp" else ", and setting discovery.traefik.default_rule is empty"
-                    raise BadValue(
-                        f"is missing{also}",
-                        "add the label, such as HostSNI(`*`)" if protocol == "tcp" else "add the label, or set it",
-                    )
-                found.fields["rule"] = value = default_rule(self.provider.default_rule, self.service)
-            text = str(found.fields["rule"])
-            match = parser.parse(text, protocol)
+            if "rule" not in options.fields:
+                options.fields["rule"] = rule = self._default_rule(protocol)
+                written = Written(written.label, rule)
+            rule = options.fields["rule"]
+            match = parser.parse(rule, protocol)
             alternatives(match)  # too many of them are a problem before a redirect is looked at
             if protocol == "tcp":
-                self._stream(router, match, found)
+                _check_stream(router, match, options)
         except TooManyAlternatives as error:
-            found.lost.append(
-                problem_of(self.service, label, value, BadValue(str(error), "use fewer values"), router.name)
-            )
+            options.lose(written, BadValue(str(error), "use fewer values"))
             return None, None
         except BadValue as bad:
-            found.lost.append(problem_of(self.service, label, value, bad, router.name))
+            options.lose(written, bad)
             return None, None
-        priority = found.fields.get("priority")
-        assert priority is None or isinstance(priority, int)
-        return match, priority or parser.default_priority(text, protocol)  # 0 stands for the default
+        # A priority of 0 stands for the default.
+        return match, options.fields.get("priority") or parser.default_priority(rule, protocol)
 
-    def _stream(self, router: Element, match: Match, found: Read) -> None:
-        """Refuse a TCP router that Traefik would end TLS for, or that would see no server name."""
-        if found.fields.get("_passthrough"):
-            return
-        if _tls(router):
-            raise BadValue("is that of a TCP router that ends TLS, which is not done here", "set tls.passthrough=true")
-        if match != ALWAYS:
-            raise BadValue("never matches without TLS", "set tls.passthrough=true, or write HostSNI(`*`)")
+    def _default_rule(self, protocol: str) -> str:
+        if protocol == "tcp":
+            raise BadValue("is missing", "add the label, such as HostSNI(`*`)")
+        if not self.provider.default_rule:
+            message = "is missing, and setting discovery.traefik.default_rule is empty"
+            raise BadValue(message, "add the label, or set it")
+        return default_rule(self.provider.default_rule, self.service)
 
-    def _middlewares(self, protocol: str, router: Element, found: Read, match: Match | None) -> Effects:
-        names = found.fields.get("_middlewares")
-        if not isinstance(names, tuple):
-            return Effects()
+    def _middlewares(self, protocol: str, options: Options, match: Match | None) -> Effects:
+        names = options.fields.get("_middlewares")
+        if names is None:
+            return Effects(Options(self.service, options.route))
         chain = Middlewares(self.service, self.labels.of(protocol, "middlewares"), self.provider, protocol)
-        source = Written(*found.written["_middlewares"])
-        effects = chain.of(router.name, names, source, alternatives(match) if match is not None else ())
+        expanded = alternatives(match) if match is not None else ()
+        effects = chain.of(options.route, names, options.written["_middlewares"], expanded)
         self.named.update((protocol, "middlewares", name) for name in effects.seen)
         return effects
 
-    def _listeners(self, router: Element, found: Read) -> frozenset[str]:
+    def _listeners(self, router: Element, options: Options) -> frozenset[str]:
         """Keep a router with TLS off the listeners without; return the listeners it comes to."""
-        known, asked, tls = self.listeners, found.fields.get("listener"), _tls(router)
-        wanted = asked if isinstance(asked, tuple) else known.default
+        known, asked, tls = self.listeners, options.fields.get("listener"), _tls(router)
+        wanted: tuple[str, ...] = asked or known.default
         if tls and asked and (plain := known.plain.intersection(wanted)):
-            bad = BadValue(f"asks for TLS, which listener {min(plain)} does not have", "name a listener with tls")
-            found.lost.append(problem_of(self.service, tls.label, tls.value, bad, router.name))
+            options.lose(
+                tls, BadValue(f"asks for TLS, which listener {min(plain)} does not have", "name a listener with tls")
+            )
         elif not tls and not asked and self.some_tls:
             # Beside routers with TLS, one without sees the other requests: the two may well have the same rule.
             wanted = tuple(name for name in wanted if name in known.plain) or wanted
-            found.fields["listener"] = wanted
+            options.fields["listener"] = wanted
         elif tls and not asked:
             # Traefik would put it on every entry point, where it sees TLS requests alone.
             wanted = tuple(name for name in wanted if name in known.secure) or tuple(sorted(known.secure))
             if wanted:
-                found.fields["listener"] = wanted
+                options.fields["listener"] = wanted
             else:
-                bad = BadValue("asks for TLS, and no HTTP listener has it", "give a listener tls: true")
-                found.lost.append(problem_of(self.service, tls.label, tls.value, bad, router.name))
+                options.lose(tls, BadValue("asks for TLS, and no HTTP listener has it", "give a listener tls: true"))
         return frozenset(wanted)
 
-    def _answer(self, router: Element, found: Read, effects: Effects, listeners: frozenset[str]) -> None:
+    def _answer(self, options: Options, effects: Effects, listeners: frozenset[str]) -> None:
         """Have a router without a server redirect, or drop it."""
-        if str(found.fields.get("_service", "")).lower() != NOOP:
+        if options.fields.get("_service", "").lower() != NOOP:
             return
         if effects.whole:
             del effects.fields["redirect_regex"]
             effects.fields |= effects.whole
-            return
-        if effects.fields.pop("redirect_https", False) and listeners <= self.listeners.plain:
+        elif effects.fields.pop("redirect_https", False) and listeners <= self.listeners.plain:
             effects.fields.update(redirect=TO_HTTPS, redirect_code=308)
-            return
-        label, value = found.written["_service"]
-        bad = BadValue("is no server, and not every request is redirected", "name a service")
-        found.lost.append(problem_of(self.service, label, value, bad, router.name))
+        else:
+            options.lose("_service", BadValue("is not a server, and not every request is redirected", "name a service"))
 
     def unused(self) -> list[Problem]:
         """Return a note for each label of a service or middleware that no router names."""
@@ -254,6 +236,16 @@ class Routers:
                     shown = written.value if element.kind == "services" else ""
                     notes.append(problem_of(self.service, written.label, shown, bad))
         return notes
+
+
+def _check_stream(router: Element, match: Match, options: Options) -> None:
+    """Refuse a TCP router that Traefik would end TLS for, or that would see no server name."""
+    if options.fields.get("_passthrough"):
+        return
+    if _tls(router):
+        raise BadValue("is that of a TCP router that ends TLS, which is not done here", "set tls.passthrough=true")
+    if match != ALWAYS:
+        raise BadValue("never matches without TLS", "set tls.passthrough=true, or write HostSNI(`*`)")
 
 
 def _tls(router: Element) -> Written | None:

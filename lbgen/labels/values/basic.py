@@ -253,7 +253,7 @@ def redirect(text: str) -> tuple[tuple[str, str], ...]:
     """
     if not re.fullmatch(r"(?:https?://[^/{}]|https?://\{host\}|/(?![/\\{])).*", text):
         raise BadValue(
-            "is no URL to go to", "write https://NAME/..., https://{host}/... or an absolute path such as /new{path}"
+            "is not a URL to go to", "write https://NAME/..., https://{host}/... or an absolute path such as /new{path}"
         )
     parts = tuple(
         ("text", piece) if index % 2 == 0 else (piece, "")

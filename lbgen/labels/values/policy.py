@@ -44,7 +44,7 @@ def rewritten(parse: ValueType[str]) -> ValueType[str]:
     def parsed(text: str) -> str:
         found = parse(text)
         if re.search(r"%(?:[01][0-9a-fA-F]|7[fF])|%(?![0-9a-fA-F]{2})", found):
-            raise BadValue("has a percent sign that is no character's, or a control character's", "remove it")
+            raise BadValue("has a percent sign that encodes no character, or a control character", "remove it")
         return found
 
     return replace(parse, read=parsed)

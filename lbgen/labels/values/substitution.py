@@ -178,7 +178,7 @@ def url_redirects(text: str) -> tuple[UrlRedirect, ...]:
     example = "expressions and URLs by turns, as in ^https?://www\\.example\\.org/(.*) https://example.org/$1"
     words = text.split()
     if len(words) < 2 or len(words) % 2:
-        raise BadValue("is no list of expressions and URLs", f"write {example}")
+        raise BadValue("is not a list of expressions and URLs", f"write {example}")
     pairs = zip(words[::2], words[1::2], strict=True)
     return tuple(UrlRedirect(url_from(expression, url), 0) for expression, url in pairs)
 

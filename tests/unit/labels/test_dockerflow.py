@@ -102,7 +102,7 @@ def test_no_parameter(label):
     found = dockerflow_labels({**DEMO, label: "1"})
     assert len(found.routes) == 1
     assert [(problem.label, problem.message) for problem in found.problems] == [
-        (f"com.df.{label}", "is no parameter"),
+        (f"com.df.{label}", "is not a parameter"),
     ]
 
 

@@ -232,7 +232,7 @@ def test_bad(rule, message):
         ("HostSNI(`a.org`, `b.org`)", "HostSNI takes 1 argument, not 2"),
         ("HostSNIRegexp(`(?=a)`)", "not every proxy reads"),
         ("ALPN(`acme-tls/1`)", "is what Traefik keeps"),
-        ("ALPN(`h 2`)", "is no name of a protocol"),
+        ("ALPN(`h 2`)", "is not the name of a protocol"),
     ],
 )
 def test_bad_tcp(rule, message):
