@@ -35,7 +35,7 @@ def explain(common: Given, service: str, url: str | None, form: str) -> None:
       2  there is no such service (names that are near are proposed)
       5  it is not routed, has a problem, or asks for what a proxy cannot do
     """
-    document = client.explanation(client.tidied(url), service) if url else _decided(common, service)
+    document = client.explanation(client.full_url(url), service) if url else _decided(common, service)
     if form == "json":
         click.echo(json.dumps(document, indent=2))
     else:

@@ -15,7 +15,7 @@ from lbgen.daemon import assembly
 from lbgen.daemon.live_reload import Following, stopped_by_signals
 from lbgen.daemon.worker import Worker
 from lbgen.proxies.supervisor import reap_orphans
-from lbgen.status.server import served
+from lbgen.status.server import serve_status
 from lbgen.status.view import View
 
 
@@ -47,7 +47,7 @@ def run(common: Given, output: Path | None) -> None:
     if os.getpid() == 1:
         threading.Thread(target=reap_orphans, args=[ended], name="reap", daemon=True).start()
     view = View(following.loop, targets, list(workers.values()))
-    with served(settings.status.address, view, assembly.feeds_of(targets)):
+    with serve_status(settings.status.address, view, assembly.feeds_of(targets)):
         following.run()
     ended.set()
     log.info("stopped")

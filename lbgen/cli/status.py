@@ -55,4 +55,4 @@ def history(common: Given, url: str | None, form: str, limit: int) -> None:
 
 def _daemon(common: Given, url: str | None) -> str:
     """Return where to ask: as the flag says, else where a daemon with the same settings answers."""
-    return client.tidied(url) if url else client.url_of(common.settings().status.address)
+    return client.full_url(url) if url else client.url_of(common.settings().status.address)

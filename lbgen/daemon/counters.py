@@ -1,6 +1,6 @@
-"""How often things happened and how long they took: plain numbers, written by the loop's thread, read by any.
+"""How often things happened and how long they took: plain numbers, each written by one thread, read by any.
 
-Neither locks nor a metrics library, so that counting costs the loop nothing; `metrics.py` translates when it is asked.
+Neither locks nor a metrics library, so that counting costs nothing; `status/metrics.py` translates when it is asked.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Counters:
 
     def counts(self, what: str) -> dict[str, int]:
         """Return how often, by kind; kinds that never happened are not in it."""
-        return {which: number for (found, which), number in self._counts.copy().items() if found == what}
+        return {which: number for (name, which), number in self._counts.copy().items() if name == what}
 
     def histograms(self, what: str) -> dict[str, Histogram]:
         """Return how long it took, by kind; kinds that never happened are not in it."""
-        return {which: histogram for (found, which), histogram in self._histograms.copy().items() if found == what}
+        return {which: histogram for (name, which), histogram in self._histograms.copy().items() if name == what}

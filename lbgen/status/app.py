@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from prometheus_client.exposition import choose_encoder
 from pydantic_core import to_json
@@ -18,6 +18,8 @@ from lbgen.proxies.traefik.feed import Feed
 from lbgen.status.metrics import registry_of
 from lbgen.status.view import Document, View
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 
 def application(view: View, feeds: Mapping[str, Feed]) -> Starlette:
     """Return the application that answers for this view.
@@ -25,69 +27,72 @@ def application(view: View, feeds: Mapping[str, Feed]) -> Starlette:
     Args:
         feeds: dynamic configurations to hand out, by target.
     """
-    registry = registry_of(view)
-
-    async def healthz(_: Request) -> Response:
-        stuck = view.stuck()
-        return _said(stuck or "alive", 503 if stuck else 200)
-
-    async def readyz(_: Request) -> Response:
-        unready = view.unready()
-        return _said("\n".join(unready) or "ready", 503 if unready else 200)
-
-    async def metrics(request: Request) -> Response:
-        encode, kind = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"content-type": kind})
-
-    async def status(_: Request) -> Response:
-        return _json(view.status())
-
-    async def model(_: Request) -> Response:
-        return _json(view.model())
-
-    async def problems(_: Request) -> Response:
-        return _json(view.problems())
-
-    async def explain(request: Request) -> Response:
-        try:
-            document = view.explanation(request.path_params["service"])
-        except UnknownService as error:
-            raise HTTPException(404, f"{error}\n") from error
-        return _said("no snapshot yet", 503) if document is None else _json(document)
-
-    async def history(request: Request) -> Response:
-        return _json(view.history(_limit(request)))
-
-    async def traefik(request: Request) -> Response:
-        feed = feeds.get(request.path_params["target"])
-        if feed is None:
-            raise HTTPException(
-                404, f"no target of this name is fed over HTTP; there are: {', '.join(feeds) or 'none'}\n"
-            )
-        document = await feed.answer(str(request.client))
-        if document is None:
-            return _said("nothing has been rendered and checked yet", 503)
-        return Response(document.body, headers={"content-type": "application/yaml", "cache-control": "no-store"})
-
+    answers = _Answers(view, feeds)
     return Starlette(
         routes=[
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
-            Route("/api/v1/status", status),
-            Route("/api/v1/model", model),
-            Route("/api/v1/problems", problems),
-            Route("/api/v1/history", history),
-            Route("/api/v1/explain/{service:path}", explain),
-            Route("/traefik/{target}", traefik),
+            Route("/healthz", answers.healthz),
+            Route("/readyz", answers.readyz),
+            Route("/metrics", answers.metrics),
+            Route("/api/v1/status", _document(view.status)),
+            Route("/api/v1/model", _document(view.model)),
+            Route("/api/v1/problems", _document(view.problems)),
+            Route("/api/v1/history", answers.history),
+            Route("/api/v1/explain/{service:path}", answers.explain),
+            Route("/traefik/{target}", answers.traefik),
         ],
         exception_handlers={Exception: _failed},
     )
 
 
+class _Answers:
+    """The addresses that answer with more, or with something else, than a document of the view."""
+
+    def __init__(self, view: View, feeds: Mapping[str, Feed]) -> None:
+        self._view, self._feeds, self._registry = view, feeds, registry_of(view)
+
+    async def healthz(self, _: Request) -> Response:
+        stuck = self._view.stuck()
+        return _text(stuck or "alive", 503 if stuck else 200)
+
+    async def readyz(self, _: Request) -> Response:
+        unready = self._view.unready()
+        return _text("\n".join(unready) or "ready", 503 if unready else 200)
+
+    async def metrics(self, request: Request) -> Response:
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(self._registry), headers={"content-type": kind})
+
+    async def history(self, request: Request) -> Response:
+        return _json(self._view.history(_limit(request)))
+
+    async def explain(self, request: Request) -> Response:
+        try:
+            document = self._view.explanation(request.path_params["service"])
+        except UnknownService as error:
+            raise HTTPException(404, f"{error}\n") from error
+        return _text("no snapshot yet", 503) if document is None else _json(document)
+
+    async def traefik(self, request: Request) -> Response:
+        feed = self._feeds.get(request.path_params["target"])
+        if feed is None:
+            known = ", ".join(self._feeds) or "none"
+            raise HTTPException(404, f"no target of this name is fed over HTTP; there are: {known}\n")
+        document = await feed.answer(str(request.client))
+        if document is None:
+            return _text("nothing has been rendered and checked yet", 503)
+        return Response(document.body, headers={"content-type": "application/yaml", "cache-control": "no-store"})
+
+
+def _document(document: Callable[[], Document]) -> Endpoint:
+    async def answer(_: Request) -> Response:
+        return _json(document())
+
+    return answer
+
+
 async def _failed(request: Request, error: Exception) -> Response:
     log.error("status_failed", path=request.url.path, exc_info=error)
-    return _said("this cannot be told; lbgen's log says why", 500)
+    return _text("this cannot be told; lbgen's log says why", 500)
 
 
 def _limit(request: Request) -> int | None:
@@ -99,7 +104,7 @@ def _limit(request: Request) -> int | None:
     return int(text)
 
 
-def _said(text: str, status: int) -> Response:
+def _text(text: str, status: int) -> Response:
     return PlainTextResponse(text + "\n", status, headers={"cache-control": "no-store"})
 
 

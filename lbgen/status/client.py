@@ -13,15 +13,15 @@ TIMEOUT = 10.0  # seconds
 
 
 def url_of(where: tuple[str, int] | None) -> str:
-    """Return where a daemon with this status address is asked from the same machine; SettingsError if it is off."""
+    """Return the URL of a daemon with this status address on the same machine; raise SettingsError if it is off."""
     if where is None:
         raise SettingsError("status.bind is empty in the settings; say where the daemon answers with --status URL")
     address, port = where
     return f"http://{host_port(dialable(address), port)}"
 
 
-def tidied(url: str) -> str:
-    """Return a URL as somebody typed it without what may be left out: ``host:9099/`` -> ``http://host:9099``."""
+def full_url(url: str) -> str:
+    """Return a URL as somebody typed it in the form that is asked: ``host:9099/`` -> ``http://host:9099``."""
     return (url if "://" in url else f"http://{url}").rstrip("/")
 
 
@@ -36,29 +36,29 @@ def _document(url: str, path: str, status: int, body: bytes) -> Any:
             raise ValueError(f"status {status}")
         return json.loads(body)
     except ValueError as error:
-        raise NoDaemon(f"{url}{path}: this is no lbgen, or one of another version ({error})") from error
+        raise NoDaemon(f"{url}{path}: this is not lbgen, or not this version of it ({error})") from error
 
 
 def explanation(url: str, service: str) -> Any:
     """Return what the daemon says of a service; raise UnknownService, or NoDaemon."""
     path = f"/api/v1/explain/{quote(service, safe='')}"
     status, body = _get(url, path)
-    said = body.decode(errors="replace").strip()
-    if status == 404 and said.startswith("there is no service "):
-        raise UnknownService(said)
+    text = body.decode(errors="replace").strip()
+    if status == 404 and text.startswith("there is no service "):
+        raise UnknownService(text)
     if status == 503:
-        raise NoDaemon(f"{url}: {said}")
+        raise NoDaemon(f"{url}: {text}")
     return _document(url, path, status, body)
 
 
 def unready(url: str) -> str:
     """Return why the daemon is not ready, empty if it is; raise NoDaemon."""
     status, body = _get(url, "/readyz")
-    said = body.decode(errors="replace").strip()
+    text = body.decode(errors="replace").strip()
     if status == 503:
-        return said
-    if (status, said) != (200, "ready"):
-        raise NoDaemon(f"{url}/readyz: this is no lbgen, or one of another version (status {status})")
+        return text
+    if (status, text) != (200, "ready"):
+        raise NoDaemon(f"{url}/readyz: this is not lbgen, or not this version of it (status {status})")
     return ""
 
 
@@ -78,5 +78,5 @@ def _get(url: str, path: str) -> tuple[int, bytes]:
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise NoDaemon(
-            f"{url}: no lbgen answers there ({reason}); is 'lbgen run' running, and is its status.bind this address?"
+            f"{url}: lbgen does not answer there ({reason}); does 'lbgen run' run, and is its status.bind this address?"
         ) from error

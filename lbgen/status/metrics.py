@@ -72,7 +72,9 @@ class _Numbers(Collector):
         failing = {target.name: int(target.failing) for target in targets}
         yield _gauge("lbgen_target_failing", "1 while the newest model cannot be brought to it.", "target", failing)
         held = {target.name: len(target.quarantine.held) for target in targets}
-        yield _gauge("lbgen_quarantined_services", "Services that the target's proxy will not have.", "target", held)
+        yield _gauge(
+            "lbgen_quarantined_services", "Services whose configuration the target's proxy refuses.", "target", held
+        )
         generation = GaugeMetricFamily(
             "lbgen_generation_info", "Always 1; the label is what the proxy serves.", labels=["target", "generation"]
         )
@@ -122,8 +124,8 @@ def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram)
 
 def _by_kind(counts: Mapping[str, int], kinds: Iterable[str]) -> dict[str, int]:
     """Return the number of every kind, 0 included; what is of no known kind is "other"."""
-    found = dict.fromkeys(kinds, 0)
+    numbers = dict.fromkeys(kinds, 0)
     for which, number in counts.items():
-        kind = which if which in found else "other"
-        found[kind] = found.get(kind, 0) + number
-    return found
+        kind = which if which in numbers else "other"
+        numbers[kind] = numbers.get(kind, 0) + number
+    return numbers

@@ -23,18 +23,18 @@ KEEP_ALIVE = 15  # seconds without a question; Traefik asks anew after 5 where p
 
 
 @contextlib.contextmanager
-def served(where: tuple[str, int] | None, view: View, feeds: Mapping[str, Feed] | None = None) -> Iterator[int]:
+def serve_status(where: tuple[str, int] | None, view: View, feeds: Mapping[str, Feed] | None = None) -> Iterator[int]:
     """Serve while the block runs; give the port, 0 if it is not served.
 
     Args:
         where: address ("*" for all of IPv4) and port (0 for any that is free); None for no status.
         feeds: dynamic configurations that Traefiks ask for, by target.
     """
-    listening = _bound(where) if where else None
+    listening = _listening_socket(where) if where else None
     if not listening:
         yield 0
         return
-    server = _Server(view, listening, feeds)
+    server = StatusServer(view, listening, feeds)
     thread = threading.Thread(target=server.run, name="status", daemon=True)
     thread.start()
     try:
@@ -44,7 +44,7 @@ def served(where: tuple[str, int] | None, view: View, feeds: Mapping[str, Feed] 
         thread.join(ENDING)
 
 
-def _bound(where: tuple[str, int]) -> socket.socket | None:
+def _listening_socket(where: tuple[str, int]) -> socket.socket | None:
     address, port = where
     shown = host_port(address, port)
     # With the protocol named, asyncio sets TCP_NODELAY: else the end of an answer may wait 40 ms for the client's ACK.
@@ -68,7 +68,7 @@ def _bound(where: tuple[str, int]) -> socket.socket | None:
     return listening
 
 
-class _Server:
+class StatusServer:
     def __init__(self, view: View, listening: socket.socket, feeds: Mapping[str, Feed] | None = None) -> None:
         self._view, self._listening, self._feeds = view, listening, feeds or {}
         self._server: Server | None = None

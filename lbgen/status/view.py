@@ -1,13 +1,13 @@
 """The loop and its targets as plain documents, for the status API.
 
-Reads what the loop's thread writes, without locks: models and changes are frozen, everything else is a single value.
-So nothing here can hold the loop up. Times are RFC 3339 in UTC, durations seconds.
+Reads what the threads of loop and workers write, without locks: models and changes are frozen, everything else is a
+single value. So nothing here can hold the loop up. Times are RFC 3339 in UTC, durations seconds.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -21,29 +21,32 @@ from lbgen.daemon.worker import Worker
 from lbgen.render.credentials import NamedFiles
 from lbgen.report.explain import Aim, Facts, explained
 
-STUCK = 60.0  # seconds; a round that takes longer waits for something that will not come: a checker has as long at most
+STUCK = 60.0  # seconds; a round that takes longer waits for what will not come: a checker has as long at most
 Document = dict[str, Any]
 
 
 class View:
     """What can be said about one loop."""
 
-    def __init__(self, loop: Loop, targets: Sequence[Target], workers: Sequence[Worker] = ()) -> None:
-        self.loop, self.targets, self._workers = loop, targets, workers
-        self._started, self._started_at = time.monotonic(), time.time()
+    def __init__(
+        self,
+        loop: Loop,
+        targets: Sequence[Target],
+        workers: Sequence[Worker] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.loop, self.targets, self._workers, self._clock = loop, targets, workers, clock
+        self._started, self._started_at = clock(), time.time()
 
     def stuck(self) -> str:
-        """Say why the loop does not live, if so."""
-        began = [
-            found
-            for found in (self.loop.busy_since, *(worker.busy_since for worker in self._workers))
-            if found is not None
-        ]
-        busy = time.monotonic() - min(began) if began else 0.0
-        return f"a round has been under way for {busy:.0f} s" if busy > STUCK else ""
+        """Return why the loop does not live, empty if it does: the round that has been under way longest counts."""
+        now = self._clock()
+        began = self.loop.busy_since, *(worker.busy_since for worker in self._workers)
+        seconds = now - min((since for since in began if since is not None), default=now)
+        return f"a round has been under way for {seconds:.0f} s" if seconds > STUCK else ""
 
     def unready(self) -> list[str]:
-        """Say which targets have never served a snapshot yet, and why not."""
+        """Return the targets that have never served a snapshot yet, and why not."""
         return [f"{target.name}: {self._obstacle(target)}" for target in self.targets if not target.ready]
 
     def status(self) -> Document:
@@ -51,7 +54,7 @@ class View:
         return {
             "version": lbgen.__version__,
             "started_at": stamp(self._started_at),
-            "uptime_seconds": round(time.monotonic() - self._started, 1),
+            "uptime_seconds": round(self._clock() - self._started, 1),
             "alive": not self.stuck(),
             "ready": not self.unready(),
             "not_ready": self.unready(),
@@ -65,17 +68,17 @@ class View:
     def source(self) -> Document:
         """Return where the facts come from, and how changes are learnt."""
         taken = self.loop.accepted.taken_at if self.loop.accepted else 0.0
-        found: Document = {
+        facts: Document = {
             "mode": "file",
             "endpoint": ", ".join(map(str, getattr(self.loop.source, "paths", ()))),
             "stream_age": None,
         }
         stats = getattr(self.loop.source, "stats", None)  # a file has none
         if stats is not None:
-            found = asdict(stats)
-        age = found.pop("stream_age")
-        found["stream_age_seconds"] = None if age is None else round(age, 3)
-        return found | {"snapshot_at": stamp(taken) if taken else None}
+            facts = asdict(stats)
+        age = facts.pop("stream_age")
+        facts["stream_age_seconds"] = None if age is None else round(age, 3)
+        return facts | {"snapshot_at": stamp(taken) if taken else None}
 
     def servers(self) -> dict[str, int]:
         """Count the servers of the model by state."""
@@ -94,7 +97,7 @@ class View:
 
     def problems(self) -> Document:
         """Return what is wrong with services and nodes; ``text`` says it in one line."""
-        return {"problems": [asdict(found) | {"text": str(found)} for found in self._problems()]}
+        return {"problems": [asdict(problem) | {"text": str(problem)} for problem in self._problems()]}
 
     def explanation(self, service: str) -> Document | None:
         """Return why a service is routed as it is, None before the first snapshot; raise UnknownService."""
@@ -115,7 +118,7 @@ class View:
         return {"changes": [_change(change) for change in changes[:limit]]}
 
     def _problems(self) -> list[Problem]:
-        """Return what is wrong with labels, nodes and files, and whom a target's proxy will not have."""
+        """Return what is wrong with labels, nodes and files, and the services that a target's proxy refuses."""
         refused = [problem for target in self.targets for problem in target.quarantine.problems(target.name)]
         return sorted({*self.loop.model.problems, *refused})
 

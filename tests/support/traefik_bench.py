@@ -17,7 +17,7 @@ from lbgen.proxies import disk
 from lbgen.proxies.traefik import apply as traefik
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
 from lbgen.settings import ApplySettings, Settings, TargetSettings
-from lbgen.status.server import served
+from lbgen.status.server import serve_status
 from lbgen.status.view import View
 from tests.support.builders import a_snapshot, cluster
 from tests.support.clients import Client
@@ -80,7 +80,7 @@ class Bench:
         """Have the status served, as `lbgen run` does."""
         self.unserve()
         feeds = assembly.feeds_of([target])
-        self.ends.enter_context(served(("127.0.0.1", self.status), View(FakeLoop(), []), feeds))
+        self.ends.enter_context(serve_status(("127.0.0.1", self.status), View(FakeLoop(), []), feeds))
 
     def unserve(self) -> None:
         """End that."""

@@ -11,7 +11,7 @@ import pytest
 
 from lbgen.proxies.traefik import feed as traefik_feed
 from lbgen.proxies.traefik.feed import MOST_CLIENTS, Document, Feed
-from lbgen.status.server import served
+from lbgen.status.server import serve_status
 from lbgen.status.view import View
 from tests.support.wait import PATIENCE, wait_for
 from tests.support.watched import FakeLoop
@@ -70,7 +70,7 @@ def feed(monkeypatch) -> Feed:
 @pytest.fixture
 def port(feed) -> Iterator[int]:
     """Where it is served."""
-    with served(("127.0.0.1", 0), View(FakeLoop(), []), {"edge": feed}) as port:
+    with serve_status(("127.0.0.1", 0), View(FakeLoop(), []), {"edge": feed}) as port:
         yield port
 
 
@@ -154,7 +154,7 @@ def test_who_hangs_up(feed, port):
 
 def test_the_end(feed):
     """When lbgen ends, who waits is answered, and the server ends with it."""
-    with served(("127.0.0.1", 0), View(FakeLoop(), []), {"edge": feed}) as port:
+    with serve_status(("127.0.0.1", 0), View(FakeLoop(), []), {"edge": feed}) as port:
         feed.publish(ONE)
         asker = Asker(port)
         asker.ask()

@@ -34,10 +34,11 @@ from lbgen.model import build
 from lbgen.settings import Settings, load_settings
 from lbgen.snapshot import Cause
 from lbgen.status import client
-from lbgen.status.server import _Server, served
+from lbgen.status.server import StatusServer, serve_status
 from lbgen.status.view import STUCK, View
 from tests.support.bench import INTERVAL, Bench
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, modelled
+from tests.support.clock import Clock
 from tests.support.golden_cases import GOLDEN
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
@@ -88,7 +89,7 @@ class Served:
 @contextmanager
 def serving(loop: object, *targets: object) -> Iterator[Served]:
     """Serve the status of these on any free port."""
-    with served(ANYWHERE, View(loop, list(targets))) as port:
+    with serve_status(ANYWHERE, View(loop, list(targets))) as port:
         yield Served(loop, list(targets), port)
 
 
@@ -125,6 +126,21 @@ def test_alive(api):
     assert not api.json("/api/v1/status")["alive"]
     api.loop.busy_since = None
     assert api.get("/healthz") == (200, "alive\n")
+
+
+def test_the_longest_round_counts():
+    """Whoever has been busy longest says whether lbgen lives: the loop, or any of the workers."""
+    clock = Clock()
+    loop, workers = FakeLoop(), [FakeLoop(), FakeLoop(), FakeLoop()]  # of which there is only to read when they began
+    view = View(loop, [], workers, clock)
+    assert view.stuck() == ""
+    loop.busy_since, workers[0].busy_since = clock.now - 1, clock.now - 2
+    workers[1].busy_since = clock.now - STUCK - 3
+    assert view.stuck() == f"a round has been under way for {STUCK + 3:.0f} s"
+    workers[1].busy_since = None
+    assert view.stuck() == ""
+    loop.busy_since = clock.now - STUCK - 4
+    assert view.stuck() == f"a round has been under way for {STUCK + 4:.0f} s"
 
 
 def test_ready(api):
@@ -391,7 +407,7 @@ def test_port_in_use():
     """A port that somebody has costs the status, and a line that says what to do; nothing else."""
     with socket.create_server(ANYWHERE) as other:
         port = other.getsockname()[1]
-        with capture_logs() as logs, served(("127.0.0.1", port), View(FakeLoop(), [])) as got:
+        with capture_logs() as logs, serve_status(("127.0.0.1", port), View(FakeLoop(), [])) as got:
             assert got == 0
     (line,) = logs
     assert (line["event"], line["log_level"]) == ("status_unavailable", "error")
@@ -402,7 +418,7 @@ def test_port_in_use():
 
 def test_foreign_address():
     """So does an address that this machine does not have."""
-    with capture_logs() as logs, served(("192.0.2.1", 9099), View(FakeLoop(), [])) as got:
+    with capture_logs() as logs, serve_status(("192.0.2.1", 9099), View(FakeLoop(), [])) as got:
         assert got == 0
     assert [line["event"] for line in logs] == ["status_unavailable"]
 
@@ -410,7 +426,7 @@ def test_foreign_address():
 def test_off():
     """Turned off it is silent."""
     before = threading.active_count()
-    with capture_logs() as logs, served(None, View(FakeLoop(), [])) as got:
+    with capture_logs() as logs, serve_status(None, View(FakeLoop(), [])) as got:
         assert (got, threading.active_count()) == (0, before)
     assert logs == []
 
@@ -418,7 +434,7 @@ def test_off():
 @pytest.mark.parametrize("address", ["::1", "*"])
 def test_addresses(address):
     """An IPv6 address is served, and every address."""
-    with served((address, 0), View(FakeLoop(), [])) as port:
+    with serve_status((address, 0), View(FakeLoop(), [])) as port:
         connection = http.client.HTTPConnection("::1" if address == "::1" else "127.0.0.1", port, timeout=PATIENCE)
         connection.request("GET", "/healthz")
         assert connection.getresponse().status == 200
@@ -427,20 +443,20 @@ def test_addresses(address):
 
 def test_end():
     """When lbgen ends the port is free at once, also while a client is connected."""
-    with served(ANYWHERE, View(FakeLoop(), [])) as port:
+    with serve_status(ANYWHERE, View(FakeLoop(), [])) as port:
         idle = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert idle.recv(100).startswith(b"HTTP/1.1 200")
     assert "status" not in {thread.name for thread in threading.enumerate()}
     idle.close()
-    with capture_logs() as logs, served(("127.0.0.1", port), View(FakeLoop(), [])) as again:
+    with capture_logs() as logs, serve_status(("127.0.0.1", port), View(FakeLoop(), [])) as again:
         assert again == port, logs
 
 
 def test_ended_at_once():
     """An end before the server is up is an end."""
     with socket.create_server(ANYWHERE) as listening:
-        server = _Server(View(FakeLoop(), []), listening)
+        server = StatusServer(View(FakeLoop(), []), listening)
         server.stop()
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
@@ -647,7 +663,7 @@ def test_nobody_there(words):
     url = f"http://127.0.0.1:{free_port()}"
     result = run(*words, "--status", url)
     assert (result.exit_code, result.stdout) == (4, "")
-    assert result.stderr.startswith(f"lbgen: {url}: no lbgen answers there")
+    assert result.stderr.startswith(f"lbgen: {url}: lbgen does not answer there")
     assert "status.bind" in result.stderr
 
 
