@@ -19,7 +19,7 @@ from lbgen.daemon.quarantine import Quarantine
 from lbgen.daemon.reload_schedule import ReloadSchedule
 from lbgen.daemon.template_rollback import TemplateRollback, saved
 from lbgen.model import Model
-from lbgen.proxies.plan import Live, Nothing, Reload
+from lbgen.proxies.plan import Live, Nothing, Reload, ReloadKind
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.render.renderer import Files, Renderer
@@ -186,7 +186,7 @@ class Target:
             self.schedule.ask_again(TIDY_INTERVAL)
         step = self.deployment.plan(desired, attempt.fixed)
         if isinstance(step, Live) and (failure := self._change(attempt, step, desired)):
-            self._reload_if_due(attempt, Reload(f"runtime API: {failure}", "runtime-api"), desired)
+            self._reload_if_due(attempt, Reload(f"runtime API: {failure}", ReloadKind.RUNTIME_API), desired)
         elif isinstance(step, Reload):
             self._reload_or_meanwhile(attempt, step, desired)
         elif isinstance(step, Nothing):

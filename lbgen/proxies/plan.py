@@ -1,11 +1,35 @@
-"""What has to be done so that a proxy that runs one set of files runs another. Pure."""
+"""What brings a proxy from one set of files to another. Pure."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from lbgen.render.files import Files
+
+
+class Method(StrEnum):
+    """How a change reaches a proxy, as logs and metrics call it."""
+
+    RUNTIME_API = "runtime-api"  # told to the running process
+    RELOAD = "reload"
+    PUBLISH = "publish"  # it takes new files by itself
+    START = "start"
+
+
+class ReloadKind(StrEnum):
+    """What makes a reload necessary, as metrics count it."""
+
+    FIRST = "first"  # not known what it runs
+    FILES = "files"  # a file came, went or cannot be compared
+    SECTIONS = "sections"  # a section came or went
+    SETTINGS = "settings"  # other lines of a section
+    SERVERS = "servers"  # a server's line says more than can be changed live
+    MAP = "map"
+    RUNTIME_API = "runtime-api"  # a live change failed
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +42,7 @@ class Reload:
     """Only whole new files bring the change in; ``reason`` says what the change is."""
 
     reason: str
-    kind: str = field(default="other", compare=False)  # for counting; one of KINDS
+    kind: ReloadKind = field(default=ReloadKind.OTHER, compare=False)  # for counting
     spaced: bool = field(default=True, compare=False)  # it costs the proxy something, so two need time in between
 
 
@@ -33,20 +57,21 @@ class Live(ABC):
         """What changes, for people."""
 
 
-# "first": not known what it runs; "files": a file came, went or cannot be compared; "sections": a section came or went;
-# "settings", "servers": other lines of a section; "map": a map file; "runtime-api": a live change failed.
-KINDS = ("first", "files", "sections", "settings", "servers", "map", "runtime-api", "other")
-
 Plan = Nothing | Reload | Live
 
 
 def between(running: Files | None, desired: Files) -> Nothing | Reload:
-    """Return the least that brings a proxy from one set of files to the other; None: not known what it runs."""
+    """Return the smallest change from one set of files to the other; None: not known what it runs."""
     if running is None:
-        return Reload("first configuration", "first")
+        return Reload("first configuration", ReloadKind.FIRST)
     if running.generation == desired.generation:
         return Nothing()
-    return Reload("; ".join(_changes(running, desired)), "files")
+    return Reload("; ".join(_changes(running, desired)), ReloadKind.FILES)
+
+
+def shortened(items: Sequence[str], between: str = ", ") -> str:
+    """Join the first three, and count the rest."""
+    return between.join(items[:3]) + (f" and {len(items) - 3} more" if len(items) > 3 else "")
 
 
 def _changes(running: Files, desired: Files) -> list[str]:
@@ -61,9 +86,7 @@ def _changes(running: Files, desired: Files) -> list[str]:
             before = old.replace(running.generation, "").splitlines()
             after = new.replace(desired.generation, "").splitlines()
             if before != after:
-                sections = _sections(before, after) or ["order or blank lines"]
-                shown = ", ".join(sections[:3]) + (f" and {len(sections) - 3} more" if len(sections) > 3 else "")
-                changes.append(f"{name}: {shown}")
+                changes.append(f"{name}: {shortened(_sections(before, after) or ['order or blank lines'])}")
     return changes
 
 
@@ -74,10 +97,10 @@ def _sections(before: list[str], after: list[str]) -> list[str]:
 
 
 def _by_heading(lines: list[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    sections: dict[str, list[str]] = {}
     heading = ""
     for line in lines:
         if line.strip():
             heading = heading if line[0].isspace() else line.strip()
-            found.setdefault(heading, []).append(line)
-    return found
+            sections.setdefault(heading, []).append(line)
+    return sections

@@ -1,4 +1,4 @@
-"""What a target needs of a proxy, and what most of them have in common."""
+"""What a target needs of a proxy, and what most proxies have in common."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lbgen.base.errors import ApplyFailed
+from lbgen.base.errors import ApplyFailed, ProxyUnreachable
 from lbgen.proxies import disk, plan
-from lbgen.proxies.plan import Live, Plan
+from lbgen.proxies.plan import Live, Method, Plan
 from lbgen.render.files import Files
 
 
 class Proxy(ABC):
     """One running proxy. What is not abstract holds for a proxy that only ever takes whole files."""
 
-    takes = "reload"  # what it does with new files, as logs and metrics call it: "reload" or "publish"
+    takes = Method.RELOAD  # how new files reach it: RELOAD or PUBLISH
 
     def plan(self, running: Files | None, desired: Files) -> Plan:
-        """Return the least that brings it from one set of files to the other; None: not known what it runs."""
+        """Return the smallest change from one set of files to the other; None: not known what it runs."""
         return plan.between(running, desired)
 
     def meanwhile(self, running: Files, desired: Files) -> Files:  # noqa: ARG002
-        """Return the part of ``desired`` that can be had from ``running`` without a reload."""
+        """Return the running files with what needs no reload already as in ``desired``."""
         return running
 
     def change(self, live: Live, generation: str) -> None:
-        """Carry a live change out and prove it; raise ApplyFailed where only a reload will help."""
+        """Make a live change and prove it; raise ApplyFailed where only a reload will help."""
         raise ApplyFailed(f"generation {generation}: this proxy changes by whole files only, not by: {live.summary}")
 
     def tidy(self) -> bool:
@@ -38,11 +38,11 @@ class Proxy(ABC):
         disk.write(output, texts, remove)
 
     def ready(self, output: Path) -> None:  # noqa: B027
-        """Have what the rendered files refer to besides each other."""
+        """Make what the rendered files refer to besides each other."""
 
     @abstractmethod
     def reload(self, running: Files | None, desired: Files) -> None:
-        """Have it load the files from disk; raise ApplyFailed, or ProxyUnreachable if it does not run."""
+        """Make it load the files from disk; raise ApplyFailed, or ProxyUnreachable if it does not run."""
 
     @abstractmethod
     def generation(self) -> str:
@@ -51,3 +51,10 @@ class Proxy(ABC):
     @abstractmethod
     def verify(self, generation: str) -> None:
         """Wait until it serves the generation; raise VerifyFailed."""
+
+    def served(self) -> str:
+        """Return the generation it serves, for messages: "none", or why it cannot be asked."""
+        try:
+            return self.generation() or "none"
+        except ProxyUnreachable as error:  # for a moment while it starts or changes its workers
+            return str(error)

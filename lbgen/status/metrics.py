@@ -15,17 +15,16 @@ from prometheus_client.registry import Collector
 
 import lbgen
 from lbgen.daemon.counters import BOUNDS, Histogram
-from lbgen.proxies import plan
+from lbgen.proxies.plan import Method, ReloadKind
 from lbgen.status.view import View
 
-METHODS = ("runtime-api", "reload", "publish", "start")
 MODES = ("push", "events", "polling", "file", "none")
 # What a target counts, the metric of it, its help, its label besides the target, and what that can say.
 COUNTERS = (
     ("renders", "lbgen_renders", "Renderings of a target's files.", "", ()),
     ("checks", "lbgen_checks", "Answers of the proxy's own checker.", "result", ("accepted", "refused", "unavailable")),
     ("live_changes", "lbgen_live_changes", "Changes made in the running proxy, without a reload.", "", ()),
-    ("reloads", "lbgen_reloads", "Reloads and starts, by what made them necessary.", "reason", ("start", *plan.KINDS)),
+    ("reloads", "lbgen_reloads", "Reloads and starts, by what made them necessary.", "reason", ("start", *ReloadKind)),
     ("published", "lbgen_publications", "Files that a proxy took without a reload.", "", ()),
     ("refused", "lbgen_refusals", "Files that a template or the checker refused.", "", ()),
     ("apply_failed", "lbgen_apply_failures", "Attempts to bring files to the proxy that failed.", "", ()),
@@ -58,7 +57,7 @@ class _Numbers(Collector):
         )
         for target in targets:
             histograms = target.counters.histograms("change_live")
-            for method in METHODS:
+            for method in Method:
                 _add(live, [target.name, method], histograms.get(method, Histogram()))
         yield live
         for what, name, text, label, kinds in COUNTERS:

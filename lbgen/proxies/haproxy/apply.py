@@ -12,17 +12,17 @@ import errno
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
 from lbgen.proxies import disk
-from lbgen.proxies.haproxy import plan as haproxy_plan
+from lbgen.proxies.haproxy import plan
 from lbgen.proxies.haproxy.configuration import NotPlain, Section, ServerLine, binds, sections
-from lbgen.proxies.haproxy.plan import Commands
 from lbgen.proxies.haproxy.runtime_api import GENERATION, OLDEST, Runtime, down_rows
 from lbgen.proxies.plan import Live, Plan
 from lbgen.proxies.proxy import Proxy
+from lbgen.proxies.wait import PAUSE, looks, patiently
 from lbgen.render.files import Files
 
 REPLY_TIMEOUT = 30.0  # seconds; a reload of 10,000 servers takes 0.4 s, one that waits for a port 2.7 s
@@ -65,33 +65,21 @@ class Master:
         self.path = path
 
     def reload(self) -> None:
-        """Have the master load the files; raise ApplyFailed with its own words if it would not."""
-        failures = self._patiently(self._failures, PATIENCE)
+        """Load the files; raise ApplyFailed with the master's own words if it refuses them."""
+        failures = patiently(self._failures, PATIENCE)
         reply = ask(self.path, "reload")
         if reply.startswith("Success=0"):
             raise ApplyFailed(f"HAProxy did not take the new configuration:\n{reply.partition('--')[2].strip()}")
-        if not reply.strip():  # before 2.7: the outcome is known when the master has executed itself again
-            self._await_outcome(failures)
-
-    def _await_outcome(self, failures: int) -> None:
-        time.sleep(0.02)
-        if self._patiently(self._failures, VERIFY_TIMEOUT) > failures:
+        if reply.strip():
+            return
+        # Before 2.7 the outcome is known when the master has executed itself again; until then the socket refuses.
+        time.sleep(PAUSE)
+        if patiently(self._failures, VERIFY_TIMEOUT) > failures:
             raise ApplyFailed("HAProxy did not take the new configuration; its log on standard error says why")
 
-    def _patiently(self, question: Callable[[], int], patience: float) -> int:
-        """Ask until there is an answer: the socket refuses connections while the master starts or executes itself."""
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                return question()
-            except ProxyUnreachable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-
     def _failures(self) -> int:
-        found = _FAILED.search(ask(self.path, "show proc"))
-        return int(found[1]) if found else 0
+        match = _FAILED.search(ask(self.path, "show proc"))
+        return int(match[1]) if match else 0
 
 
 class HAProxy(Proxy):
@@ -108,47 +96,47 @@ class HAProxy(Proxy):
         self._runtime = Runtime(lambda line: ask(stats_socket, line, half_close=False))
 
     def plan(self, running: Files | None, desired: Files) -> Plan:
-        """Return the least that brings it from one to the other."""
-        return haproxy_plan.between(running, desired)
+        """Return the smallest change from one set of files to the other."""
+        return plan.between(running, desired)
 
     def meanwhile(self, running: Files, desired: Files) -> Files:
-        """Return what can be had without the reload that ``desired`` has to wait for."""
-        return haproxy_plan.meanwhile(running, desired)
+        """Return the running files with what needs no reload already as in ``desired``."""
+        return plan.meanwhile(running, desired)
 
     def change(self, live: Live, generation: str) -> None:
-        """Carry a change out by the runtime API and prove it; raise ApplyFailed where only a reload will help."""
-        assert isinstance(live, Commands)  # as `plan` gave it
+        """Make a change by the runtime API and prove it; raise ApplyFailed where only a reload will help."""
+        assert isinstance(live, plan.Commands)  # as `plan` gave it
         if live.added and self.version() < OLDEST:
             raise ApplyFailed("this HAProxy cannot add servers while it runs (2.6 and later can)")
         self._runtime.change(live, generation)
 
     def tidy(self) -> bool:
-        """Finish what earlier changes left to do; return whether something is still left."""
-        return bool(self._runtime.leftovers) and self._runtime.tidy()
+        """Delete removed servers whose connections have ended; return whether some still have any."""
+        return self._runtime.tidy()
 
     def ready(self, output: Path) -> None:
-        """Have what the configuration refers to besides the rendered files."""
+        """Make the state file that the configuration refers to."""
         if not self._state_file.exists():
             disk.write(output, {self._state_file.name: NO_STATE})
 
     def reload(self, running: Files | None, desired: Files) -> None:
-        """Have HAProxy load the files from disk.
+        """Make HAProxy load the files from disk.
 
         Raises:
-            ApplyFailed: it would not, or a new listener's port is in use (HAProxy would refuse every new connection
+            ApplyFailed: it refused them, or a new listener's port is in use (HAProxy would refuse every new connection
                 for two seconds before it noticed).
             ProxyUnreachable: it does not run.
         """
         if running:
-            _try_binds(_binds(desired) - _binds(running))
+            _try_binds(binds(_sections(desired)) - binds(_sections(running)))
         self._keep_health(desired)
         self._reload()
-        self._runtime.leftovers.clear()
+        self._runtime.forget()
 
     def version(self) -> tuple[int, ...]:
         """Return the running version, (2, 6) say."""
-        found = re.search(r"^Version: (\d+)\.(\d+)", ask(self.stats_socket, "show info"), re.MULTILINE)
-        return (int(found[1]), int(found[2])) if found else (0, 0)
+        match = re.search(r"^Version: (\d+)\.(\d+)", ask(self.stats_socket, "show info"), re.MULTILINE)
+        return (int(match[1]), int(match[2])) if match else (0, 0)
 
     def generation(self) -> str:
         """Return the generation that new connections are served by; empty if it is not one of lbgen's.
@@ -157,9 +145,9 @@ class HAProxy(Proxy):
             ProxyUnreachable: HAProxy does not run or has another stats socket.
         """
         # A live change moves the variable; the description stays what the process was started with.
-        found = re.search(r"value=<([0-9a-f]+)>", ask(self.stats_socket, f"get var {GENERATION}"))
-        found = found or _DESCRIPTION.search(ask(self.stats_socket, "show info"))
-        return found[1] if found else ""
+        match = re.search(r"value=<([0-9a-f]+)>", ask(self.stats_socket, f"get var {GENERATION}"))
+        match = match or _DESCRIPTION.search(ask(self.stats_socket, "show info"))
+        return match[1] if match else ""
 
     def verify(self, generation: str) -> None:
         """Wait until HAProxy serves this generation.
@@ -167,45 +155,33 @@ class HAProxy(Proxy):
         Raises:
             VerifyFailed: it still serves another one after VERIFY_TIMEOUT.
         """
-        deadline = time.monotonic() + VERIFY_TIMEOUT
-        served = ""
-        while True:
-            try:
-                served = self.generation()
-            except ProxyUnreachable as error:  # for a moment while workers change
-                served = str(error)
+        for last in looks(VERIFY_TIMEOUT, 0.01):
+            served = self.served()
             if served == generation:
                 return
-            if time.monotonic() > deadline:
-                raise VerifyFailed(f"HAProxy does not serve generation {generation} (found: {served or 'none'})")
-            time.sleep(0.01)
+            if last:
+                raise VerifyFailed(f"HAProxy does not serve generation {generation} (found: {served})")
 
     def _keep_health(self, desired: Files) -> None:
-        """Write down which servers are down, since a new worker takes every server for well until it has checked it."""
+        """Record which servers are down: a new worker takes every server for up until it has checked it."""
         with contextlib.suppress(ProxyUnreachable):  # then there is nothing to keep
-            rows = down_rows(ask(self.stats_socket, "show servers state"), _servers(desired))
+            rows = down_rows(ask(self.stats_socket, "show servers state"), list(_servers(desired)))
             disk.write(self._state_file.parent, {self._state_file.name: "\n".join(rows) + "\n" if rows else NO_STATE})
 
 
-def _parts(files: Files) -> list[Section]:
-    return [part for name in files.texts if name.endswith(".cfg") for part in sections(files, name)]
+def _sections(files: Files) -> list[Section]:
+    return [section for name in files.texts if name.endswith(".cfg") for section in sections(files, name)]
 
 
-def _servers(files: Files) -> list[ServerLine]:
-    found = []
-    for part in _parts(files):
-        for name in part.servers:
+def _servers(files: Files) -> Iterator[ServerLine]:
+    for section in _sections(files):
+        for name in section.servers:
             with contextlib.suppress(NotPlain):
-                found.append(part.server(name))
-    return found
-
-
-def _binds(files: Files) -> set[str]:
-    return binds(_parts(files))
+                yield section.server(name)
 
 
 def _try_binds(wanted: Iterable[str]) -> None:
-    """Raise ApplyFailed if another process has one of these ADDRESS:PORT."""
+    """Raise ApplyFailed if another process has one of these ADDRESS:PORT, as HAProxy writes them."""
     for where in sorted(wanted):
         address, _, port = where.rpartition(":")
         address = address.strip("[]").replace("*", "")

@@ -16,18 +16,16 @@ from functools import lru_cache
 from lbgen.render.files import PLACEHOLDER, Files
 
 # Server keywords without and with an argument; a server with any other keyword is never changed live.
-_ALONE = frozenset(
-    ("backup", "check", "check-send-proxy", "check-ssl", "disabled", "send-proxy", "send-proxy-v2", "ssl", "stick")
-)
-_WITH_ARGUMENT = (
-    frozenset(
-        ("addr", "alpn", "check-alpn", "check-proto", "check-sni", "cookie", "downinter", "fall", "fastinter", "inter")
-    )
-    | frozenset(
-        ("maxconn", "maxqueue", "minconn", "observe", "on-error", "on-marked-down", "on-marked-up", "pool-max-conn")
-    )
-    | frozenset(("pool-purge-delay", "port", "proto", "rise", "slowstart", "sni", "verify", "weight"))
-)
+# fmt: off
+_ALONE = frozenset({
+    "backup", "check", "check-send-proxy", "check-ssl", "disabled", "send-proxy", "send-proxy-v2", "ssl", "stick",
+})
+_WITH_ARGUMENT = frozenset({
+    "addr", "alpn", "check-alpn", "check-proto", "check-sni", "cookie", "downinter", "fall", "fastinter", "inter",
+    "maxconn", "maxqueue", "minconn", "observe", "on-error", "on-marked-down", "on-marked-up", "pool-max-conn",
+    "pool-purge-delay", "port", "proto", "rise", "slowstart", "sni", "verify", "weight",
+})
+# fmt: on
 # `set server` and `set maxconn server` can change these; the others make a reload.
 CHANGEABLE = frozenset({"weight", "maxconn"})
 _PROXIES = ("backend", "listen")
@@ -100,38 +98,33 @@ def sections(files: Files, name: str) -> Sequence[Section]:
 @lru_cache(maxsize=8)  # what is desired in one round is what runs in the next
 def split(text: str) -> Sequence[Section]:
     """Split a configuration into its sections, comments and blank lines left out."""
-    found = [Section("")]
+    parts = [Section("")]
     inherited: list[str] = []
     for raw in text.splitlines():
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
         if not raw[0].isspace():
-            found.append(Section(line))
+            parts.append(Section(line))
             if line.split()[0] == "defaults":
-                inherited = found[-1].defaults
-            elif found[-1].backend:
-                found[-1].defaults = list(inherited)
+                inherited = parts[-1].defaults
+            elif parts[-1].backend:
+                parts[-1].defaults = list(inherited)
             continue
-        section, keyword = found[-1], line.split()[0]
+        section, keyword = parts[-1], line.split()[0]
         if keyword == "server" and section.backend and len(line.split()) > 2:
             section.servers[line.split()[1]] = line
             continue
         if keyword == "default-server":
             section.defaults.append(line)
         section.frame.append(line)
-    return found
+    return parts
 
 
 def binds(parts: Iterable[Section]) -> set[str]:
     """Return the ADDRESS:PORT of every bind line; those of sockets and interfaces are left out."""
-    found = set()
-    for section in parts:
-        for line in section.frame:
-            words = line.split()
-            if words[0] == "bind" and len(words) > 1 and re.fullmatch(r"\S*:\d+", words[1]):
-                found.add(words[1])
-    return found
+    lines = (line.split() for section in parts for line in section.frame)
+    return {words[1] for words in lines if words[0] == "bind" and re.fullmatch(r"\S*:\d+", " ".join(words[1:2]))}
 
 
 def map_entries(text: str) -> dict[str, str]:
@@ -145,14 +138,11 @@ def map_entries(text: str) -> dict[str, str]:
 
 
 def _keywords(words: list[str], server: str) -> dict[str, str]:
-    found = {}
-    left = list(words)
-    while left:
-        keyword = left.pop(0)
-        if keyword in _WITH_ARGUMENT and left:
-            found[keyword] = left.pop(0)
-        elif keyword in _ALONE:
-            found[keyword] = ""
-        else:
+    keywords = {}
+    left = iter(words)
+    for keyword in left:
+        argument = next(left, None) if keyword in _WITH_ARGUMENT else "" if keyword in _ALONE else None
+        if argument is None:
             raise NotPlain(f"server {server}: keyword {keyword}")
-    return found
+        keywords[keyword] = argument
+    return keywords

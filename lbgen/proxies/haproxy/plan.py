@@ -8,11 +8,11 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lbgen.proxies import plan
 from lbgen.proxies.haproxy.configuration import CHANGEABLE, NotPlain, Section, ServerLine, map_entries, sections
-from lbgen.proxies.plan import Live, Plan, Reload
+from lbgen.proxies.plan import Live, Plan, Reload, ReloadKind, shortened
 from lbgen.render.files import PLACEHOLDER, Files
 
 MOST_MAP_CHANGES = 500  # more are quicker by a reload than one by one
@@ -38,6 +38,24 @@ class Commands(Live):
     maps: tuple[MapChange, ...] = ()
     expected: Mapping[str, tuple[ServerLine, ...]] = field(default_factory=dict)  # touched backend -> its servers after
 
+    def and_servers(self, old: Section, new: Section) -> Commands:
+        """Return these commands and those that bring one section's servers to another's."""
+        before, after = _servers(old), _servers(new)
+        return replace(
+            self,
+            added=(*self.added, *(line for name, line in after.items() if name not in before)),
+            changed=(
+                *self.changed,
+                *(
+                    (before[name], line)
+                    for name, line in after.items()
+                    if name in before and _changeable(before[name], line)
+                ),
+            ),
+            removed=(*self.removed, *(line for name, line in before.items() if name not in after)),
+            expected={**self.expected, new.backend: tuple(after.values())},
+        )
+
     @property
     def summary(self) -> str:
         """What changes, for people: "backend shop: 1 added, 2 removed; 3 map entries"."""
@@ -51,29 +69,37 @@ class Commands(Live):
             said.append(f"backend {backend}: " + ", ".join(f"{n} {what}" for what, n in counts.items() if n))
         if self.maps:
             said.append(f"{len(self.maps)} map entries")
-        return "; ".join(said[:3]) + (f" and {len(said) - 3} more" if len(said) > 3 else "")
+        return shortened(said, "; ")
+
+
+class _OnlyReload(Exception):
+    """A difference that only a reload brings in."""
+
+    def __init__(self, reason: str, kind: ReloadKind) -> None:
+        super().__init__(reason)
+        self.reload = Reload(reason, kind)
 
 
 def between(running: Files | None, desired: Files) -> Plan:
-    """Return the least that brings HAProxy from one set of files to the other."""
+    """Return the smallest change that brings HAProxy from one set of files to the other."""
     step = plan.between(running, desired)
-    if running is None or not isinstance(step, Reload):
+    if running is None or not isinstance(step, Reload) or running.texts.keys() != desired.texts.keys():
         return step
-    if running.texts.keys() != desired.texts.keys():
-        return step
-    builder = _Builder()
-    for name in sorted(desired.texts):
-        if _neutral(running, name) == _neutral(desired, name):
-            continue
-        if name.endswith(".cfg"):
-            reason = builder.configuration(sections(running, name), sections(desired, name))
-        elif name.endswith(".map"):
-            reason = builder.map(name, running.texts[name], desired.texts[name])
-        else:
-            reason, builder.kind = f"{name} changed", "files"
-        if reason:
-            return Reload(reason, builder.kind)
-    return builder.live()
+    live = Commands()
+    try:
+        for name in sorted(desired.texts):
+            if _neutral(running, name) == _neutral(desired, name):
+                continue
+            if name.endswith(".cfg"):
+                for old, new in _pairs(sections(running, name), sections(desired, name)):
+                    live = live.and_servers(old, new)
+            elif name.endswith(".map"):
+                live = replace(live, maps=(*live.maps, *_map_changes(name, running.texts[name], desired.texts[name])))
+            else:
+                raise _OnlyReload(f"{name} changed", ReloadKind.FILES)
+    except _OnlyReload as only:
+        return only.reload
+    return live
 
 
 def meanwhile(running: Files, desired: Files) -> Files:
@@ -89,69 +115,44 @@ def meanwhile(running: Files, desired: Files) -> Files:
     return Files.of({name: text.replace(running.generation, PLACEHOLDER) for name, text in texts.items()})
 
 
-class _Builder:
-    """Collects changes; each method returns why only a reload will do, or an empty text."""
+def _pairs(before: Sequence[Section], after: Sequence[Section]) -> Iterator[tuple[Section, Section]]:
+    """Yield the sections whose servers differ; raise _OnlyReload where anything else does."""
+    if [part.heading for part in before] != [part.heading for part in after]:
+        raise _OnlyReload(_headings(before, after), ReloadKind.SECTIONS)
+    for old, new in zip(before, after, strict=True):
+        if old.frame != new.frame or old.defaults != new.defaults:
+            raise _OnlyReload(f"{new.heading}: {_first_difference(old.frame, new.frame)}", ReloadKind.SETTINGS)
+        if old.servers != new.servers:
+            yield old, new
 
-    def __init__(self) -> None:
-        self.kind = "settings"  # of the reason, for counting: see plan.KINDS
-        self._added: list[ServerLine] = []
-        self._changed: list[tuple[ServerLine, ServerLine]] = []
-        self._removed: list[ServerLine] = []
-        self._maps: list[MapChange] = []
-        self._expected: dict[str, tuple[ServerLine, ...]] = {}
 
-    def live(self) -> Commands:
-        """Return everything collected."""
-        return Commands(
-            tuple(self._added), tuple(self._changed), tuple(self._removed), tuple(self._maps), dict(self._expected)
-        )
+def _servers(section: Section) -> dict[str, ServerLine]:
+    try:
+        return {name: section.server(name) for name in section.servers}
+    except NotPlain as error:
+        raise _OnlyReload(f"{section.heading}: {error}", ReloadKind.SERVERS) from error
 
-    def configuration(self, before: Sequence[Section], after: Sequence[Section]) -> str:
-        """Compare two configurations section by section."""
-        if [part.heading for part in before] != [part.heading for part in after]:
-            self.kind = "sections"
-            return _headings(before, after)
-        for old, new in zip(before, after, strict=True):
-            if old.frame != new.frame or old.defaults != new.defaults:
-                return f"{new.heading}: {_first_difference(old.frame, new.frame)}"
-            if old.servers != new.servers:
-                reason = self._servers(old, new)
-                if reason:
-                    self.kind = "servers"
-                    return f"{new.heading}: {reason}"
-        return ""
 
-    def _servers(self, old: Section, new: Section) -> str:
-        try:
-            before = {name: old.server(name) for name in old.servers}
-            after = {name: new.server(name) for name in new.servers}
-        except NotPlain as error:
-            return str(error)
-        for name, line in after.items():
-            was = before.get(name)
-            if was is None:
-                self._added.append(line)
-            elif was != line:
-                differing = {key for key in {*was.keywords, *line.keywords} if _differ(key, was, line)}
-                if differing - CHANGEABLE or ("maxconn" in differing and "maxconn" not in line.keywords):
-                    return f"server {name}: {', '.join(sorted(differing))} changed"
-                self._changed.append((was, line))
-        self._removed += [line for name, line in before.items() if name not in after]
-        self._expected[new.backend] = tuple(after.values())
-        return ""
+def _changeable(before: ServerLine, after: ServerLine) -> bool:
+    """Tell whether two lines of a server differ; raise _OnlyReload if in more than can be changed live."""
+    differing = {key for key in {*before.keywords, *after.keywords} if _differ(key, before, after)}
+    # There is no command that takes a limit away.
+    if differing - CHANGEABLE or ("maxconn" in differing and "maxconn" not in after.keywords):
+        changed = ", ".join(sorted(differing))
+        raise _OnlyReload(f"backend {after.backend}: server {after.name}: {changed} changed", ReloadKind.SERVERS)
+    return before != after
 
-    def map(self, name: str, before: str, after: str) -> str:
-        """Compare two versions of a map file."""
-        self.kind = "map"
-        old, new = map_entries(before), map_entries(after)
-        keys = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
-        if len(keys) > MOST_MAP_CHANGES:
-            return f"{name}: {len(keys)} entries changed"
-        odd = next((key for key in keys if re.search(r"""[\s"'\\;]""", key + new.get(key, ""))), None)
-        if odd is not None:
-            return f"{name}: {odd} cannot be written as a command"
-        self._maps += [MapChange(name, key, old.get(key), new.get(key)) for key in keys]
-        return ""
+
+def _map_changes(name: str, before: str, after: str) -> Iterator[MapChange]:
+    """Compare two versions of a map file."""
+    old, new = map_entries(before), map_entries(after)
+    keys = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+    if len(keys) > MOST_MAP_CHANGES:
+        raise _OnlyReload(f"{name}: {len(keys)} entries changed", ReloadKind.MAP)
+    for key in keys:
+        if re.search(r"""[\s"'\\;]""", key + new.get(key, "")):
+            raise _OnlyReload(f"{name}: {key} cannot be written as a command", ReloadKind.MAP)
+        yield MapChange(name, key, old.get(key), new.get(key))
 
 
 def _differ(key: str, one: ServerLine, other: ServerLine) -> bool:
@@ -166,8 +167,7 @@ def _headings(before: Iterable[Section], after: Iterable[Section]) -> str:
     old, new = [part.heading for part in before], [part.heading for part in after]
     added, removed = [item for item in new if item not in old], [item for item in old if item not in new]
     said = [f"{item} added" for item in added] + [f"{item} removed" for item in removed]
-    shown = ", ".join(said[:3]) + (f" and {len(said) - 3} more" if len(said) > 3 else "")
-    return shown or "sections in another order"
+    return shortened(said) or "sections in another order"
 
 
 def _first_difference(old: list[str], new: list[str]) -> str:

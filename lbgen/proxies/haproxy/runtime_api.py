@@ -10,12 +10,15 @@ is taken up by a task of its own (``server_atomic_sync`` in its source), so it c
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
+from lbgen.base.address import host_port
 from lbgen.base.errors import ApplyFailed
 from lbgen.base.logs import log
 from lbgen.proxies.haproxy.configuration import CHANGEABLE, ServerLine
 from lbgen.proxies.haproxy.plan import Commands, MapChange
+from lbgen.proxies.wait import looks
 
 GENERATION = "proc.lbgen_generation"
 OLDEST = (2, 6)  # earlier versions cannot add servers that are checked
@@ -23,79 +26,75 @@ _LONGEST = 8000  # characters of a line, half of what the strictest version take
 _PATIENCE = 2.0  # seconds for addresses to be taken up
 _PAUSE = 0.005  # between two looks
 _MAINTENANCE, _CHECK_ENABLED = 1, 4  # bits of srv_admin_state and srv_check_state
+Row = dict[str, str]  # of ``show servers state``: column -> value
+Leftovers = Mapping[str, ServerLine]  # removed servers by path, in maintenance until their connections end
 
 
 class Runtime:
     """The runtime API of one HAProxy process."""
 
-    def __init__(self, ask: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        ask: Callable[[str], str],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         """``ask`` sends one line to the stats socket and returns the whole reply; it raises ProxyUnreachable."""
         self._ask = ask
-        self.leftovers: dict[str, ServerLine] = {}  # removed servers, in maintenance until their connections end
+        self._looks = partial(looks, _PATIENCE, _PAUSE, clock=clock, sleep=sleep)
+        self.leftovers: Leftovers = {}
 
     def change(self, live: Commands, generation: str) -> None:
-        """Carry the change out, prove it, and mark the process with the generation it now has.
+        """Make the change, prove it, and mark the process with the generation it now has.
 
         Raises:
-            ApplyFailed: it is not as it should be; only a reload will help.
+            ApplyFailed: the process is not as it should be; only a reload will help.
         """
-        self._send(self._commands(live))
+        commands = list(_commands(live, self.leftovers))
+        added = {line.path for line in live.added}
+        held = {path: line for path, line in self.leftovers.items() if path not in added}
+        self.leftovers = held | {line.path: line for line in live.removed}
+        self._send(commands)
         self._prove(live)
         self._send(["experimental-mode on", f"set var {GENERATION} str({generation})"])
         self.tidy()
 
     def tidy(self) -> bool:
         """Delete removed servers whose connections have ended; return whether some still have any."""
-        for path in list(self.leftovers):
-            reply = self._ask(f"del server {path}")
-            if "deleted" in reply or "No such" in reply:
-                del self.leftovers[path]
+        self.leftovers = {path: line for path, line in self.leftovers.items() if not self._deleted(path)}
         return bool(self.leftovers)
 
-    def _commands(self, live: Commands) -> Iterator[str]:
-        """New servers come before old ones leave, so that a backend is never without any."""
-        for line in live.added:
-            yield from self._revived(line) if line.path in self.leftovers else _added(line)
-        for before, after in live.changed:
-            yield from _changed(before, after)
-        yield from map(_map_command, live.maps)
-        for line in live.removed:
-            self.leftovers[line.path] = line
-            yield f"set server {line.path} state maint"
+    def forget(self) -> None:
+        """Begin anew: the process was reloaded, and has the servers of the file alone."""
+        self.leftovers = {}
 
-    def _revived(self, line: ServerLine) -> Iterator[str]:
-        """A name that was removed a moment ago and is still held by a connection is taken up again."""
-        was = self.leftovers.pop(line.path)
-        yield from _changed(was, line)
-        if _fixed(was) != _fixed(line):
-            raise ApplyFailed(f"server {line.path} was removed with other keywords and still has connections")
-        yield f"set server {line.path} state ready"
+    def _deleted(self, path: str) -> bool:
+        reply = self._ask(f"del server {path}")
+        return "deleted" in reply or "No such" in reply
 
     def _prove(self, live: Commands) -> None:
         for backend, servers in live.expected.items():
             state = self._settled(backend, servers)
             for line in servers:
-                wrong = _wrong(line, state.pop(line.name, None))
-                if wrong:
+                if wrong := _wrong(line, state.pop(line.name, None)):
                     raise ApplyFailed(f"server {line.path}: {wrong}")
-            alive = [name for name, row in state.items() if not int(row["srv_admin_state"]) & _MAINTENANCE]
+            alive = [name for name, row in state.items() if not _in_maintenance(row)]
             if alive:
                 raise ApplyFailed(f"backend {backend} still has server {', '.join(alive)}")
-        for file in {change.file for change in live.maps}:
-            entries = dict(_map_rows(self._ask(f"show map {file}")))
-            for change in live.maps:
-                if change.file == file and entries.get(change.key) != change.new:
-                    raise ApplyFailed(f"map {file}: {change.key} is {entries.get(change.key)}, not {change.new}")
+        entries = {file: dict(_map_rows(self._ask(f"show map {file}"))) for file in {each.file for each in live.maps}}
+        for change in live.maps:
+            value = entries[change.file].get(change.key)
+            if value != change.new:
+                raise ApplyFailed(f"map {change.file}: {change.key} is {value}, not {change.new}")
 
-    def _settled(self, backend: str, servers: Sequence[ServerLine]) -> dict[str, dict[str, str]]:
-        """Return the backend's state once its servers have taken up their addresses, or when they had the time to."""
-        deadline = time.monotonic() + _PATIENCE
-        while True:
+    def _settled(self, backend: str, servers: Sequence[ServerLine]) -> dict[str, Row]:
+        """Return the backend's state once its servers have taken up their addresses, or when time is over."""
+        state: dict[str, Row] = {}
+        for _ in self._looks():
             state = read_state(self._ask(f"show servers state {backend}"))
-            moving = any(line.name in state and not _is_at(line, state[line.name]) for line in servers)
-            if not moving or time.monotonic() > deadline:
-                return state
-            time.sleep(_PAUSE)
+            if all(line.name not in state or _is_at(line, state[line.name]) for line in servers):
+                break
+        return state
 
     def _send(self, commands: Iterable[str]) -> None:
         for batch in _batches(commands):
@@ -103,13 +102,24 @@ class Runtime:
             log.debug("runtime_api", commands=batch, reply=" ".join(reply.split()))
 
 
-def read_state(reply: str) -> dict[str, dict[str, str]]:
+def _commands(live: Commands, leftovers: Leftovers) -> Iterator[str]:
+    """New servers come before old ones leave, so that a backend is never without any."""
+    for line in live.added:
+        yield from _revived(leftovers[line.path], line) if line.path in leftovers else _added(line)
+    for before, after in live.changed:
+        yield from _changed(before, after)
+    yield from map(_map_command, live.maps)
+    for line in live.removed:
+        yield f"set server {line.path} state maint"
+
+
+def read_state(reply: str) -> dict[str, Row]:
     """Read ``show servers state`` of one backend: {server: {column: value}}.
 
     Source: HAProxy management guide, section 9.3; a "1", a "# " line of columns, then one line for each server.
     """
     lines = reply.splitlines()
-    columns = next((line[2:].split() for line in lines if line.startswith("# ")), [])
+    columns = _columns(lines)
     rows = (line.split() for line in lines if not line.startswith("#") and len(line.split()) == len(columns) > 1)
     return {row["srv_name"]: row for row in (dict(zip(columns, values, strict=True)) for values in rows)}
 
@@ -121,7 +131,7 @@ def down_rows(reply: str, servers: Sequence[ServerLine]) -> list[str]:
     would give a server its old port and weight, but not its old address (observed).
     """
     lines = reply.splitlines()
-    columns = next((line[2:].split() for line in lines if line.startswith("# ")), [])
+    columns = _columns(lines)
     same = {(line.backend, line.name, line.address, str(line.port), str(line.weight)) for line in servers}
     kept = [line for line in lines if line.strip() == "1" or line.startswith("# ")]
     for line in lines:
@@ -132,12 +142,24 @@ def down_rows(reply: str, servers: Sequence[ServerLine]) -> list[str]:
     return kept
 
 
+def _columns(lines: Iterable[str]) -> list[str]:
+    return next((line[2:].split() for line in lines if line.startswith("# ")), [])
+
+
 def _added(line: ServerLine) -> Iterator[str]:
     words = " ".join(f"{key} {value}".strip() for key, value in line.keywords.items())
-    yield f"add server {line.path} {_where(line)} {words}".strip()
+    yield f"add server {line.path} {host_port(line.address, line.port)} {words}".strip()
     if "check" in line.keywords:
         yield f"enable health {line.path}"
     yield f"enable server {line.path}"
+
+
+def _revived(was: ServerLine, line: ServerLine) -> Iterator[str]:
+    """Take up a server again that was removed a moment ago and is still held by a connection."""
+    if _fixed(was) != _fixed(line):
+        raise ApplyFailed(f"server {line.path} was removed with other keywords and still has connections")
+    yield from _changed(was, line)
+    yield f"set server {line.path} state ready"
 
 
 def _changed(before: ServerLine, after: ServerLine) -> Iterator[str]:
@@ -161,15 +183,15 @@ def _fixed(line: ServerLine) -> dict[str, str]:
     return {key: value for key, value in line.keywords.items() if key not in CHANGEABLE}
 
 
-def _where(line: ServerLine) -> str:
-    return f"[{line.address}]:{line.port}" if ":" in line.address else f"{line.address}:{line.port}"
+def _in_maintenance(row: Row) -> bool:
+    return bool(int(row["srv_admin_state"]) & _MAINTENANCE)
 
 
-def _is_at(line: ServerLine, row: dict[str, str]) -> bool:
+def _is_at(line: ServerLine, row: Row) -> bool:
     return (row["srv_addr"], row["srv_port"]) == (line.address, str(line.port))
 
 
-def _wrong(line: ServerLine, row: dict[str, str] | None) -> str:
+def _wrong(line: ServerLine, row: Row | None) -> str:
     """Say in what the process differs from the line; empty if in nothing."""
     if row is None:
         return "is not there"
@@ -177,8 +199,7 @@ def _wrong(line: ServerLine, row: dict[str, str] | None) -> str:
     for column, expected in shown.items():
         if row[column] != expected:
             return f"{column} is {row[column]}, not {expected}"
-    maintenance = bool(int(row["srv_admin_state"]) & _MAINTENANCE)
-    if maintenance and "disabled" not in line.keywords:
+    if _in_maintenance(row) and "disabled" not in line.keywords:
         return "is in maintenance"
     if "check" in line.keywords and not int(row["srv_check_state"]) & _CHECK_ENABLED:
         return "is not checked"

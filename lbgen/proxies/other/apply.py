@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lbgen.base.errors import VerifyFailed
 from lbgen.proxies import disk, plan
-from lbgen.proxies.plan import Plan, Reload
+from lbgen.proxies.plan import Method, Plan, Reload
 from lbgen.proxies.proxy import Proxy
 from lbgen.render.files import Files
 
@@ -28,7 +28,7 @@ class Other(Proxy):
             reload: has it read the files, or raises ApplyFailed; None: it watches them itself.
         """
         self._output, self._reload = output, reload
-        self.takes = "reload" if reload else "publish"
+        self.takes = Method.RELOAD if reload else Method.PUBLISH
         self._taken = disk.read(output, [NOTE]).get(NOTE, "").strip()
 
     def plan(self, running: Files | None, desired: Files) -> Plan:

@@ -18,7 +18,7 @@ from lbgen.base import documents
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
 from lbgen.base.logs import log
 from lbgen.proxies import disk, plan
-from lbgen.proxies.plan import Plan, Reload
+from lbgen.proxies.plan import Method, Plan, Reload
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.traefik import placeholder_certificate
 from lbgen.proxies.traefik.api import MARKER_HEADER, Fleet
@@ -36,7 +36,7 @@ _HEADING = re.compile(r'^(?: {4}"(.+)":|(\w+):| {2}(\w+):)', re.MULTILINE)
 class Traefik(Proxy):
     """One Traefik, or several that are fed the same."""
 
-    takes = "publish"
+    takes = Method.PUBLISH
 
     def __init__(
         self,

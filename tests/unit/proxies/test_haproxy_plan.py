@@ -6,7 +6,7 @@ import pytest
 
 from lbgen.proxies.haproxy.configuration import NotPlain, binds, map_entries, split
 from lbgen.proxies.haproxy.plan import Commands, MapChange, between, meanwhile
-from lbgen.proxies.plan import Nothing, Reload
+from lbgen.proxies.plan import Nothing, Reload, ReloadKind
 from lbgen.render.files import PLACEHOLDER, Files
 
 CONFIGURATION = f"""\
@@ -101,6 +101,119 @@ def test_everything_else_reloads(change, reason):
     assert step.reason.startswith(reason)
 
 
+def servers(*lines: str) -> Files:
+    """A configuration of one backend with these servers, without defaults."""
+    return Files.of({"haproxy.cfg": "backend b\n" + "".join(f"    server {line}\n" for line in lines)})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ("maxconn 9", "maxconn 5", ""),
+        ("", "maxconn 5", ""),
+        ("maxconn 9", "", "backend b: server s: maxconn changed"),
+        ("maxconn 9 weight 2", "weight 3", "backend b: server s: maxconn, weight changed"),
+        ("weight 2", "", ""),
+        ("maxconn 9", "maxconn 5 inter 1s", "backend b: server s: inter, maxconn changed"),
+        ("check", "", "backend b: server s: check changed"),
+        ("", "check", "backend b: server s: check changed"),
+        ("inter 1s", "inter 2s", "backend b: server s: inter changed"),
+    ],
+)
+def test_limits_and_weights(before, after, reason):
+    """A limit can be set live, and another one; there is no command that takes it away, so that is a reload."""
+    step = between(servers(f"s 10.0.0.1:80 {before}"), servers(f"s 10.0.0.1:80 {after}"))
+    if reason:
+        assert (step, step.kind) == (Reload(reason), ReloadKind.SERVERS)
+    else:
+        assert isinstance(step, Commands)
+        assert [after.keywords for _, after in step.changed] == [dict([after.split()] if after else [])]
+
+
+def test_commands_of_a_backend():
+    """What is added, changed and removed, with the line before, and all servers that the backend has to show after."""
+    step = between(
+        servers("a 10.0.0.1:80", "b 10.0.0.2:80 weight 1", "c 10.0.0.3:80"),
+        servers("b 10.0.0.2:80 weight 7", "c 10.0.0.3:80", "d 10.0.0.4:81 check"),
+    )
+    assert isinstance(step, Commands)
+    assert step.summary == "backend b: 1 added, 1 changed, 1 removed"
+    assert [line.path for line in step.added] == ["b/d"]
+    assert [(before.weight, after.weight, after.path) for before, after in step.changed] == [(1, 7, "b/b")]
+    assert [line.path for line in step.removed] == ["b/a"]
+    assert {backend: [line.name for line in lines] for backend, lines in step.expected.items()} == {
+        "b": ["b", "c", "d"]
+    }
+    (new,) = step.added
+    assert (new.address, new.port, new.keywords) == ("10.0.0.4", 81, {"check": ""})
+    assert step.maps == ()
+
+
+def test_a_line_written_otherwise():
+    """A server whose line says the same in other words needs no command, but its backend is proven."""
+    step = between(servers("a 10.0.0.1:80 weight 1 check"), servers("a 10.0.0.1:80 check weight 1"))
+    assert isinstance(step, Commands)
+    assert (step.added, step.changed, step.removed, list(step.expected)) == ((), (), (), ["b"])
+
+
+def test_summary_is_short():
+    """A message names three backends and counts the others."""
+    names = "abcd"
+    one, other = (
+        Files.of({"h.cfg": "".join(f"backend {name}\n    server s 10.0.0.{last}:80\n" for name in names)})
+        for last in (1, 2)
+    )
+    assert between(one, other).summary == (
+        "backend a: 1 changed; backend b: 1 changed; backend c: 1 changed and 1 more"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "step"),
+    [
+        ({"h.cfg": "global\n"}, {"h.cfg": "global\n", "x.map": ""}, Reload("x.map added")),
+        ({"h.cfg": "global\n", "x.map": ""}, {"h.cfg": "global\n"}, Reload("x.map removed")),
+        ({"x.list": "a\n"}, {"x.list": "b\n"}, Reload("x.list changed")),
+    ],
+)
+def test_other_files_reload(before, after, step):
+    """A file that comes or goes, or that HAProxy reads at its start only, is a reload."""
+    found = between(Files.of(before), Files.of(after))
+    assert (found, found.kind) == (step, ReloadKind.FILES)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason", "kind"),
+    [
+        ("a\nb\n", "b\na\n", "sections in another order", ReloadKind.SECTIONS),
+        ("a\n", "a\nb\nc\nd\ne\n", "b added, c added, d added and 1 more", ReloadKind.SECTIONS),
+        ("a\n    x 1\n    y 1\n", "a\n    y 1\n    x 1\n", "a: lines in another order", ReloadKind.SETTINGS),
+        ("a\n    x 1\n    y 1\n", "a\n    x 1\n", "a: without y 1", ReloadKind.SETTINGS),
+        ("a\n    x 1\n", "a\n    x 1\n    y 1\n", "a: y 1", ReloadKind.SETTINGS),
+    ],
+)
+def test_reasons(before, after, reason, kind):
+    """The reason names what differs: sections first, then the line."""
+    step = between(Files.of({"h.cfg": before}), Files.of({"h.cfg": after}))
+    assert (step, step.kind) == (Reload(reason), kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "port"), [("10.0.0.1:80", "10.0.0.1", 80), ("[fd00::1]:80", "fd00::1", 80)]
+)
+def test_address(text, address, port):
+    """IPv6 stands in brackets in the file and without them in what HAProxy shows."""
+    line = split(f"listen b\n    server s {text}\n")[-1].server("s")
+    assert (line.backend, line.name, line.address, line.port, line.path) == ("b", "s", address, port, "b/s")
+
+
+@pytest.mark.parametrize("words", ["weight", "check cookie", "check 5", "backup future", "unknown x"])
+def test_keywords_that_are_not_plain(words):
+    """A keyword that is not known, or has not the argument it needs, is left to a reload."""
+    with pytest.raises(NotPlain, match="server s: keyword"):
+        split(f"backend b\n    server s 10.0.0.1:80 {words}\n")[-1].server("s")
+
+
 def test_map_entries_change_live():
     """Entries added, changed and deleted are commands."""
     step = between(files(), files(routes="a api\nc shop\n"))
@@ -118,9 +231,25 @@ def test_map_entries_that_are_no_command_reload(line):
     assert isinstance(between(files(), files(routes="a shop\nb api\n" + line)), Reload)
 
 
-def test_many_map_entries_reload():
-    """Thousands of entries are one reload, not thousands of commands."""
-    assert isinstance(between(files(), files(routes="".join(f"h{n} shop\n" for n in range(1000)))), Reload)
+@pytest.mark.parametrize(("count", "reason"), [(500, ""), (501, "routes.map: 501 entries changed")])
+def test_many_map_entries_reload(count, reason):
+    """More than 500 entries are quicker by one reload than by commands; 500 are not."""
+    step = between(files(), files(routes="a shop\nb api\n" + "".join(f"h{n} shop\n" for n in range(count))))
+    if reason:
+        assert (step, step.kind) == (Reload(reason), ReloadKind.MAP)
+    else:
+        assert isinstance(step, Commands)
+        assert len(step.maps) == count
+
+
+def test_entries_of_several_maps_are_counted_by_map():
+    """A reload is weighed against each map's changes."""
+    lines = "".join(f"h{n} shop\n" for n in range(400))
+    one, other = (Files.of({"a.map": text, "b.map": text}) for text in ("", lines))
+    step = between(one, other)
+    assert isinstance(step, Commands)
+    assert [change.file for change in step.maps] == ["a.map"] * 400 + ["b.map"] * 400
+    assert step.summary == "800 map entries"
 
 
 def test_default_server_is_merged():

@@ -14,10 +14,9 @@ from lbgen.daemon.counters import BOUNDS, Counters, Histogram
 from lbgen.daemon.history import MOST_CAUSES
 from lbgen.daemon.loop import Loop
 from lbgen.model import build
-from lbgen.proxies import plan
 from lbgen.proxies.haproxy import plan as haproxy_plan
 from lbgen.proxies.haproxy.plan import MOST_MAP_CHANGES, Commands
-from lbgen.proxies.plan import Reload
+from lbgen.proxies.plan import Method, Reload, ReloadKind
 from lbgen.render.renderer import Files
 from lbgen.snapshot import Cause
 from lbgen.status import metrics
@@ -267,7 +266,7 @@ def test_kinds(kind, before, after):
     step = haproxy_plan.between(before, after)
     assert isinstance(step, Reload), step
     assert step.kind == kind
-    assert kind in plan.KINDS
+    assert isinstance(step.kind, ReloadKind)
 
 
 def test_kind_of_a_map_after_a_live_change():
@@ -359,11 +358,11 @@ def test_held(loop):
 def test_everything_from_the_start():
     """Counters are there, as 0, before anything was counted: a rate needs a beginning."""
     found = samples(FakeLoop(), FakeTarget())
-    for kind in ("start", *plan.KINDS):
+    for kind in ("start", *ReloadKind):
         assert found["lbgen_reloads_total", kind, "edge"] == 0
     for result in ("accepted", "refused", "unavailable"):
         assert found["lbgen_checks_total", result, "edge"] == 0
-    for method in metrics.METHODS:
+    for method in Method:
         assert found["lbgen_change_live_seconds_count", method, "edge"] == 0
     for name in ("renders", "live_changes", "refusals", "apply_failures"):
         assert found[f"lbgen_{name}_total", "edge"] == 0
