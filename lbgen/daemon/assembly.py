@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import fields, replace
-from pathlib import Path
-from typing import Protocol
 
 from lbgen.base.errors import SettingsError
 from lbgen.daemon.target import Target
-from lbgen.proxies.haproxy import kind as haproxy
-from lbgen.proxies.kind import Facts, Parts, Setup
-from lbgen.proxies.nginx import kind as nginx
-from lbgen.proxies.other import kind as other
-from lbgen.proxies.traefik import kind as traefik
+from lbgen.proxies.kind import Check, Kind, Setup
+from lbgen.proxies.registry import KINDS
 from lbgen.proxies.traefik.apply import Traefik
 from lbgen.proxies.traefik.feed import Feed
 from lbgen.render.limits import Bounds
-from lbgen.render.renderer import Files, Renderer, TargetContext, TemplateSet, find
+from lbgen.render.renderer import Renderer, TargetContext, TemplateSet, find
 from lbgen.settings import STATE_DIRECTORY, DockerSettings, Settings, TargetSettings
 from lbgen.source import Source
 from lbgen.source.file import FileSource
-
-Check = Callable[[Files], None]
-
-
-class Kind(Protocol):
-    """What a module of `kinds` has."""
-
-    def facts(self, setup: Setup) -> Facts:
-        """Return what templates have to know of the proxy."""
-
-    def checker(self, setup: Setup, beside: Path | None) -> Check:
-        """Return what has files checked; raises CheckFailed or CheckUnavailable."""
-
-    def parts(self, setup: Setup) -> Parts:
-        """Return how files are checked and brought to the proxy; raise SettingsError if the settings do not say."""
-
-
-KINDS: Mapping[str, Kind] = {"haproxy": haproxy, "nginx": nginx, "traefik": traefik, "other": other}
 
 
 def source_of(settings: Settings) -> Source:

@@ -1,4 +1,4 @@
-"""What each proxy can do, from which version, and what lbgen does instead: one table.
+"""What routes can ask for: the rows of one table, whose columns are in each proxy's `kind`.
 
 `lint` reports what concerns a target's routes; ``python -m lbgen.proxies.capabilities`` prints docs/proxies.md.
 """
@@ -6,23 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lbgen.labels.match import Test
 from lbgen.model import Backend, Route
 from lbgen.model.policy import Policy
+from lbgen.proxies.kind import YES, Support
+from lbgen.proxies.registry import KINDS
 
-PROXIES = {"haproxy": "HAProxy", "nginx": "Nginx", "traefik": "Traefik"}
-YES, PARTLY, NO = "yes", "partly", "no"
-
-
-@dataclass(frozen=True, slots=True)
-class Support:
-    """How far one proxy can do something."""
-
-    level: str = YES  # YES; PARTLY: not quite the same; NO: not at all
-    instead: str = ""  # what happens then, as a sentence without its end
-    since: str = ""  # the first version that can do it fully; empty: all supported ones, or none
+PROXIES = {name: kind.title for name, kind in KINDS.items() if kind.title}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +24,6 @@ class Capability:
     name: str  # as the documentation calls it
     key: str  # the label key that asks for it, for messages; empty: none
     asked: Callable[[Backend, Route], bool]  # whether a backend and its route do
-    haproxy: Support = field(default_factory=Support)
-    nginx: Support = field(default_factory=Support)
-    traefik: Support = field(default_factory=Support)
 
     def support(self, proxy: str, version: tuple[int, ...] = ()) -> Support:
         """Return how far the proxy can do it.
@@ -43,10 +32,9 @@ class Capability:
             proxy: "haproxy", "nginx", "traefik".
             version: of its program; empty: the oldest that lbgen supports.
         """
-        found: Support = getattr(self, proxy)
-        if found.since and version >= tuple(map(int, found.since.split("."))):
-            return Support()
-        return found
+        support = KINDS[proxy].capabilities.get(self.name, Support())
+        since = tuple(map(int, support.since.split("."))) if support.since else ()
+        return Support() if since and version >= since else support
 
 
 def _check(kind: str) -> Callable[[Backend, Route], bool]:
@@ -84,17 +72,9 @@ def _is_long(policy: Policy) -> bool:
     )
 
 
-PASSIVE = "servers are left out for a while after `health-check.fall` failed requests; nothing asks them"
 TABLE = (
-    Capability(
-        "UDP routes", "", lambda backend, _: backend.protocol == "udp", haproxy=Support(NO, "the route is left out")
-    ),
-    Capability(
-        "expressions on parameters",
-        "rule",
-        _tests(lambda test: test.kind == "query_regex"),
-        nginx=Support(NO, "what the route asks for with one is left out, since Nginx cannot decode parameters"),
-    ),
+    Capability("UDP routes", "", lambda backend, _: backend.protocol == "udp"),
+    Capability("expressions on parameters", "rule", _tests(lambda test: test.kind == "query_regex")),
     Capability(
         "very long paths, rules and headers",
         "",
@@ -105,88 +85,39 @@ TABLE = (
             )
             or _is_long(backend.policy)
         ),
-        nginx=Support(
-            NO,
-            "a rule of more than 50 tests or 600 characters, a path of more than 1,500, a rewritten path of more than "
-            "600 or a header of more than 1,900 (a `$` counts for 15 in these two) is left out",
-        ),
     ),
     Capability(
         "headers with an underscore in their name",
         "",
         _tests(lambda test: test.kind in ("header", "header_regex") and "_" in test.name),
-        nginx=Support(NO, "Nginx drops such headers, so what asks for one never holds"),
     ),
     Capability(
         "the header Host as any other header",
         "",
         _tests(lambda test: test.kind in ("header", "header_regex") and test.name == "host"),
-        traefik=Support(NO, "it never holds; write `host`"),
     ),
-    Capability(
-        "least connections",
-        "balance",
-        lambda backend, _: backend.balance == "least-conn",
-        traefik=Support(PARTLY, "since 3.4 the less busy of two servers picked at random, before round robin"),
-    ),
-    Capability(
-        "by client address",
-        "balance",
-        lambda backend, _: backend.balance == "source",
-        traefik=Support(PARTLY, "round robin", since="3.6"),
-    ),
-    Capability(
-        "random server",
-        "balance",
-        lambda backend, _: backend.balance == "random",
-        traefik=Support(PARTLY, "since 3.4 the less busy of two picked at random, before round robin"),
-    ),
-    Capability(
-        "sticky cookie",
-        "sticky",
-        lambda backend, _: bool(backend.sticky_cookie),
-        nginx=Support(PARTLY, "clients are kept with a server by their address", since="1.29.6"),
-        traefik=Support(PARTLY, "a server that drains is left out at once, and its clients move"),
-    ),
+    Capability("least connections", "balance", lambda backend, _: backend.balance == "least-conn"),
+    Capability("by client address", "balance", lambda backend, _: backend.balance == "source"),
+    Capability("random server", "balance", lambda backend, _: backend.balance == "random"),
+    Capability("sticky cookie", "sticky", lambda backend, _: bool(backend.sticky_cookie)),
     Capability(
         "redirect with a status of one's own",
         "redirect.code",
         lambda backend, _: backend.redirect is not None or bool(backend.policy.redirects),
-        traefik=Support(PARTLY, "GET is answered 301 (for 301, 308) or 302 (for 302, 307), other methods 308 or 307"),
     ),
-    Capability(
-        "308 to https",
-        "redirect-https",
-        lambda backend, _: backend.redirect_https,
-        traefik=Support(PARTLY, "GET is answered 301, other methods 308"),
-    ),
-    Capability("HTTP health checks", "health-check", _check("http"), nginx=Support(PARTLY, PASSIVE)),
-    Capability(
-        "statuses that are good",
-        "health-check.status",
-        _check_has("status", ((200, 399),)),
-        nginx=Support(NO, "only connections that fail count"),
-        traefik=Support(PARTLY, "one status exactly, else 2xx and 3xx"),
-    ),
-    Capability(
-        "method of the check",
-        "health-check.method",
-        _check_has("method", "GET"),
-        nginx=Support(NO, "nothing is asked"),
-    ),
+    Capability("308 to https", "redirect-https", lambda backend, _: backend.redirect_https),
+    Capability("HTTP health checks", "health-check", _check("http")),
+    Capability("statuses that are good", "health-check.status", _check_has("status", ((200, 399),))),
+    Capability("method of the check", "health-check.method", _check_has("method", "GET")),
     Capability(
         "TCP health checks of HTTP routes",
         "health-check",
         lambda backend, _: backend.protocol == "http" and _check("tcp")(backend, _),
-        nginx=Support(PARTLY, PASSIVE),
-        traefik=Support(PARTLY, "nothing asks the servers; a failed connect is repeated with another one"),
     ),
     Capability(
         "health checks of TCP routes",
         "health-check",
         lambda backend, _: backend.protocol == "tcp" and backend.health_check is not None,
-        nginx=Support(PARTLY, PASSIVE),
-        traefik=Support(PARTLY, "nothing asks the servers", since="3.6"),
     ),
     Capability(
         "good and bad checks in a row",
@@ -194,34 +125,16 @@ TABLE = (
         lambda backend, _: (
             backend.health_check is not None and (backend.health_check.rise, backend.health_check.fall) != (2, 2)
         ),
-        nginx=Support(PARTLY, "`fall` counts failed requests; `rise` is not known"),
-        traefik=Support(NO, "one check decides"),
     ),
+    Capability("time without a byte on open streams", "timeout.idle", lambda backend, _: backend.timeout_idle != 60),
     Capability(
-        "time without a byte on open streams",
-        "timeout.idle",
-        lambda backend, _: backend.timeout_idle != 60,
-        nginx=Support(PARTLY, "of HTTP routes it is `timeout.response`"),
-        traefik=Support(NO, "there is no limit of lbgen's; a UDP session ends with the option `udp_timeout`"),
+        "retries of TCP routes", "retries", lambda backend, _: backend.protocol == "tcp" and backend.retries != 2
     ),
-    Capability(
-        "retries of TCP routes",
-        "retries",
-        lambda backend, _: backend.protocol == "tcp" and backend.retries != 2,
-        traefik=Support(NO, "a connection that fails is not tried elsewhere"),
-    ),
-    Capability(
-        "concurrent requests for each server",
-        "max-conn",
-        lambda backend, _: backend.max_conn is not None,
-        nginx=Support(PARTLY, "further requests go to other servers, or fail; they do not queue"),
-        traefik=Support(NO, "there is no limit"),
-    ),
+    Capability("concurrent requests for each server", "max-conn", lambda backend, _: backend.max_conn is not None),
     Capability(
         "rate limit",
         "rate-limit",
         lambda backend, _: backend.policy.rate is not None and backend.policy.rate.period == 3600,
-        nginx=Support(PARTLY, "a rate per hour is rounded up to whole requests per minute, one at least"),
     ),
     Capability(
         "connections at once of TCP routes by server name",
@@ -229,102 +142,30 @@ TABLE = (
         lambda backend, route: (
             backend.protocol == "tcp" and backend.policy.concurrency is not None and _has_names(route)
         ),
-        nginx=Support(NO, "there is no limit, since Nginx counts before it knows the name"),
     ),
+    Capability("passwords", "basic-auth", lambda backend, _: bool(backend.policy.users)),
+    Capability("certificates by name", "tls", lambda _, route: bool(route.certificate)),
+    Capability("client certificates", "client-ca", lambda _, route: bool(route.client_ca)),
     Capability(
-        "passwords",
-        "basic-auth",
-        lambda backend, _: bool(backend.policy.users),
-        traefik=Support(PARTLY, "only users whose hash is one of bcrypt, as `htpasswd -nB` makes it, are let in"),
-        nginx=Support(
-            PARTLY,
-            "Nginx's workers read the file at the path that lbgen has it at, on their own account; where they cannot, "
-            "nobody is let in",
-        ),
+        "client certificates of a domain", "client-ca", lambda _, route: bool(route.client_ca) and _has_wildcard(route)
     ),
-    Capability(
-        "certificates by name",
-        "tls",
-        lambda _, route: bool(route.certificate),
-        traefik=Support(NO, "Traefik chooses by the names in the certificates"),
-    ),
-    Capability(
-        "client certificates",
-        "client-ca",
-        lambda _, route: bool(route.client_ca),
-        traefik=Support(PARTLY, "all routes of its hosts ask for them, since Traefik asks before it knows the path"),
-    ),
-    Capability(
-        "client certificates of a domain",
-        "client-ca",
-        lambda _, route: bool(route.client_ca) and _has_wildcard(route),
-        traefik=Support(NO, "nobody is let in, since Traefik asks for them by exact names"),
-    ),
-    Capability(
-        "largest body",
-        "max-body",
-        lambda backend, _: backend.policy.max_body is not None,
-        haproxy=Support(PARTLY, "bodies that are sent in chunks, without their length, are not limited"),
-        traefik=Support(PARTLY, "the whole body is taken before the server gets any of it"),
-    ),
-    Capability(
-        "rewritten paths",
-        "strip-prefix",
-        lambda backend, _: bool(backend.policy.strip_prefixes),
-        traefik=Support(PARTLY, "X-Forwarded-Prefix ends in a slash where the path goes on"),
-    ),
+    Capability("largest body", "max-body", lambda backend, _: backend.policy.max_body is not None),
+    Capability("rewritten paths", "strip-prefix", lambda backend, _: bool(backend.policy.strip_prefixes)),
     Capability(
         "a prefix before a path that was stripped whole",
         "add-prefix",
         lambda backend, _: (
             bool(backend.policy.add_prefix) and bool(backend.policy.strip_prefixes or backend.policy.strip_regexes)
         ),
-        traefik=Support(PARTLY, "where nothing is left of the path servers see the prefix alone, without a slash"),
     ),
+    Capability("pages of other origins", "cors.origins", lambda backend, _: backend.policy.cors is not None),
+    Capability("host header", "host-header", lambda backend, _: backend.policy.host_header == "server"),
     Capability(
-        "pages of other origins",
-        "cors.origins",
-        lambda backend, _: backend.policy.cors is not None,
-        traefik=Support(PARTLY, "preflight requests are answered 200, not 204"),
+        "response headers", "", lambda backend, _: any(name == "server" for name, _ in backend.policy.response_headers)
     ),
-    Capability(
-        "host header",
-        "host-header",
-        lambda backend, _: backend.policy.host_header == "server",
-        haproxy=Support(NO, "servers see the client's Host, since it is set before a server is chosen"),
-        nginx=Support(PARTLY, "of several servers all see the address of the first"),
-    ),
-    Capability(
-        "response headers",
-        "",
-        lambda backend, _: any(name == "server" for name, _ in backend.policy.response_headers),
-        nginx=Support(NO, "the header Server is Nginx's own, and stays"),
-    ),
-    Capability(
-        "scheme of servers",
-        "scheme",
-        lambda backend, _: backend.scheme == "h2c",
-        nginx=Support(NO, "servers are spoken to with HTTP/1.1"),
-    ),
-    Capability(
-        "slow start",
-        "slow-start",
-        lambda backend, _: backend.slow_start > 0,
-        haproxy=Support(PARTLY, "only with a health check, which says when a server has come up"),
-        traefik=Support(NO, "a server that comes up gets its full share at once"),
-        nginx=Support(NO, "a server that comes up gets its full share at once"),
-    ),
-    Capability(
-        "proxy protocol",
-        "send-proxy",
-        lambda backend, _: bool(backend.send_proxy),
-        traefik=Support(PARTLY, "servers of TCP routes are told since 3.6; those of HTTP routes have X-Forwarded-For"),
-        nginx=Support(
-            PARTLY,
-            "servers of TCP routes are told in version 1, if all routes of the listener ask for it; servers of HTTP "
-            "routes are not, and have X-Forwarded-For",
-        ),
-    ),
+    Capability("scheme of servers", "scheme", lambda backend, _: backend.scheme == "h2c"),
+    Capability("slow start", "slow-start", lambda backend, _: backend.slow_start > 0),
+    Capability("proxy protocol", "send-proxy", lambda backend, _: bool(backend.send_proxy)),
 )
 
 

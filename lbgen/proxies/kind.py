@@ -1,9 +1,9 @@
-"""The kinds of proxies: what is particular about each, put together for `wiring`. A module for each kind."""
+"""What each kind of proxy is made of: its folder's `kind` has one `Kind`, and `registry` lists them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbgen.base.errors import SettingsError
@@ -12,6 +12,18 @@ from lbgen.proxies.supervisor import Supervisor
 from lbgen.render.manifest import Manifest
 from lbgen.render.renderer import Files
 from lbgen.settings import Settings, TargetSettings
+
+Check = Callable[[Files], None]
+YES, PARTLY, NO = "yes", "partly", "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How far a proxy can do something."""
+
+    level: str = YES  # YES; PARTLY: not quite the same; NO: not at all
+    instead: str = ""  # what happens then, as a sentence without its end
+    since: str = ""  # the first version that can do it fully; empty: all supported ones, or none
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +62,18 @@ class Parts:
     """What a target is made of besides its renderer."""
 
     proxy: Proxy
-    check: Callable[[Files], None]
+    check: Check
     supervisor: Supervisor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What one kind of proxy adds to lbgen."""
+
+    title: str  # its name for people; empty: nothing is known of it
+    facts: Callable[[Setup], Facts]  # what templates are told
+    # The checker, staged in a directory or, without one, where nothing reads the files. It raises CheckFailed or
+    # CheckUnavailable.
+    checker: Callable[[Setup, Path | None], Check]
+    parts: Callable[[Setup], Parts]  # raises SettingsError if the settings do not say how files reach it
+    capabilities: Mapping[str, Support] = field(default_factory=dict)  # by the row's name in `capabilities`; else YES

@@ -18,7 +18,7 @@ from lbgen.base.errors import (
     TemplateError,
 )
 from lbgen.base.problem import Problem
-from lbgen.proxies.capabilities import NO
+from lbgen.proxies.kind import NO
 from lbgen.report.lint import Limit, Unread
 from lbgen.report.positions import Place, Places, shown
 from lbgen.snapshot import Note

@@ -11,7 +11,8 @@ from lbgen.base.terminal import folded
 from lbgen.labels.dialects import DIALECTS, dialect_of
 from lbgen.labels.suggestions import meant
 from lbgen.model import Backend, Model, Route
-from lbgen.proxies.capabilities import NO, PROXIES, TABLE
+from lbgen.proxies.capabilities import PROXIES, TABLE
+from lbgen.proxies.kind import NO
 from lbgen.report.positions import Place, Places
 from lbgen.snapshot import Note, Snapshot
 

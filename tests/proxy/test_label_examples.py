@@ -14,7 +14,7 @@ import yaml
 from lbgen.daemon import assembly
 from lbgen.labels.keys.table import KEYS
 from lbgen.model import Model, build
-from lbgen.proxies.capabilities import NO
+from lbgen.proxies.kind import NO
 from lbgen.render.renderer import Renderer
 from lbgen.report.lint import limits
 from lbgen.settings import Settings, TargetSettings

@@ -11,10 +11,9 @@ from pathlib import Path
 from lbgen.base.errors import ProxyUnreachable
 from lbgen.proxies import check_command
 from lbgen.proxies.haproxy import apply as haproxy
-from lbgen.proxies.kind import Facts, Parts, Setup
+from lbgen.proxies.kind import NO, PARTLY, Check, Facts, Kind, Parts, Setup, Support
 from lbgen.proxies.reload_command import Command, Signal
 from lbgen.proxies.supervisor import Supervisor
-from lbgen.render.renderer import Files
 
 
 def facts(setup: Setup) -> Facts:
@@ -22,7 +21,7 @@ def facts(setup: Setup) -> Facts:
     return Facts(stats_socket=str(_stats_socket(setup)))
 
 
-def checker(setup: Setup, beside: Path | None) -> Callable[[Files], None]:
+def checker(setup: Setup, beside: Path | None) -> Check:
     """Return what has files checked, staged beside the directory they are meant for."""
     return partial(check_command.check, command=setup.manifest.check, binary=setup.binary, beside=beside)
 
@@ -65,3 +64,13 @@ def _master_pid(master: Path) -> int | None:
     except ProxyUnreachable:
         return None
     return int(found[1]) if found else None
+
+
+CAPABILITIES = {
+    "UDP routes": Support(NO, "the route is left out"),
+    "largest body": Support(PARTLY, "bodies that are sent in chunks, without their length, are not limited"),
+    "host header": Support(NO, "servers see the client's Host, since it is set before a server is chosen"),
+    "slow start": Support(PARTLY, "only with a health check, which says when a server has come up"),
+}
+
+HAPROXY = Kind("HAProxy", facts, checker, parts, CAPABILITIES)

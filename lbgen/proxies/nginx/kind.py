@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import Any
 from lbgen.base.address import split_bind
 from lbgen.base.errors import ProxyUnreachable, SettingsError
 from lbgen.base.logs import log
-from lbgen.proxies.kind import Facts, Parts, Setup
+from lbgen.proxies.kind import NO, PARTLY, Check, Facts, Kind, Parts, Setup, Support
 from lbgen.proxies.nginx import apply as nginx
 from lbgen.proxies.nginx import processes
 from lbgen.proxies.nginx.check import nginx_check
 from lbgen.proxies.reload_command import Command
 from lbgen.proxies.supervisor import Supervisor
-from lbgen.render.renderer import Files
 
 PROBE = "127.0.0.1:9180"
 
@@ -47,7 +45,7 @@ def facts(setup: Setup) -> Facts:
     )
 
 
-def checker(setup: Setup, beside: Path | None) -> Callable[[Files], None]:
+def checker(setup: Setup, beside: Path | None) -> Check:
     """Return what has files checked, staged beside the directory they are meant for."""
     return partial(
         nginx_check,
@@ -167,3 +165,50 @@ def _left_running(setup: Setup, conf: Path) -> int | None:
     if ended := processes.end_orphans(_error_log(setup)):
         log.warning("orphans_ended", proxy="nginx", pids=ended, reason="their master was killed")
     return None
+
+
+_PASSIVE = "servers are left out for a while after `health-check.fall` failed requests; nothing asks them"
+CAPABILITIES = {
+    "expressions on parameters": Support(
+        NO, "what the route asks for with one is left out, since Nginx cannot decode parameters"
+    ),
+    "very long paths, rules and headers": Support(
+        NO,
+        "a rule of more than 50 tests or 600 characters, a path of more than 1,500, a rewritten path of more than "
+        "600 or a header of more than 1,900 (a `$` counts for 15 in these two) is left out",
+    ),
+    "headers with an underscore in their name": Support(
+        NO, "Nginx drops such headers, so what asks for one never holds"
+    ),
+    "sticky cookie": Support(PARTLY, "clients are kept with a server by their address", since="1.29.6"),
+    "HTTP health checks": Support(PARTLY, _PASSIVE),
+    "statuses that are good": Support(NO, "only connections that fail count"),
+    "method of the check": Support(NO, "nothing is asked"),
+    "TCP health checks of HTTP routes": Support(PARTLY, _PASSIVE),
+    "health checks of TCP routes": Support(PARTLY, _PASSIVE),
+    "good and bad checks in a row": Support(PARTLY, "`fall` counts failed requests; `rise` is not known"),
+    "time without a byte on open streams": Support(PARTLY, "of HTTP routes it is `timeout.response`"),
+    "concurrent requests for each server": Support(
+        PARTLY, "further requests go to other servers, or fail; they do not queue"
+    ),
+    "rate limit": Support(PARTLY, "a rate per hour is rounded up to whole requests per minute, one at least"),
+    "connections at once of TCP routes by server name": Support(
+        NO, "there is no limit, since Nginx counts before it knows the name"
+    ),
+    "passwords": Support(
+        PARTLY,
+        "Nginx's workers read the file at the path that lbgen has it at, on their own account; where they cannot, "
+        "nobody is let in",
+    ),
+    "host header": Support(PARTLY, "of several servers all see the address of the first"),
+    "response headers": Support(NO, "the header Server is Nginx's own, and stays"),
+    "scheme of servers": Support(NO, "servers are spoken to with HTTP/1.1"),
+    "slow start": Support(NO, "a server that comes up gets its full share at once"),
+    "proxy protocol": Support(
+        PARTLY,
+        "servers of TCP routes are told in version 1, if all routes of the listener ask for it; servers of HTTP "
+        "routes are not, and have X-Forwarded-For",
+    ),
+}
+
+NGINX = Kind("Nginx", facts, checker, parts, CAPABILITIES)

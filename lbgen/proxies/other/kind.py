@@ -9,10 +9,9 @@ from pathlib import Path
 
 from lbgen.base.errors import SettingsError
 from lbgen.proxies import check_command
-from lbgen.proxies.kind import Facts, Parts, Setup
+from lbgen.proxies.kind import Check, Facts, Kind, Parts, Setup
 from lbgen.proxies.other.apply import Other
 from lbgen.proxies.reload_command import Command, Signal
-from lbgen.render.renderer import Files
 
 
 def facts(setup: Setup) -> Facts:  # noqa: ARG001
@@ -20,7 +19,7 @@ def facts(setup: Setup) -> Facts:  # noqa: ARG001
     return Facts()
 
 
-def checker(setup: Setup, beside: Path | None) -> Callable[[Files], None]:
+def checker(setup: Setup, beside: Path | None) -> Check:
     """Return what has files checked by the set's command."""
     return partial(check_command.check, command=setup.manifest.check, binary=setup.binary, beside=beside)
 
@@ -43,3 +42,6 @@ def _way(setup: Setup) -> Callable[[], None] | None:
             f"watches its files; not {apply.chosen}"
         )
     return None
+
+
+OTHER = Kind("", facts, checker, parts)

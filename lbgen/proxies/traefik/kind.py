@@ -7,18 +7,17 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from lbgen.base.address import split_bind
 from lbgen.base.errors import SettingsError
-from lbgen.proxies.kind import Facts, Parts, Setup
+from lbgen.proxies.kind import NO, PARTLY, Check, Facts, Kind, Parts, Setup, Support
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.proxies.traefik.api import Fleet
 from lbgen.proxies.traefik.apply import STATIC, VERIFY_TIMEOUT, Traefik
 from lbgen.proxies.traefik.check import Checker
 from lbgen.proxies.traefik.feed import Feed
-from lbgen.render.renderer import Files, find
+from lbgen.render.renderer import find
 
 DEFAULT_PROBE = "127.0.0.1:8080"
 OFF = "off"  # as a probe: Traefik has no API
@@ -31,7 +30,7 @@ def facts(setup: Setup) -> Facts:
     return Facts(version=_version(setup.binary), probe=_probe(setup), feed=_feed_url(setup))
 
 
-def checker(setup: Setup, beside: Path | None) -> Callable[[Files], None]:
+def checker(setup: Setup, beside: Path | None) -> Check:
     """Return what has files checked; where they are only looked at, the program is asked every time."""
     return Checker(setup.binary, always=beside is None, needed=setup.target.binary is not None)
 
@@ -156,3 +155,45 @@ def _running(static: str) -> int | None:
             except OSError:  # gone meanwhile, or somebody else's
                 continue
     return None
+
+
+CAPABILITIES = {
+    "the header Host as any other header": Support(NO, "it never holds; write `host`"),
+    "least connections": Support(PARTLY, "since 3.4 the less busy of two servers picked at random, before round robin"),
+    "by client address": Support(PARTLY, "round robin", since="3.6"),
+    "random server": Support(PARTLY, "since 3.4 the less busy of two picked at random, before round robin"),
+    "sticky cookie": Support(PARTLY, "a server that drains is left out at once, and its clients move"),
+    "redirect with a status of one's own": Support(
+        PARTLY, "GET is answered 301 (for 301, 308) or 302 (for 302, 307), other methods 308 or 307"
+    ),
+    "308 to https": Support(PARTLY, "GET is answered 301, other methods 308"),
+    "statuses that are good": Support(PARTLY, "one status exactly, else 2xx and 3xx"),
+    "TCP health checks of HTTP routes": Support(
+        PARTLY, "nothing asks the servers; a failed connect is repeated with another one"
+    ),
+    "health checks of TCP routes": Support(PARTLY, "nothing asks the servers", since="3.6"),
+    "good and bad checks in a row": Support(NO, "one check decides"),
+    "time without a byte on open streams": Support(
+        NO, "there is no limit of lbgen's; a UDP session ends with the option `udp_timeout`"
+    ),
+    "retries of TCP routes": Support(NO, "a connection that fails is not tried elsewhere"),
+    "concurrent requests for each server": Support(NO, "there is no limit"),
+    "passwords": Support(PARTLY, "only users whose hash is one of bcrypt, as `htpasswd -nB` makes it, are let in"),
+    "certificates by name": Support(NO, "Traefik chooses by the names in the certificates"),
+    "client certificates": Support(
+        PARTLY, "all routes of its hosts ask for them, since Traefik asks before it knows the path"
+    ),
+    "client certificates of a domain": Support(NO, "nobody is let in, since Traefik asks for them by exact names"),
+    "largest body": Support(PARTLY, "the whole body is taken before the server gets any of it"),
+    "rewritten paths": Support(PARTLY, "X-Forwarded-Prefix ends in a slash where the path goes on"),
+    "a prefix before a path that was stripped whole": Support(
+        PARTLY, "where nothing is left of the path servers see the prefix alone, without a slash"
+    ),
+    "pages of other origins": Support(PARTLY, "preflight requests are answered 200, not 204"),
+    "slow start": Support(NO, "a server that comes up gets its full share at once"),
+    "proxy protocol": Support(
+        PARTLY, "servers of TCP routes are told since 3.6; those of HTTP routes have X-Forwarded-For"
+    ),
+}
+
+TRAEFIK = Kind("Traefik", facts, checker, parts, CAPABILITIES)

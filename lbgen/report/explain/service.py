@@ -9,7 +9,7 @@ from typing import Any
 from lbgen.base.problem import Problem
 from lbgen.labels import dialects
 from lbgen.labels.route_spec import ServiceLabels
-from lbgen.proxies.capabilities import NO
+from lbgen.proxies.kind import NO
 from lbgen.report.explain import labels
 from lbgen.report.explain.facts import Facts
 from lbgen.report.explain.routes import Routes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from click.testing import CliRunner, Result
 from lbgen.cli.main import main
 from lbgen.labels.keys.table import BY_NAME
 from lbgen.model import build
-from lbgen.proxies import capabilities
-from lbgen.proxies.capabilities import NO, PARTLY, PROXIES, TABLE, YES, Capability, Support, document
+from lbgen.proxies import capabilities, registry
+from lbgen.proxies.capabilities import PROXIES, TABLE, Capability, document
+from lbgen.proxies.kind import NO, PARTLY, YES, Support
 from lbgen.report.lint import Limit, limits
 from lbgen.source.file import write_snapshot
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot, a_task, ingress
@@ -94,13 +96,20 @@ def test_every_row_can_be_asked_for():
     """Each row is told of by some proxy, names a label that exists, and is met by who asks for everything."""
     said = {limit.feature for proxy in PROXIES for limit in found(proxy)}
     for row in TABLE:
-        assert any(getattr(row, proxy).level != YES for proxy in PROXIES), row.name
+        assert any(row.support(proxy).level != YES for proxy in PROXIES), row.name
         assert not row.key or row.key in BY_NAME, row.name
         assert row.name in said
         for proxy in PROXIES:
-            support = getattr(row, proxy)
+            support = row.support(proxy)
             assert bool(support.instead) == (support.level != YES)
             assert support.level in (YES, PARTLY, NO)
+
+
+def test_columns_name_rows():
+    """What a proxy cannot do is said of a row that exists: under another name nobody would ever be told."""
+    rows = {row.name for row in TABLE}
+    for name, kind in registry.KINDS.items():
+        assert set(kind.capabilities) <= rows, name
 
 
 def test_nothing_is_asked_for():
@@ -122,7 +131,9 @@ def test_what_is_said():
 
 def test_versions(monkeypatch):
     """From the version on that can do it, a proxy has no limit; of an unknown version the least is assumed."""
-    row = Capability("x", "", lambda *_: True, nginx=Support(NO, "nothing", since="1.27.3"))
+    row = Capability("x", "", lambda *_: True)
+    nginx = replace(registry.KINDS["nginx"], capabilities={"x": Support(NO, "nothing", since="1.27.3")})
+    monkeypatch.setitem(registry.KINDS, "nginx", nginx)
     monkeypatch.setattr(capabilities, "TABLE", (row,))
     assert row.support("nginx").level == NO
     assert row.support("nginx", (1, 26, 3)).level == NO
