@@ -1,11 +1,12 @@
-"""Has rendered files checked by the proxy's own binary, before anything is replaced."""
+"""Checks rendered files with the proxy's own program before anything is replaced."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lbgen.base.errors import CheckFailed, CheckUnavailable
@@ -20,24 +21,39 @@ def check(files: Files, command: Sequence[str], binary: str, beside: Path | None
 
     Args:
         command: words with {binary} and {dir} to fill in; empty: there is nothing to ask.
-        beside: the output directory; staging next to the target finds full disks and missing rights early.
+        beside: the output directory; see `staged`.
     Raises:
         CheckFailed: the checker refused them; its message names the files as they will be called.
         CheckUnavailable: it could not be asked.
     """
-    if not command:
-        return
-    where = beside if beside and beside.is_dir() else None
-    try:
-        stage = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=where))
-    except OSError as error:
-        raise CheckUnavailable(f"{beside}: cannot stage the files there: {error.strerror}") from error
-    try:
-        _stage(files, stage)
-        words = [word.replace("{binary}", binary).replace("{dir}", str(stage)) for word in command]
-        _run(words, stage)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+    if command:
+        with staged(files, beside) as stage:
+            run(command, binary, stage)
+
+
+@contextlib.contextmanager
+def staged(
+    files: Files, beside: Path | None = None, edit: Callable[[str, Path], str] = lambda text, _: text
+) -> Iterator[Path]:
+    """Yield a directory that holds the files, and nothing else, until it is left.
+
+    Args:
+        beside: the output directory, where full disks and missing rights show early; None, or not there: elsewhere.
+        edit: what becomes of a text in this directory.
+    Raises:
+        CheckUnavailable: the files cannot be written.
+    """
+    with contextlib.ExitStack() as cleanup:
+        stage = beside
+        try:
+            stage = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=beside if beside and beside.is_dir() else None))
+            cleanup.callback(shutil.rmtree, stage, ignore_errors=True)
+            for name, text in files.texts.items():
+                (stage / name).parent.mkdir(parents=True, exist_ok=True)
+                (stage / name).write_text(edit(text, stage), encoding="utf-8")
+        except OSError as error:
+            raise CheckUnavailable(f"{stage}: cannot stage the files there: {error.strerror}") from error
+        yield stage
 
 
 def clear_stages(output: Path) -> None:
@@ -46,17 +62,9 @@ def clear_stages(output: Path) -> None:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _stage(files: Files, stage: Path) -> None:
-    try:
-        for name, text in files.texts.items():
-            path = stage / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CheckUnavailable(f"{stage}: cannot stage the files there: {error.strerror}") from error
-
-
-def _run(words: list[str], stage: Path) -> None:
+def run(command: Sequence[str], binary: str, stage: Path) -> None:
+    """Run a checker on staged files. See `check`."""
+    words = [word.replace("{binary}", binary).replace("{dir}", str(stage)) for word in command]
     try:
         done = subprocess.run(
             words,

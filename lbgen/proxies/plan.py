@@ -60,13 +60,13 @@ class Live(ABC):
 Plan = Nothing | Reload | Live
 
 
-def between(running: Files | None, desired: Files) -> Nothing | Reload:
+def between(running: Files | None, desired: Files, *, spaced: bool = True) -> Nothing | Reload:
     """Return the smallest change from one set of files to the other; None: not known what it runs."""
     if running is None:
-        return Reload("first configuration", ReloadKind.FIRST)
+        return Reload("first configuration", ReloadKind.FIRST, spaced)
     if running.generation == desired.generation:
         return Nothing()
-    return Reload("; ".join(_changes(running, desired)), ReloadKind.FILES)
+    return Reload("; ".join(_changes(running, desired)), ReloadKind.FILES, spaced)
 
 
 def shortened(items: Sequence[str], between: str = ", ") -> str:

@@ -15,15 +15,21 @@ T = TypeVar("T")
 def looks(
     timeout: float,
     pause: float = PAUSE,
+    longest: float = 0.0,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[bool]:
-    """Yield before each look whether it is the last one, which comes when the time is over."""
+    """Yield before each look whether it is the last one, which comes when the time is over.
+
+    Args:
+        longest: what pauses grow to where each look costs something; 0: they do not grow.
+    """
     deadline = clock() + timeout
     while clock() < deadline:
         yield False
         sleep(pause)
+        pause = min(pause * 1.2, longest or pause)
     yield True
 
 

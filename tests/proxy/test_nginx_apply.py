@@ -22,7 +22,7 @@ from lbgen.model import build
 from lbgen.proxies.nginx import apply as apply_nginx
 from lbgen.proxies.nginx import error_log as nginx_log
 from lbgen.proxies.nginx import processes as nginx_processes
-from lbgen.proxies.nginx.check import nginx_check
+from lbgen.proxies.nginx.check import check
 from lbgen.proxies.nginx.kind import build_of
 from lbgen.render.renderer import Files
 from lbgen.settings import ApplySettings, ListenerSettings, Settings
@@ -488,7 +488,7 @@ def checked(program: str, output: Path, text: str, *, beside: Path | None = None
     """Check one file."""
     spared = [f"{output}/nginx-error.log", f"{output}/nginx.pid"]
     command = ["{binary}", "-t", "-q", "-c", "{dir}/nginx.conf"]
-    nginx_check(Files({"nginx.conf": text}, "0" * 12), command, program, output, spared, beside)
+    check(Files({"nginx.conf": text}, "0" * 12), command, program, output, spared, beside)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

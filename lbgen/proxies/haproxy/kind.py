@@ -1,4 +1,4 @@
-"""HAProxy, put together."""
+"""HAProxy: what its templates are told, what it is made of, and what it cannot do."""
 
 from __future__ import annotations
 
@@ -9,27 +9,22 @@ from functools import partial
 from pathlib import Path
 
 from lbgen.base.errors import ProxyUnreachable
-from lbgen.proxies import check_command
-from lbgen.proxies.haproxy import apply as haproxy
-from lbgen.proxies.kind import NO, PARTLY, Check, Facts, Kind, Parts, Setup, Support
-from lbgen.proxies.reload_command import Command, Signal
+from lbgen.proxies.haproxy.apply import HAProxy, Master, ask
+from lbgen.proxies.haproxy.check import checker
+from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
+from lbgen.proxies.reload_command import Command, Signal, pid_in
 from lbgen.proxies.supervisor import Supervisor
 
 
 def facts(setup: Setup) -> Facts:
-    """Return what templates have to know of it."""
+    """Return what templates are told of it."""
     return Facts(stats_socket=str(_stats_socket(setup)))
 
 
-def checker(setup: Setup, beside: Path | None) -> Check:
-    """Return what has files checked, staged beside the directory they are meant for."""
-    return partial(check_command.check, command=setup.manifest.check, binary=setup.binary, beside=beside)
-
-
 def parts(setup: Setup) -> Parts:
-    """Return how its files are checked and brought to it."""
+    """Return the proxy, its checker, and what keeps it running."""
     reload, supervisor = _way(setup)
-    proxy = haproxy.HAProxy(_stats_socket(setup), reload, setup.output / "servers.state")
+    proxy = HAProxy(_stats_socket(setup), reload, setup.output / "servers.state")
     return Parts(proxy, checker(setup, setup.output), supervisor)
 
 
@@ -42,28 +37,28 @@ def _stats_socket(setup: Setup) -> Path:
 
 
 def _way(setup: Setup) -> tuple[Callable[[], None], Supervisor | None]:
-    """Return how it is reloaded, and who keeps it running if that is us."""
+    """Return how it is reloaded, and what keeps it running if lbgen does."""
     apply = setup.target.apply
     if apply.master_socket:
-        return haproxy.Master(apply.master_socket).reload, None
+        return Master(apply.master_socket).reload, None
     if apply.pid_file:
-        return Signal(apply.pid_file, signal.SIGUSR2).reload, None
+        return Signal(partial(pid_in, apply.pid_file), signal.SIGUSR2).reload, None
     if apply.command:
         return Command(apply.command).reload, None
     setup.needs_run("HAProxy takes run, master_socket, pid_file or command")
     master = setup.output / "master.sock"
     words = [setup.binary, "-W", "-S", f"{master},mode,600", "-f", str(setup.output / "haproxy.cfg")]
     supervisor = Supervisor(words, "haproxy", lambda: _master_pid(master), signal.SIGUSR1)
-    return haproxy.Master(master).reload, supervisor
+    return Master(master).reload, supervisor
 
 
 def _master_pid(master: Path) -> int | None:
     """Return the pid of the master that answers on this socket, if one does."""
     try:
-        found = re.search(r"^(\d+)\s+master\b", haproxy.ask(master, "show proc", timeout=2.0), re.MULTILINE)
+        match = re.search(r"^(\d+)\s+master\b", ask(master, "show proc", timeout=2.0), re.MULTILINE)
     except ProxyUnreachable:
         return None
-    return int(found[1]) if found else None
+    return int(match[1]) if match else None
 
 
 CAPABILITIES = {

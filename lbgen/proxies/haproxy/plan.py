@@ -120,7 +120,7 @@ def _pairs(before: Sequence[Section], after: Sequence[Section]) -> Iterator[tupl
     if [part.heading for part in before] != [part.heading for part in after]:
         raise _OnlyReload(_headings(before, after), ReloadKind.SECTIONS)
     for old, new in zip(before, after, strict=True):
-        if old.frame != new.frame or old.defaults != new.defaults:
+        if old.frame != new.frame:
             raise _OnlyReload(f"{new.heading}: {_first_difference(old.frame, new.frame)}", ReloadKind.SETTINGS)
         if old.servers != new.servers:
             yield old, new

@@ -8,45 +8,48 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+NAME = "nginx-error.log"  # in the output directory, as the templates have it
 MOST = 1 << 20  # bytes; a larger log is emptied before the next reload
 _LINE = re.compile(r"^\S+ \S+ \[(emerg|alert)\] \d+#\d+: (.*)$", re.MULTILINE)
 
 
-class ErrorLog:
-    """The error log of one Nginx, from a moment on."""
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The error log of one Nginx from a moment on."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._offset = 0
-
-    def mark(self) -> None:
-        """Begin here: what it says from now on counts."""
-        try:
-            self._offset = self.path.stat().st_size
-            if self._offset > MOST:
-                os.truncate(self.path, 0)  # Nginx appends
-                self._offset = 0
-        except OSError:  # there is none yet, or it is not for us to see
-            self._offset = 0
+    path: Path
+    offset: int = 0  # bytes
 
     def said(self) -> list[str]:
-        """Return the messages at level "emerg" and "alert" since the mark, each once."""
-        return list(dict.fromkeys(found[2] for found in self._found()))
+        """Return the messages at level "emerg" and "alert", each once."""
+        return list(dict.fromkeys(match[2] for match in self._matches()))
 
     def refusal(self) -> str:
-        """Return why Nginx gave up on a configuration since the mark; empty: it did not, or is still trying."""
-        found = [line[2] for line in self._found() if line[1] == "emerg"]
-        waiting = all(text.startswith("bind() to ") for text in found)
-        return "" if waiting else "\n".join(dict.fromkeys(found))
+        """Return why Nginx gave up on a configuration; empty: it did not, or is still trying."""
+        said = [match[2] for match in self._matches() if match[1] == "emerg"]
+        waiting = all(text.startswith("bind() to ") for text in said)
+        return "" if waiting else "\n".join(dict.fromkeys(said))
 
-    def _found(self) -> list[re.Match[str]]:
+    def _matches(self) -> list[re.Match[str]]:
         try:
             with self.path.open("rb") as file:
-                if file.seek(0, os.SEEK_END) < self._offset:  # emptied meanwhile
-                    self._offset = 0
-                file.seek(self._offset)
+                emptied = file.seek(0, os.SEEK_END) < self.offset
+                file.seek(0 if emptied else self.offset)
                 return list(_LINE.finditer(file.read().decode(errors="replace")))
         except OSError:
             return []
+
+
+def from_now(path: Path) -> Excerpt:
+    """Return what the log says from now on; a log that has become long is emptied."""
+    try:
+        size = path.stat().st_size
+        if size <= MOST:
+            return Excerpt(path, size)
+        os.truncate(path, 0)  # Nginx appends
+    except OSError:  # there is none yet, or lbgen may not see it
+        pass
+    return Excerpt(path)

@@ -1,4 +1,4 @@
-"""Nginx, put together."""
+"""Nginx: what its templates are told, what it is made of, and what it cannot do."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from lbgen.base.address import split_bind
+from lbgen.base.address import dialable, host_port, split_bind
 from lbgen.base.errors import ProxyUnreachable, SettingsError
 from lbgen.base.logs import log
-from lbgen.proxies.kind import NO, PARTLY, Check, Facts, Kind, Parts, Setup, Support
-from lbgen.proxies.nginx import apply as nginx
-from lbgen.proxies.nginx import processes
-from lbgen.proxies.nginx.check import nginx_check
-from lbgen.proxies.reload_command import Command
+from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
+from lbgen.proxies.nginx import error_log, processes
+from lbgen.proxies.nginx.apply import PATIENCE, Nginx
+from lbgen.proxies.nginx.check import checker
+from lbgen.proxies.reload_command import Command, Signal
 from lbgen.proxies.supervisor import Supervisor
 
 PROBE = "127.0.0.1:9180"
@@ -32,7 +32,7 @@ class Build:
 
 
 def facts(setup: Setup) -> Facts:
-    """Return what templates have to know of it."""
+    """Return what templates are told of it."""
     build = build_of(setup.binary)
     modules = _option(setup, "modules") or [build.stream]
     if not any("stream" in module for module in modules):
@@ -40,25 +40,13 @@ def facts(setup: Setup) -> Facts:
     return Facts(
         version=_version(setup) or build.version,
         modules=tuple(module for module in modules if module),
-        pid_file=_pid_file(setup),
+        pid_file=processes.pid_file(setup),
         probe=_probe(setup)[0],
     )
 
 
-def checker(setup: Setup, beside: Path | None) -> Check:
-    """Return what has files checked, staged beside the directory they are meant for."""
-    return partial(
-        nginx_check,
-        command=setup.manifest.check,
-        binary=setup.binary,
-        output=setup.output,
-        spared=[path for path in (str(_error_log(setup)), _pid_file(setup)) if path],
-        beside=beside,
-    )
-
-
 def parts(setup: Setup) -> Parts:
-    """Return how its files are checked and brought to it."""
+    """Return the proxy, its checker, and what keeps it running."""
     apply = setup.target.apply
     conf = setup.output / "nginx.conf"
     supervisor = None
@@ -67,17 +55,17 @@ def parts(setup: Setup) -> Parts:
         master = partial(processes.master_by_file, apply.pid_file.absolute())
     elif not apply.command and not apply.process:
         setup.needs_run("Nginx takes run, pid_file, process or command")
-        master = partial(processes.master_by_file, Path(_pid_file(setup)))
+        master = partial(processes.master_by_file, Path(processes.pid_file(setup)))
         words = [setup.binary, "-c", str(conf), "-g", "daemon off;"]
         supervisor = Supervisor(words, "nginx", partial(_left_running, setup, conf), signal.SIGQUIT)
-    reload = Command(apply.command).reload if apply.command else nginx.Hup(master).reload
-    proxy = nginx.Nginx(_probe(setup)[1], _error_log(setup), reload, master)
+    way = Command(apply.command) if apply.command else Signal(master, signal.SIGHUP, PATIENCE)
+    proxy = Nginx(_probe(setup)[1], setup.output / error_log.NAME, way.reload, master)
     return Parts(proxy, checker(setup, setup.output), supervisor)
 
 
 @cache
 def build_of(binary: str) -> Build:
-    """Ask a program what it is; nothing is known of one that is not there."""
+    """Ask a program how it was built; nothing is known of one that is not there."""
     try:
         done = subprocess.run(
             [binary, "-V"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False
@@ -85,8 +73,8 @@ def build_of(binary: str) -> Build:
     except (OSError, subprocess.TimeoutExpired):
         return Build()
     said = done.stderr + done.stdout
-    found = re.search(r"^nginx version: \S+?/(\d+)\.(\d+)\.(\d+)", said, re.MULTILINE)
-    if not found:
+    version = re.search(r"^nginx version: \S+?/(\d+)\.(\d+)\.(\d+)", said, re.MULTILINE)
+    if not version:
         return Build()
     stream = re.search(r"--with-stream(?:=(dynamic))?(?:\s|$)", said)
     module = ""
@@ -96,7 +84,7 @@ def build_of(binary: str) -> Build:
         module = str(path) if path.exists() else ""
     elif stream:
         module = "stream"
-    return Build((int(found[1]), int(found[2]), int(found[3])), module)
+    return Build((int(version[1]), int(version[2]), int(version[3])), module)
 
 
 @cache
@@ -132,37 +120,24 @@ def _version(setup: Setup) -> tuple[int, ...]:
     return tuple(map(int, text.split(".")))
 
 
-def _pid_file(setup: Setup) -> str:
-    """Return where it writes its pid: as set, or beside the files if it is ours to run; empty: where it always does."""
-    apply = setup.target.apply
-    if apply.pid_file:
-        return str(apply.pid_file.absolute())
-    return "" if apply.command or apply.process else str(setup.output / "nginx.pid")
-
-
-def _error_log(setup: Setup) -> Path:
-    return setup.output / "nginx-error.log"
-
-
 def _probe(setup: Setup) -> tuple[str, tuple[str, int]]:
     """Return where it answers its generation: as Nginx writes it, and as it is connected to."""
     try:
         address, port = split_bind(setup.target.probe or PROBE)
     except ValueError as error:
         raise SettingsError(f"targets.{setup.name}.probe: {error}") from error
-    written = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    return written, ("127.0.0.1" if address == "*" else address, port)
+    return host_port(address, port), (dialable(address), port)
 
 
 def _left_running(setup: Setup, conf: Path) -> int | None:
     """Return the pid of an Nginx that an earlier lbgen left running; workers of one that was killed are ended."""
     try:
-        found = processes.find(processes.master_by_file(Path(_pid_file(setup))))
+        master = processes.find(processes.master_by_file(Path(processes.pid_file(setup))))
     except ProxyUnreachable:
-        found = None
-    if found and found.reads(conf):
-        return found.pid
-    if ended := processes.end_orphans(_error_log(setup)):
+        master = None
+    if master and master.reads(conf):
+        return master.pid
+    if ended := processes.end_orphans(setup.output / error_log.NAME):
         log.warning("orphans_ended", proxy="nginx", pids=ended, reason="their master was killed")
     return None
 

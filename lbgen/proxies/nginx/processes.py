@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base.errors import ProxyUnreachable
+from lbgen.proxies.kind import Setup
+from lbgen.proxies.reload_command import pid_in
+from lbgen.proxies.wait import looks
 
 PATIENCE = 2.0  # seconds for orphans to let go of their ports
 _PROC = Path("/proc")
@@ -62,16 +64,21 @@ def everyone() -> list[Process]:
     return [process for process in map(find, pids) if process]
 
 
-def master_by_file(pid_file: Path) -> int:
+def pid_file(setup: Setup) -> str:
+    """Return where Nginx writes its pid: as set, or beside the files if lbgen runs it; empty: where it always does."""
+    apply = setup.target.apply
+    if apply.pid_file:
+        return str(apply.pid_file.absolute())
+    return "" if apply.command or apply.process else str(setup.output / "nginx.pid")
+
+
+def master_by_file(path: Path) -> int:
     """Return the number in a pid file; raise ProxyUnreachable unless it is that of a running Nginx."""
-    try:
-        pid = int(pid_file.read_text().split()[0])
-    except (OSError, ValueError, IndexError) as error:
-        raise ProxyUnreachable(f"{pid_file}: does not lead to a running Nginx: {error}") from error
-    found = find(pid)
-    if not found or not found.is_master:
+    pid = pid_in(path)
+    process = find(pid)
+    if not process or not process.is_master:
         raise ProxyUnreachable(
-            f"{pid_file}: process {pid} is no Nginx master: a leftover of one that was killed; it is written anew when "
+            f"{path}: process {pid} is not an Nginx master: a leftover of one that was killed; it is written anew when "
             "Nginx starts (lbgen has to see Nginx's processes: share their pid namespace)"
         )
     return pid
@@ -104,16 +111,16 @@ def accepting(pids: Iterable[int]) -> bool:
 
 
 def end_orphans(log: Path) -> list[int]:
-    """Have workers without a master that write to this log finish what they have, and wait for their ports."""
+    """Make workers without a master that write to this log finish what they have, and wait for their ports."""
     everybody = everyone()
     masters = {process.pid for process in everybody if process.is_master}
     left = [each.pid for each in everybody if each.accepts and each.parent not in masters and _has_open(each.pid, log)]
     for pid in left:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGQUIT)
-    deadline = time.monotonic() + PATIENCE
-    while accepting(left) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    for _ in looks(PATIENCE):
+        if not accepting(left):
+            break
     return left
 
 

@@ -1,18 +1,18 @@
-"""Brings files to whatever else reads a configuration: in place, and then a command or a signal, if one is set.
+"""Brings files to anything else that reads a configuration: in place, and then a command or a signal, if one is set.
 
-Nothing can be asked of a program that lbgen does not know: that the command ended well has to do for a proof. A note in
+Nothing can be asked of a program that lbgen does not know: that the command succeeded has to do for a proof. A note in
 the output directory says which generation that was, so that a restarted lbgen does not run it again for nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from lbgen.base.errors import VerifyFailed
-from lbgen.proxies import disk, plan
-from lbgen.proxies.plan import Method, Plan, Reload
+from lbgen.proxies import disk
+from lbgen.proxies.other import plan
+from lbgen.proxies.plan import Method, Plan
 from lbgen.proxies.proxy import Proxy
 from lbgen.render.files import Files
 
@@ -25,16 +25,15 @@ class Other(Proxy):
     def __init__(self, output: Path, reload: Callable[[], None] | None) -> None:
         """
         Args:
-            reload: has it read the files, or raises ApplyFailed; None: it watches them itself.
+            reload: makes it read the files, or raises ApplyFailed; None: it watches them itself.
         """
         self._output, self._reload = output, reload
         self.takes = Method.RELOAD if reload else Method.PUBLISH
         self._taken = disk.read(output, [NOTE]).get(NOTE, "").strip()
 
     def plan(self, running: Files | None, desired: Files) -> Plan:
-        """Return whether it has to be given the files; where nobody is told, two changes need no time in between."""
-        step = plan.between(running, desired)
-        return replace(step, spaced=self._reload is not None) if isinstance(step, Reload) else step
+        """Return whether the files have changed."""
+        return plan.between(running, desired, told=self._reload is not None)
 
     def reload(self, running: Files | None, desired: Files) -> None:  # noqa: ARG002
         """Tell it, and note that it took the files."""

@@ -10,8 +10,10 @@ import http.client
 import json
 import socket
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, TypeVar
 
+from lbgen.base.address import host_port
 from lbgen.base.errors import ProxyUnreachable
 
 MARKER, MARKER_HEADER = "lbgen.generation", "X-Lbgen-Generation"  # the middleware that says which generation this is
@@ -25,13 +27,13 @@ class Api:
 
     def __init__(self, address: str, port: int) -> None:
         self._address, self._port = address, port
-        self.shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        self.shown = host_port(address, port)
 
     def get(self, path: str) -> tuple[Any, int]:
         """Return what is at ``/api/<path>`` and the number of the next page (1: none); None for what is not there.
 
         Raises:
-            ProxyUnreachable: nobody answers there, or somebody who is not Traefik's API.
+            ProxyUnreachable: nothing answers there, or something that is not Traefik's API.
         """
         connection = http.client.HTTPConnection(self._address, self._port, timeout=TIMEOUT)
         try:
@@ -54,8 +56,8 @@ class Api:
         Args:
             provider: "http" or "file": how it got there.
         """
-        found, _ = self.get(f"http/middlewares/{MARKER}@{provider}")
-        headers = (found or {}).get("headers", {}).get("customResponseHeaders", {})
+        marker, _ = self.get(f"http/middlewares/{MARKER}@{provider}")
+        headers = (marker or {}).get("headers", {}).get("customResponseHeaders", {})
         return str(headers.get(MARKER_HEADER, ""))
 
     def entry_points(self) -> dict[str, str]:
@@ -69,19 +71,20 @@ class Api:
             ours: tells whether a router, service or middleware is to be counted.
         """
         overview, _ = self.get("overview")
-        found = []
+        refusals = []
         for protocol in ("http", "tcp", "udp"):
             for kind, count in sorted((overview or {}).get(protocol, {}).items()):
-                if count.get("errors"):
-                    for item in self._all(f"{protocol}/{kind}?status=disabled&"):
-                        if item.get("provider") == provider and ours(item):
-                            name = item["name"].removesuffix(f"@{provider}")
-                            leads = f" to service {item['service']}" if item.get("service") else ""
-                            said = "; ".join(item.get("error", [])) or "no reason given"
-                            found.append(f"{protocol} {kind.removesuffix('s')} {name}{leads}: {said}")
-        return found
+                items = self._all(f"{protocol}/{kind}?status=disabled&") if count.get("errors") else ()
+                for item in items:
+                    if item.get("provider") == provider and ours(item):
+                        name = item["name"].removesuffix(f"@{provider}")
+                        leads = f" to service {item['service']}" if item.get("service") else ""
+                        said = "; ".join(item.get("error", [])) or "no reason given"
+                        refusals.append(f"{protocol} {kind.removesuffix('s')} {name}{leads}: {said}")
+        return refusals
 
     def _all(self, path: str) -> Iterator[dict[str, Any]]:
+        """Yield the items of a list, page by page; ``path`` ends in ``?`` or ``&``."""
         page = 1
         while True:
             items, following = self.get(f"{path}per_page={_PAGE}&page={page}")
@@ -102,8 +105,8 @@ class Fleet:
 
     def generation(self, provider: str) -> str:
         """Return the generation that is live everywhere; empty if there is none. See `Api.generation`."""
-        found = set(self._each(lambda api: api.generation(provider)))
-        return found.pop() if len(found) == 1 else ""
+        generations = set(self._each(lambda api: api.generation(provider)))
+        return generations.pop() if len(generations) == 1 else ""
 
     def entry_points(self) -> dict[str, str]:
         """Return the entry points that all have. See `Api.entry_points`."""
@@ -112,20 +115,19 @@ class Fleet:
 
     def refused(self, provider: str, ours: Callable[[dict[str, Any]], bool]) -> list[str]:
         """Return what any of them did not take. See `Api.refused`."""
-        found = self._each(lambda api: api.refused(provider, ours))
-        return list(dict.fromkeys(said for each in found for said in each))
+        return list(dict.fromkeys(chain.from_iterable(self._each(lambda api: api.refused(provider, ours)))))
 
     def _each(self, ask: Callable[[Api], T]) -> list[T]:
         """Return the answers of those that answer; raise ProxyUnreachable if nobody does."""
         try:
-            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise ProxyUnreachable(
                 f"{self._host}: cannot be resolved: {error.strerror}; correct targets.NAME.probe"
             ) from error
         answers: list[T] = []
         unreachable: ProxyUnreachable | None = None
-        for address in sorted({str(where[0]) for *_, where in found}):
+        for address in sorted({str(where[0]) for *_, where in addresses}):
             try:
                 answers.append(ask(Api(address, self._port)))
             except ProxyUnreachable as error:

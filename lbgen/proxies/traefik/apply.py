@@ -10,19 +10,19 @@ import errno
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lbgen.base import documents
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
 from lbgen.base.logs import log
-from lbgen.proxies import disk, plan
-from lbgen.proxies.plan import Method, Plan, Reload
+from lbgen.proxies import disk
+from lbgen.proxies.plan import Method, Plan
 from lbgen.proxies.proxy import Proxy
-from lbgen.proxies.traefik import placeholder_certificate
+from lbgen.proxies.traefik import placeholder_certificate, plan
 from lbgen.proxies.traefik.api import MARKER_HEADER, Fleet
 from lbgen.proxies.traefik.feed import Document, Feed
+from lbgen.proxies.wait import looks, patiently
 from lbgen.render.files import Files
 
 STATIC, DYNAMIC = "traefik.yml", "dynamic/lbgen.yml"
@@ -30,7 +30,6 @@ VERIFY_TIMEOUT = 15.0  # seconds; a change of 10,000 servers takes Traefik four
 PATIENCE = 2.0  # with a Traefik that does not answer
 SHOWN = 5  # refusals in a message
 _GENERATION = re.compile(rf'"{MARKER_HEADER}": "([0-9a-f]+)"')
-_HEADING = re.compile(r'^(?: {4}"(.+)":|(\w+):| {2}(\w+):)', re.MULTILINE)
 
 
 class Traefik(Proxy):
@@ -51,22 +50,18 @@ class Traefik(Proxy):
             api: None: that it came back for more has to do for a proof.
             feed: what it is handed over HTTP; None: it watches the directory.
             names: the files with fixed names that are rendered for it.
-            restart: starts it anew, where that is our business.
+            restart: starts it anew, where lbgen runs it.
             patience: seconds to wait for an API that does not answer, before it counts as not running.
         """
         self.feed = feed
         self._api, self._names, self._restart, self._patience = api, names, restart, patience
         self._provider = "http" if feed else "file"
-        self._missing: frozenset[str] = frozenset()  # entry points that it does not have
-        self._matched = False  # whether its entry points have been looked at
+        self._missing: frozenset[str] | None = None  # entry points that it does not have; None: not looked at yet
         self._text = ""  # what it was last given
 
     def plan(self, running: Files | None, desired: Files) -> Plan:
-        """Return whether it has to be given the files: a change costs it nothing, so two need no time in between."""
-        step = plan.between(running, desired)
-        if isinstance(step, Reload) and running:
-            return Reload("; ".join(_changes(running, desired)) or step.reason, step.kind, spaced=False)
-        return replace(step, spaced=False) if isinstance(step, Reload) else step
+        """Return whether the files have changed."""
+        return plan.between(running, desired)
 
     def write(self, output: Path, texts: Mapping[str, str], remove: Iterable[str] = ()) -> None:
         """Replace files, and hand out what was written: what is on disk is what Traefik gets, either way."""
@@ -90,29 +85,25 @@ class Traefik(Proxy):
             self._hand_out(texts)
 
     def reload(self, running: Files | None, desired: Files) -> None:
-        """See that it has the entry points; the files themselves it takes by itself.
+        """Check that it has the entry points; the files themselves it takes by itself.
 
         Raises:
             ProxyUnreachable: it does not run, or has no API there.
         """
         before = running.texts.get(STATIC) if running else None
         wanted = desired.texts.get(STATIC, "")
-        if not self._api or (self._matched and not self._missing and before == wanted):
+        if not self._api or (self._missing == frozenset() and before == wanted):
             return
-        listening = self._patiently(self._api.entry_points)
+        listening = patiently(self._api.entry_points, self._patience, 0.05)
         needed = entry_points(wanted)
-        self._matched = True
-        if self._restart:
-            if (before is not None and before != wanted) or any(
-                listening.get(name) != address for name, address in needed.items()
-            ):
-                log.info(
-                    "proxy_restarted", proxy="traefik", reason=f"{STATIC} has changed, which it reads at its start"
-                )
-                self._restart()
-            return
         missing = frozenset(needed) - set(listening)
-        if missing and missing != self._missing:
+        if self._restart:
+            missing = frozenset()  # it gets them
+            if before not in (None, wanted) or any(listening.get(name) != needed[name] for name in needed):
+                reason = f"{STATIC} has changed, which it reads at its start"
+                log.info("proxy_restarted", proxy="traefik", reason=reason)
+                self._restart()
+        elif missing and missing != self._missing:
             log.error(
                 "entry_points_missing",
                 entry_points=", ".join(sorted(missing)),
@@ -132,26 +123,24 @@ class Traefik(Proxy):
         return self.feed.taken if self.feed else ""
 
     def verify(self, generation: str) -> None:
-        """Wait until it serves this generation, and see that it took all of it.
+        """Wait until it serves this generation, and check that it took all of it.
 
         Raises:
             VerifyFailed: it still serves another one after VERIFY_TIMEOUT, or has refused a router or a service.
             ProxyUnreachable: it does not run, or has no API there.
         """
-        began = time.monotonic()
-        served, pause, answered = "", 0.01, began
-        while served != generation:
+        served, began = "", time.monotonic()
+        answered = began
+        for last in looks(VERIFY_TIMEOUT, 0.01, 0.05):
             try:
-                served = self.generation()
-                answered = time.monotonic()
+                served, answered = self.generation(), time.monotonic()
             except ProxyUnreachable:
                 if time.monotonic() > answered + self._patience:
                     raise
-            if served != generation:
-                if time.monotonic() > began + VERIFY_TIMEOUT:
-                    raise self._not_taken(generation, served, began)
-                time.sleep(pause)
-                pause = min(pause * 1.2, 0.05)
+            if served == generation:
+                break
+            if last:
+                raise self._not_taken(generation, served, began)
         refused = self._api.refused(self._provider, self._is_ours) if self._api else []
         if refused:
             more = f"\nand {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
@@ -164,24 +153,13 @@ class Traefik(Proxy):
                 self.feed.publish(Document(_generation(texts), self._text.encode()))
 
     def _is_ours(self, item: Mapping[str, Any]) -> bool:
-        """Tell somebody else's from what was given to it, and leave out what has no entry point: that is told already.
+        """Tell what lbgen gave it from others' items, and leave out what has no entry point: that is told already.
 
-        What is another's may have the same provider: a file of the operator's beside ours.
+        Others' items may have the same provider: a file of the operator's beside lbgen's.
         """
         name = str(item["name"]).removesuffix(f"@{self._provider}")
-        nowhere = bool(self._missing) and set(item.get("entryPoints", ())) <= self._missing
+        nowhere = bool(self._missing) and set(item.get("entryPoints", ())) <= (self._missing or frozenset())
         return f'"{name}":' in self._text and not (nowhere and "entryPoints" in item)
-
-    def _patiently(self, ask: Callable[[], dict[str, str]]) -> dict[str, str]:
-        """Give a Traefik that has just been started a moment to answer."""
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                return ask()
-            except ProxyUnreachable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
 
     def _not_taken(self, generation: str, served: str, began: float) -> ApplyFailed:
         if not self.feed:
@@ -198,37 +176,12 @@ class Traefik(Proxy):
 def entry_points(static: str) -> dict[str, str]:
     """Return the entry points of a static configuration and where they listen."""
     document = documents.parse(static, STATIC, ApplyFailed) if static else {}
-    found = document.get("entryPoints") if isinstance(document, dict) else None
-    points = found if isinstance(found, dict) else {}
+    points = document.get("entryPoints") if isinstance(document, dict) else None
+    if not isinstance(points, dict):
+        return {}
     return {str(name): str((point or {}).get("address", "")) for name, point in points.items()}
 
 
 def _generation(texts: Mapping[str, str]) -> str:
-    found = _GENERATION.search(texts.get(DYNAMIC, ""))
-    return found[1] if found else ""
-
-
-def _changes(running: Files, desired: Files) -> list[str]:
-    """Say which services, routers and so on differ."""
-    changes = []
-    for name in sorted({*running.texts, *desired.texts}):
-        old = _sections(running.texts.get(name, "").replace(running.generation, ""))
-        new = _sections(desired.texts.get(name, "").replace(desired.generation, ""))
-        differing = [heading for heading in {**old, **new} if old.get(heading) != new.get(heading)]
-        if differing:
-            more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
-            changes.append(f"{name}: {', '.join(differing[:3])}{more}")
-    return changes
-
-
-def _sections(text: str) -> dict[str, str]:
-    """Return each named part (``http services shop``) and its text."""
-    found: dict[str, str] = {}
-    top = inner = ""
-    matches = list(_HEADING.finditer(text))
-    for match, following in zip(matches, [*matches[1:], None], strict=True):
-        name, first, second = match.groups()
-        top, inner = (first, "") if first else (top, second or inner)
-        heading = " ".join(part for part in (top, inner, name) if part)
-        found[heading] = found.get(heading, "") + text[match.start() : following.start() if following else None]
-    return found
+    match = _GENERATION.search(texts.get(DYNAMIC, ""))
+    return match[1] if match else ""

@@ -1,7 +1,7 @@
-"""Checks what Traefik is about to be given. It has no checker of its own, and takes a file without a word.
+"""Checks what Traefik is about to be given. It has no checker of its own, and takes any file without a word.
 
-First by rules of our own: is it the YAML that it should be, does everything exist that is referred to. Then by a
-Traefik that is started for it, see `traefik_trial`. Both only if more has changed than which servers there are.
+First by lbgen's own rules: is it the YAML that it should be, does everything exist that is referred to. Then by a
+Traefik that is started for it, see `trial`. Both only if more has changed than which servers there are.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable
 from lbgen.base.logs import log
 from lbgen.labels.rule import parser
 from lbgen.labels.values.value_type import BadValue
+from lbgen.proxies.kind import Check, Setup
 from lbgen.proxies.traefik import trial
 from lbgen.proxies.traefik.api import MARKER
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC, entry_points
@@ -32,6 +33,11 @@ _KNOWN = {
     "udp": ("routers", "services"),
     "tls": ("certificates", "options", "stores"),
 }
+
+
+def checker(setup: Setup, beside: Path | None) -> Check:
+    """Return the checker, which raises CheckFailed; where files are only looked at, Traefik is asked every time."""
+    return Checker(setup.binary, always=beside is None, needed=setup.target.binary is not None)
 
 
 class Checker:
@@ -51,7 +57,7 @@ class Checker:
         """Check the files.
 
         Raises:
-            CheckFailed: they are wrong, or Traefik will not have them: its own words.
+            CheckFailed: they are wrong, or Traefik refuses them: its own words.
             CheckUnavailable: there should be a Traefik to ask.
         """
         bare = {
@@ -73,19 +79,19 @@ class Checker:
 
 
 def _with_stand_ins(files: Files) -> Files:
-    """Put one server that is none in place of each list: a Traefik on trial is to ask nobody for his health."""
+    """Replace each list of servers by one address without a server: a trial checks nobody's health."""
 
-    def stand_in(found: re.Match[str]) -> str:
-        if found[0].endswith("[]\n"):
-            return found[0]
-        key = 'url: "http://127.0.0.1:1"' if "- url:" in found[0] else 'address: "127.0.0.1:1"'
-        return f"{found[1]}servers:\n{found[1]}  - {key}\n"
+    def stand_in(servers: re.Match[str]) -> str:
+        if servers[0].endswith("[]\n"):
+            return servers[0]
+        key = 'url: "http://127.0.0.1:1"' if "- url:" in servers[0] else 'address: "127.0.0.1:1"'
+        return f"{servers[1]}servers:\n{servers[1]}  - {key}\n"
 
     return Files({name: _SERVERS.sub(stand_in, text) for name, text in files.texts.items()}, files.generation)
 
 
 def _faults(files: Files) -> Iterator[str]:
-    """Find what is wrong by rules of our own."""
+    """Yield what is wrong by lbgen's own rules."""
     if DYNAMIC not in files.texts:
         yield f"{DYNAMIC}: not rendered, but this is what Traefik is given"
     if "\n  http:\n    endpoint:" in files.texts.get(STATIC, ""):
@@ -115,17 +121,17 @@ def _faults(files: Files) -> Iterator[str]:
 
 def _document_faults(document: object, known: Mapping[str, str] | None) -> Iterator[str]:
     if not isinstance(document, dict):
-        yield "is no mapping"
+        yield "is not a mapping"
         return
     for protocol, sections in document.items():
         if protocol not in _KNOWN:
-            yield f"{protocol} is no section; there are {', '.join(_KNOWN)}"
+            yield f"{protocol} is not a section; there are {', '.join(_KNOWN)}"
         elif not isinstance(sections, dict) or not sections:
             yield f"{protocol} is empty, which Traefik refuses; leave it out"
         else:
             for kind, items in sections.items():
                 if kind not in _KNOWN[protocol]:
-                    yield f"{protocol}.{kind} is no section; there are {', '.join(_KNOWN[protocol])}"
+                    yield f"{protocol}.{kind} is not a section; there are {', '.join(_KNOWN[protocol])}"
                 elif not items:
                     yield f"{protocol}.{kind} is empty, which Traefik refuses; leave it out"
             if protocol == "tls":
@@ -135,7 +141,7 @@ def _document_faults(document: object, known: Mapping[str, str] | None) -> Itera
 
 
 def _reference_faults(protocol: str, sections: Mapping[str, Any], known: Mapping[str, str] | None) -> Iterator[str]:
-    """Find what is referred to and does not exist, and rules that are none. ``name@provider`` is somebody else's."""
+    """Yield references to what does not exist, and rules that cannot be read. ``name@provider`` is another's."""
     services, middlewares = sections.get("services", {}), sections.get("middlewares", {})
     for name, router in (sections.get("routers") or {}).items():
         where = f"{protocol} router {name}"
@@ -163,7 +169,7 @@ def _reference_faults(protocol: str, sections: Mapping[str, Any], known: Mapping
 
 
 def _certificate_faults(sections: Mapping[str, Any]) -> Iterator[str]:
-    """Find certificates that cannot be used: Traefik would say so in its log only, and serve another."""
+    """Yield certificates that cannot be used: Traefik would say so in its log only, and serve another."""
     for pair in sections.get("certificates") or ():
         if Path(pair["certFile"]).is_file():  # else it is where Traefik runs
             try:

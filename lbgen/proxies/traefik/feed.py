@@ -1,7 +1,7 @@
-"""Hands a target's dynamic configuration to Traefik's HTTP provider, the moment it changes.
+"""Hands a target's dynamic configuration to Traefik's HTTP provider by long poll, the moment it changes.
 
 Traefik only ever asks, and says nothing about what it has: no ETag, no time. So a question is answered at once on a
-new connection; on one that was already sent the current document, it is held until there is another, or for HOLD
+new connection; on one that was already sent the current document it is held until there is another, or for HOLD
 seconds. Traefik compares what it gets with what it had, so getting the same again does nothing.
 
 Before there is a document there is no answer but 503: an empty one would be an empty configuration (seen on 3.7).
@@ -14,6 +14,7 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 HOLD = 4.0  # seconds; Traefik gives up after 5 where pollTimeout is not set
@@ -32,9 +33,10 @@ class Document:
 class Feed:
     """The document that is handed out now. Set in a target's thread, waited for in the server's."""
 
-    def __init__(self) -> None:
+    def __init__(self, hold: float = HOLD, forget: float = FORGET, clock: Callable[[], float] = time.monotonic) -> None:
+        self.hold, self.forget, self._clock = hold, forget, clock
         self.taken = ""  # generation with which some Traefik went away and came back for more
-        self.asked = 0.0  # when the last question came (time.monotonic)
+        self.asked = 0.0  # when the last question came, by the clock
         self._document: Document | None = None
         self._lock = threading.Lock()
         self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
@@ -46,8 +48,18 @@ class Feed:
         """What is handed out now; None: nothing yet."""
         return self._document
 
+    @property
+    def waiting(self) -> int:
+        """How many questions are held now."""
+        return len(self._waiting)
+
+    @property
+    def known(self) -> int:
+        """How many connections were sent a document, the oldest forgotten beyond MOST_CLIENTS."""
+        return len(self._sent)
+
     def publish(self, document: Document) -> None:
-        """Hand this out from now on, at once to those who wait."""
+        """Hand this out from now on, at once to clients that wait."""
         with self._lock:
             if self._document and self._document.generation == document.generation:
                 return
@@ -55,7 +67,7 @@ class Feed:
             self._wake()
 
     def close(self) -> None:
-        """Hold no question any more: the server ends."""
+        """Stop holding questions: the server ends."""
         with self._lock:
             self._closing = True
             self._wake()
@@ -74,14 +86,14 @@ class Feed:
         if held:
             try:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(HOLD):
+                    async with asyncio.timeout(self.hold):
                         await news.wait()
             finally:
                 with self._lock:
                     del self._waiting[news]
         with self._lock:
             if self._document:
-                self._sent[client] = self._document.generation, time.monotonic()
+                self._sent[client] = self._document.generation, self._clock()
                 self._sent.move_to_end(client)
                 while len(self._sent) > MOST_CLIENTS:
                     self._sent.popitem(last=False)
@@ -89,9 +101,9 @@ class Feed:
 
     def _is_new_to(self, client: str) -> bool:
         """Tell whether there is a document that was not the last one sent on this connection."""
-        self.asked = time.monotonic()
+        self.asked = self._clock()
         sent, at = self._sent.get(client, ("", 0.0))
-        if self.asked - at > FORGET:
+        if self.asked - at > self.forget:
             sent = ""
         self.taken = sent or self.taken
         return self._document is not None and self._document.generation != sent

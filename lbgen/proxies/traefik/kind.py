@@ -1,21 +1,20 @@
-"""Traefik, put together."""
+"""Traefik: what its templates are told, what it is made of, and what it cannot do."""
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
-import time
+from functools import partial
 from pathlib import Path
 
-from lbgen.base.address import split_bind
+from lbgen.base.address import ANY, dialable, host_port, split_bind
 from lbgen.base.errors import SettingsError
-from lbgen.proxies.kind import NO, PARTLY, Check, Facts, Kind, Parts, Setup, Support
+from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.proxies.traefik.api import Fleet
 from lbgen.proxies.traefik.apply import STATIC, VERIFY_TIMEOUT, Traefik
-from lbgen.proxies.traefik.check import Checker
+from lbgen.proxies.traefik.check import checker
 from lbgen.proxies.traefik.feed import Feed
 from lbgen.render.renderer import find
 
@@ -26,17 +25,12 @@ _NAME = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_.-]{0,250}[A-Za-z0-9])?:[0-9]{1,5}")
 
 
 def facts(setup: Setup) -> Facts:
-    """Return what templates have to know of it."""
+    """Return what templates are told of it."""
     return Facts(version=_version(setup.binary), probe=_probe(setup), feed=_feed_url(setup))
 
 
-def checker(setup: Setup, beside: Path | None) -> Check:
-    """Return what has files checked; where they are only looked at, the program is asked every time."""
-    return Checker(setup.binary, always=beside is None, needed=setup.target.binary is not None)
-
-
 def parts(setup: Setup) -> Parts:
-    """Return how its files are checked and brought to it."""
+    """Return the proxy, its checker, and what keeps it running."""
     way = _way(setup)
     if way == "http" and not setup.settings.status.bind:
         raise SettingsError(
@@ -56,16 +50,7 @@ def parts(setup: Setup) -> Parts:
     static = str(setup.output / STATIC)
     words = [setup.binary, f"--configFile={static}"]
     supervisor = Supervisor(words, "traefik", lambda: _running(static), signal.SIGTERM)
-
-    def restart() -> None:
-        pid = _running(static)
-        if pid:
-            os.kill(pid, signal.SIGTERM)
-        supervisor.start()  # without a pause
-        deadline = time.monotonic() + VERIFY_TIMEOUT
-        while pid and _running(static) == pid and time.monotonic() < deadline:
-            time.sleep(0.02)
-
+    restart = partial(supervisor.restart, VERIFY_TIMEOUT)
     return Parts(Traefik(api, feed, names, restart, VERIFY_TIMEOUT), check, supervisor)
 
 
@@ -98,7 +83,7 @@ def _api(setup: Setup) -> Fleet | None:
         name, _, port = probe.partition(":")
         return Fleet(name, int(port))
     address, number = split_bind(probe)
-    return Fleet("127.0.0.1" if address == "*" else address, number)
+    return Fleet(dialable(address), number)
 
 
 def _feed_url(setup: Setup) -> str:
@@ -109,14 +94,11 @@ def _feed_url(setup: Setup) -> str:
     if chosen := str(setup.target.options.get("feed", "")):
         return chosen
     address, port = split_bind(bind)
-    host = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(
-        address, f"[{address}]" if ":" in address else address
-    )
-    return f"http://{host}:{port}/traefik/{setup.name}"
+    return f"http://{host_port(dialable(address), port)}/traefik/{setup.name}"
 
 
 def _refuse_clashes(setup: Setup, way: str) -> None:
-    """Raise SettingsError for listeners that the API's own entry point is in the way of."""
+    """Raise SettingsError for listeners that clash with the API's own entry point."""
     served = setup.target.listeners
     for name, listener in setup.settings.listeners.items():
         if served is not None and name not in served:
@@ -126,7 +108,7 @@ def _refuse_clashes(setup: Setup, way: str) -> None:
         probe = _probe(setup)
         if way == "run" and listener.protocol != "udp" and split_bind(listener.bind)[1] == split_bind(probe)[1]:
             addresses = {split_bind(listener.bind)[0], split_bind(probe)[0]}
-            if len(addresses) == 1 or addresses & {"*", "0.0.0.0", "::"}:
+            if len(addresses) == 1 or addresses & {*ANY}:
                 raise SettingsError(
                     f"listeners.{name}.bind: Traefik's API listens on {probe}; set targets.{setup.name}.probe to "
                     "another ADDRESS:PORT"
@@ -139,8 +121,8 @@ def _version(binary: str) -> tuple[int, ...]:
         done = subprocess.run([binary, "version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ()
-    found = re.search(r"^Version:\s*v?(\d+)\.(\d+)\.(\d+)", done.stdout, re.MULTILINE)
-    return tuple(int(part) for part in found.groups()) if found else ()
+    match = re.search(r"^Version:\s*v?(\d+)\.(\d+)\.(\d+)", done.stdout, re.MULTILINE)
+    return tuple(int(part) for part in match.groups()) if match else ()
 
 
 def _running(static: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Has a Traefik that is started for nothing else read a configuration, and say what it makes of it.
+"""Tries a configuration on a Traefik that is started for nothing else, and reads what it makes of it.
 
 It listens on ports of 127.0.0.1 that the kernel chooses, is given the files in a directory of their own, and is ended
 as soon as it has spoken: 0.5 s for a hundred services, 3 s for ten thousand (measured, 3.7).
@@ -6,21 +6,21 @@ as soon as it has spoken: 0.5 s for a hundred services, 3 s for ten thousand (me
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import socket
 import subprocess
-import tempfile
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base import documents
 from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable, ProxyUnreachable
+from lbgen.proxies import check_command
 from lbgen.proxies.traefik.api import Api
 from lbgen.proxies.traefik.apply import STATIC
+from lbgen.proxies.wait import looks
 from lbgen.render.files import Files
 
 TIMEOUT = 60.0  # seconds
@@ -30,41 +30,106 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ERROR = re.compile(r"^\S+ (?:ERR|FTL) (.*)$", re.MULTILINE)
 
 
-def run(files: Files, binary: str) -> None:
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run(files: Files, binary: str, timeout: float = TIMEOUT, free_port: Callable[[], int] = _free_port) -> None:
     """Try the files.
 
+    Args:
+        free_port: returns a port of 127.0.0.1 that nobody uses.
     Raises:
-        CheckFailed: Traefik will not have them, or not all of them: its own words.
+        CheckFailed: Traefik refuses them, or some of them: its own words.
         CheckUnavailable: it could not be asked.
     """
-    try:
-        with tempfile.TemporaryDirectory(prefix="lbgen-check-") as directory:
-            stage = Path(directory)
-            _write(files, stage)
-            for _ in range(ATTEMPTS):
-                port = _free_port()
-                (stage / STATIC).write_text(json.dumps(_static(files, stage, port)), encoding="utf-8")
-                if _tried(files, binary, stage, port):
+    dynamic = Files({name: text for name, text in files.texts.items() if name != STATIC}, files.generation)
+    with check_command.staged(dynamic) as stage:
+        for _ in range(ATTEMPTS):
+            trial = Trial(files, binary, stage, free_port())
+            try:
+                if trial.run(timeout):
                     return
-    except OSError as error:
-        raise CheckUnavailable(f"{binary}: cannot check the files: {error}") from error
+            except OSError as error:
+                raise CheckUnavailable(f"{binary}: cannot check the files: {error}") from error
     raise CheckUnavailable(f"{binary}: cannot check the files: no port of 127.0.0.1 stays free")
 
 
-def _write(files: Files, stage: Path) -> None:
-    for name, text in files.texts.items():
-        if name != STATIC:
-            path = stage / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One Traefik on staged files, with its API at a port."""
+
+    files: Files
+    binary: str
+    stage: Path
+    port: int
+
+    def run(self, timeout: float) -> bool:
+        """Start Traefik and read what it says; return False if another program has the port now."""
+        (self.stage / STATIC).write_text(json.dumps(_static(self.files, self.stage, self.port)), encoding="utf-8")
+        # Nothing of lbgen's environment: a file that asks for it is to get nothing.
+        environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(self.stage)}
+        with self._log.open("wb") as output:
+            process = subprocess.Popen(
+                [self.binary, f"--configFile={self.stage / STATIC}"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=self.stage,
+                start_new_session=True,
+            )
+        try:
+            return self._verdict(process, timeout)
+        finally:
+            process.kill()
+            process.wait()
+
+    @property
+    def _log(self) -> Path:
+        return self.stage / "log"
+
+    def _verdict(self, process: subprocess.Popen[bytes], timeout: float) -> bool:
+        for last in looks(timeout):
+            if self._accepted():
+                return True
+            ended, words = process.poll() is not None, self._said()
+            if ended and "address already in use" in words:
+                break
+            # Once it has complained about a provider, or ended, it will not read the files any more.
+            if ended or "Cannot start the provider" in words:
+                raise CheckFailed((self.binary,), words or f"exit status {process.returncode} without a message")
+            if last:
+                raise CheckUnavailable(f"{self.binary}: has not read the files after {timeout:.0f} s; {words}")
+        return False
+
+    def _accepted(self) -> bool:
+        """Tell whether it serves the files, all of them; raise CheckFailed if only some."""
+        api = Api("127.0.0.1", self.port)
+        try:
+            if api.generation("file") != self.files.generation:
+                return False
+            refused = api.refused("file", lambda _: True)
+        except ProxyUnreachable:
+            return False
+        if refused:
+            raise CheckFailed((self.binary,), "\n".join(refused))
+        return True
+
+    def _said(self) -> str:
+        """Return Traefik's own words, without time, colour and the stage's path."""
+        text = _COLOUR.sub("", self._log.read_text(errors="replace")).replace(f"{self.stage}/", "").strip()
+        return "\n".join(_ERROR.findall(text)) or text
 
 
 def _static(files: Files, stage: Path, port: int) -> dict[str, object]:
     """Return a static configuration with the entry points of the real one, on ports that nobody uses."""
-    found = documents.parse(files.texts.get(STATIC) or "{}", STATIC, ApplyFailed)
+    document = documents.parse(files.texts.get(STATIC) or "{}", STATIC, ApplyFailed)
     kept: dict[str, object] = {}
-    if isinstance(found, dict):
-        kept = {key: found[key] for key in KEPT if found.get(key)}
+    if isinstance(document, dict):
+        kept = {key: document[key] for key in KEPT if document.get(key)}
     real = kept.get("entryPoints")
     points: dict[str, object] = {}
     for name, point in (real if isinstance(real, dict) else {}).items():
@@ -79,58 +144,3 @@ def _static(files: Files, stage: Path, port: int) -> dict[str, object]:
         "log": {"level": "ERROR"},
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
     }
-
-
-def _tried(files: Files, binary: str, stage: Path, port: int) -> bool:
-    """Start Traefik and hear what it says; return False if somebody else has the port now."""
-    log = stage / "log"
-    # Nothing of our own environment: a file that asks for it is to get nothing.
-    environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(stage)}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [binary, f"--configFile={stage / STATIC}"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            cwd=stage,
-            start_new_session=True,
-        )
-    try:
-        return _heard(files, binary, Api("127.0.0.1", port), process, lambda: _said(log, stage))
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _heard(files: Files, binary: str, api: Api, process: subprocess.Popen[bytes], said: Callable[[], str]) -> bool:
-    deadline = time.monotonic() + TIMEOUT
-    while True:
-        with contextlib.suppress(ProxyUnreachable):
-            if api.generation("file") == files.generation:
-                refused = api.refused("file", lambda _: True)
-                if refused:
-                    raise CheckFailed((binary,), "\n".join(refused))
-                return True
-        words = said()
-        ended = process.poll() is not None
-        if ended and "address already in use" in words:
-            return False
-        # Once it has complained about a provider, or ended, it will not read the files any more.
-        if ended or "Cannot start the provider" in words:
-            raise CheckFailed((binary,), words or f"exit status {process.returncode} without a message")
-        if time.monotonic() > deadline:
-            raise CheckUnavailable(f"{binary}: has not read the files after {TIMEOUT:.0f} s; {words}")
-        time.sleep(0.02)
-
-
-def _said(log: Path, stage: Path) -> str:
-    """Return Traefik's own words, without time, colour and what is ours."""
-    text = _COLOUR.sub("", log.read_text(errors="replace")).replace(f"{stage}/", "").strip()
-    return "\n".join(_ERROR.findall(text)) or text
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

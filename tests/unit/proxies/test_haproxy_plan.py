@@ -225,7 +225,9 @@ def test_map_entries_change_live():
     )
 
 
-@pytest.mark.parametrize("line", ["/a;b shop\n", "/a\\b shop\n", "/a'b shop\n", '/a"b shop\n'])
+@pytest.mark.parametrize(
+    "line", ["/a;b shop\n", "/a\\b shop\n", "/a'b shop\n", '/a"b shop\n', "/a shop;\n", "/a x y\n"]
+)
 def test_map_entries_that_are_no_command_reload(line):
     """A key that the command line would read otherwise is left to a reload."""
     assert isinstance(between(files(), files(routes="a shop\nb api\n" + line)), Reload)

@@ -273,6 +273,9 @@ def test_what_is_right_is_not_waited_for():
     haproxy.deaf = "set server"
     refused(haproxy, changed(line(), line(weight="2")), "srv_uweight")
     assert haproxy.lines.count("show servers state b") == 1
+    haproxy.deaf = "add server"
+    refused(haproxy, added(line("b/s2"), beside=(line(),)), "b/s2: is not there")
+    assert haproxy.lines.count("show servers state b") == 2
 
 
 # ------------------------------------------------------------------------------------------------ what is left

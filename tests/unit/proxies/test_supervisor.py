@@ -11,17 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from lbgen.proxies import supervisor as supervise
+from lbgen.base.backoff import Backoff
 from lbgen.proxies.supervisor import Supervisor
 from tests.support.paths import ROOT
 from tests.support.wait import PATIENCE, wait_for
 
-T = TypeVar("T")
 # A "proxy": writes its pid to the file, says how it ends to another one, and ignores the signals it is told to.
 PROXY = """
 import os, signal, sys, time
@@ -50,9 +49,9 @@ def supervised(tmp_path) -> Iterator[Callable[..., Supervisor]]:
     """Make supervisors; whatever they run is ended with the test."""
     made: list[Supervisor] = []
 
-    def make(*ignored: str, words=None, find: Callable[[], int | None] = lambda: None) -> Supervisor:
+    def make(*ignored: str, words=None, find: Callable[[], int | None] = lambda: None, **more: Any) -> Supervisor:
         proxy = [sys.executable, "-c", PROXY, str(tmp_path / "pids"), str(tmp_path / "said"), *ignored]
-        made.append(Supervisor(words or proxy, "proxy", find, signal.SIGUSR1))
+        made.append(Supervisor(words or proxy, "proxy", find, signal.SIGUSR1, **more))
         return made[-1]
 
     yield make
@@ -60,11 +59,14 @@ def supervised(tmp_path) -> Iterator[Callable[..., Supervisor]]:
         supervisor.stop(grace=0.1)
 
 
-@pytest.fixture
-def quick(monkeypatch):
+def quick() -> Backoff:
     """Pauses that a test can wait for."""
-    monkeypatch.setattr(supervise, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(supervise, "LONGEST_PAUSE", 0.04)
+    return Backoff(0.01, 0.04)
+
+
+def slow() -> Backoff:
+    """Pauses that no test can wait for."""
+    return Backoff(1000.0, 1000.0)
 
 
 def test_start_and_stop(supervised, pids, tmp_path):
@@ -130,13 +132,11 @@ def test_stop_before_it_starts(supervised, pids):
 
 
 @pytest.mark.parametrize(("ignored", "said"), [(["SIGUSR1"], "SIGTERM\n"), (["SIGUSR1", "SIGTERM"], "")])
-def test_stop_insists(supervised, pids, tmp_path, ignored, said, monkeypatch):
+def test_stop_insists(supervised, pids, tmp_path, ignored, said):
     """A proxy that does not end in time is ended with more force."""
-    supervisor = supervised(*ignored)
+    supervisor = supervised(*ignored, insist=0.3)
     supervisor.start()
     (pid,) = wait_for(pids)
-    joined = threading.Thread.join
-    monkeypatch.setattr(threading.Thread, "join", lambda self, patience: joined(self, min(patience, 0.3)))
     supervisor.stop(grace=0.1)
     wait_for(lambda: not supervisor.alive)
     assert not Path(f"/proc/{pid}").exists()
@@ -148,10 +148,9 @@ def test_stop_without_start(supervised):
     supervised().stop()
 
 
-@pytest.mark.usefixtures("quick")
 def test_killed(supervised, pids):
     """A proxy that was killed is started again."""
-    supervisor = supervised()
+    supervisor = supervised(backoff=quick())
     with capture_logs() as logs:
         supervisor.start()
         (first,) = wait_for(pids)
@@ -161,7 +160,6 @@ def test_killed(supervised, pids):
     assert [entry["reason"] for entry in logs if entry["event"] == "proxy_ended"] == ["signal 9"]
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -171,8 +169,8 @@ def test_killed(supervised, pids):
     ],
 )
 def test_back_off(supervised, words, reason):
-    """A proxy that will not stay is started again and again, with pauses that double up to a limit."""
-    supervisor = supervised(words=words)
+    """A proxy that does not stay is started again and again, with pauses that double up to a limit."""
+    supervisor = supervised(words=words, backoff=quick())
 
     def ends() -> list[dict[str, object]]:
         return [entry for entry in logs if entry["event"] == "proxy_ended"]
@@ -182,17 +180,13 @@ def test_back_off(supervised, words, reason):
         wait_for(lambda: len(ends()) >= 5)
         supervisor.stop()
     pauses = [entry["restart_in_s"] for entry in ends()]
-    assert pauses == sorted(pauses)
-    assert pauses[0] <= 0.02
-    assert set(pauses[2:]) == {0.04}
+    assert pauses[:5] == [0.01, 0.02, 0.04, 0.04, 0.04]
     assert {entry["reason"] for entry in ends()} == {reason}
 
 
-@pytest.mark.usefixtures("quick")
-def test_steady(supervised, pids, monkeypatch):
+def test_steady(supervised, pids):
     """A proxy that stayed for a while is started again after the shortest pause."""
-    monkeypatch.setattr(supervise, "STEADY", 0.0)
-    supervisor = supervised()
+    supervisor = supervised(backoff=quick(), steady=0.0)
     with capture_logs() as logs:
         supervisor.start()
         for count in (1, 2, 3):
@@ -202,12 +196,10 @@ def test_steady(supervised, pids, monkeypatch):
     assert [entry["restart_in_s"] for entry in logs if entry["event"] == "proxy_ended"] == [0.01] * 3
 
 
-def test_start_now(supervised, pids, monkeypatch, tmp_path):
+def test_start_now(supervised, pids, tmp_path):
     """A start cuts short the wait for the next attempt: new files may be what was missing."""
-    monkeypatch.setattr(supervise, "FIRST_PAUSE", 1000.0)
-    monkeypatch.setattr(supervise, "LONGEST_PAUSE", 1000.0)
     file = tmp_path / "proxy"
-    supervisor = supervised(words=[str(file), str(tmp_path / "pids"), str(tmp_path / "said")])
+    supervisor = supervised(words=[str(file), str(tmp_path / "pids"), str(tmp_path / "said")], backoff=slow())
     with capture_logs() as logs:
         supervisor.start()
         wait_for(lambda: [entry for entry in logs if entry["event"] == "proxy_ended"])
@@ -218,11 +210,9 @@ def test_start_now(supervised, pids, monkeypatch, tmp_path):
     assert supervisor.alive
 
 
-def test_stop_during_pause(supervised, monkeypatch):
+def test_stop_during_pause(supervised):
     """Nobody waits for a pause to end before a stop."""
-    monkeypatch.setattr(supervise, "FIRST_PAUSE", 1000.0)
-    monkeypatch.setattr(supervise, "LONGEST_PAUSE", 1000.0)
-    supervisor = supervised(words=["/bin/false"])
+    supervisor = supervised(words=["/bin/false"], backoff=slow())
     with capture_logs() as logs:
         supervisor.start()
         wait_for(lambda: [entry for entry in logs if entry["event"] == "proxy_ended"])
@@ -230,7 +220,6 @@ def test_stop_during_pause(supervised, monkeypatch):
     assert not supervisor.alive
 
 
-@pytest.mark.usefixtures("quick")
 def test_taken_over(supervised, pids, tmp_path):
     """An instance that runs already is followed, not started twice; when it ends, the next one is our own."""
     words = [sys.executable, "-c", PROXY, str(tmp_path / "pids"), str(tmp_path / "said")]
@@ -238,7 +227,7 @@ def test_taken_over(supervised, pids, tmp_path):
     threading.Thread(target=left_behind.wait, daemon=True).start()  # as process 1 would: no zombie stays
     try:
         (pid,) = wait_for(pids)
-        supervisor = supervised(find=lambda: pid if left_behind.poll() is None else None)
+        supervisor = supervised(find=lambda: pid if left_behind.poll() is None else None, backoff=quick())
         with capture_logs() as logs:
             supervisor.start()
             wait_for(lambda: supervisor.alive)
@@ -264,6 +253,35 @@ def test_taken_over_and_stopped(supervised, pids, tmp_path):
     wait_for(lambda: supervisor.alive)
     supervisor.stop()
     assert (tmp_path / "said").read_text() == "SIGUSR1\n"
+
+
+def test_restart(supervised, pids, tmp_path):
+    """A proxy that has to be started anew is ended gently, and the next one is started without a pause."""
+    supervisor = supervised(backoff=slow())
+    supervisor.start()
+    (first,) = wait_for(pids)
+    supervisor.restart(PATIENCE)
+    assert supervisor.pid != first
+    wait_for(lambda: len(pids()) == 2)
+    assert (tmp_path / "said").read_text() == "SIGUSR1\n"
+    wait_for(lambda: supervisor.pid == pids()[1])
+
+
+def test_restart_of_one_that_does_not_run(supervised, pids):
+    """Nothing has to end before the first start."""
+    supervisor = supervised()
+    supervisor.restart(0.0)
+    wait_for(pids)
+
+
+def test_graceful_is_sigterm(supervised, pids, tmp_path):
+    """A proxy whose gentle signal is SIGTERM has all the time there is to finish after it."""
+    supervisor = supervised()
+    supervisor = Supervisor(supervisor.words, "proxy", lambda: None, signal.SIGTERM, insist=0.0)
+    supervisor.start()
+    wait_for(pids)
+    supervisor.stop(grace=PATIENCE)
+    assert (tmp_path / "said").read_text() == "SIGTERM\n"
 
 
 REAPING = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -126,8 +127,8 @@ def test_without_traefik():
         ('- "retry.2"', '- "retry.3"', "http middleware web: there is no middleware retry.3"),
         ('serversTransport: "conn', 'serversTransport: "x', "http service web: there is no serversTransport xect"),
         ("PathPrefix(`/`)", "PathPrefix(`/`", r"rule PathPrefix\(`/`: at character 15: expected , or [)]"),
-        ("http:\n", "htp:\n", "htp is no section"),
-        ("  routers:", "  ruoters:", "http.ruoters is no section"),
+        ("http:\n", "htp:\n", "htp is not a section"),
+        ("  routers:", "  ruoters:", "http.ruoters is not a section"),
         ("http:\n", "udp: {}\nhttp:\n", "udp is empty"),
         ("http:\n", "http:\n  routers: {}\n", r"lbgen\.yml:\d+:\d+: .*routers"),
         ("http:\n", "tcp:\n  routers: {}\nhttp:\n", "tcp.routers is empty"),
@@ -153,7 +154,7 @@ def test_other_faults(tmp_path):
     fed = rendered(renderer(feed="http://x/"), [a_listener()], *app("web", {}, 80, "10.0.0.1"))
     with pytest.raises(CheckFailed, match=r"dynamic/more\.yml: only dynamic/lbgen\.yml is handed out"):
         check(Files({**fed.texts, **more}, fed.generation))
-    with pytest.raises(CheckFailed, match="is no mapping"):
+    with pytest.raises(CheckFailed, match="is not a mapping"):
         check(Files({**found.texts, DYNAMIC: '- "lbgen.generation":\n'}, found.generation))
     with pytest.raises(CheckFailed, match=r"traefik\.yml:\d+:\d+: "):
         check(Files({**found.texts, STATIC: "["}, found.generation))
@@ -252,7 +253,7 @@ def test_trial_of_the_static_file(old, new, said):
 @pytest.mark.proxy(BINARY)
 def test_trial_asks_nobody(monkeypatch, tmp_path):
     """A trial leaves nothing behind, listens on nothing of the real entry points, and gets none of our environment."""
-    monkeypatch.setattr(traefik_trial.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TRAEFIK_LOG_LEVEL", "nonsense")
     port = free_port()
     made = rendered(renderer(), [a_listener(port=port)], *app("web", {}, 80, "10.0.0.1"))
@@ -262,15 +263,13 @@ def test_trial_asks_nobody(monkeypatch, tmp_path):
 
 
 @pytest.mark.proxy(BINARY)
-def test_port_of_the_api_taken(monkeypatch):
-    """If somebody else takes the port that the trial's API was to have, another one is tried."""
+def test_port_of_the_api_taken():
+    """If another program takes the port that the trial's API was to have, another one is tried."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = iter([taken.getsockname()[1], free_port()])
-        monkeypatch.setattr(traefik_trial, "_free_port", lambda: next(ports))
-        Checker(BINARY, always=True, needed=True)(files("10.0.0.1"))
-        monkeypatch.setattr(traefik_trial, "_free_port", lambda: taken.getsockname()[1])
+        traefik_trial.run(files("10.0.0.1"), BINARY, free_port=lambda: next(ports))
         with pytest.raises(CheckUnavailable, match="no port"):
-            Checker(BINARY, always=True, needed=True)(files("10.0.0.1"))
+            traefik_trial.run(files("10.0.0.1"), BINARY, free_port=lambda: taken.getsockname()[1])
 
 
 @pytest.mark.parametrize("words", ["exit 3", "echo cannot do that; exit 1"])
@@ -283,14 +282,13 @@ def test_not_traefik(tmp_path, words):
         Checker(str(program), always=True, needed=True)(files("10.0.0.1"))
 
 
-def test_hangs(tmp_path, monkeypatch):
+def test_hangs(tmp_path):
     """One that never says anything is given up."""
-    monkeypatch.setattr(traefik_trial, "TIMEOUT", 0.3)
     sleep = shutil.which("sleep")
     (tmp_path / "traefik").write_text(f"#!/bin/sh\nexec {sleep} 600\n")
     (tmp_path / "traefik").chmod(0o755)
     with pytest.raises(CheckUnavailable, match="has not read the files"):
-        Checker(str(tmp_path / "traefik"), always=True, needed=True)(files("10.0.0.1"))
+        traefik_trial.run(files("10.0.0.1"), str(tmp_path / "traefik"), timeout=0.3)
 
 
 def test_not_a_program(tmp_path):

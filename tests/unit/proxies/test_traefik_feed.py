@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from lbgen.proxies.traefik import feed as traefik_feed
 from lbgen.proxies.traefik.feed import MOST_CLIENTS, Document, Feed
 from lbgen.status.server import serve_status
 from lbgen.status.view import View
@@ -61,10 +60,9 @@ class Asked:
 
 
 @pytest.fixture
-def feed(monkeypatch) -> Feed:
-    """A feed that holds a question for as long as no test lasts."""
-    monkeypatch.setattr(traefik_feed, "HOLD", 2 * PATIENCE)
-    return Feed()
+def feed() -> Feed:
+    """A feed that holds a question longer than any test lasts."""
+    return Feed(hold=2 * PATIENCE)
 
 
 @pytest.fixture
@@ -76,7 +74,7 @@ def port(feed) -> Iterator[int]:
 
 def held(feed: Feed, count: int = 1) -> None:
     """Wait until so many questions wait for an answer."""
-    wait_for(lambda: len(feed._waiting) == count, f"{count} questions to be held")
+    wait_for(lambda: feed.waiting == count, f"{count} questions to be held")
 
 
 def test_news_at_once(feed, port):
@@ -106,20 +104,20 @@ def test_missed_news(feed, port):
     assert asker.ask() == THREE.body
 
 
-def test_same_again(feed, port, monkeypatch):
+def test_same_again(feed, port):
     """Nobody waits for ever: after a while the same is the answer, whole."""
-    monkeypatch.setattr(traefik_feed, "HOLD", 0.0)
+    feed.hold = 0.0
     feed.publish(ONE)
     asker = Asker(port)
     assert {asker.ask() for _ in range(5)} == {ONE.body}
 
 
-def test_nothing_yet(feed, port, monkeypatch):
+def test_nothing_yet(feed, port):
     """Without a document the answer is an error, with a text, and never an empty document; then it is the document."""
     asker = Asker(port)
     asked = asker.begin()
     held(feed)
-    monkeypatch.setattr(traefik_feed, "HOLD", 0.0)
+    feed.hold = 0.0
     other = Asker(port)
     assert other.ask() == b"nothing has been rendered and checked yet\n"
     assert other.status == 503
@@ -164,9 +162,9 @@ def test_the_end(feed):
     assert "status" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_who_came_back(feed, port, monkeypatch):
+def test_who_came_back(feed, port):
     """A Traefik has taken a document when it was sent it and asks for another."""
-    monkeypatch.setattr(traefik_feed, "HOLD", 0.0)
+    feed.hold = 0.0
     feed.publish(ONE)
     asker = Asker(port)
     asker.ask()
@@ -180,17 +178,20 @@ def test_who_came_back(feed, port, monkeypatch):
     assert feed.taken == TWO.generation
 
 
-def test_old_connections_are_forgotten(feed, port, monkeypatch):
+def test_old_connections_are_forgotten(feed, port):
     """A port that another had long ago is a new connection; and only so many are remembered."""
     feed.publish(ONE)
     asker = Asker(port)
     asker.ask()
-    monkeypatch.setattr(traefik_feed, "FORGET", -1.0)
+    feed.forget = -1.0
     assert asker.ask() == ONE.body
-    for number in range(2 * MOST_CLIENTS):
-        feed._sent[str(number)] = ("", 0.0)
-    asker.ask()
-    assert len(feed._sent) == MOST_CLIENTS
+
+    async def many() -> None:
+        for number in range(2 * MOST_CLIENTS):
+            assert await feed.answer(str(number)) == ONE
+
+    asyncio.run(many())
+    assert feed.known == MOST_CLIENTS
 
 
 def test_other_targets(port):
@@ -206,10 +207,10 @@ def test_other_targets(port):
 def test_after_the_server(feed):
     """What is published when nobody can be told is no error."""
 
-    class Gone:
-        def call_soon_threadsafe(self, *_: object) -> None:
-            raise RuntimeError("Event loop is closed")
-
-    feed._waiting[asyncio.Event()] = Gone()
+    loop = asyncio.new_event_loop()
+    question = loop.create_task(feed.answer("client"))
+    loop.run_until_complete(asyncio.sleep(0))
+    assert (feed.waiting, question.done()) == (1, False)
+    loop.close()
     feed.publish(ONE)
     assert feed.document == ONE

@@ -346,12 +346,13 @@ def test_note_that_leads_elsewhere(tmp_path, line):
 
 def test_check_of_nginx_does_not_see_files_that_go(tmp_path):
     """What is staged for ``nginx -t`` has the operator's files beside it, but not those that are removed."""
-    output, stage = tmp_path / "out", tmp_path / "stage"
+    output, seen = tmp_path / "out", tmp_path / "seen"
     disk.write(output, {"conf.d/old.conf": "old", "conf.d/kept.conf": "kept", "mime.types": "mine"})
     disk.note(output, ["conf.d/old.conf", "conf.d/kept.conf"])
-    stage.mkdir()
-    nginx_check._stage(Files.of({"nginx.conf": "", "conf.d/kept.conf": "new"}), stage, output, ())
-    assert listed(stage) == {"nginx.conf", "conf.d/kept.conf", "mime.types"}
+    copy = "cp -r {dir} $0; rm -f $0/nginx.pid"
+    files = Files.of({"nginx.conf": "", "conf.d/kept.conf": "new"})
+    nginx_check.check(files, ["sh", "-c", copy, str(seen)], "", output, (), None)
+    assert listed(seen) == {"nginx.conf", "conf.d/kept.conf", "mime.types"}
 
 
 def test_render_into_a_directory(directory, tmp_path):
