@@ -1,6 +1,6 @@
-"""Puts rendered files in their place, all or none, and takes them back.
+"""Puts rendered files in place, all or none, and puts the old ones back.
 
-Every file is written beside its target first, so that a full disk or a missing right is found before anything is
+Every file is written beside its target first, so that a full disk or a missing permission shows before anything is
 replaced; then each is renamed over its target. A file that is a bind mount cannot be renamed over (EBUSY, EXDEV):
 it is overwritten in place.
 """
@@ -35,13 +35,13 @@ def read(output: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def names(output: Path, fixed: Iterable[str]) -> set[str]:
-    """Return the fixed names of files, and those that were noted: the rest of what lbgen has written there."""
+    """Return the fixed names of files and the recorded ones, which is everything that lbgen has written there."""
     noted = read(output, [LEDGER]).get(LEDGER, "").split("\n")
     return {*fixed, *filter(is_inside, noted)}
 
 
 def note(output: Path, written: Iterable[str]) -> None:
-    """Write down which files there are besides those with fixed names: nobody else's file is ever removed.
+    """Record which files there are besides those with fixed names: lbgen removes no file but its own.
 
     Raises:
         ApplyFailed: it cannot be written.
@@ -55,8 +55,8 @@ def generation_on_disk(texts: Mapping[str, str], generation: str) -> Files | Non
     """Return the texts as files if they are what was rendered as this generation, else None."""
     if not generation:
         return None
-    found = Files.of({name: text.replace(generation, PLACEHOLDER) for name, text in texts.items()})
-    return found if found.generation == generation else None
+    files = Files.of({name: text.replace(generation, PLACEHOLDER) for name, text in texts.items()})
+    return files if files.generation == generation else None
 
 
 def write(output: Path, texts: Mapping[str, str], remove: Iterable[str] = (), *, stage: Path | None = None) -> None:
@@ -120,10 +120,10 @@ def _beside(target: Path, content: bytes, stage: Path | None) -> Path:
             os.fsync(file.fileno())
         # The proxy may run as somebody else: what it could read it can read again.
         if target.exists():
-            found = target.stat()
+            status = target.stat()
             with contextlib.suppress(PermissionError):  # only root may give files away
-                os.chown(new, found.st_uid, found.st_gid)
-            new.chmod(stat.S_IMODE(found.st_mode))
+                os.chown(new, status.st_uid, status.st_gid)
+            new.chmod(stat.S_IMODE(status.st_mode))
         else:
             new.chmod(0o644)
     except OSError:

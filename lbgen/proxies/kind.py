@@ -38,7 +38,7 @@ class Setup:
     binary: str
 
     def needs_run(self, takes: str) -> None:
-        """Raise SettingsError unless the proxy is ours to run; ``takes`` says which ways this kind knows."""
+        """Raise SettingsError unless lbgen is to run the proxy; ``takes`` says which ways this kind knows."""
         chosen = self.target.apply.chosen
         if chosen not in ("", "run") or not (chosen or self.manifest.run):
             said = f"not {chosen}" if chosen else "name one"

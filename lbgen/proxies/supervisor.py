@@ -151,7 +151,7 @@ def _gone(pid: int) -> str:
 def reap_orphans(stopping: threading.Event) -> None:
     """As process 1, reap the zombies that nobody else waits for: a dead proxy master's workers, say.
 
-    The kernel is asked which processes are dead without reaping them, so that those whom a parent waits for are left.
+    The kernel is asked which processes are dead without reaping them: those that a parent waits for are left to it.
     """
     seen = 0
     while not stopping.wait(5.0):

@@ -41,7 +41,7 @@ def ask(path: Path, command: str, timeout: float = REPLY_TIMEOUT, *, half_close:
             and might take it for the end of a long list of commands.
 
     Raises:
-        ProxyUnreachable: nobody listens there.
+        ProxyUnreachable: nothing listens there.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

@@ -76,7 +76,7 @@ class Nginx(Proxy):
         """Return the generation that a new connection is served by; empty if it is not one of lbgen's.
 
         Raises:
-            ProxyUnreachable: nobody listens there.
+            ProxyUnreachable: nothing listens there.
         """
         host, port = self.probe
         connection = http.client.HTTPConnection(host, port, timeout=2.0)

@@ -71,7 +71,7 @@ def _sparing(paths: Sequence[str]) -> Callable[[str, Path], str]:
 
 
 def _link_others(files: Files, stage: Path, output: Path) -> None:
-    """Put links to whatever else is in the output directory beside the files."""
+    """Put links to everything else in the output directory beside the files."""
     gone = disk.names(output, ())  # those of lbgen's that are not rendered any more
     try:
         for directory in {Path(name).parent for name in files.texts}:

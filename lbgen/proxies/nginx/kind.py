@@ -116,7 +116,7 @@ def _version(setup: Setup) -> tuple[int, ...]:
     if not text:
         return ()
     if not isinstance(text, str) or not re.fullmatch(r"\d+(\.\d+)+", text):
-        raise SettingsError(f'targets.{setup.name}.options.version: {text!r} is no version; write "1.26", in quotes')
+        raise SettingsError(f'targets.{setup.name}.options.version: {text!r} is not a version; write "1.26", in quotes')
     return tuple(map(int, text.split(".")))
 
 

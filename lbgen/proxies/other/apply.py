@@ -47,6 +47,6 @@ class Other(Proxy):
         return self._taken
 
     def verify(self, generation: str) -> None:
-        """See that it took this one."""
+        """Check that it took this one."""
         if self._taken != generation:
             raise VerifyFailed(f"generation {generation} was not taken (found: {self._taken or 'none'})")

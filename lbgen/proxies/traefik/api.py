@@ -118,7 +118,7 @@ class Fleet:
         return list(dict.fromkeys(chain.from_iterable(self._each(lambda api: api.refused(provider, ours)))))
 
     def _each(self, ask: Callable[[Api], T]) -> list[T]:
-        """Return the answers of those that answer; raise ProxyUnreachable if nobody does."""
+        """Return the answers of those that answer; raise ProxyUnreachable if none does."""
         try:
             addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         except OSError as error:

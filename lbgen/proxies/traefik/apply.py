@@ -1,7 +1,7 @@
 """Gives Traefik a configuration, over HTTP or by a directory that it watches, and proves by its API that it is live.
 
-Every change is live in Traefik, never a reload: connections stay open. But it forgets which servers were down, takes
-all of them for well, and finds out anew (seen on 3.7); so what changes nothing is not published.
+Traefik applies every change live, without a reload: connections stay open. But it forgets which servers were down and
+counts all of them as up until their next check (seen on 3.7); so what changes nothing is not published.
 """
 
 from __future__ import annotations

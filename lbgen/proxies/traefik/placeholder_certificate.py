@@ -1,7 +1,7 @@
-"""A certificate for clients that speak TLS where nobody serves it.
+"""A certificate for clients that speak TLS where no listener does.
 
 Without a default certificate Traefik makes itself an RSA key at every change of its configuration, which delays the
-change by 60 to 300 ms (measured, 3.7; pkg/tls, all of 3.x). This one is made once and says nothing about anybody.
+change by 60 to 300 ms (measured, 3.7; pkg/tls, all of 3.x). This one is made once and names nobody.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NOBODY = "nobody.lbgen.invalid"
 
 
 def ensure(output: Path) -> None:
-    """Have it in the output directory: one file with the certificate and its key, for its owner alone."""
+    """Make it in the output directory, once: a file with the certificate and its key, readable by its owner alone."""
     path = output / NAME
     if path.exists():
         return

@@ -129,7 +129,7 @@ def test_version_option(tmp_path):
     made = target("/nowhere/nginx", tmp_path, options={"version": "1.26"})
     assert renderer(made).target.version == (1, 26)
     assert renderer(target("/nowhere/nginx", tmp_path)).target.version == ()
-    with pytest.raises(SettingsError, match=r'targets\.edge\.options\.version: 1\.3 is no version; write "1\.26"'):
+    with pytest.raises(SettingsError, match=r'targets\.edge\.options\.version: 1\.3 is not a version; write "1\.26"'):
         renderer(target("/nowhere/nginx", tmp_path, options={"version": 1.30}))
 
 
