@@ -151,11 +151,11 @@ def _product(parts: list[set[Alternative]]) -> set[Alternative]:
     return product
 
 
-def _bounded(found: Iterable[Alternative]) -> set[Alternative]:
+def _bounded(expanded: Iterable[Alternative]) -> set[Alternative]:
     """Collect the alternatives, and give up at the first too many: nobody waits for a million of them."""
     kept: set[Alternative] = set()
     tests = 0
-    for alternative in found:
+    for alternative in expanded:
         kept.add(alternative)
         tests += len(alternative)
         if tests > MAX_TESTS:

@@ -61,10 +61,10 @@ def _name(field: str, key: Key) -> str:
 
 def _value(field: str) -> dict[str, Any]:
     key, default = KEYS[field], FIELDS[field].default
-    found = {**key.parse.schema, "maxLength": basic.MAX_VALUE, "description": key.doc, "examples": [key.sample]}
+    schema = {**key.parse.schema, "maxLength": basic.MAX_VALUE, "description": key.doc, "examples": [key.sample]}
     if default not in (None, MISSING, (), ""):
-        found["default"] = key.parse.spell(default)
-    return found
+        schema["default"] = key.parse.spell(default)
+    return schema
 
 
 def _enable() -> dict[str, Any]:

@@ -66,22 +66,22 @@ def shared_network(
     """
     by_name = {network.name: network for network in networks.values()}
     asked = (networks.get(id_) or by_name.get(id_) for id_ in {*service.networks, *service.virtual_ips})
-    found = {network.name: network for network in asked if network and not network.ingress}
-    candidates = tuple(sorted(found))
+    attached = {network.name: network for network in asked if network and not network.ingress}
+    candidates = tuple(sorted(attached))
     names = ", ".join(candidates) or "none"
     if label is not None:
-        chosen = found.get(label) or next((network for network in found.values() if network.id == label), None)
+        chosen = attached.get(label) or next((network for network in attached.values() if network.id == label), None)
         if not chosen:
             raise BadValue(
                 f"the service is not on network {label} (it is on: {names})", "name one it is attached to", "network"
             )
         return SharedNetwork(chosen, "label", candidates)
     for name in preferred:
-        if name in found:
-            return SharedNetwork(found[name], "setting", candidates)
-    if len(found) == 1:
-        return SharedNetwork(found[candidates[0]], "only", candidates)
-    if found:
+        if name in attached:
+            return SharedNetwork(attached[name], "setting", candidates)
+    if len(attached) == 1:
+        return SharedNetwork(attached[candidates[0]], "only", candidates)
+    if attached:
         raise BadValue(f"the service is on several networks ({names})", "say which", "network")
     raise BadValue(
         "the service shares no overlay network with the proxy and publishes no such port",

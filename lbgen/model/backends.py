@@ -15,7 +15,7 @@ from lbgen.snapshot import Service, Task
 def route_backend(
     service: Service, tasks: Sequence[Task], request: RouteRequest, around: Surroundings
 ) -> tuple[Backend, RouteServers]:
-    """Return a route's backend, and how its servers were found.
+    """Return a route's backend, and how its servers were chosen.
 
     Raises:
         BadValue: nothing says, or too many things say, where the traffic should go; the route is not served.

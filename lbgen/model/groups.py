@@ -76,8 +76,8 @@ def backend_name(member: Member) -> str:
 def _guards(member: Member) -> tuple[object, ...]:
     """Return what keeps clients out; empty if nothing does."""
     policy = member.backend.policy
-    found = policy.allow, policy.deny, policy.users, member.backend.client_ca
-    return found if any(found) else ()
+    guards = policy.allow, policy.deny, policy.users, member.backend.client_ca
+    return guards if any(guards) else ()
 
 
 def _weighs(member: Member) -> bool:

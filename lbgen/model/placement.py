@@ -56,15 +56,15 @@ def chooser(text: str) -> Chooser:
 
 
 def _one(text: str) -> _Test:
-    found = _CONSTRAINT.fullmatch(text)
-    read = _reader(found[1]) if found else None
-    if not found or not read:
+    match = _CONSTRAINT.fullmatch(text)
+    read = _reader(match[1]) if match else None
+    if not match or not read:
         raise BadValue(
             f"{text!r} is not a placement constraint",
             "write for example node.role==worker or node.labels.zone!=eu",
             "nodes",
         )
-    wanted, equal = found[3].casefold(), found[2] == "=="
+    wanted, equal = match[3].casefold(), match[2] == "=="
     return lambda node: (read(node).casefold() == wanted) == equal
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.match import Alternative
+from lbgen.model.hosts import ANY_HOST, broader_hosts
 from lbgen.model.types import Cell, Listener, Route, Rule
 
-ANY_HOST = "*"
 _Key = tuple[str, bool]  # path, exact
 _Rank = tuple[int, bool, bool, tuple[float, str], str]
 
@@ -87,7 +87,7 @@ def _tcp(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Confli
     winners = {}
     for name in best:
         # Of the same priority the first, which is the narrowest.
-        winner = max((host for host in (name, *_parents(name)) if host in best), key=best.__getitem__)
+        winner = max((host for host in (name, *broader_hosts(name)) if host in best), key=best.__getitem__)
         winners[name] = claims[winner, best[winner]].backend
     default = winners.pop(ANY_HOST, "")
     return replace(listener, names=tuple(sorted(winners.items())), default=default), conflicts
@@ -147,17 +147,9 @@ def _cells(claims: Iterable[_Claim]) -> Iterator[Cell]:
     for claim in sorted(claims, key=lambda claim: claim.rank):
         by_host.setdefault(claim.host, {}).setdefault((claim.path, claim.exact), claim)
     for host, own in sorted(by_host.items()):
-        broader = [claim for parent in _parents(host) for claim in by_host.get(parent, {}).values()]
+        broader = [claim for parent in broader_hosts(host) for claim in by_host.get(parent, {}).values()]
         for (path, exact), winner in sorted(_decided(own, broader).items()):
             yield Cell(host, path, exact, winner.route.backend, winner.priority)
-
-
-def _parents(host: str) -> list[str]:
-    """Return the less specific hosts that also match: ``a.b.c`` -> ``*.b.c``, ``*``."""
-    if host == ANY_HOST:
-        return []
-    wild = "*." + host.partition(".")[2]
-    return [ANY_HOST] if host.startswith("*.") or "." not in host else [wild, ANY_HOST]
 
 
 def _decided(own: Mapping[_Key, _Claim], broader: list[_Claim]) -> dict[_Key, _Claim]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lbgen.labels.match import Alternative, Test
+from lbgen.model.hosts import ANY_HOST, broader_hosts
 from lbgen.model.types import Cell, Listener, Rule
 
 _LEVELS = ("exact", "domain", "any")
@@ -54,7 +55,7 @@ def by_host(listener: Listener, hosts: Iterable[str] = ()) -> list[Site]:
     Args:
         hosts: others that are to have a site of their own.
     """
-    own: dict[str, list[Cell]] = {"*": [], **{host: [] for host in hosts}}
+    own: dict[str, list[Cell]] = {ANY_HOST: [], **{host: [] for host in hosts}}
     for cell in listener.cells:
         own.setdefault(cell.host, []).append(cell)
     # A rule for one host only must not be asked after a broader site was chosen, so such a host needs a site as well.
@@ -63,9 +64,9 @@ def by_host(listener: Listener, hosts: Iterable[str] = ()) -> list[Site]:
             if test.kind == "host" and not test.negated:
                 own.setdefault(test.value, [])
     sites = []
-    for host in sorted(own, key=lambda host: (host == "*", host)):
+    for host in sorted(own, key=lambda host: (host == ANY_HOST, host)):
         cells = list(own[host])
-        for parent in _parents(host):
+        for parent in broader_hosts(host):
             cells += [cell for cell in own.get(parent, []) if not any(_hides(mine, cell) for mine in cells)]
         rules = tuple(rule for rule in listener.rules if _possible(rule, host))
         sites.append(Site(host, tuple(sorted(cells, key=lambda cell: (cell.path, not cell.exact))), rules))
@@ -79,13 +80,6 @@ def _tests(cell: Cell) -> Alternative:
     return host if cell.path == "/" else (*host, Test("path_prefix", cell.path))
 
 
-def _parents(host: str) -> list[str]:
-    if host == "*":
-        return []
-    domain = "*." + host.partition(".")[2]
-    return ["*"] if host.startswith("*.") or "." not in host else [domain, "*"]
-
-
 def _hides(narrow: Cell, broad: Cell) -> bool:
     """Tell whether a request for the broad cell's place finds the narrow one first."""
     if narrow.exact:
@@ -96,6 +90,6 @@ def _hides(narrow: Cell, broad: Cell) -> bool:
 def _possible(rule: Rule, host: str) -> bool:
     """Tell whether a request that was given this site can fulfil the rule."""
     for test in rule.alternative:
-        if test.kind == "host" and not test.negated and test.value not in (host, *_parents(host)[:-1]):
+        if test.kind == "host" and not test.negated and test.value not in (host, *broader_hosts(host)[:-1]):
             return False
     return True

@@ -10,15 +10,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lbgen.base.problem import Problem
+from lbgen.model.hosts import ANY_HOST
 from lbgen.model.types import Listener, Route, TlsHost
 
 
 def hosts_of(route: Route) -> list[str]:
     """Return the hosts that a route asks for, "*" for requests to any; sorted."""
-    found = set()
+    hosts = set()
     for alternative in route.alternatives:
-        found |= {test.value for test in alternative if test.kind == "host" and not test.negated} or {"*"}
-    return sorted(found)
+        hosts |= {test.value for test in alternative if test.kind == "host" and not test.negated} or {ANY_HOST}
+    return sorted(hosts)
 
 
 def tls_hosts(listener: Listener, routes: Iterable[Route]) -> tuple[Listener, list[Route], list[Problem]]:
@@ -41,7 +42,7 @@ def tls_hosts(listener: Listener, routes: Iterable[Route]) -> tuple[Listener, li
                 problems.append(_differs(route, first, listener, "tls", f"{item.host} has {known.certificate}"))
             joined = TlsHost(item.host, known.certificate or item.certificate, known.client_ca or item.client_ca)
             hosts[item.host] = joined, first
-    table = tuple(sorted((item for item, _ in hosts.values()), key=lambda item: (item.host == "*", item.host)))
+    table = tuple(sorted((item for item, _ in hosts.values()), key=lambda item: (item.host == ANY_HOST, item.host)))
     return replace(listener, hosts=table), carried, problems
 
 

@@ -30,16 +30,16 @@ def _seconds(low: float, high: float) -> Parser[float]:
 
 def domain(text: str) -> tuple[str, str]:
     """A domain as (asterisk, name): ("", "a.org"), ("*.", "a.org"), ("*", "a.org"), ("*", "")."""
-    found = _DOMAIN.fullmatch(text)
-    if not found or not (found[1] or found[2]):
+    match = _DOMAIN.fullmatch(text)
+    if not match or not (match[1] or match[2]):
         raise BadValue("is not a domain", "write a name such as shop.example.org")
-    return found[1] or "", basic.host(found[2]) if found[2] else ""
+    return match[1] or "", basic.host(match[2]) if match[2] else ""
 
 
 def _algorithm(text: str) -> str:
-    found = text.removesuffix("-i").strip()
-    if found in DOMAIN_ALGORITHMS:
-        return found
+    name = text.removesuffix("-i").strip()
+    if name in DOMAIN_ALGORITHMS:
+        return name
     raise BadValue(f"is not one of {', '.join(DOMAIN_ALGORITHMS)}", f"write one of {', '.join(DOMAIN_ALGORITHMS)}")
 
 

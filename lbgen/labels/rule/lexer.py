@@ -58,18 +58,18 @@ def tokens(text: str) -> Iterator[Token]:
     """
     at = 0
     while at < len(text):
-        found = _TOKEN.match(text, at)
-        if not found:
+        match = _TOKEN.match(text, at)
+        if not match:
             raise _unread(text, at)
-        kind = found.lastgroup or ""
+        kind = match.lastgroup or ""
         if kind == "raw":
             # Go drops carriage returns, so that a rule means the same in a file with DOS line ends.
-            yield Token("string", found[kind].replace("\r", ""), at + 1)
+            yield Token("string", match[kind].replace("\r", ""), at + 1)
         elif kind == "quoted":
-            yield Token("string", _unquoted(found[kind], at + 2), at + 1)
+            yield Token("string", _unquoted(match[kind], at + 2), at + 1)
         elif kind != "space":
-            yield Token(kind, found[kind], at + 1)
-        at = found.end()
+            yield Token(kind, match[kind], at + 1)
+        at = match.end()
     yield Token("end", "", len(text) + 1)
 
 
@@ -91,15 +91,15 @@ def _unquoted(inner: str, start: int) -> str:
     meant, at = b"", 0
     try:
         while at < len(inner):
-            found = _ESCAPE.match(inner, at)
-            if not found:
+            match = _ESCAPE.match(inner, at)
+            if not match:
                 raise bad(
                     start + at,
                     f"the escape {printable(inner[at : at + 2])} means nothing",
                     "write the string in backquotes, where a backslash stands for itself",
                 )
-            meant += _bytes(found.lastgroup or "", found[found.lastgroup or 0])
-            at = found.end()
+            meant += _bytes(match.lastgroup or "", match[match.lastgroup or 0])
+            at = match.end()
         return meant.decode()
     except UnicodeError:
         raise bad(start - 1, "the string is not text in UTF-8", "write the characters themselves") from None

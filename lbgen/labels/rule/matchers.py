@@ -44,10 +44,10 @@ def _path(text: str) -> str:
         raise BadValue("has a { or }, which Traefik 3 takes literally", "write PathRegexp for a pattern")
     if "?" in text or "#" in text:
         raise BadValue("has a query or a fragment, which is not part of a path", "write Query for a parameter")
-    for found in _ESCAPED.findall(text):
-        if found not in _KEPT:
+    for escape in _ESCAPED.findall(text):
+        if escape not in _KEPT:
             raise BadValue(
-                f"has {found}, but Traefik compares the decoded path", "write the character itself, or %25 for a %"
+                f"has {escape}, but Traefik compares the decoded path", "write the character itself, or %25 for a %"
             )
     return quote(text, safe=_PATH_SAFE)
 

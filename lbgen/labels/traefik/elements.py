@@ -50,25 +50,25 @@ class Labels:
 
 def sort(service: str, labels: Mapping[str, str]) -> Labels:
     """Sort a service's labels; those of other programs are left out."""
-    found = Labels()
+    own = Labels()
     for label, value in sorted(labels.items()):
         if label.lower().startswith(PREFIX):
             try:
-                _sort(found, Written(label, value))
+                _sort(own, Written(label, value))
             except BadValue as bad:
-                found.broken.append(problem_of(service, label, value, bad))
-    return found
+                own.broken.append(problem_of(service, label, value, bad))
+    return own
 
 
-def _sort(found: Labels, written: Written) -> None:
+def _sort(own: Labels, written: Written) -> None:
     words = written.label.lower().split(".")[1:]
     option = ".".join(words)
     if option in GENERAL:
-        _put(found.general, option, written)
+        _put(own.general, option, written)
     elif words[0] in ("docker", "swarm"):
         raise BadValue("is not an option of the Swarm provider", f"write one of {PREFIX}{f', {PREFIX}'.join(GENERAL)}")
     elif words[0] not in KINDS:
-        found.unread.append(written)
+        own.unread.append(written)
     elif len(words) < 4 or words[1] not in KINDS[words[0]] or "" in words:
         kinds = ", ".join(KINDS[words[0]])
         raise BadValue("names no option", f"write {PREFIX}{words[0]}.KIND.NAME.OPTION with one of the kinds {kinds}")
@@ -76,7 +76,7 @@ def _sort(found: Labels, written: Written) -> None:
         raise BadValue("has no usable name", "use letters, digits, - and _, at most 63, within dashes or underscores")
     else:
         protocol, kind, name = words[:3]
-        element = found.add(protocol, kind, name)
+        element = own.add(protocol, kind, name)
         _put(element.options, ".".join(words[3:]), written)
 
 

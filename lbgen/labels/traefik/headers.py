@@ -44,15 +44,15 @@ def _others(headers: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def response_headers(options: Mapping[str, Any]) -> dict[str, str]:
     """Return the headers that clients are told, those of customResponseHeaders before all others."""
-    found = {name: text for option, (name, text) in _SWITCHES.items() if options.get(option)}
-    found |= {name: options[option] for option, name in _TEXTS.items() if option in options}
-    if any("$NONCE" in found.get(name, "") for name in ("content-security-policy", _TEXTS["_csp_report"])):
+    answers = {name: text for option, (name, text) in _SWITCHES.items() if options.get(option)}
+    answers |= {name: options[option] for option, name in _TEXTS.items() if option in options}
+    if any("$NONCE" in answers.get(name, "") for name in ("content-security-policy", _TEXTS["_csp_report"])):
         raise BadValue("asks for a number that is another one in each answer ($NONCE)", "let the application send it")
     sts = hsts(options)
     if sts and options.get("_sts_always"):
-        found["strict-transport-security"] = sts
+        answers["strict-transport-security"] = sts
     own = {policy.edited_header(name): text for name, text in options.get("_response", {}).items()}
-    return found | own
+    return answers | own
 
 
 def hsts(options: Mapping[str, Any]) -> str:
@@ -70,15 +70,15 @@ def cors(options: Mapping[str, Any]) -> dict[str, object]:
     """
     if "_origins" not in options:
         return {}
-    found: dict[str, object] = {"cors_origins": options["_origins"]}
+    fields: dict[str, object] = {"cors_origins": options["_origins"]}
     if "_age" in options:
-        found["cors_max_age"] = float(options["_age"])
+        fields["cors_max_age"] = float(options["_age"])
     for option, key in (
         *(("_methods", "cors_methods"), ("_headers", "cors_headers"), ("_credentials", "cors_credentials")),
     ):
         if option in options:
-            found[key] = options[option]
-    return found
+            fields[key] = options[option]
+    return fields
 
 
 def without_origin(options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -133,8 +133,8 @@ def _ip_allow_list(effects: Effects, options: Mapping[str, Any]) -> None:
 def _common(these: tuple[str, ...], those: tuple[str, ...]) -> tuple[str, ...]:
     """Return the networks that are in both lists: of two that overlap one is part of the other."""
     pairs = [(ipaddress.ip_network(one), ipaddress.ip_network(other)) for one in these for other in those]
-    found = [max(pair, key=lambda network: network.prefixlen) for pair in pairs if _overlap(*pair)]
-    return tuple(dict.fromkeys(map(str, found)))
+    common = [max(pair, key=lambda network: network.prefixlen) for pair in pairs if _overlap(*pair)]
+    return tuple(dict.fromkeys(map(str, common)))
 
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -35,10 +35,10 @@ def _users_file(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    found = text if text.startswith("/") else f"/{text}"
-    if "%" in found:
+    path = text if text.startswith("/") else f"/{text}"
+    if "%" in path:
         raise BadValue("has a percent sign, which Traefik reads as itself", "leave the service to Traefik")
-    return basic.path_prefix(found)
+    return basic.path_prefix(path)
 
 
 def _raw_prefix(text: str) -> str:

@@ -75,7 +75,7 @@ def whole_redirect(options: Mapping[str, Any], alternatives: tuple[Alternative, 
     if url:
         host = url[1].replace("\\.", ".").lower()
         hosts = [{test.value for test in tests if test.kind == "host" and not test.negated} for tests in alternatives]
-        if "\\" in host or any(found != {host} for found in hosts):
+        if "\\" in host or any(names != {host} for names in hosts):
             return {}
     whole = url or _ANYTHING.fullmatch(options["_regex"])
     if not whole or ("$" in options["_replacement"] and not (rest and url and url[2])):

@@ -35,7 +35,7 @@ def default_rule(template: str, service: str) -> str:
     Raises:
         BadValue: the template has more than the service's name in it.
     """
-    text = _NAME.sub(lambda found: _normal(service) if found[1] else service, template)
+    text = _NAME.sub(lambda match: _normal(service) if match[1] else service, template)
     if "{{" in text:
         raise BadValue("has a template that is not known", "use {{ .Name }} and {{ normalize .Name }} only")
     return text

@@ -82,10 +82,10 @@ def duration(low: float, high: float) -> ValueType[float]:
     """``500ms``, ``2s``, ``1m`` as seconds, bounded by ``low`` and ``high`` seconds."""
 
     def parse(text: str) -> float:
-        found = re.fullmatch(_DURATION, text)
-        if not found:
+        match = re.fullmatch(_DURATION, text)
+        if not match:
             raise BadValue("is not a duration", "write a number with its unit, such as 500ms, 2s or 1m")
-        seconds = round(int(found[1]) * _UNITS[found[2]], 3)
+        seconds = round(int(match[1]) * _UNITS[match[2]], 3)
         if not low <= seconds <= high:
             bounds = f"{spell_duration(low)} to {spell_duration(high)}"
             raise BadValue(f"is outside {bounds}", f"write a duration of {bounds}")
@@ -117,7 +117,7 @@ def listed(parse: Parser[T], *, outside: bool = False) -> ValueType[tuple[T, ...
         return tuple(dict.fromkeys(parse(item) for item in items))
 
     spell = spelling_of(parse)
-    return ValueType(parse_all, list_pattern(parse), spell=lambda found: ",".join(map(spell, found)))
+    return ValueType(parse_all, list_pattern(parse), spell=lambda items: ",".join(map(spell, items)))
 
 
 def _outside(text: str) -> list[str]:
@@ -226,7 +226,7 @@ method = matching(r"[A-Z]{1,20}", "is not an HTTP method", "write it in capitals
 
 
 @value_type(
-    r"source|cookie(?::[A-Za-z0-9_-]{1,64})?", lambda found: found if found in ("", "source") else f"cookie:{found}"
+    r"source|cookie(?::[A-Za-z0-9_-]{1,64})?", lambda cookie: cookie if cookie in ("", "source") else f"cookie:{cookie}"
 )
 def sticky(text: str) -> str:
     """``source``, or the name of a cookie: ``cookie:NAME``; ``cookie`` alone names it ``lbgen``."""
@@ -268,12 +268,12 @@ def redirect(text: str) -> tuple[tuple[str, str], ...]:
     return parts
 
 
-@value_type(_STATUSES, lambda found: f"{found[0]}" if found[0] == found[1] else f"{found[0]}-{found[1]}")
+@value_type(_STATUSES, lambda codes: f"{codes[0]}" if codes[0] == codes[1] else f"{codes[0]}-{codes[1]}")
 def _statuses(text: str) -> tuple[int, int]:
-    found = re.fullmatch(_STATUSES, text)
-    if not found or int(found[1]) > int(found[2] or found[1]):
+    match = re.fullmatch(_STATUSES, text)
+    if not match or int(match[1]) > int(match[2] or match[1]):
         raise BadValue("is not a list of status codes", "write codes and ranges such as 200-399,404")
-    return int(found[1]), int(found[2] or found[1])
+    return int(match[1]), int(match[2] or match[1])
 
 
 status_codes = listed(_statuses)  # ``200-399,404`` as ((200, 399), (404, 404))

@@ -29,10 +29,10 @@ def _spell_size(size: int) -> str:
 @value_type(_SIZE, _spell_size)
 def size(text: str) -> int:
     """``10k``, ``1m``, ``2g`` or a bare number as bytes."""
-    found = re.fullmatch(_SIZE, text.lower())
-    if not found:
+    match = re.fullmatch(_SIZE, text.lower())
+    if not match:
         raise BadValue("is not a size", "write a number with its unit, such as 64k, 10m or 1g")
-    result = int(found[1]) * _SIZES[found[2]]
+    result = int(match[1]) * _SIZES[match[2]]
     if not 1 <= result <= MOST:
         raise BadValue("is outside 1 to 1024g", "write a size of 1 to 1024g")
     return result
@@ -42,10 +42,10 @@ def rewritten(parse: ValueType[str]) -> ValueType[str]:
     """A path that is put together or taken apart: without a control character, however it is written."""
 
     def parsed(text: str) -> str:
-        found = parse(text)
-        if re.search(r"%(?:[01][0-9a-fA-F]|7[fF])|%(?![0-9a-fA-F]{2})", found):
+        path = parse(text)
+        if re.search(r"%(?:[01][0-9a-fA-F]|7[fF])|%(?![0-9a-fA-F]{2})", path):
             raise BadValue("has a percent sign that encodes no character, or a control character", "remove it")
-        return found
+        return path
 
     return replace(parse, read=parsed)
 
@@ -58,10 +58,10 @@ def _spell_rate(rate: tuple[int, int]) -> str:
 @value_type(r"0*[1-9][0-9]{0,6}/[smh]", _spell_rate)
 def rate(text: str) -> tuple[int, int]:
     """``100/s``, ``30/m`` or ``500/h`` as (requests, seconds)."""
-    found = re.fullmatch(r"([0-9]{1,7})/([smh])", text)
-    if not found or int(found[1]) < 1:
+    match = re.fullmatch(r"([0-9]{1,7})/([smh])", text)
+    if not match or int(match[1]) < 1:
         raise BadValue("is not a rate", "write requests per second, minute or hour, such as 100/s or 30/m")
-    return int(found[1]), _PERIODS[found[2]]
+    return int(match[1]), _PERIODS[match[2]]
 
 
 @value_type(rf"(?!(?:{'|'.join(sorted(_FRAMING))})$){header_name.pattern}")
@@ -81,18 +81,18 @@ def header_text(text: str) -> str:
     return header_value(text) if text else ""
 
 
-@value_type(rf"pass|server|(?!\*)(?:{host.pattern})(?::[0-9]{{1,10}})?", lambda found: found or "pass")
+@value_type(rf"pass|server|(?!\*)(?:{host.pattern})(?::[0-9]{{1,10}})?", lambda value: value or "pass")
 def host_header(text: str) -> str:
     """``pass`` as the empty text, ``server``, or the name, with a port perhaps, that servers are to see."""
     if text in ("pass", "server"):
         return text.removeprefix("pass")
-    found, colon, number = text.partition(":")
-    if found.startswith("*"):
+    server, colon, number = text.partition(":")
+    if server.startswith("*"):
         raise BadValue("is not a host name", "write pass, server, or one name such as shop.example.org")
-    return host(found) + (f":{port(number)}" if colon else "")
+    return host(server) + (f":{port(number)}" if colon else "")
 
 
-@value_type(rf"v1|v2|{boolean.pattern}", lambda found: found or "false")
+@value_type(rf"v1|v2|{boolean.pattern}", lambda value: value or "false")
 def send_proxy(text: str) -> str:
     """``v1``, ``v2``, or empty; ``true`` means ``v1``."""
     if text in ("v1", "v2"):
@@ -111,11 +111,11 @@ def origin(text: str) -> str:
     """An origin as browsers send it, ``https://shop.example.org`` or with a port; ``*`` for any."""
     if text == "*":
         return text
-    found = re.fullmatch(r"(https?)://([^/:*]+)(:[0-9]{1,5})?", text.lower())
-    if not found:
+    match = re.fullmatch(r"(https?)://([^/:*]+)(:[0-9]{1,5})?", text.lower())
+    if not match:
         raise BadValue("is not an origin", "write https://NAME, with a port where it is not the usual one, or *")
-    suffix = f":{port(found[3][1:])}" if found[3] else ""
-    return f"{found[1]}://{host(found[2])}{suffix}"
+    suffix = f":{port(match[3][1:])}" if match[3] else ""
+    return f"{match[1]}://{host(match[2])}{suffix}"
 
 
 @value_type(rf"\*|{method.pattern}")
@@ -135,7 +135,7 @@ _DIRECTIVES = any_case("includesubdomains", "preload")
 
 @value_type(
     rf"{boolean.pattern}|(?:{any_case('max-age')})=[0-9]{{1,10}}(?: *; *(?:{_DIRECTIVES})){{0,2}}",
-    lambda found: found or "false",
+    lambda value: value or "false",
 )
 def hsts(text: str) -> str:
     """The value of Strict-Transport-Security in one spelling; ``true`` is a year."""
@@ -154,7 +154,7 @@ def hsts(text: str) -> str:
     return "; ".join([f"max-age={int(age[1])}", *(spelt[part] for part in parts[1:])])
 
 
-@value_type(rf"{boolean.pattern}|{name.pattern}", lambda found: "false" if found is None else found or "true")
+@value_type(rf"{boolean.pattern}|{name.pattern}", lambda value: "false" if value is None else value or "true")
 def certificate(text: str) -> str | None:
     """Whether a route is for TLS only, and with which certificate: None, empty (by its host), or a name."""
     try:

@@ -104,21 +104,21 @@ class _Reader:
     def _repeated(self) -> tuple[Node, int]:
         node, count = self._atom()
         start = self.at
-        found = _QUANTIFIER.match(self.text, self.at)
-        if not found:
+        match = _QUANTIFIER.match(self.text, self.at)
+        if not match:
             return node or Sequence(), count
         if node is None:
             raise self._bad("a quantifier after an anchor", "remove it")
-        if found[0] in _ENDLESS:
-            low, high = _ENDLESS[found[0]]
+        if match[0] in _ENDLESS:
+            low, high = _ENDLESS[match[0]]
         else:
-            low = int(found[1])
-            high = int(found[3]) if found[3] else None if found[2] else low
-        self.at = found.end() + self.text.startswith("?", found.end())
+            low = int(match[1])
+            high = int(match[3]) if match[3] else None if match[2] else low
+        self.at = match.end() + self.text.startswith("?", match.end())
         if _QUANTIFIER.match(self.text, self.at):
             raise self._bad("a quantifier after a quantifier", "remove one, or put a group around the first")
-        if (found[3] and not found[2]) or (high is not None and high < low) or high == 0:
-            raise self._bad(f"the count {found[0]}", "write {2}, {2,} or {2,5}", start)
+        if (match[3] and not match[2]) or (high is not None and high < low) or high == 0:
+            raise self._bad(f"the count {match[0]}", "write {2}, {2,} or {2,5}", start)
         count *= max(low if high is None else high, 1)
         if count > MAX_COUNT:
             raise self._bad(f"counts that multiply to more than {MAX_COUNT}", "repeat less often", start)

@@ -86,18 +86,18 @@ def refuse_explosive(root: Node) -> None:
     Raises:
         BadValue: it is one, or it is too intricate to tell within bounded time.
     """
-    found = _Automaton()
-    if found.build(root).ways > MAX_WAYS:
+    automaton = _Automaton()
+    if automaton.build(root).ways > MAX_WAYS:
         raise BadValue(
             "has too many optional parts and alternatives that begin alike", "write fewer, or split the rule with ||"
         )
-    for loop in found.loops:
-        if found.is_ambiguous(loop):
+    for loop in automaton.loops:
+        if automaton.is_ambiguous(loop):
             raise BadValue(
                 "repeats something that can read the same text in two ways, which takes exponential time",
                 "repeat a class such as [a-z-]+ instead of nesting quantifiers or alternatives that overlap",
             )
-    if found.has_chain(MAX_CHAIN + 1):
+    if automaton.has_chain(MAX_CHAIN + 1):
         raise BadValue(
             f"has more than {MAX_CHAIN} repetitions in a row that can read the same text",
             "write classes that exclude what follows, such as [^/]+ instead of .*",

@@ -68,7 +68,7 @@ def anywhere(expression: str, text: str) -> tuple[str, str]:
     if rest.startswith("^") and not _alternatives(rest):
         return expression, text
     regex(expression)
-    shifted = _REFERENCE.sub(lambda found: _shifted(found[1] or found[2] or "", found[0]), text)
+    shifted = _REFERENCE.sub(lambda match: _shifted(match[1] or match[2] or "", match[0]), text)
     return f"{folded}^(.*?)(?:{rest})", f"${{1}}{shifted}"
 
 
@@ -117,8 +117,8 @@ def _parts(text: str, groups: int) -> Parts:
     if len(text) > MAX_TEXT:
         raise BadValue(f"has a replacement of {len(text)} characters", f"keep it below {MAX_TEXT} characters")
     parts, at = [], 0
-    for found in _REFERENCE.finditer(text):
-        number = found[1] if found[1] is not None else found[2]
+    for match in _REFERENCE.finditer(text):
+        number = match[1] if match[1] is not None else match[2]
         if number is None:
             raise BadValue("has a $ that belongs to no group", "write $1 or ${1}, and %24 for the character itself")
         if not re.fullmatch("[1-9]", number) or int(number) > groups:
@@ -126,8 +126,8 @@ def _parts(text: str, groups: int) -> Parts:
                 f"refers to group {number}, and there are {min(groups, MAX_GROUP)}",
                 "write $1 to $9, as ${1} before a letter or a digit, and put ( ) around what is to be kept",
             )
-        parts += [("text", text[at : found.start()]), ("group", number)]
-        at = found.end()
+        parts += [("text", text[at : match.start()]), ("group", number)]
+        at = match.end()
     parts.append(("text", text[at:]))
     return tuple(part for part in parts if part[1])
 
@@ -140,11 +140,11 @@ def path_substitution(text: str) -> Substitution:
 
 def path_from(expression: str, text: str) -> Substitution:
     """Put together a substitution whose result is a path: it begins with a slash of its own."""
-    found = substitution(expression, text)
-    if not _begins_with_slash(expression.removeprefix("(?i)"), found.parts):
+    made = substitution(expression, text)
+    if not _begins_with_slash(expression.removeprefix("(?i)"), made.parts):
         raise BadValue("does not make a path that begins with a slash", "write the slash, as in ^/api/(.*) /$1")
-    rewritten(path)("/" + "".join(piece for kind, piece in found.parts if kind == "text"))
-    return found
+    rewritten(path)("/" + "".join(piece for kind, piece in made.parts if kind == "text"))
+    return made
 
 
 def _begins_with_slash(expression: str, parts: Parts) -> bool:
@@ -172,7 +172,7 @@ def _begins_with_a_group(expression: str) -> bool:
     return False
 
 
-@value_type(r"[^ ]+ +[^ ]+(?: +[^ ]+ +[^ ]+)*", lambda found: " ".join(str(each.url) for each in found))
+@value_type(r"[^ ]+ +[^ ]+(?: +[^ ]+ +[^ ]+)*", lambda redirects: " ".join(str(each.url) for each in redirects))
 def url_redirects(text: str) -> tuple[UrlRedirect, ...]:
     """``EXPRESSION URL``, and more of them with spaces between; the first that is found decides."""
     example = "expressions and URLs by turns, as in ^https?://www\\.example\\.org/(.*) https://example.org/$1"
@@ -189,8 +189,8 @@ def url_from(expression: str, text: str) -> Substitution:
     What a client sent never comes first, or ``//elsewhere.example`` would lead there, unless it is where its own URL
     begins: the first group of ``^(...``.
     """
-    found = substitution(expression, text)
-    (kind, first), *_ = found.parts or (("text", ""),)
+    made = substitution(expression, text)
+    (kind, first), *_ = made.parts or (("text", ""),)
     beginning = expression.removeprefix("(?i)")
     own = beginning.startswith(("^(h", "^(.*", "^(.+")) and _begins_with_a_group(beginning)
     whole = kind == "group" and first == "1" and own
@@ -198,9 +198,9 @@ def url_from(expression: str, text: str) -> Substitution:
         raise BadValue(
             "does not lead to a URL", "begin with https://NAME/, an absolute path, or $1 of an expression ^(http...)"
         )
-    if not all(_URL.fullmatch(piece) for kind, piece in found.parts if kind == "text"):
+    if not all(_URL.fullmatch(piece) for kind, piece in made.parts if kind == "text"):
         raise BadValue("has a character that no URL may have", "percent-encode it, such as %20 for a space")
-    return found
+    return made
 
 
 def _words(text: str, what: str) -> tuple[str, str]:

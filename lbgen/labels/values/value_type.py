@@ -46,14 +46,14 @@ class ValueType(Generic[T]):
     @property
     def schema(self) -> dict[str, Any]:
         """JSON Schema of the label's value. Spaces around it do not count."""
-        found: dict[str, Any] = {"type": ["string", *self.types] if self.types else "string"}
+        schema: dict[str, Any] = {"type": ["string", *self.types] if self.types else "string"}
         if self.words:
-            found["enum"] = list(self.words)
+            schema["enum"] = list(self.words)
         else:
-            found["pattern"] = f"^ *(?:{self.pattern}) *$"
+            schema["pattern"] = f"^ *(?:{self.pattern}) *$"
         if self.bounds:
-            found["minimum"], found["maximum"] = self.bounds
-        return found
+            schema["minimum"], schema["maximum"] = self.bounds
+        return schema
 
 
 def value_type(
@@ -96,11 +96,11 @@ def numbers(low: int, high: int) -> str:
 
 def _counted(low: int, high: int) -> list[str]:
     """Patterns of the numbers from low to high, both at least 0."""
-    found = []
+    patterns = []
     for digits in range(len(str(low)), len(str(high)) + 1):
         first, last = max(low, 10 ** (digits - 1) if digits > 1 else 0), min(high, 10**digits - 1)
-        found += _alike(str(first), str(last))
-    return found
+        patterns += _alike(str(first), str(last))
+    return patterns
 
 
 def _alike(low: str, high: str) -> list[str]:
@@ -110,16 +110,16 @@ def _alike(low: str, high: str) -> list[str]:
     rest = len(low) - 1
     if low[0] == high[0]:
         return [low[0] + _group(_alike(low[1:], high[1:]))]
-    first, last, found = int(low[0]), int(high[0]), []
+    first, last, patterns = int(low[0]), int(high[0]), []
     if low[1:] != "0" * rest:
-        found.append(low[0] + _group(_alike(low[1:], "9" * rest)))
+        patterns.append(low[0] + _group(_alike(low[1:], "9" * rest)))
         first += 1
     if high[1:] != "9" * rest:
-        found.append(high[0] + _group(_alike("0" * rest, high[1:])))
+        patterns.append(high[0] + _group(_alike("0" * rest, high[1:])))
         last -= 1
     if first <= last:
-        found.append(f"[{first}-{last}][0-9]{{{rest}}}")
-    return found
+        patterns.append(f"[{first}-{last}][0-9]{{{rest}}}")
+    return patterns
 
 
 def _group(patterns: list[str]) -> str:
