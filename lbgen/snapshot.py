@@ -146,7 +146,7 @@ def moment(text: str) -> float:
     Go writes nanoseconds and drops trailing zeros, so the texts themselves do not sort.
     """
     try:
-        found = datetime.fromisoformat(text)  # digits after the sixth are dropped
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        time = datetime.fromisoformat(text)  # digits after the sixth are dropped
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except ValueError:
         return 0.0

@@ -47,7 +47,7 @@ class CheckUnavailable(LbgenError):
 
 
 class SourceError(LbgenError):
-    """The facts cannot be had right now. What was known last stays in force."""
+    """The facts cannot be read right now. What was known last stays in force."""
 
     exit_code = 4
 

@@ -137,7 +137,7 @@ class _Walk:
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _at(key, "a key is a plain text, not a list or mapping")
-            # The text alone: `1` and `"1"` are two keys to YAML, but one to whoever reads the file.
+            # The text alone: `1` and `"1"` are two keys to YAML, but one to a person who reads the file.
             if key.value in seen:
                 raise _at(key, f"key {key.value!r} is there twice")
             seen.add(key.value)

@@ -57,8 +57,8 @@ def read(kind: str, items: object) -> dict[str, Any]:
     if kind == "tasks":
         return {id_: item for id_, item in keyed(kind, items, task).items() if item.service_id}
     if kind == "networks":
-        found = keyed(kind, items, lambda item: (network(item), get(item, "Scope", str, "swarm")))
-        return {id_: item for id_, (item, scope) in found.items() if scope == "swarm"}
+        scoped = keyed(kind, items, lambda item: (network(item), get(item, "Scope", str, "swarm")))
+        return {id_: item for id_, (item, scope) in scoped.items() if scope == "swarm"}
     return keyed(kind, items, node) if kind == "nodes" else keyed(kind, items, service)
 
 
@@ -69,18 +69,18 @@ def versions(items: Iterable[Any]) -> dict[str, int]:
 
 def keyed(kind: str, items: Iterable[object], build: Callable[[Json], T]) -> dict[str, T]:
     """Read every item and key it by id, in id order. An error names the item: ``services[3].Spec.Name: ...``."""
-    found: dict[str, T] = {}
+    built: dict[str, T] = {}
     for index, item in enumerate(items):
         try:
             if not isinstance(item, Mapping):
                 raise SourceError(f": expected an object, found {type(item).__name__}")
             key = "ID" if "ID" in item else "Id"
-            if (id_ := get(item, key, str)) in found:
+            if (id_ := get(item, key, str)) in built:
                 raise SourceError(f".{key}: {id_!r} is there twice")
-            found[id_] = build(item)
+            built[id_] = build(item)
         except SourceError as error:
             raise SourceError(f"{kind}[{index}]{error}") from error
-    return dict(sorted(found.items()))
+    return dict(sorted(built.items()))
 
 
 def node(item: Json) -> Node:
@@ -269,11 +269,11 @@ def _without_prefix(address: str) -> str:
 
     IPv6 in its shortest form: moby's main branch lists it so, older engines as it is in the store.
     """
-    found = address.partition("/")[0]
-    if ":" in found:
+    bare = address.partition("/")[0]
+    if ":" in bare:
         with suppress(ValueError):
-            return str(ipaddress.IPv6Address(found))
-    return found
+            return str(ipaddress.IPv6Address(bare))
+    return bare
 
 
 def _host(address: str) -> str:

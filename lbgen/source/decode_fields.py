@@ -39,28 +39,28 @@ def get(item: Json, path: str, kind: type[T], default: T | None = None) -> T:
 
 def each(item: Json, path: str, build: Callable[[Json], T]) -> list[T]:
     """Return what `build` makes of every object in the list at a dotted path; absent and null are an empty list."""
-    found = []
+    built = []
     for index, entry in enumerate(get(item, path, list, [])):
         try:
             if not isinstance(entry, Mapping):
                 raise SourceError(f": expected an object, found {_shown(entry)}")
-            found.append(build(entry))
+            built.append(build(entry))
         except SourceError as error:
             raise SourceError(f".{path}[{index}]{error}") from error
-    return found
+    return built
 
 
 def port_number(item: Json, key: str, default: int | None = None) -> int:
     """Return a port, 0 to 65535."""
     number = get(item, key, int, default)
     if not 0 <= number <= 65535:
-        raise SourceError(f".{key}: {number} is no port")
+        raise SourceError(f".{key}: {number} is not a port")
     return number
 
 
 def labels(item: Json, path: str) -> dict[str, str]:
     """Return labels in key order. In hand-written YAML a value may be a bool or number: spelt as Compose does."""
-    found = {}
+    texts = {}
     for key, value in get(item, path, dict, {}).items():
         if isinstance(value, bool):
             value = "true" if value else "false"
@@ -70,8 +70,8 @@ def labels(item: Json, path: str) -> dict[str, str]:
             value = str(value)
         if not isinstance(value, str):
             raise SourceError(f".{path}.{key}: a label's value is a text, found {_shown(value)}")
-        found[str(key)] = value
-    return dict(sorted(found.items()))
+        texts[str(key)] = value
+    return dict(sorted(texts.items()))
 
 
 def _shown(value: object) -> str:

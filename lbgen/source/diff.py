@@ -1,7 +1,7 @@
 """What changed from one snapshot to the next, in words, and when it did by Swarm's own clock.
 
 Pure. What sources promise to keep identical is compared by identity, so it costs little where little changed. An
-object that says the same as before, but for its time stamps, is no cause.
+object that differs in its time stamps alone is not a cause.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def between(before: Snapshot, after: Snapshot, now: float) -> tuple[Cause, ...]:
     if not before.services and not before.nodes:
         text = f"first snapshot: {len(after.services)} services, {len(after.tasks)} tasks, {len(after.nodes)} nodes"
         return (Cause(text, now),)
-    found = _all(before, after, now)
-    told = tuple(islice(found, MOST))
-    more = sum(1 for _ in found)
+    causes = _all(before, after, now)
+    told = tuple(islice(causes, MOST))
+    more = sum(1 for _ in causes)
     return (*told, Cause(f"and {more} more", now)) if more else told
 
 
@@ -42,7 +42,7 @@ class _Difference(Generic[T]):
     changed: list[tuple[T, T]]  # as it was, as it is
 
 
-def _difference(before: Mapping[str, T], after: Mapping[str, T]) -> _Difference[T]:
+def _difference_of(before: Mapping[str, T], after: Mapping[str, T]) -> _Difference[T]:
     if before is after:
         return _Difference([], [], [])
     other = [(before.get(id_), item) for id_, item in after.items() if before.get(id_) is not item]
@@ -56,20 +56,20 @@ def _difference(before: Mapping[str, T], after: Mapping[str, T]) -> _Difference[
 
 
 def _all(before: Snapshot, after: Snapshot, now: float) -> Iterator[Cause]:
-    yield from _nodes(_difference(before.nodes, after.nodes), now)
-    yield from _services(_difference(before.services, after.services), now)
-    yield from _networks(_difference(before.networks, after.networks), now)
+    yield from _nodes(_difference_of(before.nodes, after.nodes), now)
+    yield from _services(_difference_of(before.services, after.services), now)
+    yield from _networks(_difference_of(before.networks, after.networks), now)
     names = _Names(before, after)
-    yield from _tasks(_difference(before.tasks, after.tasks), names, now)
+    yield from _tasks(_difference_of(before.tasks, after.tasks), names, now)
 
 
-def _nodes(found: _Difference[Node], now: float) -> Iterator[Cause]:
-    for was, node in found.changed:
+def _nodes(difference: _Difference[Node], now: float) -> Iterator[Cause]:
+    for was, node in difference.changed:
         if text := _node(was, node):
             yield Cause(f"node {node.hostname or node.id}: {text}", moment(node.updated_at) or now)
-    for node in found.new:
+    for node in difference.new:
         yield Cause(f"node {node.hostname or node.id}: new, state {node.state}", moment(node.updated_at) or now)
-    for node in found.gone:
+    for node in difference.gone:
         yield Cause(f"node {node.hostname or node.id}: removed", now)
 
 
@@ -87,13 +87,13 @@ def _node(was: Node, node: Node) -> str:
     return _listed([f"{name} {value}" for name, (old, value) in values.items() if value != old], parts)
 
 
-def _services(found: _Difference[Service], now: float) -> Iterator[Cause]:
-    for was, service in found.changed:
+def _services(difference: _Difference[Service], now: float) -> Iterator[Cause]:
+    for was, service in difference.changed:
         if text := _service(was, service):
             yield Cause(f"service {service.name}: {text}", moment(service.updated_at) or now)
-    for service in found.new:
+    for service in difference.new:
         yield Cause(f"service {service.name}: new", moment(service.created_at) or now)
-    for service in found.gone:
+    for service in difference.gone:
         yield Cause(f"service {service.name}: removed", now)
 
 
@@ -112,22 +112,22 @@ def _service(was: Service, service: Service) -> str:
     return _listed(told, parts) or ("updated" if was.updated_at != service.updated_at else "")
 
 
-def _networks(found: _Difference[Network], now: float) -> Iterator[Cause]:
-    yield from (Cause(f"network {network.name}: changed", now) for _, network in found.changed)
-    yield from (Cause(f"network {network.name}: new", now) for network in found.new)
-    yield from (Cause(f"network {network.name}: removed", now) for network in found.gone)
+def _networks(difference: _Difference[Network], now: float) -> Iterator[Cause]:
+    yield from (Cause(f"network {network.name}: changed", now) for _, network in difference.changed)
+    yield from (Cause(f"network {network.name}: new", now) for network in difference.new)
+    yield from (Cause(f"network {network.name}: removed", now) for network in difference.gone)
 
 
-def _tasks(found: _Difference[Task], names: _Names, now: float) -> Iterator[Cause]:
-    for was, task in found.changed:
+def _tasks(difference: _Difference[Task], names: _Names, now: float) -> Iterator[Cause]:
+    for was, task in difference.changed:
         if text := _task(was, task):
             # The state is the node's to say and has its time; all else is decided by the manager.
             decided = task.desired_state != was.desired_state or task.state == was.state
             at = moment(task.updated_at if decided else task.state_at or task.updated_at)
             yield Cause(f"task {names.of(task)}: {text}", at or now)
-    for task in found.new:
+    for task in difference.new:
         yield Cause(f"task {names.of(task)}: new, state {task.state}", moment(task.state_at or task.created_at) or now)
-    for task in found.gone:
+    for task in difference.gone:
         yield Cause(f"task {names.of(task)}: removed", now)
 
 

@@ -1,4 +1,4 @@
-"""The `file` source: a snapshot that `lbgen snapshot` recorded or somebody wrote, or Compose files; followed.
+"""The `file` source: a snapshot that `lbgen snapshot` recorded or a person wrote, or Compose files; followed.
 
 Only what was read whole, is well-formed and says something else than before is handed on. A file that is broken,
 half-written or away changes nothing: the last good snapshot stays in force, and the log says why.

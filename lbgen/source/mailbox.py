@@ -87,7 +87,7 @@ class Mailbox:
         self.wait_until(lambda: False, seconds)
 
     def wait_until(self, reached: Callable[[], bool], seconds: float) -> None:
-        """Wait until something holds that somebody tells of, but not for longer; raise Closed."""
+        """Wait until a condition holds, for so many seconds at most; `tell` has it tried again. Raise Closed."""
         with self._condition:
             self._wait_for(reached, seconds)
 

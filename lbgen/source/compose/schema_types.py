@@ -136,11 +136,11 @@ def _unknown(file: StackFile, key: str, shape: Shape, place: KeyPath) -> None:
     if key in shape.compose_keys:
         file.refused(place, "is known to Docker Compose, but not to `docker stack deploy`", shape.compose_keys[key])
     elif shape.each is not None:
-        file.wrong(place, "is no name: it may have letters, digits, dots, dashes and underscores", "rename it")
+        file.wrong(place, "is not a valid name: it may have letters, digits, dots, dashes and underscores", "rename it")
     else:
         close = difflib.get_close_matches(key, shape.keys, n=1)
         known = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(shape.keys))}"
-        file.wrong(place, "is no key that is known here", known)
+        file.wrong(place, "is not a key that is known here", known)
 
 
 def _check_items(file: StackFile, value: list[Any], shape: Shape, version: int, path: KeyPath) -> None:

@@ -100,9 +100,11 @@ def _ports(file: StackFile, path: KeyPath, items: list[Any]) -> Iterator[Publish
 
 def _usable(file: StackFile, place: KeyPath, port: PublishedPort) -> bool:
     if not 1 <= port.target <= 65535:
-        file.wrong((*place, "target"), f"{port.target} is no port that an application listens on", "write 1 to 65535")
+        file.wrong(
+            (*place, "target"), f"{port.target} is not a port that an application listens on", "write 1 to 65535"
+        )
     elif not 0 <= port.published <= 65535:
-        file.wrong((*place, "published"), f"{port.published} is no port", "write 1 to 65535, or leave it out")
+        file.wrong((*place, "published"), f"{port.published} is not a port", "write 1 to 65535, or leave it out")
     elif port.protocol not in PROTOCOLS:
         file.wrong((*place, "protocol"), f"there is no protocol {port.protocol!r}", "write tcp, udp or sctp")
     elif port.mode not in ("ingress", "host"):

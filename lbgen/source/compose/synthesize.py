@@ -35,7 +35,7 @@ _CONSTRAINT = re.compile(r"\s*node\.(role|platform\.os)\s*(==|!=)\s*(\S+)\s*", r
 _BY_SWARM, _BY_NODE = range(30000, 32768), range(32768, 61000)
 _PER_BLOCK = 253  # addresses of one 10.x.y
 MOST_ADDRESSES = 50_000  # of one stack: fewer than there are blocks, and far more than any stack has
-_OF_EACH_NODE = ("host", "bridge", "none", "default", "nat")  # networks that are no overlay
+_OF_EACH_NODE = ("host", "bridge", "none", "default", "nat")  # networks that are not overlays
 
 
 def synthetic_snapshot(stack: Stack, name: str) -> Snapshot:

@@ -1,1 +1,1 @@
-"""The Engine API of Docker. Nothing is imported here: whoever names one module of it must not load Docker's client."""
+"""The Engine API of Docker. Nothing is imported here: naming one module of it must not load Docker's client."""

@@ -56,7 +56,7 @@ class Engine:
         except ValueError:
             reply = None
         if not isinstance(reply, dict):
-            raise SourceError(f"{self.endpoint.name}: GET {path} answered what is no JSON object: {body[:80]!r}")
+            raise SourceError(f"{self.endpoint.name}: GET {path} answered, but not with a JSON object: {body[:80]!r}")
         return reply
 
     def body(self, path: str, params: Mapping[str, str] | None = None) -> bytes:

@@ -30,7 +30,7 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DockerHost:
     """What a context or the environment says: a host in ``scheme://`` form, and TLS files if any."""
 
     host: str
@@ -38,20 +38,20 @@ class Target:
     why: str  # "DOCKER_HOST", "context prod", ...
 
 
-def current(environ: Mapping[str, str]) -> Target:
+def current(environ: Mapping[str, str]) -> DockerHost:
     """Return what ``docker`` without options would talk to; raise SourceError if it names a missing context."""
     if environ.get("DOCKER_HOST"):
-        return Target(environ["DOCKER_HOST"], from_environment(environ), "DOCKER_HOST")
+        return DockerHost(environ["DOCKER_HOST"], from_environment(environ), "DOCKER_HOST")
     if name := environ.get("DOCKER_CONTEXT") or _current_name(environ):
         return named(name, environ)
-    return Target(DEFAULT_HOST, None, "the default")
+    return DockerHost(DEFAULT_HOST, None, "the default")
 
 
-def named(name: str, environ: Mapping[str, str]) -> Target:
+def named(name: str, environ: Mapping[str, str]) -> DockerHost:
     """Return what the context `name` says; raise SourceError if there is no such context."""
     if name == "default":
         host = environ.get("DOCKER_HOST") or DEFAULT_HOST
-        return Target(host, from_environment(environ), "context default")
+        return DockerHost(host, from_environment(environ), "context default")
     store = _directory(environ) / "contexts"
     key = hashlib.sha256(name.encode()).hexdigest()
     meta = store / "meta" / key / "meta.json"
@@ -65,7 +65,7 @@ def named(name: str, environ: Mapping[str, str]) -> Target:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"Docker context {name!r} cannot be read from {meta}: {error!r}") from error
-    return Target(host, _tls_of_context(store / "tls" / key / "docker", skip), f"context {name}")
+    return DockerHost(host, _tls_of_context(store / "tls" / key / "docker", skip), f"context {name}")
 
 
 def from_environment(environ: Mapping[str, str]) -> Tls | None:

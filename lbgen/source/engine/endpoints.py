@@ -25,7 +25,7 @@ from lbgen.base.address import host_port
 from lbgen.base.errors import SourceError
 from lbgen.source.engine import docker_context
 from lbgen.source.engine.docker_context import Tls
-from lbgen.source.engine.ssh import DialAdapter, ssh_command
+from lbgen.source.engine.ssh import CommandAdapter, ssh_command
 
 __all__ = ["Endpoint", "Tls", "client", "resolve"]
 
@@ -88,7 +88,7 @@ def _over_ssh(url: SplitResult, timeout: float) -> docker.APIClient:
     """docker-py's ssh client opens one ssh per request and cannot time out: only its HTTP side is used."""
     made = docker.APIClient(f"ssh://{url.hostname}", "1.41", ceil(timeout), use_ssh_client=True)
     made.trust_env = False
-    made.mount(made.base_url, DialAdapter(ssh_command(url), timeout))
+    made.mount(made.base_url, CommandAdapter(ssh_command(url), timeout))
     return made
 
 
@@ -109,7 +109,7 @@ def _tls_config(endpoint: Endpoint) -> TLSConfig | None:
             raise SourceError(f"{endpoint.name}: TLS file {path} is missing or not readable")
     if bool(tls.cert) != bool(tls.key):
         raise SourceError(f"{endpoint.name}: a client certificate and its key go together; one of them is missing")
-    if not tls.verify:  # asked for: said once by whoever reads the settings, not by urllib3 at every request
+    if not tls.verify:  # asked for: warned of once where the settings are read, not by urllib3 at every request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     pair = (tls.cert, tls.key) if tls.cert else None
     return TLSConfig(client_cert=pair, ca_cert=tls.ca or None, verify=tls.verify)
@@ -124,7 +124,7 @@ def _tls_for(host: str, tls: Tls | None) -> Tls | None:
 
 
 def _check(host: str, shown: str) -> None:
-    """Refuse what is no endpoint, before anything connects: a mistake should not look like an outage."""
+    """Refuse what is not an endpoint, before anything connects: a mistake should not look like an outage."""
     try:
         url = urlsplit(host)
         port = url.port

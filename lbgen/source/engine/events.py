@@ -62,7 +62,7 @@ class StreamKind:
 
 
 class NotOffered(SourceError):
-    """There is no such stream, and nobody had promised one. What the next best kind gives is all there is."""
+    """There is no such stream, and the settings did not promise one: the next best kind is used without a warning."""
 
 
 class ThreadedStream:
@@ -88,7 +88,7 @@ class ThreadedStream:
         self._end()
 
     def received(self, message: bytes) -> None:
-        """Pass a message on; raise SourceError if it is none."""
+        """Pass a message on; raise SourceError if it is not one."""
         raise NotImplementedError
 
     def explained(self, why: str) -> str:
@@ -132,7 +132,7 @@ EVENTS = StreamKind("events", EventStream)
 
 
 def kinds_of(line: bytes) -> frozenset[str]:
-    """Return the kinds that one line of the stream says have changed; SourceError if it is no event.
+    """Return the kinds that one line of the stream says have changed; SourceError if it is not an event.
 
     Shape: ``{"Type": "service", "Action": "update", "Actor": {"ID": ..., "Attributes": {...}}, "scope": "swarm",
     "time": ..., "timeNano": ...}``.

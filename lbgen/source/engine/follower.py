@@ -1,8 +1,8 @@
 """Following one engine: subscribe, list, then list again whatever is said to have changed or is due.
 
 Objects that a stream brings along are put in their places; what arrived while the consumer was busy becomes one
-snapshot. Ends only by an error or by being closed. A look at the cluster counts whole or not at all, so that whoever
-follows next, here or at another endpoint, goes on from the last good one.
+snapshot. Ends only by an error or by being closed. A look at the cluster counts whole or not at all, so that the
+next follower, here or at another endpoint, goes on from the last good one.
 """
 
 from __future__ import annotations

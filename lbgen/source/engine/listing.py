@@ -28,7 +28,7 @@ class Lister:
         """Return every object of a kind by id, `known` ones by identity, and their versions.
 
         Raises:
-            SourceError: that cannot be had whole.
+            SourceError: the list cannot be read as a whole.
         """
         body = self._engine.body(f"/{kind}", _FILTERS.get(kind))
         digest = hashlib.blake2b(body).digest()

@@ -35,11 +35,11 @@ def ssh_command(url: SplitResult) -> list[str]:
     return [*command, "--", str(url.hostname), remote]
 
 
-class DialAdapter(BaseHTTPAdapter):
+class CommandAdapter(BaseHTTPAdapter):
     """A requests adapter whose connections are runs of `command`."""
 
     def __init__(self, command: Sequence[str], timeout: float) -> None:
-        self._pool = _DialPool(tuple(command), timeout)
+        self._pool = _CommandPool(tuple(command), timeout)
         super().__init__()
 
     def get_connection(self, url: str | bytes, proxies: object = None) -> HTTPConnectionPool:  # noqa: ARG002
@@ -54,16 +54,16 @@ class DialAdapter(BaseHTTPAdapter):
         self._pool.close()
 
 
-class _DialPool(HTTPConnectionPool):
+class _CommandPool(HTTPConnectionPool):
     def __init__(self, command: tuple[str, ...], timeout: float) -> None:
         super().__init__("localhost", timeout=timeout, maxsize=4)
         self._command, self._seconds = command, timeout
 
-    def _new_conn(self) -> DialConnection:
-        return DialConnection(self._command, self._seconds)
+    def _new_conn(self) -> CommandConnection:
+        return CommandConnection(self._command, self._seconds)
 
 
-class DialConnection(HTTPConnection):
+class CommandConnection(HTTPConnection):
     """One run of the command."""
 
     def __init__(self, command: Sequence[str], timeout: float) -> None:
@@ -71,7 +71,7 @@ class DialConnection(HTTPConnection):
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: Any = None
-        self._last_words = ""
+        self._last_line = ""
 
     def connect(self) -> None:
         """Start the command."""
@@ -110,10 +110,10 @@ class DialConnection(HTTPConnection):
             process.kill()
             process.wait()
         self._errors.seek(0)
-        self._last_words = self._errors.read(20_000).decode("utf-8", "replace").strip().rpartition("\n")[2]
+        self._last_line = self._errors.read(20_000).decode("utf-8", "replace").strip().rpartition("\n")[2]
         self._errors.close()
 
     def _explained(self, error: Exception) -> ConnectionError:
         """Replace the bare "remote end closed" of the HTTP side by the last line the command wrote to stderr."""
         self.close()
-        return ConnectionError(self._last_words.strip() or str(error))
+        return ConnectionError(self._last_line.strip() or str(error))

@@ -1,7 +1,7 @@
 """One gRPC call that is answered by a stream of messages, over TLS on a unix socket.
 
 As much of gRPC as reading takes, on h2's HTTP/2: one connection for one call, one thread, and nothing that wakes up
-while nothing arrives. The grpcio package will not do here. It refuses servers that choose no protocol in the TLS
+while nothing arrives. The grpcio package cannot be used here. It refuses servers that choose no protocol in the TLS
 handshake (ALPN), and managers stop to do so once their certificate has been renewed, by itself or by ``docker swarm ca
 --rotate`` (seen, engine 20.10; mended in moby/swarmkit #3189, 2025); and it wakes up several times a second.
 Source: grpc/grpc, doc/PROTOCOL-HTTP2.md.
@@ -40,13 +40,13 @@ class StreamCall:
             root: PEM certificates to trust.
             name: that the server's certificate must have.
         Raises:
-            SourceError: the root is no certificate.
+            SourceError: the root is not a certificate.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             context.load_verify_locations(cadata=root)
         except ssl.SSLError as error:
-            raise SourceError(f"TLS: the root to trust is no certificate ({error.reason})") from error
+            raise SourceError(f"TLS: the root to trust is not a certificate ({error.reason})") from error
         context.set_alpn_protocols(["h2"])  # newer managers insist on it
         self._name = name
         self._socket = context.wrap_socket(connection, server_hostname=name, do_handshake_on_connect=False)
@@ -62,7 +62,7 @@ class StreamCall:
         try:
             yield from self._messages(method, request)
         except ssl.SSLCertVerificationError as error:
-            raise SourceError(f"TLS: its certificate is not to be trusted ({error.verify_message})") from error
+            raise SourceError(f"TLS: its certificate is not trusted ({error.verify_message})") from error
         except ssl.SSLEOFError as error:
             raise SourceError("the server hung up") from error
         except ssl.SSLError as error:
@@ -72,7 +72,7 @@ class StreamCall:
         except OSError as error:
             raise SourceError(f"the connection broke: {error.strerror or error}") from error
         except H2Error as error:
-            raise SourceError(f"this is no HTTP/2: {error}") from error
+            raise SourceError(f"this is not HTTP/2: {error}") from error
         finally:
             self._socket.close()
 
@@ -102,7 +102,7 @@ class StreamCall:
                 self._socket.settimeout(None)
                 yield message
             if reply := connection.data_to_send():  # pings are answered, windows opened
-                with contextlib.suppress(OSError):  # whoever is gone may have said why
+                with contextlib.suppress(OSError):  # a server that is gone may have said why
                     self._socket.sendall(reply)
         answer.check()
 
@@ -143,7 +143,7 @@ class _Answer:
         """Raise SourceError unless the server says that all is well."""
         status = self._headers.get("grpc-status")
         if status is None:
-            raise SourceError(f"this is no gRPC: HTTP status {self._headers.get(':status')}")
+            raise SourceError(f"this is not gRPC: HTTP status {self._headers.get(':status')}")
         if status != "0":
             said = unquote(self._headers.get("grpc-message", ""))
             raise SourceError(f"{_STATUS.get(status, f'gRPC status {status}')}: {said}")

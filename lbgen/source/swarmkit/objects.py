@@ -7,7 +7,7 @@ field is in no message: ``ManagerStatus``, which the managers keep outside the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ def changes(data: bytes) -> list[Change]:
     """Return what one message of the stream says, in its order; nothing for the first one, which is empty.
 
     Raises:
-        SourceError: it is no message, or an object in it makes no sense.
+        SourceError: it is not a message, or an object in it makes no sense.
     """
     try:
         message = pb.WatchMessage.FromString(data)
@@ -40,54 +40,49 @@ def changes(data: bytes) -> list[Change]:
 
 def _changes(message: pb.WatchMessage) -> Iterator[Change]:
     for event in message.events:
-        match event.object.WhichOneof("Object"):
-            case "task":
-                yield _change("tasks", event, event.object.task, task(event.object.task))
-            case "service":
-                yield _change("services", event, event.object.service, service(event.object.service))
-            case "node":
-                yield _change("nodes", event, event.object.node, node(event.object.node))
-            case "network":
-                yield _change("networks", event, event.object.network, network(event.object.network))
+        kind = event.object.WhichOneof("Object")
+        if kind is not None:
+            source = getattr(event.object, kind)
+            yield _change(f"{kind}s", event.action, source, _ITEMS[kind](source))
 
 
-def _change(kind: str, event: pb.WatchMessage.Event, found: Any, item: Json | None) -> Change:
-    gone = item is None or event.action == pb.WATCH_ACTION_REMOVE
-    read = None if gone else decode.read(kind, [item]).get(found.id)
-    return Change(kind, found.id, read, found.meta.version.index)
+def _change(kind: str, action: int, source: Any, item: Json | None) -> Change:
+    gone = item is None or action == pb.WATCH_ACTION_REMOVE
+    read = None if gone else decode.read(kind, [item]).get(source.id)
+    return Change(kind, source.id, read, source.meta.version.index)
 
 
-def task(found: pb.Task) -> Json | None:
+def task(item: pb.Task) -> Json | None:
     """Return an item of ``GET /tasks``, None for what is not listed there."""
-    if found.spec.WhichOneof("runtime") not in ("container", None):
+    if item.spec.WhichOneof("runtime") not in ("container", None):
         return None
     return {
-        "ID": found.id,
-        **_times(found.meta),
-        "ServiceID": found.service_id,
-        "NodeID": found.node_id,
-        "Slot": found.slot,
+        "ID": item.id,
+        **_times(item.meta),
+        "ServiceID": item.service_id,
+        "NodeID": item.node_id,
+        "Slot": item.slot,
         "Status": {
-            "Timestamp": moment(found.status.timestamp),
-            "State": _name(pb.TaskState, found.status.state),
-            "PortStatus": {"Ports": _ports(found.status.port_status.ports)},
+            "Timestamp": moment(item.status.timestamp),
+            "State": _name(pb.TaskState, item.status.state),
+            "PortStatus": {"Ports": _ports(item.status.port_status.ports)},
         },
-        "DesiredState": _name(pb.TaskState, found.desired_state),
+        "DesiredState": _name(pb.TaskState, item.desired_state),
         "NetworksAttachments": [
             {"Network": {"ID": attached.network.id}, "Addresses": list(attached.addresses)}
-            for attached in found.networks
+            for attached in item.networks
         ],
     }
 
 
-def service(found: pb.Service) -> Json | None:
+def service(item: pb.Service) -> Json | None:
     """Return an item of ``GET /services``, None for what is not listed there."""
-    spec = found.spec
+    spec = item.spec
     if spec.task.WhichOneof("runtime") != "container":
         return None
     return {
-        "ID": found.id,
-        **_times(found.meta),
+        "ID": item.id,
+        **_times(item.meta),
         "Spec": {
             "Name": spec.annotations.name,
             "Labels": dict(spec.annotations.labels),
@@ -100,19 +95,19 @@ def service(found: pb.Service) -> Json | None:
             },
         },
         "Endpoint": {
-            "Ports": _ports(found.endpoint.ports),
-            "VirtualIPs": [{"NetworkID": ip.network_id, "Addr": ip.addr} for ip in found.endpoint.virtual_ips],
+            "Ports": _ports(item.endpoint.ports),
+            "VirtualIPs": [{"NetworkID": ip.network_id, "Addr": ip.addr} for ip in item.endpoint.virtual_ips],
         },
-        "UpdateStatus": {"State": _update_state(found)},
+        "UpdateStatus": {"State": _update_state(item)},
     }
 
 
-def node(found: pb.Node) -> Json:
+def node(item: pb.Node) -> Json:
     """Return an item of ``GET /nodes``, without its ManagerStatus."""
-    spec, description = found.spec, found.description
+    spec, description = item.spec, item.description
     return {
-        "ID": found.id,
-        **_times(found.meta),
+        "ID": item.id,
+        **_times(item.meta),
         "Spec": {
             "Role": _name(pb.NodeRole, spec.desired_role),
             "Availability": _name(pb.NodeSpec.Availability, spec.availability),
@@ -123,22 +118,22 @@ def node(found: pb.Node) -> Json:
             "Platform": {"OS": description.platform.os, "Architecture": description.platform.architecture},
             "Engine": {"Labels": dict(description.engine.labels)},
         },
-        "Status": {"State": _name(pb.NodeStatus.State, found.status.state), "Addr": found.status.addr},
+        "Status": {"State": _name(pb.NodeStatus.State, item.status.state), "Addr": item.status.addr},
     }
 
 
-def network(found: pb.Network) -> Json | None:
+def network(item: pb.Network) -> Json | None:
     """Return an item of ``GET /networks``, None for what is not listed there."""
-    name, labels = found.spec.annotations.name, dict(found.spec.annotations.labels)
+    name, labels = item.spec.annotations.name, dict(item.spec.annotations.labels)
     if labels.get("com.docker.swarm.predefined") == "true":  # stands for the "host" or "bridge" of every node
         return None
     return {
-        "Id": found.id,
+        "Id": item.id,
         "Name": name,
         "Scope": "swarm",
-        "Driver": found.driver_state.name,
-        # The label is how swarms of old marked the network they made themselves.
-        "Ingress": found.spec.ingress or ("com.docker.swarm.internal" in labels and name == "ingress"),
+        "Driver": item.driver_state.name,
+        # The label is how old versions of Swarm marked the network they made themselves.
+        "Ingress": item.spec.ingress or ("com.docker.swarm.internal" in labels and name == "ingress"),
         "Labels": labels,
     }
 
@@ -168,8 +163,8 @@ def _mode(spec: pb.ServiceSpec) -> Json:
             return {}
 
 
-def _update_state(found: pb.Service) -> str:
-    state = found.update_status.state
+def _update_state(item: pb.Service) -> str:
+    state = item.update_status.state
     return _name(pb.UpdateStatus.UpdateState, state) if state else ""
 
 
@@ -191,3 +186,11 @@ def _name(enum: Any, value: int) -> str:
         return str(enum.Name(value)).lower()
     except ValueError:
         return str(value)
+
+
+_ITEMS: Mapping[str, Callable[[Any], Json | None]] = {
+    "task": task,
+    "service": service,
+    "node": node,
+    "network": network,
+}

@@ -27,7 +27,7 @@ class WatchStream(ThreadedStream):
     covers = ALL
 
     def __init__(self, path: str, connection: socket.socket, root: str, mailbox: Mailbox) -> None:
-        """Begin to subscribe and return at once; raise SourceError if the root is no certificate."""
+        """Begin to subscribe and return at once; raise SourceError if the root is not a certificate."""
         self._path = path
         call = StreamCall(connection, root, SERVER)
         super().__init__("push", call.messages(METHOD, objects.REQUEST), call.end, mailbox)

@@ -1,7 +1,7 @@
 """Every change the moment the store has it: swarmkit's Watch stream on a manager's control socket.
 
-Whoever may open the socket may watch, on any manager, the leader or another. This module finds the socket; `stream`
-reads it, and is loaded only where there is one.
+Every process that may open the socket may watch, on any manager, the leader or another. This module finds the socket;
+`stream` reads it, and is loaded only where there is one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def connect(path: str, timeout: float, promised: bool) -> socket.socket:
     """Return a connection to the socket.
 
     Raises:
-        SourceError: there is none; NotOffered if there is no socket and nobody had `promised` one.
+        SourceError: there is none; NotOffered if there is no socket and none was `promised`.
     """
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(timeout)

@@ -176,7 +176,7 @@ def test_no_checker(tmp_path):
         (None, "snapshot.yml: cannot be read: No such file"),
         ("a: b: c", "snapshot.yml:1:"),
         ("version: 2", "version"),
-        ("services: {web: {imgae: x}}", "snapshot.yml:1: services.web.imgae: is no key that is known here"),
+        ("services: {web: {imgae: x}}", "snapshot.yml:1: services.web.imgae: is not a key that is known here"),
         ("version: 1\nservices: [{ID: 1}]", "services[0]"),
     ],
 )

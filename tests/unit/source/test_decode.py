@@ -158,7 +158,7 @@ def test_reduced_form_has_no_secrets():
         (
             "services",
             [{"ID": "a", "Spec": {"Name": "b"}, "Endpoint": {"Ports": [{"TargetPort": 65536}]}}],
-            "services[0].Endpoint.Ports[0].TargetPort: 65536 is no port",
+            "services[0].Endpoint.Ports[0].TargetPort: 65536 is not a port",
         ),
         (
             "services",

@@ -240,7 +240,7 @@ def test_what_is_no_engine(tmp_path):
     assert "GET /version answered 404: nobody here" in refusal(fake.endpoint)
     fake.failures = {}
     fake.replies["version"] = b"<html>"
-    assert "GET /version answered what is no JSON object" in refusal(fake.endpoint)
+    assert "GET /version answered, but not with a JSON object" in refusal(fake.endpoint)
     fake.replies["version"] = {}
     assert "names no usable API version" in refusal(fake.endpoint)
     fake.stop()

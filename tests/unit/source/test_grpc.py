@@ -131,7 +131,7 @@ def test_name_and_root_are_checked(served, authority, tmp_path, name):
     """Another authority's certificate, or one for somebody else."""
     path = served(lambda *_: iter([b"secret"]))
     trusted = authority if name == "swarm-worker" else Authority(tmp_path / "other")
-    with pytest.raises(SourceError, match=r"^TLS: its certificate is not to be trusted \(") as raised:
+    with pytest.raises(SourceError, match=r"^TLS: its certificate is not trusted \(") as raised:
         list(call(path, trusted, name=name).messages(METHOD, b""))
     assert isinstance(raised.value.__cause__, ssl.SSLCertVerificationError)
 
@@ -139,7 +139,7 @@ def test_name_and_root_are_checked(served, authority, tmp_path, name):
 def test_root_that_is_none():
     """What `GET /swarm` told is no certificate."""
     connection = socket.socket(socket.AF_UNIX)
-    with connection, pytest.raises(SourceError, match="the root to trust is no certificate"):
+    with connection, pytest.raises(SourceError, match="the root to trust is not a certificate"):
         StreamCall(connection, "hello", "swarm-manager")
 
 
@@ -239,7 +239,7 @@ def test_message_in_pieces(server, authority):
     [
         ([headers(("grpc-status", "12"), ("grpc-message", "none%20such"), end=True)], "unimplemented: none such"),
         ([headers(), trailers(("grpc-status", "99"))], "gRPC status 99: "),
-        ([lambda c: c.send_headers(1, [(":status", "404")], end_stream=True)], "this is no gRPC: HTTP status 404"),
+        ([lambda c: c.send_headers(1, [(":status", "404")], end_stream=True)], "this is not gRPC: HTTP status 404"),
         ([headers(), data(b"\x01\x00\x00\x00\x01x")], "a message of 1 bytes, compressed: True: not to be read"),
         ([headers(), data(b"\x00\x7f\xff\xff\xff")], "a message of 2147483647 bytes, compressed: False"),
         ([headers(), lambda c: c.reset_stream(1, 8)], "the server broke it off"),
@@ -273,7 +273,7 @@ def test_pings_are_answered(server, authority):
 def test_no_http2(server, authority):
     """Something else behind TLS."""
     path = server(lambda _, tls: tls.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10))
-    with pytest.raises(SourceError, match=r"this is no HTTP/2|the server hung up|the connection broke"):
+    with pytest.raises(SourceError, match=r"this is not HTTP/2|the server hung up|the connection broke"):
         list(call(path, authority).messages(METHOD, b""))
 
 

@@ -375,7 +375,7 @@ def test_stream_breaks(cluster, how):
     assert (lost["stream"], lost["mode"]) == ("push", "events")
     assert (back["stream"], back["mode"]) == ("push", "push")
     assert lost["error"].startswith(f"control socket {cluster.manager.path}: ")
-    assert {"garbage": "not a message of the Watch", "nonsense": "70000 is no port"}.get(how, "") in lost["error"]
+    assert {"garbage": "not a message of the Watch", "nonsense": "70000 is not a port"}.get(how, "") in lost["error"]
 
 
 def with_port(cluster, port):
@@ -432,7 +432,7 @@ def test_socket_of_another_cluster(cluster, tmp_path):
     assert cluster.manager.calls == []
     assert len(logged(logs, "stream_lost")) == 1
     error = logged(logs, "stream_lost")[0]["error"]
-    assert "its certificate is not to be trusted (" in error
+    assert "its certificate is not trusted (" in error
     assert error.endswith("is it the socket of a manager of this very cluster?")
 
 

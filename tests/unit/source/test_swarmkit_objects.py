@@ -266,7 +266,7 @@ def test_object_that_makes_no_sense():
     service = a_service()
     service.endpoint.ports.add(target_port=70000)
     event = pb.WatchMessage.Event(action=pb.WATCH_ACTION_UPDATE, object=pb.Object(service=service))
-    with pytest.raises(SourceError, match=r"Endpoint\.Ports\[0\]\.TargetPort: 70000 is no port"):
+    with pytest.raises(SourceError, match=r"Endpoint\.Ports\[0\]\.TargetPort: 70000 is not a port"):
         objects.changes(pb.WatchMessage(events=[event]).SerializeToString())
 
 
