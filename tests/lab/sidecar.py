@@ -135,6 +135,10 @@ class Sidecar:
         """Who answers that many requests."""
         return {self.get(host, path).app for _ in range(requests)}
 
+    def tcp_responders(self, connections: int) -> set[str]:
+        """Who answers that many connections to the TCP listener."""
+        return {probe.tcp_get("127.0.0.1", PG, netns=self.netns) for _ in range(connections)}
+
     def wait_responders(self, host: str, expected: set[str], timeout: float = 40, path: str = "/") -> None:
         """Wait until exactly these applications answer, all of them."""
 

@@ -12,12 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.lab import probe
 from tests.lab.expected import host_servers, task_servers
 from tests.lab.host import wait_for
 from tests.lab.service import Service, host_port, ingress_port
 from tests.lab.services import Lab
-from tests.lab.sidecar import KINDS, PG, Fleet, sidecar
+from tests.lab.sidecar import KINDS, Fleet, sidecar
 
 MESH_PORT = 8480  # published; answered by stand-ins on the nodes, since the kernel may have no IPVS
 
@@ -97,7 +96,10 @@ def test_tcp_reaches_every_task(stage: SimpleNamespace) -> None:
     """The TCP listener leads to the tasks' TCP port."""
     expected = set(stage.db.responders())
     for lbgen in stage.fleet.sidecars:
-        assert {probe.tcp_get("127.0.0.1", PG, netns=lbgen.netns) for _ in range(12)} == expected, lbgen.kind
+        # Not at once: a check that a busy machine was late for takes a server out for a moment.
+        wait_for(
+            lambda lbgen=lbgen: lbgen.tcp_responders(6 * len(expected)) == expected, 40, f"{lbgen.kind}: {expected}"
+        )
 
 
 def test_what_no_service_asked_for_is_404(stage: SimpleNamespace) -> None:

@@ -29,6 +29,7 @@ from lbgen.proxies.haproxy.apply import ask
 from lbgen.render.templates import BUILTIN
 from lbgen.settings import ApplySettings, ListenerSettings, Settings, TargetSettings
 from lbgen.source import decode
+from tests.support import json_log
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task, cluster
 from tests.support.certificates import certificate
 from tests.support.clients import Client
@@ -380,7 +381,7 @@ class Daemon:
 
     def events(self) -> list[dict[str, object]]:
         """Every log line, of HAProxy's own words none."""
-        return [json.loads(text) for text in self.log.read_text().splitlines() if text.startswith("{")]
+        return json_log.events(self.log)
 
     def said(self, event: str) -> list[dict[str, object]]:
         """The log lines of one event."""

@@ -24,6 +24,7 @@ from lbgen.daemon import assembly
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
 from lbgen.settings import ApplySettings, Settings, TargetSettings
 from lbgen.source import decode
+from tests.support import json_log
 from tests.support.builders import a_snapshot, cluster
 from tests.support.clients import Client
 from tests.support.paths import ROOT
@@ -371,7 +372,7 @@ class Daemon:
 
     def said(self, event: str) -> list[dict[str, object]]:
         """The log lines of one event."""
-        entries = [json.loads(text) for text in self.log.read_text().splitlines() if text.startswith("{")]
+        entries = json_log.events(self.log)
         return [entry for entry in entries if entry["event"] == event]
 
     def end(self, number: int = signal.SIGTERM) -> int:
