@@ -58,7 +58,7 @@ class FakeEngine:
         self._hanging: set[str] = set()
         self._released = threading.Condition()
         self._streams: list[queue.Queue[Any]] = []
-        self._connections: set[socket.socket] = set()
+        self.connections: set[socket.socket] = set()
         self._server: _Server | None = None
         self.start()
 
@@ -79,7 +79,7 @@ class FakeEngine:
             server.server_close()
         self.resume()
         self.end_streams(cut=True)
-        for connection in list(self._connections):
+        for connection in list(self.connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
@@ -163,10 +163,10 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.engine: FakeEngine = self.server.engine  # type: ignore[attr-defined]
-        self.engine._connections.add(self.connection)
+        self.engine.connections.add(self.connection)
 
     def finish(self) -> None:
-        self.engine._connections.discard(self.connection)
+        self.engine.connections.discard(self.connection)
         with contextlib.suppress(OSError):
             super().finish()
 

@@ -355,7 +355,7 @@ def test_ssh(engine, tmp_path, monkeypatch):
         following.until(lambda s: any(service.labels.get("test") == "1" for service in s.services.values()))
         runs = log.read_text().splitlines()
     assert runs == ["-T -o BatchMode=yes -o ConnectTimeout=10 -l me -p 2222 -- manager docker system dial-stdio"] * 2
-    wait_for(lambda: not engine._connections, "the connections to be closed")
+    wait_for(lambda: not engine.connections, "the connections to be closed")
 
 
 def test_ssh_to_another_socket(engine, tmp_path, monkeypatch):
