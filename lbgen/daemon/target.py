@@ -120,20 +120,14 @@ class Target:
             served = self._by_newest_templates(model, snapshot, self._clock())
             self.progress = self.progress.after(Event.SERVED if served else Event.POSTPONED)
             return served
-        except (ApplyFailed, CheckUnavailable) as error:
-            log.error("apply_failed", target=self.name, error=str(error), retry_in_s=self.schedule.retry.pause())
-            self.failed("apply_failed", error)
         except LbgenError as error:
-            # The same input gives the same answer: say it once and wait for a change.
-            if str(error) != self.progress.refusal:
-                log.error("refused", target=self.name, error=str(error), generation=self.deployment.generation)
-                self.failed("refused", error)
+            self._report_failure(error)
+            return False
         finally:
-            self._report(held)
-        return False
+            self._report_held(held)
 
     def failed(self, kind: str, error: Exception) -> None:
-        """Write down that the newest model cannot be brought to it."""
+        """Write down that the proxy cannot be brought to the newest model."""
         event = Event.REFUSED if kind == "refused" else Event.FAILED
         self.progress = self.progress.after(event, Failure(time.time(), kind, str(error)))
         self.counters.count(kind)
@@ -273,7 +267,7 @@ class Target:
             generation=desired.generation,
         )
 
-    def _report(self, before: Mapping[str, Held]) -> None:
+    def _report_held(self, before: Mapping[str, Held]) -> None:
         """Log which services are held from now on, and which no longer are."""
         now = self.quarantine.held
         for id_, held in now.items():
@@ -285,3 +279,12 @@ class Target:
             quarantine_store.write(self.output, self.quarantine.fallbacks())
         for id_ in before.keys() - now.keys():
             log.info("quarantine_over", target=self.name, service=before[id_].name)
+
+    def _report_failure(self, error: LbgenError) -> None:
+        if isinstance(error, ApplyFailed | CheckUnavailable):
+            log.error("apply_failed", target=self.name, error=str(error), retry_in_s=self.schedule.retry.pause())
+            self.failed("apply_failed", error)
+        # The same input gives the same answer: say it once and wait for a change.
+        elif str(error) != self.progress.refusal:
+            log.error("refused", target=self.name, error=str(error), generation=self.deployment.generation)
+            self.failed("refused", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 
@@ -10,7 +11,6 @@ from lbgen.base.errors import ApplyFailed
 from lbgen.daemon.reload_schedule import FIRST_RETRY, LONGEST_RETRY
 from lbgen.daemon.template_rollback import PAUSE as STALE
 from lbgen.model import build
-from lbgen.proxies import disk
 from tests.support.bench import INTERVAL, Bench, FakeSupervisor, a_cluster, on_disk
 from tests.support.builders import a_rules
 
@@ -359,7 +359,7 @@ def test_disk_is_full(bench, monkeypatch, cluster):
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
 
-    monkeypatch.setattr(disk, "_replace", full)
+    monkeypatch.setattr(os, "fsync", full)
     assert not bench.bring(*cluster) or cluster == (3,)
     assert bench.texts() == before
     assert "reload" not in bench.proxy.did
