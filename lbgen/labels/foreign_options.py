@@ -60,12 +60,10 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Left):
     """An option without which the route would do something else than asked."""
 
-    message: str
     remedy: str = "remove it, or leave the service to Traefik"
-    secret: bool = False  # its value is not for logs
 
 
 Table = Mapping[str, Taken | Left | Lost]  # option -> meaning; <> stands for any words, [n] for an index

@@ -97,25 +97,19 @@ def _admitted(allow: tuple[str, ...], deny: tuple[str, ...]) -> tuple[str, ...]:
     if not deny:
         return allow
     left = [ipaddress.ip_network(text) for text in allow or ("0.0.0.0/0", "::/0")]
-    for text in deny:
-        kept = []
-        for network in left:
-            kept += _without(network, ipaddress.ip_network(text))
-        left = kept
+    for denied in map(ipaddress.ip_network, deny):
+        left = [kept for network in left for kept in _without(network, denied)]
     spelt = sorted(str(network) for version in (4, 6) for network in _collapsed(left, version))
     return tuple(spelt) or (_NOBODY,)
 
 
 def _without(network: _Network, denied: _Network) -> list[_Network]:
-    if isinstance(network, ipaddress.IPv4Network) and isinstance(denied, ipaddress.IPv4Network):
-        if network.subnet_of(denied):
-            return []
-        return list(network.address_exclude(denied)) if denied.subnet_of(network) else [network]
-    if isinstance(network, ipaddress.IPv6Network) and isinstance(denied, ipaddress.IPv6Network):
-        if network.subnet_of(denied):
-            return []
-        return list(network.address_exclude(denied)) if denied.subnet_of(network) else [network]
-    return [network]
+    if network.version != denied.version or not network.overlaps(denied):
+        return [network]
+    # Of two networks that overlap one is part of the other.
+    if network.prefixlen >= denied.prefixlen:
+        return []
+    return list(network.address_exclude(denied))  # type: ignore[arg-type]  # of the same version
 
 
 def _collapsed(networks: list[_Network], version: int) -> list[_Network]:

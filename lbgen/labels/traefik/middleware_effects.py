@@ -64,11 +64,17 @@ class Effects:
         self.stages.append(stage)
 
 
+def _needed(options: Mapping[str, Any], key: str, message: str, remedy: str) -> Any:
+    """Return an option that a middleware cannot do without."""
+    if key not in options:
+        raise BadValue(message, remedy)
+    return options[key]
+
+
 def _add_prefix(effects: Effects, options: Mapping[str, Any]) -> None:
-    if "_prefix" not in options:
-        raise BadValue("has no prefix", "add addprefix.prefix")
+    prefix = _needed(options, "_prefix", "has no prefix", "add addprefix.prefix")
     effects.enter("add")
-    effects.fields["add_prefix"] = options["_prefix"].rstrip("/") + effects.fields.get("add_prefix", "")
+    effects.fields["add_prefix"] = prefix.rstrip("/") + effects.fields.get("add_prefix", "")
 
 
 def _basic_auth(effects: Effects, options: Mapping[str, Any]) -> None:
@@ -121,10 +127,9 @@ def _headers(effects: Effects, options: Mapping[str, Any]) -> None:
 
 
 def _ip_allow_list(effects: Effects, options: Mapping[str, Any]) -> None:
-    if "_networks" not in options:
-        raise BadValue("lets nobody in", "add sourcerange")
+    networks = _needed(options, "_networks", "lets nobody in", "add sourcerange")
     before = effects.fields.get("allow_ip")
-    allowed = options["_networks"] if before is None else _common(before, options["_networks"])
+    allowed = networks if before is None else _common(before, networks)
     if not allowed:
         raise BadValue("lets in nobody that the others let in", "remove one of them")
     effects.fields["allow_ip"] = allowed
@@ -133,15 +138,12 @@ def _ip_allow_list(effects: Effects, options: Mapping[str, Any]) -> None:
 def _common(these: tuple[str, ...], those: tuple[str, ...]) -> tuple[str, ...]:
     """Return the networks that are in both lists: of two that overlap one is part of the other."""
     pairs = [(ipaddress.ip_network(one), ipaddress.ip_network(other)) for one in these for other in those]
-    common = [max(pair, key=lambda network: network.prefixlen) for pair in pairs if _overlap(*pair)]
-    return tuple(dict.fromkeys(map(str, common)))
-
-
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _overlap(one: _Network, other: _Network) -> bool:
-    return one.version == other.version and one.overlaps(other)
+    common = [
+        str(max(one, other, key=lambda network: network.prefixlen))
+        for one, other in pairs
+        if one.version == other.version and one.overlaps(other)
+    ]
+    return tuple(dict.fromkeys(common))
 
 
 def _rate_limit(effects: Effects, options: Mapping[str, Any]) -> None:
@@ -162,10 +164,9 @@ def _rate_limit(effects: Effects, options: Mapping[str, Any]) -> None:
 
 
 def _in_flight(effects: Effects, options: Mapping[str, Any]) -> None:
-    if "_amount" not in options:
-        raise BadValue("lets nothing through", "add an amount")
+    amount = _needed(options, "_amount", "lets nothing through", "add an amount")
     effects.enter("concurrency")
-    effects.fields["max_concurrent"] = options["_amount"]
+    effects.fields["max_concurrent"] = amount
     effects.fields["max_concurrent_by"] = "client" if options.get("_by_client") else "host"
 
 
@@ -195,24 +196,22 @@ def _redirect(effects: Effects, redirect: UrlRedirect) -> None:
 
 
 def _replace_path(effects: Effects, options: Mapping[str, Any]) -> None:
-    if "_path" not in options:
-        raise BadValue("has no path", "add replacepath.path")
+    path = _needed(options, "_path", "has no path", "add replacepath.path")
     effects.enter("replace")
-    effects.fields["replace_path"] = options["_path"]
+    effects.fields["replace_path"] = path
 
 
 def _replace_path_regex(effects: Effects, options: Mapping[str, Any]) -> None:
-    if "_regex" not in options or "_replacement" not in options:
-        raise BadValue("lacks the expression or the path", "add replacepathregex.regex and .replacement")
+    lacks = "lacks the expression or the path", "add replacepathregex.regex and .replacement"
+    expression, path = (_needed(options, key, *lacks) for key in ("_regex", "_replacement"))
     effects.enter("replace")
-    effects.fields["replace_path_regex"] = substituted(path_from, options["_regex"], options["_replacement"])
+    effects.fields["replace_path_regex"] = substituted(path_from, expression, path)
 
 
 def _strip_prefix(effects: Effects, options: Mapping[str, Any]) -> None:
-    if "_prefixes" not in options:
-        raise BadValue("strips nothing", "add the prefixes")
+    prefixes = _needed(options, "_prefixes", "strips nothing", "add the prefixes")
     effects.enter("strip")
-    effects.fields["strip_prefix_regex"] = options["_prefixes"]
+    effects.fields["strip_prefix_regex"] = prefixes
 
 
 def _retry(effects: Effects, options: Mapping[str, Any]) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.substitution import UrlRedirect, path_substitution, url_from
@@ -61,3 +65,31 @@ def test_together(keys, key):
     with pytest.raises(BadValue) as caught:
         policy_of(RouteKeys(**keys))
     assert caught.value.key == key
+
+
+# Networks that lie in one another, and the addresses at their edges.
+SAMPLES = (
+    "10.0.0.0/8",
+    "10.1.0.0/16",
+    "10.1.2.0/24",
+    "10.1.2.3/32",
+    "11.0.0.0/8",
+    "fd00::/8",
+    "fd00:1::/32",
+    "fd00:1::1/128",
+)
+EDGES = [edge for text in SAMPLES for edge in (ipaddress.ip_network(text)[0], ipaddress.ip_network(text)[-1])]
+
+
+def inside(address: object, networks: tuple[str, ...]) -> bool:
+    return any(address in ipaddress.ip_network(text) for text in networks)
+
+
+@given(*[st.lists(st.sampled_from(SAMPLES), unique=True, max_size=4).map(tuple)] * 2)
+@settings(deadline=None)
+def test_admitted(allow, deny):
+    """One list lets in who is allowed and not denied; nobody is another list than everybody."""
+    admitted = Policy(allow=allow, deny=deny).admitted
+    for address in [*EDGES, ipaddress.ip_address("192.0.2.1"), ipaddress.ip_address("2001:db8::1")]:
+        wanted = (not allow or inside(address, allow)) and not inside(address, deny)
+        assert (not admitted or inside(address, admitted)) is wanted
