@@ -10,7 +10,7 @@ from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable, ProxyU
 from lbgen.daemon.counters import Counters
 from lbgen.proxies import disk
 from lbgen.proxies.check_command import clear_stages
-from lbgen.proxies.plan import Live, Plan
+from lbgen.proxies.plan import Live, Method, Plan
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.render.files import Files
@@ -120,7 +120,7 @@ class Deployment:
         self.proxy.write(self.output, desired.texts, names - set(desired.texts))
         return before
 
-    def load(self, desired: Files, before: dict[str, str], fixed: Collection[str]) -> str:
+    def load(self, desired: Files, before: dict[str, str], fixed: Collection[str]) -> Method:
         """Have the proxy serve the files on disk; return how. Those of before are put back if it does not.
 
         Raises:
@@ -173,14 +173,14 @@ class Deployment:
             self.running = None
         self._saved = self.generation
 
-    def _load(self, desired: Files) -> str:
+    def _load(self, desired: Files) -> Method:
         start = self._supervisor is not None and not self._supervisor.alive
         if self._supervisor and start:
             self._supervisor.start()
         else:
             self.proxy.reload(self.running, desired)
         self.proxy.verify(desired.generation)
-        return "start" if start else self.proxy.takes
+        return Method.START if start else self.proxy.takes
 
     def _put_back(self, before: dict[str, str], new: set[str]) -> None:
         """Restore the files on disk; reload only if the proxy has left what it ran before."""

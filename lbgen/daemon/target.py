@@ -19,7 +19,7 @@ from lbgen.daemon.quarantine import Quarantine
 from lbgen.daemon.reload_schedule import ReloadSchedule
 from lbgen.daemon.template_rollback import TemplateRollback, saved
 from lbgen.model import Model
-from lbgen.proxies.plan import Live, Nothing, Reload, ReloadKind
+from lbgen.proxies.plan import Live, Method, Nothing, Reload, ReloadKind
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.render.renderer import Files, Renderer
@@ -215,7 +215,7 @@ class Target:
         failure = self.deployment.change(live, desired)
         if not failure:
             self.counters.count("live_changes")
-            self._applied(attempt, "runtime-api", live.summary, desired, whole=whole)
+            self._applied(attempt, Method.RUNTIME_API, live.summary, desired, whole=whole)
         return failure
 
     def _reload_if_due(self, attempt: Attempt, step: Reload, desired: Files) -> bool:
@@ -227,10 +227,10 @@ class Target:
         self.schedule.reloading()
         method = self.deployment.load(desired, before, attempt.fixed)
         self.schedule.retry.reset()
-        if method == "publish":
+        if method is Method.PUBLISH:
             self.counters.count("published")
         else:
-            self.counters.count("reloads", "start" if method == "start" else step.kind)
+            self.counters.count("reloads", method if method is Method.START else step.kind)
         self._applied(attempt, method, step.reason, desired)
         return True
 

@@ -22,6 +22,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
+from lbgen.base.address import host_port
 from lbgen.base.problem import printable
 from lbgen.labels.values.basic import spell_duration
 from lbgen.model.tables import by_host, in_order
@@ -224,6 +225,7 @@ def filters(quote: str) -> dict[str, Callable[..., Any]]:
         "handshakes": Handshakes,
         "quote": quoting.QUOTING[quote],
         "word": quoting.word,
+        "host_port": host_port,
         "duration": spell_duration,
         "decoded": quoting.decoded,
         "argument": quoting.argument,

@@ -19,12 +19,19 @@ from lbgen.proxies.plan import Method, ReloadKind
 from lbgen.status.view import View
 
 MODES = ("push", "events", "polling", "file", "none")
+REASONS = (Method.START, *ReloadKind)  # for which a proxy is made to load files
 # What a target counts, the metric of it, its help, its label besides the target, and what that can say.
 COUNTERS = (
     ("renders", "lbgen_renders", "Renderings of a target's files.", "", ()),
     ("checks", "lbgen_checks", "Answers of the proxy's own checker.", "result", ("accepted", "refused", "unavailable")),
     ("live_changes", "lbgen_live_changes", "Changes made in the running proxy, without a reload.", "", ()),
-    ("reloads", "lbgen_reloads", "Reloads and starts, by what made them necessary.", "reason", ("start", *ReloadKind)),
+    (
+        "reloads",
+        "lbgen_reloads",
+        "Reloads and starts, by what made them necessary.",
+        "reason",
+        (Method.START, *ReloadKind),
+    ),
     ("published", "lbgen_publications", "Files that a proxy took without a reload.", "", ()),
     ("refused", "lbgen_refusals", "Files that a template or the checker refused.", "", ()),
     ("apply_failed", "lbgen_apply_failures", "Attempts to bring files to the proxy that failed.", "", ()),

@@ -229,6 +229,7 @@ CONTEXT = (
         ("{{ settings.certificates }}", "/etc/lbgen/certs"),
         ("{{ snapshot.nodes['node1-id'].hostname }}", "node1"),
         ("{{ 0.5 | duration }}", "500ms"),
+        ("{{ servers[0].address | host_port(80) }} {{ '::1' | host_port(80) }}", "192.168.1.1:80 [::1]:80"),
         ("{{ 'a b' | quote }}", "'a b'"),
         ("{% set n = namespace(x=1) %}{% for s in servers %}{% set n.x = 2 %}{% endfor %}{{ n.x }}", "2"),
         ("{% for n in [1,2,3] %}{% if n == 2 %}{% break %}{% endif %}{{ n }}{% endfor %}", "1"),
