@@ -113,7 +113,7 @@ def row() -> Iterator[Row]:
             a_service(f"s{index}", {"port": 80, "host": f"s{index}.org", "health-check": "off"}, networks=("edge-id",))
             for index in range(SERVICES)
         ]
-        made = assembly.target_of("edge", settings.targets["edge"], settings)
+        made = assembly.Assembly("edge", settings.targets["edge"], settings).target()
         made.start()
         try:
             found = Row(made, Builder(settings.rules()), services)

@@ -61,11 +61,23 @@ def parse(text: str, name: str, error: type[LbgenError]) -> object:
             try:
                 return _json(text)
             except Refused:
-                return data_in(text)
-        return data_in(text)
+                return data_in(tree_of(text))
+        return data_in(tree_of(text))
     except Refused as refused:
-        where = f"{name}:{refused.line}:{refused.column}" if refused.line else name
-        raise error(f"{where}: {refused}") from refused.__cause__
+        raise _located(refused, name, error) from refused.__cause__
+
+
+def parse_with_positions(text: str, name: str, error: type[LbgenError]) -> tuple[object, dict[KeyPath, int]]:
+    """Return what `parse` and `positions` do of a YAML text, which is parsed once."""
+    try:
+        root = tree_of(text)
+        return data_in(root), lines_in(root)
+    except Refused as refused:
+        raise _located(refused, name, error) from refused.__cause__
+
+
+def _located(refused: Refused, name: str, error: type[LbgenError]) -> LbgenError:
+    return error(f"{name}:{refused.line}:{refused.column}: {refused}" if refused.line else f"{name}: {refused}")
 
 
 def positions(text: str) -> dict[KeyPath, int]:
@@ -74,7 +86,7 @@ def positions(text: str) -> dict[KeyPath, int]:
     For messages only, hence it never fails: a text that cannot be parsed has no positions.
     """
     try:
-        return lines_in(text)
+        return lines_in(tree_of(text))
     except Refused:
         return {}
 

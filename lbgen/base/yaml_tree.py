@@ -48,9 +48,8 @@ class Refused(Exception):
         self.line, self.column = line, column
 
 
-def data_in(text: str) -> object:
-    """Return the data in a text, None if it is empty; raise Refused."""
-    root = tree_of(text)
+def data_in(root: yaml.Node | None) -> object:
+    """Return the data of a tree; raise Refused."""
     if root is None:
         return None
     try:
@@ -143,10 +142,10 @@ class _Walk:
             seen.add(key.value)
 
 
-def lines_in(text: str) -> dict[KeyPath, int]:
-    """Return the line, from 1, of every key and list item by its path; raise Refused."""
+def lines_in(root: yaml.Node | None) -> dict[KeyPath, int]:
+    """Return the line, from 1, of every key and list item of a tree by its path."""
     lines: dict[KeyPath, int] = {}
-    if (root := tree_of(text)) is not None:
+    if root is not None:
         lines[()] = _line(root)
         _collect(root, (), lines)
     return lines

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from lbgen.cli.options import Given, given
+from lbgen.cli.options import CommonOptions, common_options
+from lbgen.cli.output import print_json
 from lbgen.daemon import assembly
 from lbgen.labels import schema as label_schema
 from lbgen.settings import Settings
@@ -14,25 +13,33 @@ from lbgen.settings import Settings
 
 @click.group("config")
 def config() -> None:
-    """Check the settings, or describe them."""
+    """Check the settings, or print their JSON Schema."""
 
 
 @config.command()
-@given(target=False, file=False)
-def check(common: Given) -> None:
-    """Read the settings and the template sets they name; list everything that is wrong (exit code 2)."""
-    settings = common.settings()
-    for name, target in settings.targets.items():
-        assembly.renderer_of(name, target, settings)
+@common_options(target=False, file=False)
+def check(common: CommonOptions) -> None:
+    """Check the settings, their template sets and whether they fit the proxies.
+
+    Lists everything that is wrong with the settings. Connects to nothing, and starts nothing but the proxies' programs,
+    to ask for their versions.
+
+    \b
+    Exit codes:
+      0  'lbgen run' accepts these settings
+      2  the settings cannot be used
+      3  a template set cannot be read
+    """
+    assembly.check(common.settings())
     click.echo("the settings are fine")
 
 
 @config.command()
-@click.option("--labels", is_flag=True, help="Of a service's labels instead: the map 'deploy.labels' of a stack file.")
+@click.option("--labels", is_flag=True, help="Print that of a service's labels: the map 'deploy.labels' of a stack.")
 def schema(labels: bool) -> None:
     """Print the JSON Schema of the settings file, or of labels: for editors and pipelines.
 
-    That of labels allows what lbgen can read, and all labels that are not lbgen's. What no schema can say (whether a
-    rule is one, how long a time-out may be) is left to 'lbgen lint'.
+    The schema of labels accepts every label that is not lbgen's. What a schema cannot express (whether a rule is valid,
+    how long a timeout may be) is checked by 'lbgen lint'.
     """
-    click.echo(json.dumps(label_schema.document() if labels else Settings.model_json_schema(), indent=2))
+    print_json(label_schema.document() if labels else Settings.model_json_schema())

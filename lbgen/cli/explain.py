@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 import click
 
 from lbgen.base.errors import ProblemsFound
-from lbgen.cli.explain_text import text
-from lbgen.cli.options import FORM, Given, given, show, taken
+from lbgen.cli.explain_text import explanation_lines
+from lbgen.cli.options import CommonOptions, common_options, read_source
+from lbgen.cli.output import OUTPUT, print_json, print_lines
 from lbgen.daemon import assembly
-from lbgen.render.credentials import Reader
-from lbgen.report.explain import Aim, Facts, explained
-from lbgen.status import client
+from lbgen.render.credentials import CredentialReader
+from lbgen.report.explain import Facts, TargetFacts, explanation
 
 
 @click.command()
-@given()
+@common_options()
 @click.argument("service")
-@click.option("--status", "url", metavar="URL", help="Ask the daemon that answers there what it has decided.")
-@FORM
-def explain(common: Given, service: str, url: str | None, form: str) -> None:
-    """Say whether SERVICE is routed, how and why; if not, why not. SERVICE is a name or an id.
+@click.option("--status", "url", metavar="URL", help="Ask the daemon whose status is served at this URL.")
+@OUTPUT
+def explain(common: CommonOptions, service: str, url: str | None, form: str) -> None:
+    """Explain why a service is routed as it is, or is not routed.
 
-    Shows its routes with listeners, match and priority; which way traffic goes and what was seen; the servers, and
-    every task and node that is none, with the reason; settings in force, certificates, problems, what the proxy
-    cannot do, and which labels were not read. Without --proxy the settings' targets are asked what they cannot do.
+    SERVICE is a name or an id. Shows its routes with listeners, match and priority; the path of the traffic; the
+    servers, and every task and node that is not one, with the reason; the settings in force, certificates, problems,
+    what the proxy cannot do, and labels that were not read. Without --proxy, the settings' targets are the proxies.
 
     \b
     Exit codes:
       0  it is routed, and nothing is wrong with it
-      2  there is no such service (names that are near are proposed)
+      2  there is no such service (similar names are suggested)
       5  it is not routed, has a problem, or asks for what a proxy cannot do
     """
-    document = client.explanation(client.full_url(url), service) if url else _decided(common, service)
+    document = _from_daemon(url, service) if url else _from_source(common, service)
     if form == "json":
-        click.echo(json.dumps(document, indent=2))
+        print_json(document)
     else:
-        show(text(document))
+        print_lines(explanation_lines(document))
     if not document["ok"]:
         sys.exit(ProblemsFound.exit_code)
 
 
-def _decided(common: Given, service: str) -> dict[str, Any]:
+def _from_daemon(url: str, service: str) -> dict[str, Any]:
+    from lbgen.status import client
+
+    document: dict[str, Any] = client.explanation(client.full_url(url), service)
+    return document
+
+
+def _from_source(common: CommonOptions, service: str) -> dict[str, Any]:
     settings = common.settings("warning")
-    chosen = common.targets(settings) if common.names_target else settings.targets
-    aims = tuple(Aim.of(name, assembly.renderer_of(name, target, settings)) for name, target in chosen.items())
-    snapshot, model = taken(settings)
-    return explained(Facts(snapshot, model, Reader(settings).read(), aims), service)
+    targets = tuple(
+        TargetFacts.of(name, assembly.Assembly(name, target, settings).renderer())
+        for name, target in common.targets(settings).items()
+    )
+    snapshot, model = read_source(settings)
+    return explanation(Facts(snapshot, model, CredentialReader(settings).read(), targets), service)

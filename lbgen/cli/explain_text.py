@@ -16,8 +16,8 @@ MOST = 10  # rows of one kind; the JSON has all
 _HEAD = 13  # columns of what a line is about
 
 
-def text(document: Document) -> Iterator[str]:
-    """Say what `explained` found."""
+def explanation_lines(document: Document) -> Iterator[str]:
+    """Yield the lines of an explanation."""
     yield from _headline(document)
     for route in document["routes"]:
         yield ""

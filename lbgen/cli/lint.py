@@ -8,43 +8,65 @@ import sys
 import click
 
 from lbgen.base.errors import ProblemsFound
-from lbgen.cli.options import REPORT, Given, annotated, given, places_of, show, taken
-from lbgen.daemon import assembly
-from lbgen.report import annotations as findings
-from lbgen.report.lint import Limit, limits, reported
+from lbgen.cli.options import CommonOptions, annotated_errors, common_options, read_source
+from lbgen.cli.output import REPORT, print_json, print_lines
+from lbgen.daemon.assembly import Assembly
+from lbgen.report.annotations import (
+    github_lines,
+    gitlab_report,
+    limit_annotation,
+    note_annotation,
+    problem_annotation,
+    unread_annotation,
+)
+from lbgen.report.lint import Limit, Report, limits, lint_report
+from lbgen.report.positions import Positions
+from lbgen.settings import Settings
 
 
 @click.command()
-@given()
-@click.option("--strict", is_flag=True, help="Also fail where a proxy can do what is asked only in part.")
+@common_options()
+@click.option("--strict", is_flag=True, help="Also fail where a proxy can do only in part what is asked.")
 @REPORT
-def lint(common: Given, strict: bool, form: str) -> None:
-    """List problems with labels and nodes, and what the proxies cannot do of what is asked (exit code 5).
+def lint(common: CommonOptions, strict: bool, form: str) -> None:
+    """List problems, and what the proxies cannot do.
 
-    What a proxy can do in part is listed with what happens instead, and is no reason to fail; nor are labels that may
-    be misspelt. Without --proxy the settings' targets are asked; without any, only problems are listed. 'lbgen
-    explain' says more of one service.
+    Lists what is wrong with labels, nodes and files, and what routes ask for that the proxy cannot do, or can do only
+    in part, with what happens instead. Labels that may be misspelt are listed, too; neither these nor what a proxy does
+    in part is an error. Without --proxy, the settings' targets are checked; without any, only problems are listed.
+    'lbgen explain' says more about one service.
+
+    \b
+    Exit codes:
+      0  no problem, and nothing that a proxy cannot do
+      5  there is
     """
-    with annotated(form):
+    with annotated_errors(form):
         settings = common.settings("warning")
-        chosen = common.targets(settings) if common.names_target else settings.targets
-        snapshot, model = taken(settings)
-    found: list[Limit] = []
-    for name, target in chosen.items():
-        renderer = assembly.renderer_of(name, target, settings)
-        kind = renderer.templates.manifest.proxy
-        found += limits(renderer.served(model), snapshot, name, kind, renderer.target.version)
-    report = reported(snapshot, model, found, settings.discovery.dialects)
-    places = places_of(settings)
+        report = _report(common, settings)
+    positions = Positions(settings.source.file)
     if form == "json":
-        click.echo(json.dumps(report.document(places), indent=2))
+        print_json(report.document(positions))
     elif form == "text":
-        show(report.lines())
+        print_lines(report.lines())
     else:
-        shown = [findings.of_problem(problem, places, failing=True) for problem in report.problems]
-        shown += [findings.of_limit(limit, places, strict=strict) for limit in report.limits]
-        shown += [findings.of_unread(unread, places) for unread in report.unread]
-        shown += map(findings.of_note, report.notes)
-        show(findings.github(shown) if form == "github" else [json.dumps(findings.gitlab(shown), indent=2)])
+        listed = [
+            *(problem_annotation(problem, positions, failing=True) for problem in report.problems),
+            *(limit_annotation(limit, positions, strict=strict) for limit in report.limits),
+            *(unread_annotation(unread, positions) for unread in report.unread),
+            *map(note_annotation, report.notes),
+        ]
+        print_lines(github_lines(listed) if form == "github" else [json.dumps(gitlab_report(listed), indent=2)])
     if report.failing(strict=strict):
         sys.exit(ProblemsFound.exit_code)
+
+
+def _report(common: CommonOptions, settings: Settings) -> Report:
+    targets = common.targets(settings)
+    snapshot, model = read_source(settings)
+    listed: list[Limit] = []
+    for name, target in targets.items():
+        renderer = Assembly(name, target, settings).renderer()
+        proxy = renderer.templates.manifest.proxy
+        listed += limits(renderer.served(model), snapshot, name, proxy, renderer.target.version)
+    return lint_report(snapshot, model, listed, settings.discovery.dialects)

@@ -1,33 +1,37 @@
-"""``lbgen``: the commands of `lbgen.cli`, and the one place that turns an error into its message and exit code."""
+"""``lbgen``: the table of commands, and the one place that turns an error into its message and exit code."""
 
 from __future__ import annotations
 
-import json
-import platform
-import sys
+import importlib
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-import lbgen
 from lbgen.base.errors import LbgenError
-from lbgen.cli.config import config
-from lbgen.cli.explain import explain
-from lbgen.cli.lint import lint
-from lbgen.cli.options import FORM
-from lbgen.cli.render import render
-from lbgen.cli.run import run
-from lbgen.cli.snapshot import snapshot
-from lbgen.cli.status import history, status
-from lbgen.cli.templates import templates
+
+# Where each command is, and its line in `lbgen --help`: a command imports what it needs when it is called, and help
+# nothing at all.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "config": ("lbgen.cli.config:config", "Check the settings, or print their JSON Schema."),
+    "explain": ("lbgen.cli.explain:explain", "Explain why a service is routed as it is, or is not routed."),
+    "history": ("lbgen.cli.status:history", "Show what a running daemon changed last."),
+    "lint": ("lbgen.cli.lint:lint", "List problems, and what the proxies cannot do."),
+    "render": ("lbgen.cli.render:render", "Print or write the configuration; apply nothing."),
+    "run": ("lbgen.cli.run:run", "Run the daemon: follow, render, check, apply, verify."),
+    "snapshot": ("lbgen.cli.snapshot:snapshot", "Record a Swarm for 'lbgen render --from'."),
+    "status": ("lbgen.cli.status:status", "Show the state of a running daemon."),
+    "templates": ("lbgen.cli.templates:templates", "List, copy and test template sets."),
+    "version": ("lbgen.cli.version:version", "Print the version."),
+}
 
 EXIT_CODES = """
 \b
 Exit codes:
-  0  fine
-  1  something unexpected
+  0  success
+  1  unexpected error
   2  the command line or the settings cannot be used; explain: there is no such service
-  3  the proxy's checker, or a template, refused
+  3  a template failed, or the proxy's checker refused the files
   4  the source (Docker, or the file) cannot be read; status, history: no daemon answers
   5  problems were found (lint, render --strict), or the service is not routed (explain)
   6  the result differs from the directory given to --diff, or from a golden file
@@ -35,7 +39,24 @@ Exit codes:
 
 
 class Group(click.Group):
-    """Turns every error raised on purpose into its message and exit code: the only place that does."""
+    """Imports a command when it is called, and turns every LbgenError into its message and exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """List the names for help and completion."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command; None: there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the table of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -48,30 +69,13 @@ class Group(click.Group):
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 def main() -> None:
-    """Keep a load balancer's configuration true to a Docker Swarm.
+    """Keep a load balancer's configuration in step with a Docker Swarm.
 
-    lbgen follows the services, tasks and nodes of a Swarm (or a recorded snapshot of one), works out who may
-    receive traffic, renders the proxy's configuration, has the proxy's own binary check it, applies it and proves
-    that it is live. A service takes part when it has the label lbgen.enable=true.
+    lbgen follows the services, tasks and nodes of a Swarm (or of a file), works out which servers receive traffic,
+    renders the proxy's configuration, has the proxy's own binary check it, applies it and verifies that it is live.
+    A service takes part when it has the label lbgen.enable=true.
 
     \b
     Try it without a Swarm:
       lbgen render --once --from examples/snapshot.yml --proxy haproxy
     """
-
-
-@click.command()
-@FORM
-def version(form: str) -> None:
-    """Print the version."""
-    if form == "json":
-        click.echo(json.dumps({"lbgen": lbgen.__version__, "python": platform.python_version()}))
-    else:
-        click.echo(f"lbgen {lbgen.__version__} (Python {platform.python_version()})")
-
-
-for command in (run, render, lint, explain, snapshot, status, history, templates, config, version):
-    main.add_command(command)
-
-if __name__ == "__main__":
-    sys.exit(main())

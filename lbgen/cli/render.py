@@ -10,76 +10,92 @@ import click
 
 from lbgen.base.logs import log
 from lbgen.cli import render_text
-from lbgen.cli.options import REPORT, Given, annotated, given, places_of, taken
+from lbgen.cli.options import CommonOptions, annotated_errors, common_options, read_source
+from lbgen.cli.output import REPORT
 from lbgen.daemon import assembly
-from lbgen.daemon.live_reload import Following, stopped_by_signals
-from lbgen.report.preview import Preview, Wishes
+from lbgen.daemon.assembly import Assembly
+from lbgen.report.positions import Positions
+from lbgen.report.preview import Preview, PreviewOptions
 from lbgen.settings import Settings
 
 
 @click.command()
-@given()
-@click.option("--once", is_flag=True, help="Render once and exit; without it, again after every change.")
-@click.option("-o", "output", metavar="DIR|-", default="-", help="Where the files go. Default: -, standard output.")
+@common_options()
+@click.option("--once", is_flag=True, help="Render once and exit. Default: again after every change.")
+@click.option("-o", "output", metavar="DIR|-", default="-", help="Directory for the files. Default: standard output.")
 @click.option("--check", is_flag=True, help="Have the proxy's own binary check the result (exit code 3).")
 @click.option(
-    "--diff", type=click.Path(path_type=Path), metavar="DIR", help="Show what differs from these files (exit code 6)."
+    "--diff", type=click.Path(path_type=Path), metavar="DIR", help="Show how the files in DIR differ (exit code 6)."
 )
 @click.option("--strict", is_flag=True, help="Fail if any service has a problem (exit code 5).")
 @REPORT
-def render(common: Given, once: bool, output: str, check: bool, diff: Path | None, strict: bool, form: str) -> None:
-    """Print or write the configuration lbgen would apply; apply nothing.
+def render(
+    common: CommonOptions, once: bool, output: str, check: bool, diff: Path | None, strict: bool, form: str
+) -> None:
+    """Print or write the configuration; apply nothing.
 
-    Without --once it is rendered again whenever the source, a template, the settings or a certificate changes: what
-    changed in the files goes to standard output, the verdict to standard error.
+    Without --once it is rendered again whenever the source, a template, the settings or a certificate changes: the
+    changes of the files go to standard output, the verdicts to standard error.
+
+    \b
+    Exit codes with --once (the first that applies):
+      0  rendered
+      3  a template failed, or the checker refused the files
+      5  --strict: a service has a problem
+      6  --diff: the files differ
     """
     if form in ("github", "gitlab") and not once:
-        raise click.UsageError(f"--output {form} is for --once: a report has an end")
-    wishes = Wishes(None if output == "-" else Path(output), check, diff, strict)
-    with annotated(form):
+        raise click.UsageError(f"--output {form} needs --once: a report has an end")
+    options = PreviewOptions(None if output == "-" else Path(output), check, diff, strict)
+    with annotated_errors(form):
         if once:
-            _once(common, wishes, form)
+            _once(common, options, form)
         else:
-            _follow(common, wishes, form)
+            _follow(common, options, form)
 
 
-def _once(common: Given, wishes: Wishes, form: str) -> None:
-    settings = common.chosen("warning")
-    previews = _previews(settings, wishes)
-    snapshot, model = taken(settings)
+def _once(common: CommonOptions, options: PreviewOptions, form: str) -> None:
+    settings = common.settings_with_targets("warning")
+    previews = _previews(settings, options)
+    snapshot, model = read_source(settings)
     if form != "github":  # which shows them itself
         for note in snapshot.notes:
             log.warning("note", note=str(note), refused=note.refused)
         for problem in model.problems:
             log.warning("problem", problem=str(problem))
-    outcomes = [preview.judged(model, snapshot) for preview in previews.values()]
-    render_text.once(form, outcomes, render_text.Source(model, snapshot.notes, places_of(settings)), wishes)
+    outcomes = [preview.judge(model, snapshot) for preview in previews.values()]
+    facts = render_text.SourceFacts(model, snapshot.notes, Positions(settings.source.file))
+    render_text.print_outcomes(form, outcomes, facts, options)
     for outcome in outcomes:
-        for line in render_text.blame(outcome):
-            log.error("blamed", target=outcome.target, reason=line)
+        if reason := render_text.blame(outcome):
+            log.error("blamed", target=outcome.target, reason=reason)
     failures = [outcome.errors[0] for outcome in outcomes if outcome.errors]
     if failures:
         raise min(failures, key=lambda error: error.exit_code)
 
 
-def _follow(common: Given, wishes: Wishes, form: str) -> None:
+def _follow(common: CommonOptions, options: PreviewOptions, form: str) -> None:
+    from lbgen.daemon.live_reload import LiveReload, stopped_by_signals  # here: --once does without the loop
+
     inbox = stopped_by_signals()
-    settings = common.chosen("warning")
-    rounds = render_text.Rounds(form, wishes, places_of(settings))
-    previews = _previews(settings, wishes, rounds)
-    source = assembly.source_of(settings)
-    read = partial(common.chosen, "warning")
-    Following(source, previews, settings, read, assembly.preview_of, common.file, inbox).run()
+    settings = common.settings_with_targets("warning")
+    rounds = render_text.Rounds(form, options, Positions(settings.source.file))
+    previews = _previews(settings, options, rounds)
+    source = assembly.source(settings)
+    read = partial(common.settings_with_targets, "warning")
+    LiveReload(source, previews, settings, read, Assembly.preview, common.file, inbox).run()
 
 
-def _previews(settings: Settings, wishes: Wishes, rounds: render_text.Rounds | None = None) -> dict[str, Preview]:
-    """Return a preview of each target; of several, each has a directory of its own."""
+def _previews(
+    settings: Settings, options: PreviewOptions, rounds: render_text.Rounds | None = None
+) -> dict[str, Preview]:
+    """Return a preview of each target; each of several has a directory of its own."""
     previews = {}
     for name, target in settings.targets.items():
-        own = wishes
+        own = options
         if len(settings.targets) > 1:
-            output, diff = (path / name if path else None for path in (wishes.output, wishes.diff))
-            own = replace(wishes, output=output, diff=diff)
-        renderer, check = assembly.preview_of(name, target, settings)
-        previews[name] = Preview(name, renderer, check, own, *([rounds.tell] if rounds else []))
+            output, diff = (path / name if path else None for path in (options.output, options.diff))
+            own = replace(options, output=output, diff=diff)
+        renderer, check = Assembly(name, target, settings).preview()
+        previews[name] = Preview(name, renderer, check, own, *([rounds.print_outcome] if rounds else []))
     return previews

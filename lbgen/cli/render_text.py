@@ -1,58 +1,66 @@
-"""The forms in which `render` says what came of it: files or differences, JSON, GitHub's and GitLab's reports."""
+"""The formats of `render`: files or differences, JSON, GitHub's and GitLab's reports."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from lbgen.cli.output import print_json
 from lbgen.model import Model
-from lbgen.proxies.capabilities import PROXIES
-from lbgen.report import annotations as findings
-from lbgen.report.annotations import Finding
-from lbgen.report.lint import FORMAT, note_document, problem_document
-from lbgen.report.positions import Places
-from lbgen.report.preview import Outcome, Wishes, compared
+from lbgen.proxies.registry import kind_of
+from lbgen.report.annotations import (
+    Annotation,
+    blame_annotation,
+    error_annotations,
+    github_lines,
+    gitlab_report,
+    note_annotation,
+    problem_annotation,
+)
+from lbgen.report.documents import FORMAT, note_document, problem_document
+from lbgen.report.positions import Positions
+from lbgen.report.preview import Outcome, PreviewOptions, unified_diff
 from lbgen.snapshot import Note, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What was rendered, as far as there is something to say of it."""
+class SourceFacts:
+    """The model and the source's notes, for reports."""
 
     model: Model
     notes: Sequence[Note]
-    places: Places
+    positions: Positions
 
 
-def once(form: str, outcomes: Sequence[Outcome], source: Source, wishes: Wishes) -> None:
-    """Print what came of all targets."""
+def print_outcomes(form: str, outcomes: Sequence[Outcome], source: SourceFacts, options: PreviewOptions) -> None:
+    """Print the outcomes of all targets."""
     if form == "json":
-        click.echo(json.dumps(document(outcomes, source), indent=2))
+        print_json(outcomes_document(outcomes, source))
     elif form == "gitlab":
-        click.echo(json.dumps(findings.gitlab(_findings(outcomes, source, wishes)), indent=2))
+        print_json(gitlab_report(_annotations(outcomes, source, options)))
     elif form == "github":
         for outcome in outcomes:
             if outcome.difference:
                 click.echo(f"::group::{outcome.target}: what would change\n{outcome.difference}::endgroup::")
-        for text in findings.github(_findings(outcomes, source, wishes)):
+        for text in github_lines(_annotations(outcomes, source, options)):
             click.echo(text)
     else:
         for outcome in outcomes:
-            if wishes.diff:
+            if options.diff:
                 click.echo(coloured(outcome.difference), nl=False)
-            elif outcome.files and not wishes.output:
+            elif outcome.files and not options.output:
                 click.echo(_whole(outcome.files.texts), nl=False)
 
 
-def document(outcomes: Iterable[Outcome], source: Source) -> dict[str, Any]:
-    """Return everything as one document. docs/ci.md describes it."""
+def outcomes_document(outcomes: Iterable[Outcome], source: SourceFacts) -> dict[str, Any]:
+    """Return everything as JSON has it; docs/ci.md describes it."""
     return {
         "format": FORMAT,
-        "problems": [problem_document(problem, source.places) for problem in source.model.problems],
+        "problems": [problem_document(problem, source.positions) for problem in source.model.problems],
         "notes": [note_document(note) for note in source.notes],
         "targets": [
             {
@@ -74,26 +82,28 @@ def document(outcomes: Iterable[Outcome], source: Source) -> dict[str, Any]:
 
 
 class Rounds:
-    """Tells a person what came of each round: the files, then what changed, and each time the verdict."""
+    """Prints each round: first the files, then what changed in them, and each time the verdict."""
 
-    def __init__(self, form: str, wishes: Wishes, places: Places) -> None:
-        self._form, self._wishes, self._places = form, wishes, places
+    def __init__(self, form: str, options: PreviewOptions, positions: Positions) -> None:
+        self._form, self._options, self._positions = form, options, positions
         self._last: dict[str, Outcome] = {}  # with files
         self._told: dict[str, tuple[object, list[str]]] = {}
 
-    def tell(self, outcome: Outcome, model: Model, snapshot: Snapshot) -> None:
-        """Say what came of it. What has no files leaves those before as what the next are compared with."""
+    def print_outcome(self, outcome: Outcome, model: Model, snapshot: Snapshot) -> None:
+        """Print an outcome. The next one is compared with the last one that had files."""
         last = self._last.get(outcome.target)
         if self._form == "json":
             now = (outcome.files, [str(error) for error in outcome.errors])
             if self._told.get(outcome.target) != now:
                 self._told[outcome.target] = now
-                click.echo(json.dumps(document([outcome], Source(model, snapshot.notes, self._places))))
+                click.echo(
+                    json.dumps(outcomes_document([outcome], SourceFacts(model, snapshot.notes, self._positions)))
+                )
             return
         change = _change(last, outcome) if last else ""
-        if self._wishes.diff:
+        if self._options.diff:
             click.echo(coloured(outcome.difference), nl=False)
-        elif outcome.files and not self._wishes.output:
+        elif outcome.files and not self._options.output:
             click.echo(coloured(change) if last else _whole(outcome.files.texts), nl=False)
         click.echo(_verdict(outcome, last, change), err=True)
         if outcome.files:
@@ -101,7 +111,7 @@ class Rounds:
 
 
 def coloured(difference: str) -> str:
-    """Return a unified diff with the usual colours; where no terminal is, click drops them."""
+    """Return a unified diff in the usual colours."""
     colours = {"+": "green", "-": "red", "@": "cyan"}
     lines = []
     for line in difference.splitlines(keepends=True):
@@ -116,14 +126,14 @@ def _change(last: Outcome, outcome: Outcome) -> str:
     before, after = last.files, outcome.files
     # The generation is in the text, but it is never what changed.
     old = {name: text.replace(before.generation, after.generation) for name, text in before.texts.items()}
-    return "".join(compared(old, after.texts, lambda name: (f"before/{name}", f"after/{name}")))
+    return "".join(unified_diff(old, after.texts, lambda name: (f"before/{name}", f"after/{name}")))
 
 
 def _verdict(outcome: Outcome, last: Outcome | None, change: str) -> str:
-    """Return ``== edge: +1 -2 lines; HAProxy accepts it (23 ms)``, or what is wrong, in colour."""
-    head, name = click.style(f"== {outcome.target}: ", bold=True), PROXIES.get(outcome.proxy, "the checker")
+    """Return ``== edge: +1 -2 lines; HAProxy accepts it (23 ms)``, or the errors."""
+    head, name = click.style(f"== {outcome.target}: ", bold=True), kind_of(outcome.proxy).title or "the checker"
     if outcome.errors:
-        refused = click.style("\n".join([*map(str, outcome.errors), *blame(outcome)]), fg="red")
+        refused = click.style("\n".join(filter(None, [*map(str, outcome.errors), blame(outcome)])), fg="red")
         return f"{head}{refused}"
     lines = change.splitlines()
     more = sum(line.startswith("+") and not line.startswith("+++ ") for line in lines)
@@ -133,21 +143,21 @@ def _verdict(outcome: Outcome, last: Outcome | None, change: str) -> str:
     return head + click.style(f"{what}{verdict} ({outcome.seconds * 1000:.0f} ms)", fg="green")
 
 
-def blame(outcome: Outcome) -> list[str]:
-    """Return a line about the services that a refusal is to be blamed on, if it is."""
-    return [f"without service {', '.join(outcome.blamed)} the rest is accepted"] if outcome.blamed else []
+def blame(outcome: Outcome) -> str:
+    """Return which services a refusal is due to; empty if it is not due to services."""
+    return f"without service {', '.join(outcome.blamed)} the rest is accepted" if outcome.blamed else ""
 
 
 def _whole(texts: Mapping[str, str]) -> str:
     return "".join(f"# ======== {name} ========\n{text}" for name, text in texts.items())
 
 
-def _findings(outcomes: Iterable[Outcome], source: Source, wishes: Wishes) -> list[Finding]:
-    problems = source.model.problems
-    found = [findings.of_problem(problem, source.places, failing=wishes.strict) for problem in problems]
-    found += map(findings.of_note, source.notes)
+def _annotations(outcomes: Iterable[Outcome], source: SourceFacts, options: PreviewOptions) -> Iterator[Annotation]:
+    for problem in source.model.problems:
+        yield problem_annotation(problem, source.positions, failing=options.strict)
+    yield from map(note_annotation, source.notes)
     for outcome in outcomes:
         for error in outcome.errors:
-            found += findings.of_error(error, outcome.difference)
-        found += [findings.of_blamed(service, outcome.target, source.places) for service in outcome.blamed]
-    return found
+            yield from error_annotations(error, outcome.difference)
+        for service in outcome.blamed:
+            yield blame_annotation(service, outcome.target, source.positions)

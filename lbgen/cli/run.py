@@ -10,9 +10,10 @@ import click
 
 import lbgen
 from lbgen.base.logs import log
-from lbgen.cli.options import Given, given
+from lbgen.cli.options import CommonOptions, common_options
 from lbgen.daemon import assembly
-from lbgen.daemon.live_reload import Following, stopped_by_signals
+from lbgen.daemon.assembly import Assembly
+from lbgen.daemon.live_reload import LiveReload, stopped_by_signals
 from lbgen.daemon.worker import Worker
 from lbgen.proxies.supervisor import reap_orphans
 from lbgen.status.server import serve_status
@@ -20,34 +21,35 @@ from lbgen.status.view import View
 
 
 @click.command()
-@given()
+@common_options()
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Directory of the proxy's files.")
-def run(common: Given, output: Path | None) -> None:
-    """Follow, render, check, apply, verify: the daemon.
+def run(common: CommonOptions, output: Path | None) -> None:
+    """Run the daemon: follow, render, check, apply, verify.
 
-    Serves with the last good files from the start, also while Docker cannot be reached. Templates, settings and the
-    files that labels name are followed: what is saved is checked and applied. Ends on SIGTERM or SIGINT, reads
-    everything again on SIGHUP.
+    Starts with the last good files, even while Docker cannot be reached. Templates, settings and the files that labels
+    name are reloaded when they are saved: they are checked, then applied.
+
+    SIGTERM and SIGINT end it; SIGHUP reloads everything.
     """
     inbox = stopped_by_signals()
-    settings = common.chosen(output=output)
-    targets = [assembly.target_of(name, target, settings) for name, target in settings.targets.items()]
+    settings = common.settings_with_targets(output=output)
+    targets = [Assembly(name, target, settings).target() for name, target in settings.targets.items()]
     log.info("started", version=lbgen.__version__, pid=os.getpid())
     workers = {target.name: Worker(target) for target in targets}
-    following = Following(
-        assembly.source_of(settings),
+    live = LiveReload(
+        assembly.source(settings),
         workers,
         settings,
-        lambda: common.chosen(output=output),
-        assembly.revision_of,
+        lambda: common.settings_with_targets(output=output),
+        Assembly.revision,
         common.file,
         inbox,
     )
     ended = threading.Event()
     if os.getpid() == 1:
         threading.Thread(target=reap_orphans, args=[ended], name="reap", daemon=True).start()
-    view = View(following.loop, targets, list(workers.values()))
-    with serve_status(settings.status.address, view, assembly.feeds_of(targets)):
-        following.run()
+    view = View(live.loop, targets, list(workers.values()))
+    with serve_status(settings.status.address, view, assembly.feeds(targets)):
+        live.run()
     ended.set()
     log.info("stopped")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,49 +9,66 @@ from typing import Any, TypeVar
 import click
 
 from lbgen.cli import status_text
-from lbgen.cli.options import FORM, Given, given, show
+from lbgen.cli.options import CommonOptions, common_options
+from lbgen.cli.output import OUTPUT, print_json, print_lines
 from lbgen.status import client
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _asking(command: F) -> F:
-    """Add the flags of the commands that ask a running daemon."""
-    where = click.option(
-        "--status", "url", metavar="URL", help="Where it answers. Default: status.bind of the settings, here."
+def _daemon_options(command: F) -> F:
+    """Add the options of the commands that ask a running daemon."""
+    url = click.option(
+        "--status", "url", metavar="URL", help="URL of the daemon's status. Default: setting status.bind, on this host."
     )
-    return given(source=False, target=False)(where(FORM(command)))
+    return common_options(source=False, target=False)(url(OUTPUT(command)))
 
 
 @click.command("status")
-@_asking
-@click.option("--ready", is_flag=True, help="Only tell by the exit code (0, 1) whether it has served a snapshot yet.")
-def status(common: Given, url: str | None, form: str, ready: bool) -> None:
-    """Ask a running daemon how it is: generation, source, servers by state, problems."""
+@_daemon_options
+@click.option("--ready", is_flag=True, help="Only tell whether it is ready, by the exit code: 0 or 1.")
+def status(common: CommonOptions, url: str | None, form: str, ready: bool) -> None:
+    """Show the state of a running daemon.
+
+    Shows its generation, its source, servers by state, targets and problems. A daemon is ready once every target has
+    served a snapshot.
+
+    \b
+    Exit codes:
+      0  it answered; with --ready: it is ready
+      1  with --ready: it is not ready
+      4  no daemon answers
+    """
     url = _daemon(common, url)
     if ready:
-        why = client.unready(url)
-        click.echo(why or "ready", err=bool(why))
-        sys.exit(1 if why else 0)
+        reason = client.unready(url)
+        click.echo(reason or "ready", err=bool(reason))
+        sys.exit(1 if reason else 0)
     document = client.ask(url, "/api/v1/status")
     if form == "json":
-        click.echo(json.dumps(document, indent=2))
+        print_json(document)
     else:
-        show(status_text.status(document, client.ask(url, "/api/v1/problems")))
+        print_lines(status_text.status_lines(document, client.ask(url, "/api/v1/problems")))
 
 
 @click.command()
-@_asking
-@click.option("--limit", type=click.IntRange(1, 10000), default=20, show_default=True, help="How many, at most.")
-def history(common: Given, url: str | None, form: str, limit: int) -> None:
-    """Ask a running daemon what it changed last, how, why, and how long after the change in Swarm that was live."""
+@_daemon_options
+@click.option(
+    "--limit", type=click.IntRange(1, 10000), default=20, show_default=True, help="Largest number of changes."
+)
+def history(common: CommonOptions, url: str | None, form: str, limit: int) -> None:
+    """Show what a running daemon changed last.
+
+    Lists the changes of its proxies, newest first: what was changed, how, why, and how long after the change in Swarm
+    it was live.
+    """
     document = client.ask(_daemon(common, url), f"/api/v1/history?limit={limit}")
     if form == "json":
-        click.echo(json.dumps(document, indent=2))
+        print_json(document)
     else:
-        show(status_text.history(document))
+        print_lines(status_text.history_lines(document))
 
 
-def _daemon(common: Given, url: str | None) -> str:
-    """Return where to ask: as the flag says, else where a daemon with the same settings answers."""
+def _daemon(common: CommonOptions, url: str | None) -> str:
+    """Return the daemon's URL: that of the option, else of a daemon with the same settings on this host."""
     return client.full_url(url) if url else client.url_of(common.settings().status.address)

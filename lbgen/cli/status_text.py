@@ -13,8 +13,8 @@ MOST_CAUSES = 3  # of a change; the JSON has all
 Document = dict[str, Any]
 
 
-def status(document: Document, problems: Document) -> Iterator[str]:
-    """Say how a daemon is: what `/api/v1/status` and `/api/v1/problems` tell."""
+def status_lines(document: Document, problems: Document) -> Iterator[str]:
+    """Yield the lines of a daemon's state: of `/api/v1/status` and `/api/v1/problems`."""
     state = click.style("ready", "green") if document["ready"] else click.style("not ready", "red")
     if not document["alive"]:
         state = click.style("stuck", "red")
@@ -32,8 +32,8 @@ def status(document: Document, problems: Document) -> Iterator[str]:
     yield from (f"  {line}" for problem in found for line in plain(problem["text"]))
 
 
-def history(document: Document) -> Iterator[str]:
-    """Say what was changed last: what `/api/v1/history` tells, newest first."""
+def history_lines(document: Document) -> Iterator[str]:
+    """Yield the lines of `/api/v1/history`: the last changes, newest first."""
     changes = document["changes"]
     if not changes:
         yield "nothing was changed since this lbgen started"

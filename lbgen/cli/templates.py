@@ -1,4 +1,4 @@
-"""`lbgen templates`: what there is to begin with, and whether what was made of it still does what it did."""
+"""`lbgen templates`: the built-in sets, a copy to start from, and tests of a set against golden files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 
 from lbgen.base import logs
 from lbgen.base.errors import Differs, SettingsError
-from lbgen.cli.options import FORM
+from lbgen.cli.output import OUTPUT
 from lbgen.render import context_reference
 from lbgen.render.block_reference import blocks_of
 from lbgen.render.templates import BUILTIN, builtin_names, find
@@ -25,14 +25,17 @@ DIRECTORY = click.Path(path_type=Path)
 
 @click.group()
 def templates() -> None:
-    """Look at template sets, begin one of your own, and test it."""
+    """List, copy and test template sets."""
 
 
 @templates.command("list")
 @click.argument("names", nargs=-1, metavar="[DIR...]")
-@FORM
+@OUTPUT
 def list_(names: Sequence[str], form: str) -> None:
-    """List the built-in sets, or the set that these directories make: its files, and the blocks of their templates."""
+    """List the built-in sets, or the set in DIR: its files, and the blocks of their templates.
+
+    Several directories are one set, the first that has a file wins.
+    """
     sets = [_described([*names])] if names else [_described([name]) for name in builtin_names()]
     if form == "json":
         click.echo(json.dumps({"sets": sets}, indent=2))
@@ -68,15 +71,15 @@ def _described(names: Sequence[str]) -> dict[str, Any]:
 @click.argument("name", type=click.Choice(builtin_names()))
 @click.argument("directory", type=DIRECTORY)
 def eject(name: str, directory: Path) -> None:
-    """Write a copy of a built-in set into a directory, to begin one of your own with. It overwrites nothing.
+    """Copy a built-in set into a directory, to start one of your own from. Overwrites nothing.
 
-    Whoever wants another block or two is better off with a file that extends the built-in one: see docs/templates.md.
+    To change a block or two, write a file that extends the built-in one instead: see docs/templates.md.
     """
     source = BUILTIN / name
     files = [path.relative_to(source) for path in sorted(source.rglob("*")) if path.is_file()]
     there = [str(directory / file) for file in files if (directory / file).exists()]
     if there:
-        raise SettingsError(f"{', '.join(there)}: there already; choose another directory, or move it away")
+        raise SettingsError(f"{', '.join(there)}: already exists; choose another directory, or move it away")
     try:
         for file in files:
             (directory / file).parent.mkdir(parents=True, exist_ok=True)
@@ -95,9 +98,9 @@ def eject(name: str, directory: Path) -> None:
     "--config", "common", type=DIRECTORY, metavar="FILE", help="Settings of cases that have none of their own."
 )
 @click.option("--update", is_flag=True, help="Write golden files that are missing or differ.")
-@click.option("--no-check", is_flag=True, help="Do not ask the proxy's own program.")
-@click.option("--junit", type=DIRECTORY, metavar="FILE", help="Also write the result as JUnit does, for CI.")
-@FORM
+@click.option("--no-check", is_flag=True, help="Do not run the proxy's own program.")
+@click.option("--junit", type=DIRECTORY, metavar="FILE", help="Also write the result as JUnit XML, for CI.")
+@OUTPUT
 def try_(
     directory: str,
     cases: Path,
@@ -109,11 +112,16 @@ def try_(
     junit: Path | None,
     form: str,
 ) -> None:
-    """Render every case, compare with its golden file, and have the proxy's own program check it.
+    """Render every case, compare it with its golden file, and have the proxy's own program check it.
 
-    A case is a file in CASES that --from takes: a snapshot, or a stack file. NAME.settings.yml has its settings,
-    NAME.golden what comes of it: the same on every machine. The exit code is 0 if all is as it was, 3 if a template or
-    the checker refused a case, 6 if one gives something else than before.
+    A case is a file in CASES that --from takes: a snapshot, or a stack file. Its settings are in NAME.settings.yml, its
+    golden file is NAME.golden, which is the same on every machine.
+
+    \b
+    Exit codes:
+      0  every case matches its golden file
+      3  a template failed, or the checker refused a case
+      6  a case differs from its golden file
     """
     logs.configure("warning", "text")
     names = [directory, *([proxy] if proxy else [])]
@@ -147,7 +155,11 @@ def _tell(verdicts: Sequence[Verdict]) -> None:
         elif not verdict.written:
             click.echo(verdict.difference, nl=False)
     failed = sum(not verdict.good for verdict in verdicts)
-    hint = "; --update writes what differs anew" if any(verdict.difference for verdict in verdicts) and failed else ""
+    hint = (
+        "; --update writes the golden files that differ"
+        if any(verdict.difference for verdict in verdicts) and failed
+        else ""
+    )
     click.echo(f"{len(verdicts)} case{'s' * (len(verdicts) != 1)}, {failed} failed{hint}")
 
 

@@ -1,28 +1,38 @@
-"""From settings to the objects that do the work: one source, and one target for each proxy."""
+"""From settings to the objects that do the work: the source, and the parts of each target.
+
+Whether settings fit proxies and sources is decided here, where both are known; `lbgen config check` asks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from lbgen.base.errors import SettingsError
-from lbgen.daemon.target import Target
-from lbgen.proxies.kind import Check, Kind, Setup
-from lbgen.proxies.registry import KINDS
-from lbgen.proxies.traefik.apply import Traefik
-from lbgen.proxies.traefik.feed import Feed
-from lbgen.render.limits import Bounds
-from lbgen.render.renderer import Renderer, TargetContext, TemplateSet, find
+from lbgen.proxies.kind import Check, Setup
+from lbgen.proxies.registry import kind_of
+from lbgen.render.context import TargetContext
+from lbgen.render.limits import Limits
+from lbgen.render.renderer import Renderer
+from lbgen.render.templates import find
 from lbgen.settings import STATE_DIRECTORY, DockerSettings, Settings, TargetSettings
 from lbgen.source import Source
 from lbgen.source.file import FileSource
 
+if TYPE_CHECKING:
+    from lbgen.daemon.target import Target
+    from lbgen.proxies.traefik.feed import Feed
 
-def source_of(settings: Settings) -> Source:
-    """Return the source that the settings name; without one, the Docker endpoint of the environment."""
+
+def source(settings: Settings) -> Source:
+    """Return the source that the settings name; if none, the Docker endpoint of the environment.
+
+    Raises:
+        SourceError: an endpoint has no known form.
+    """
     if settings.source.file:
         return FileSource(settings.source.file, stack=settings.source.stack)
-    # Here and not above: Docker's client is half of the start-up time, and a pipeline does without it.
+    # Here and not above: Docker's client is half of the start-up time, and a file is read without it.
     from lbgen.source.engine.endpoints import Tls
     from lbgen.source.engine.source import EngineSource
 
@@ -34,90 +44,77 @@ def source_of(settings: Settings) -> Source:
     return EngineSource(docker.endpoints or [""], tls=tls, cluster=docker.cluster, control_socket=docker.control_socket)
 
 
-def chosen_targets(settings: Settings, proxy: str | None, templates: str | None) -> dict[str, TargetSettings]:
-    """Return the settings' targets, or the one that the flags describe.
-
-    Raises:
-        SettingsError: there is none.
-    """
-    if proxy or templates:
-        names = [name for name in (templates, proxy) if name]
-        kept = settings.targets.get(proxy or "", None)
-        return {
-            proxy or "custom": kept.model_copy(update={"templates": names}) if kept else TargetSettings(templates=names)
-        }
-    if not settings.targets:
-        raise SettingsError("no proxy to write for: name one with --proxy haproxy, or under 'targets' in the settings")
-    return settings.targets
+def check(settings: Settings) -> None:
+    """Raise what `lbgen run` would: SourceError, SettingsError or TemplateError, if the settings cannot be used."""
+    source(settings)
+    for name, target in settings.targets.items():
+        Assembly(name, target, settings).revision()
 
 
-def renderer_of(name: str, target: TargetSettings, settings: Settings, *, program: bool = True) -> Renderer:
-    """Return the target's renderer; raise TemplateError if its templates cannot be had.
+class Assembly:
+    """One target of the settings, taken apart. Its template set is read once."""
 
-    Args:
-        program: ask the proxy's program what it is; else templates are told what they are where there is none.
-    """
-    setup = _setup(name, target, settings)
-    return _renderer(setup if program else replace(setup, binary=""), find(target.templates))
+    def __init__(self, name: str, target: TargetSettings, settings: Settings) -> None:
+        """
+        Raises:
+            TemplateError: the template set cannot be read.
+        """
+        templates = find(target.templates)
+        output = (target.output or STATE_DIRECTORY / name).absolute()
+        self._setup = Setup(name, target, settings, templates, output, target.binary or templates.manifest.binary)
+        self._kind = kind_of(templates.manifest.proxy)
+
+    def renderer(self, *, program: bool = True) -> Renderer:
+        """Return the target's renderer; raise TemplateError if its templates cannot be used.
+
+        Args:
+            program: tell templates the version of the proxy's program; if not, they render as without it.
+        """
+        setup = self._setup
+        facts = self._kind.facts(setup if program else setup.without_program())
+        context = TargetContext(
+            name=setup.name, output=str(setup.output), options=setup.target.options, **asdict(facts)
+        )
+        limits = Limits(setup.target.render.timeout, setup.target.render.max_size)
+        return Renderer(setup.templates, context, setup.settings, setup.target.listeners, limits)
+
+    def preview(self) -> tuple[Renderer, Check]:
+        """Return renderer and checker for files that are only looked at."""
+        return self.renderer(), self.preview_checker()
+
+    def preview_checker(self) -> Check:
+        """Return the checker of files that are staged where no proxy reads them."""
+        return self._kind.checker(self._setup, None)
+
+    def revision(self) -> tuple[Renderer, Check]:
+        """Return renderer and checker for a running target; raise what `target` does."""
+        return self.renderer(), self._kind.parts(self._setup).check
+
+    def target(self) -> Target:
+        """Return the target with all that it takes to apply its files.
+
+        Raises:
+            SettingsError: the settings do not fit the proxy.
+            TemplateError: the templates cannot be used.
+        """
+        from lbgen.daemon.target import Target
+
+        parts = self._kind.parts(self._setup)
+        return Target(
+            self._setup.name,
+            self.renderer(),
+            self._setup.output,
+            parts.check,
+            parts.proxy,
+            supervisor=parts.supervisor,
+            min_reload_interval=self._setup.settings.min_reload_interval,
+        )
 
 
-def checker_of(name: str, target: TargetSettings, settings: Settings) -> Check:
-    """Return what has the target's files checked, staged where nothing reads them."""
-    setup = _setup(name, target, settings)
-    return _kind(setup).checker(setup, None)
+def feeds(targets: Iterable[Target]) -> dict[str, Feed]:
+    """Return the configurations that are served over HTTP, by target."""
+    from lbgen.proxies.traefik.apply import Traefik
 
-
-def preview_of(name: str, target: TargetSettings, settings: Settings) -> tuple[Renderer, Check]:
-    """Return what renders and checks the target's files where they are only looked at."""
-    return renderer_of(name, target, settings), checker_of(name, target, settings)
-
-
-def revision_of(name: str, target: TargetSettings, settings: Settings) -> tuple[Renderer, Check]:
-    """Return what is to render and check the files of a target that runs; raise what `target_of` would."""
-    setup = _setup(name, target, settings)
-    return _renderer(setup, find(target.templates)), _kind(setup).parts(setup).check
-
-
-def target_of(name: str, target: TargetSettings, settings: Settings) -> Target:
-    """Return the target with everything it needs to be applied."""
-    setup = _setup(name, target, settings)
-    renderer = _renderer(setup, find(target.templates))
-    parts = _kind(setup).parts(setup)
-    return Target(
-        name,
-        renderer,
-        setup.output,
-        parts.check,
-        parts.proxy,
-        supervisor=parts.supervisor,
-        min_reload_interval=settings.min_reload_interval,
-    )
-
-
-def feeds_of(targets: Iterable[Target]) -> dict[str, Feed]:
-    """Return what is handed out over HTTP, by target."""
     return {
         target.name: target.proxy.feed for target in targets if isinstance(target.proxy, Traefik) and target.proxy.feed
     }
-
-
-def _setup(name: str, target: TargetSettings, settings: Settings) -> Setup:
-    manifest = find(target.templates).manifest
-    output = (target.output or STATE_DIRECTORY / name).absolute()
-    return Setup(name, target, settings, manifest, output, target.binary or manifest.binary)
-
-
-def _kind(setup: Setup) -> Kind:
-    return KINDS[setup.manifest.proxy]
-
-
-def _renderer(setup: Setup, templates: TemplateSet) -> Renderer:
-    facts = _kind(setup).facts(setup)
-    context = TargetContext(
-        name=setup.name,
-        output=str(setup.output),
-        options=setup.target.options,
-        **{field.name: getattr(facts, field.name) for field in fields(facts)},
-    )
-    bounds = Bounds(setup.target.render.timeout, setup.target.render.max_size)
-    return Renderer(templates, context, setup.settings, setup.target.listeners, bounds)

@@ -11,12 +11,14 @@ from typing import Protocol
 from lbgen.base.errors import LbgenError, SettingsError
 from lbgen.base.file_watch import watched
 from lbgen.base.logs import log
+from lbgen.daemon.assembly import Assembly
 from lbgen.daemon.inbox import Inbox, News
 from lbgen.daemon.loop import Follower, Loop
-from lbgen.render.credentials import Reader
-from lbgen.render.renderer import Files, Renderer, find
-from lbgen.render.templates import builtin_names
-from lbgen.settings import Settings, TargetSettings
+from lbgen.render.credentials import CredentialReader
+from lbgen.render.files import Files
+from lbgen.render.renderer import Renderer
+from lbgen.render.templates import builtin_names, find
+from lbgen.settings import Settings
 from lbgen.settings.reloadable import changed, revised
 from lbgen.source import Source
 
@@ -45,7 +47,7 @@ class Revisable(Follower, Protocol):
         """Go by these from the next model on."""
 
 
-class Following:
+class LiveReload:
     """A loop at what the settings say, also when they are saved anew."""
 
     def __init__(
@@ -54,7 +56,7 @@ class Following:
         followers: Mapping[str, Revisable],
         settings: Settings,
         read: Callable[[], Settings],
-        parts: Callable[[str, TargetSettings, Settings], tuple[Renderer, Check]],
+        parts: Callable[[Assembly], tuple[Renderer, Check]],
         file: Path | None,
         inbox: Inbox,
     ) -> None:
@@ -67,7 +69,7 @@ class Following:
             inbox: of the loop; a stop in it ends `run`.
         """
         grace = settings.discovery.drain_grace
-        targets, files = list(followers.values()), Reader(settings)
+        targets, files = list(followers.values()), CredentialReader(settings)
         self.loop = Loop(source, settings.rules(), targets, drain_grace=grace, files=files, inbox=inbox)
         self._followers, self._file = followers, file
         self._settings = self._wanted = settings  # in force, and as last read
@@ -129,12 +131,12 @@ class Following:
         return found.manifest != self._followers[name].renderer.templates.manifest
 
     def _take(self, settings: Settings, parts: Mapping[str, tuple[Renderer, Check]]) -> None:
-        self.loop.revise(settings.rules(), drain_grace=settings.discovery.drain_grace, files=Reader(settings))
+        self.loop.revise(settings.rules(), drain_grace=settings.discovery.drain_grace, files=CredentialReader(settings))
         for name, (renderer, check) in parts.items():
             self._followers[name].revise(renderer, check, settings.min_reload_interval)
 
     def _parts_of(self, name: str, settings: Settings) -> tuple[Renderer, Check]:
-        renderer, check = self._parts(name, settings.targets[name], settings)
+        renderer, check = self._parts(Assembly(name, settings.targets[name], settings))
         before, now = self._followers[name].renderer.templates.manifest.proxy, renderer.templates.manifest.proxy
         if before != now:
             raise SettingsError(f"targets.{name}.templates: now for {now} instead of {before}: start lbgen anew")

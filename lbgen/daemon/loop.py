@@ -18,7 +18,8 @@ from lbgen.daemon.inbox import Inbox, News
 from lbgen.daemon.shrink_guard import ShrinkGuard
 from lbgen.model import Builder, Model, Rules
 from lbgen.model.server_state import draining
-from lbgen.render.credentials import Reader, noted
+from lbgen.render.credential_problems import with_credential_problems
+from lbgen.render.credentials import CredentialReader
 from lbgen.snapshot import Snapshot
 from lbgen.source import Source
 
@@ -49,7 +50,7 @@ class Loop:
         targets: Sequence[Follower],
         *,
         drain_grace: float = 10.0,
-        files: Reader | None = None,
+        files: CredentialReader | None = None,
         inbox: Inbox | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -98,7 +99,7 @@ class Loop:
         """Have something changed by the loop's own thread, before a round that follows at once."""
         self._inbox.put(News(changes=(change,)))
 
-    def revise(self, rules: Rules, *, drain_grace: float, files: Reader | None) -> None:
+    def revise(self, rules: Rules, *, drain_grace: float, files: CredentialReader | None) -> None:
         """Go by other settings. Only between two rounds."""
         self._builder, self.files = Builder(rules), files
         self._drains.grace = drain_grace
@@ -137,7 +138,7 @@ class Loop:
             self.source.relist()
             return False
         if self.files:
-            model = noted(model, self.files.read(), here=True)
+            model = with_credential_problems(model, self.files.read(), here=True)
         self.model = model
         self._report(model)
         for target in self.targets:

@@ -22,7 +22,8 @@ from lbgen.model import Model
 from lbgen.proxies.plan import Live, Method, Nothing, Reload, ReloadKind
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
-from lbgen.render.renderer import Files, Renderer
+from lbgen.render.files import Files
+from lbgen.render.renderer import Renderer
 from lbgen.snapshot import Snapshot
 
 TIDY_INTERVAL = 1.0  # seconds between two looks whether a removed server's connections have ended

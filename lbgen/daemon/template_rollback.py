@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from lbgen.base.errors import CheckFailed, TemplateError
 from lbgen.model import Model
-from lbgen.render.renderer import Edition, Files, Renderer
+from lbgen.render.files import Files
+from lbgen.render.loaded_templates import LoadedTemplates
+from lbgen.render.renderer import Renderer
 from lbgen.snapshot import Snapshot
 
 PAUSE = 60.0  # seconds until what was refused is tried again, though nothing about it changed
@@ -19,7 +21,7 @@ class Templates:
     """What renders the files: the settings' renderer, and its templates at one moment."""
 
     renderer: Renderer
-    edition: Edition
+    edition: LoadedTemplates
 
     def render(self, model: Model, snapshot: Snapshot) -> Files:
         """Return the files; raise TemplateError."""
@@ -32,7 +34,7 @@ Saved = Templates | TemplateError  # an error: what is saved cannot even be read
 def saved(renderer: Renderer) -> Saved:
     """Return the templates as they are on disk."""
     try:
-        return Templates(renderer, renderer.edition())
+        return Templates(renderer, renderer.loaded_templates())
     except TemplateError as error:
         return error
 

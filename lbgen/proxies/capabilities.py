@@ -12,9 +12,9 @@ from lbgen.labels.match import Test
 from lbgen.model import Backend, Route
 from lbgen.model.policy import Policy
 from lbgen.proxies.kind import YES, Support
-from lbgen.proxies.registry import KINDS
+from lbgen.proxies.registry import KINDS, kind_of
 
-PROXIES = {name: kind.title for name, kind in KINDS.items() if kind.title}
+PROXIES = {name: title for name in KINDS if (title := kind_of(name).title)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Capability:
             proxy: "haproxy", "nginx", "traefik".
             version: of its program; empty: the oldest that lbgen supports.
         """
-        support = KINDS[proxy].capabilities.get(self.name, Support())
+        support = kind_of(proxy).capabilities.get(self.name, Support())
         since = tuple(map(int, support.since.split("."))) if support.since else ()
         return Support() if since and version >= since else support
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lbgen.base.errors import SettingsError
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
+from lbgen.render.files import Files
 from lbgen.render.manifest import Manifest
-from lbgen.render.renderer import Files
+from lbgen.render.templates import TemplateSet
 from lbgen.settings import Settings, TargetSettings
 
 Check = Callable[[Files], None]
@@ -33,9 +34,18 @@ class Setup:
     name: str
     target: TargetSettings
     settings: Settings
-    manifest: Manifest
+    templates: TemplateSet
     output: Path  # absolute
-    binary: str
+    binary: str  # the proxy's program; empty: do not ask one
+
+    @property
+    def manifest(self) -> Manifest:
+        """The template set's."""
+        return self.templates.manifest
+
+    def without_program(self) -> Setup:
+        """Return it as on a machine without the proxy's program."""
+        return replace(self, binary="")
 
     def needs_run(self, takes: str) -> None:
         """Raise SettingsError unless lbgen is to run the proxy; ``takes`` says which ways this kind knows."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from lbgen.base.problem import Problem
 from lbgen.model.types import Backend, Listener, Route, Server
-from lbgen.render.credentials import Certificate, Directories, User
+from lbgen.render.credentials import Certificate, CredentialDirectories, User
 from lbgen.snapshot import Snapshot
 
 
@@ -55,7 +55,7 @@ class Context:
     problems: tuple[Problem, ...]  # what is wrong with services, nodes and files
     target: TargetContext  # the proxy the files are for
     options: Mapping[str, Any]  # the set's options: those of set.yml, and over them targets.NAME.options
-    settings: Directories  # all settings, as `lbgen config schema` describes them
+    settings: CredentialDirectories  # all settings, as `lbgen config schema` describes them
     snapshot: Snapshot  # the facts as Docker told them, for uses that the rest does not foresee
     generation: str  # names these files; print it where the running proxy can be asked for it
     once: Callable[..., str]  # once(MACRO, OBJECT, ...): its text, taken over from before if OBJECT is the same

@@ -27,10 +27,12 @@ from lbgen.base.problem import printable
 from lbgen.labels.values.basic import spell_duration
 from lbgen.model.tables import by_host, in_order
 from lbgen.render import quoting
-from lbgen.render.limits import FILTERS, METHODS, OPERATORS, Bounds, Budget, Watching, check, guarded, total
+from lbgen.render.budget import Budget, LimitedCodeGenerator
+from lbgen.render.limits import Limits
 from lbgen.render.loader import Loader
-from lbgen.render.sni import Handshakes
-from lbgen.render.template_errors import described, near
+from lbgen.render.result_size import FILTERS, METHODS, OPERATORS, allow_result, guarded, total
+from lbgen.render.sni import SniTable
+from lbgen.render.template_errors import described, suggestion
 
 REMOVED = ("random", "urlize")  # Jinja's filters: equal input gives equal bytes, and no configuration is HTML
 
@@ -52,7 +54,7 @@ class _Undefined(StrictUndefined):
         if inside is missing or self._undefined_hint:
             return super()._undefined_message
         known = inside if isinstance(inside, Mapping) else [name for name in dir(inside) if not name.startswith("_")]
-        return f"{described(inside)} has no {self._undefined_name!r}{near(str(self._undefined_name), known)}"
+        return f"{described(inside)} has no {self._undefined_name!r}{suggestion(str(self._undefined_name), known)}"
 
 
 class BlockContext(Context):
@@ -70,11 +72,11 @@ class Environment(ImmutableSandboxedEnvironment):
     """Sandbox whose macros and blocks return `Produced` text, within a budget. Not for two threads at a time."""
 
     context_class = BlockContext
-    code_generator_class = Watching
+    code_generator_class = LimitedCodeGenerator
     intercepted_binops = frozenset(OPERATORS)
 
     def __init__(self, **options: Any) -> None:
-        self.budget = Budget(Bounds())  # of the rendering that is under way
+        self.budget = Budget(Limits())  # of the rendering that is under way
         super().__init__(finalize=self._printed, **options)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -87,7 +89,7 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Apply an operator whose result could be larger than what it is made from."""
-        check(OPERATORS[operator], self.budget, left, right)
+        allow_result(OPERATORS[operator], self.budget, left, right)
         return super().call_binop(context, operator, left, right)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
@@ -96,7 +98,7 @@ class Environment(ImmutableSandboxedEnvironment):
         if isinstance(__obj, BuiltinMethodType) and (estimate := METHODS.get(__obj.__name__)):
             if __obj.__name__ == "join" and args:
                 args = ([str(part) if isinstance(part, Undefined) else part for part in args[0]],)
-            check(estimate, __self.budget, __obj.__self__, *args, **kwargs)
+            allow_result(estimate, __self.budget, __obj.__self__, *args, **kwargs)
         return super().call(__context, __obj, *args, **kwargs)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
@@ -155,7 +157,7 @@ def _fields(obj: Any) -> Mapping[str, Any]:
 _NO_FIELDS: Mapping[str, Any] = {}
 
 
-class Compiled(BytecodeCache):
+class BytecodeMemory(BytecodeCache):
     """Keeps compiled templates in memory: saving one costs the compiling of that one, not of the whole set."""
 
     def __init__(self) -> None:
@@ -222,7 +224,7 @@ def filters(quote: str) -> dict[str, Callable[..., Any]]:
     return {
         "in_order": in_order,
         "by_host": by_host,
-        "handshakes": Handshakes,
+        "handshakes": SniTable,
         "quote": quoting.QUOTING[quote],
         "word": quoting.word,
         "host_port": host_port,

@@ -17,43 +17,42 @@ LARGEST = 1 << 20  # bytes; a larger template is a mistake, and takes seconds to
 class Loader(BaseLoader):
     """Templates by their path in one of the directories, the first of which that has it wins.
 
-    ``SET/NAME`` always means a built-in set's own. Templates are read at once, all of them, so that they go on
-    belonging together when one is saved; whoever holds this loader notices that himself.
+    ``SET/NAME`` always means the built-in set's own. The directories are read at once, so that what belongs together
+    stays together when one template is saved; a built-in template of another set is read when it is used.
     """
 
     def __init__(self, directories: Sequence[Path], builtin: Path) -> None:
         self._roots = (*directories, builtin)
-        paths = (path for root in self._roots for path in root.rglob("*.j2") if path.is_file())
-        self._read = {path: _source(path) for path in paths}
+        paths = (path for root in directories for path in root.rglob("*.j2") if path.is_file())
+        self._sources = {path: _source(path) for path in paths}
 
     def get_source(self, _: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
         """Return a template's text and path.
 
         Raises:
-            TemplateNotFound: there is none of this name, or the name leads out of the directories.
+            TemplateNotFound: no such name, or the name leads out of the directories.
             TemplateError: it cannot be read.
         """
         parts = split_template_path(template)
         for root in self._roots:
             path = root.joinpath(*parts)
-            found = self._read.get(path)
-            if found is None and path.suffix != ".j2" and path.is_file():
-                found = _source(path)
-            if isinstance(found, TemplateError):
-                raise TemplateError(str(found))
-            if found is not None:
-                return found, str(path), lambda: True
+            source = self._sources.get(path)
+            if source is None and (path.suffix != ".j2" or root == self._roots[-1]) and path.is_file():
+                source = _source(path)
+            if isinstance(source, TemplateError):
+                raise TemplateError(str(source))
+            if source is not None:
+                self._sources[path] = source
+                return source, str(path), lambda: True
         raise TemplateNotFound(template)
 
     def list_templates(self) -> list[str]:
-        """Return every name that there is."""
-        return sorted(
-            path.relative_to(root).as_posix() for path in self._read for root in self._roots if root in path.parents
-        )
+        """List every name."""
+        return sorted(path.relative_to(root).as_posix() for root in self._roots for path in root.rglob("*.j2"))
 
 
 def _source(path: Path) -> str | TemplateError:
-    """Return a file's text, or why it cannot be had: that concerns nobody who does not use it."""
+    """Return a file's text, or why it cannot be read: an error only where the template is used."""
     try:
         if path.stat().st_size > LARGEST:
             return TemplateError(f"{path}: larger than {LARGEST >> 20} MiB")

@@ -1,7 +1,6 @@
-"""``set.yml``: which proxy a template set is for, what it renders, how its files are checked, what can be set.
+"""``set.yml``: which proxy a template set is for, what it renders, how its files are checked, which options it has.
 
-Of several directories, each may have one. What the first of them says holds; what it leaves out, those behind it say;
-`files` and `options` are laid over each other, key by key.
+Each of several directories may have one: the first that has a key wins; `files` and `options` are merged key by key.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ class Section(BaseModel):
 
 
 class File(Section):
-    """A file that is not simply the NAME of NAME.j2. Its template renders to nothing else."""
+    """A file other than the NAME of NAME.j2. Its template renders to nothing else."""
 
     template: str
     """The template it is rendered from."""
     each: Literal["listeners", "routes", "backends", "services"] | None = Field(default=None, alias="for")
-    """One file for each of these; the file's name has {name} in it, the template `backend` (or whichever it is)."""
+    """One file for each of these; the file's name contains {name}, the template has `backend` (or the other)."""
 
 
 class Manifest(Section):
@@ -51,9 +50,9 @@ class Manifest(Section):
     run: bool = False
     """Start and supervise the proxy where the settings do not say how to apply."""
     files: dict[str, File] = {}
-    """Files that are not simply the NAME of NAME.j2, by their path in the output directory."""
+    """Files other than the NAME of NAME.j2, by their path in the output directory."""
     options: dict[str, Any] = {}
-    """What `targets.NAME.options` can set, with the defaults."""
+    """The options that `targets.NAME.options` can set, with their defaults."""
 
     @field_validator("quote")
     @classmethod
@@ -72,18 +71,16 @@ class Read:
 
 
 def read(directories: Iterable[Path]) -> Read | None:
-    """Return what the directories' manifests say together; None: none of them has one.
+    """Read the directories' manifests as one; None: none of them has one.
 
     Raises:
-        TemplateError: one cannot be read, or says what makes no sense; the message names file and line.
+        TemplateError: one cannot be read or is invalid; the message names file and line.
     """
     values: dict[str, Any] = {}
     outputs: dict[str, Output] = {}
     paths = [directory / MANIFEST for directory in directories if (directory / MANIFEST).is_file()]
     for path in reversed(paths):
-        text = documents.read_text(path, TemplateError)
-        lines = documents.positions(text)
-        manifest = _manifest(path, text, lines)
+        manifest, lines = _read_one(path)
         for name in manifest.model_fields_set:
             value = getattr(manifest, name)
             values[name] = {**values.get(name, {}), **value} if isinstance(value, dict) else value
@@ -97,12 +94,13 @@ def read(directories: Iterable[Path]) -> Read | None:
     return Read(Manifest.model_construct(**values), tuple(outputs.values()))
 
 
-def _manifest(path: Path, text: str, lines: dict[KeyPath, int]) -> Manifest:
-    document = documents.parse(text, str(path), TemplateError)
+def _read_one(path: Path) -> tuple[Manifest, dict[KeyPath, int]]:
+    text = documents.read_text(path, TemplateError)
+    document, lines = documents.parse_with_positions(text, str(path), TemplateError)
     if not isinstance(document, dict):
         raise TemplateError(f"{path}: expected a mapping, found {type(document).__name__}")
     try:
-        return Manifest.model_validate(document)
+        return Manifest.model_validate(document), lines
     except ValidationError as error:
         origins = {key: f"{path}:{line}" for key, line in lines.items()}
         raise TemplateError("\n".join(documents.complaints(error, origins, str(path), _unknown))) from error

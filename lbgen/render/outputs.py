@@ -1,8 +1,7 @@
-"""Which files come of a template set, and what each is called: one for a template, or one for each of many things.
+"""Which files a template set renders, and their names: one file for a template, or one for each of many items.
 
-A file's name is never left to a service's owner: whatever a service is called, its file lies where the set's author
-wants it, and nobody else's file has the name. Whether two files could ever meet is decided by the patterns, before
-there is a service to make them.
+No service's owner chooses a file's name: whatever a service is called, its file lies where the set's author wants it,
+and no other file has that name. Whether two files could ever clash is decided by the patterns alone.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Output:
     each: str = ""  # key of EACH; empty: one file
 
 
-# What there can be a file for each of, and the name that the template has for the one it is rendered for.
+# The kinds of items that can have a file each, and the item's name in the template.
 EACH: Mapping[str, str] = {
     "listeners": "listener",
     "routes": "route",
@@ -43,20 +42,20 @@ EACH: Mapping[str, str] = {
 }
 
 
-def items(each: str, model: Model, snapshot: Snapshot) -> Sequence[Any]:
-    """Return the objects that files are made for; of services those that have a route."""
+def items_for(each: str, model: Model, snapshot: Snapshot) -> Sequence[Any]:
+    """Return the objects that files are made for; of services, those that have a route."""
     if each == "services":
         routed = {route.service for route in model.routes}
         services = [service for service in snapshot.services.values() if service.name in routed]
         return sorted(services, key=lambda service: (service.name, service.id))
-    found: Sequence[Any] = getattr(model, each)
-    return found
+    items: Sequence[Any] = getattr(model, each)
+    return items
 
 
 def file_name(name: str) -> str:
-    """Return a name as part of a file name: all but letters, digits, ``_``, ``.``, ``-`` and ``~`` is percent-encoded.
+    """Return a name as part of a file name, percent-encoded except letters, digits, ``_``, ``.``, ``-`` and ``~``.
 
-    Two names never give the same; none gives a hidden file, another directory, or a name too long.
+    Two names never give the same result; none gives a hidden file, another directory, or a name too long.
     """
     text = quote(name, safe="", errors="surrogatepass")
     if text.startswith("."):
@@ -66,28 +65,28 @@ def file_name(name: str) -> str:
     return text or "%"
 
 
-def check(outputs: Iterable[Output]) -> None:
+def refuse_clashes(outputs: Iterable[Output]) -> None:
     """Raise TemplateError for an output that would leave the directory, or two that could be written to one file."""
     outputs = list(outputs)
     for output in outputs:
         _check_pattern(output)
     for one, other in combinations(outputs, 2):
-        if _may_meet(one.pattern, other.pattern):
+        if _may_clash(one.pattern, other.pattern):
             raise TemplateError(
                 f"{other.where}: {other.pattern} and {one.pattern} ({one.where}) may be one file; rename one of "
-                "them, or give files of many a directory of their own"
+                "them, or put the files of {name} into a directory of their own"
             )
 
 
-def expanded(output: Output, things: Iterable[Any]) -> dict[str, Any]:
-    """Return what each file is for, by its path."""
-    found: dict[str, Any] = {}
-    for thing in things:
-        path = output.pattern.replace(NAME, file_name(thing.name))
-        if path in found:
+def items_by_path(output: Output, items: Iterable[Any]) -> dict[str, Any]:
+    """Return the item that each file is for, by the file's path."""
+    by_path: dict[str, Any] = {}
+    for item in items:
+        path = output.pattern.replace(NAME, file_name(item.name))
+        if path in by_path:
             raise TemplateError(f"{output.where}: {path} would be written for two {output.each}")
-        found[path] = thing
-    return found
+        by_path[path] = item
+    return by_path
 
 
 def is_inside(path: str) -> bool:
@@ -99,9 +98,9 @@ def _check_pattern(output: Output) -> None:
     shown = printable(output.pattern)
     literal = output.pattern.replace(NAME, "name", 1)
     if not is_inside(literal):
-        raise TemplateError(f"{output.where}: {shown} is no path below the output directory; write such as conf.d/x")
+        raise TemplateError(f"{output.where}: {shown} is not below the output directory; write for example conf.d/x")
     if "{" in literal or "}" in literal:
-        raise TemplateError(f"{output.where}: {shown}: the only thing in braces is {NAME}, and only once")
+        raise TemplateError(f"{output.where}: {shown}: only {NAME} may stand in braces, and only once")
     if bool(output.each) != (NAME in output.pattern):
         needed = (
             f"one file for each of the {output.each} needs {NAME} in its name"
@@ -111,16 +110,16 @@ def _check_pattern(output: Output) -> None:
         raise TemplateError(f"{output.where}: {shown}: {needed}")
 
 
-def _may_meet(one: str, other: str) -> bool:
+def _may_clash(one: str, other: str) -> bool:
     """Tell whether two patterns have a path in common, or one the directory of the other as a file."""
-    return all(_parts_may_meet(first, second) for first, second in zip(one.split("/"), other.split("/"), strict=False))
+    return all(_parts_may_clash(first, second) for first, second in zip(one.split("/"), other.split("/"), strict=False))
 
 
-def _parts_may_meet(one: str, other: str) -> bool:
+def _parts_may_clash(one: str, other: str) -> bool:
     before, named, after = one.partition(NAME)
     start, also_named, end = other.partition(NAME)
     if named and also_named:
         return (before.startswith(start) or start.startswith(before)) and (after.endswith(end) or end.endswith(after))
     if named:
         return other.startswith(before) and other.endswith(after) and len(other) > len(before) + len(after)
-    return _parts_may_meet(other, one) if also_named else one == other
+    return _parts_may_clash(other, one) if also_named else one == other

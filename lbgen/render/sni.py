@@ -13,7 +13,7 @@ from lbgen.model.types import TlsHost
 from lbgen.render.credentials import SUFFIX, Certificate
 
 
-class Handshakes:
+class SniTable:
     """What is decided for the names of some listeners."""
 
     def __init__(self, listeners: Iterable[Listener], certificates: Sequence[Certificate]) -> None:

@@ -35,7 +35,7 @@ class Place:
         return f"{self.file}:{self.line}"
 
 
-def explained(error: Exception, template: str, env: Environment, directories: Sequence[Path]) -> TemplateError:
+def template_error(error: Exception, template: str, env: Environment, directories: Sequence[Path]) -> TemplateError:
     """Return the error as its author needs it.
 
     Args:
@@ -64,7 +64,7 @@ def explained(error: Exception, template: str, env: Environment, directories: Se
     return TemplateError("\n".join(lines))
 
 
-def near(name: str, known: Iterable[object]) -> str:
+def suggestion(name: str, known: Iterable[object]) -> str:
     """Return the question whether another name was meant; empty if none is near."""
     close = difflib.get_close_matches(name, sorted({str(each) for each in known}), n=1)
     return f"; did you mean {close[0]}?" if close else ""
@@ -106,19 +106,19 @@ def _not_found(error: TemplateNotFound, env: Environment, directories: Sequence[
         return (
             f"{printable(name)} lies outside of the set; templates come from {', '.join(map(str, directories))} alone"
         )
-    return f"there is no template {printable(name)} in the set{near(name, env.list_templates())}"
+    return f"there is no template {printable(name)} in the set{suggestion(name, env.list_templates())}"
 
 
 def _with_near_filter(message: str, env: Environment) -> str:
     found = re.match(r"No (filter|test) named '(.+?)'", message)
-    return found[0] + near(found[2], env.filters if found[1] == "filter" else env.tests) if found else message
+    return found[0] + suggestion(found[2], env.filters if found[1] == "filter" else env.tests) if found else message
 
 
 def _near_name(message: str, values: Mapping[str, Any], env: Environment) -> str:
     if found := re.fullmatch(r"'(\w+)' is undefined", message):
-        return near(found[1], [*values, *env.globals])
+        return suggestion(found[1], [*values, *env.globals])
     if found := re.match(r"the template '(.+?)' .*does not export the requested name '(.+?)'", message):
-        return near(found[2], _exported(found[1], env))
+        return suggestion(found[2], _exported(found[1], env))
     return ""
 
 

@@ -1,20 +1,21 @@
 """Template sets: directories of templates with a manifest, found by name or by path.
 
-Every ``NAME.j2`` renders to ``NAME``, but for files and directories beginning with ``_`` (partials) or ``.`` (editors',
-and what mounts of Swarm and Kubernetes keep beside the files), and templates that the manifest names another file for.
+Every ``NAME.j2`` renders to ``NAME``, except files and directories beginning with ``_`` (partials) or ``.`` (editors',
+and what mounts of Swarm and Kubernetes keep beside the files), and templates that the manifest names for other files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lbgen.base.errors import TemplateError
-from lbgen.render import manifest, outputs
+from lbgen.base.fingerprint import fingerprint
+from lbgen.render import manifest
 from lbgen.render.manifest import MANIFEST, Manifest
-from lbgen.render.outputs import Output
+from lbgen.render.outputs import Output, refuse_clashes
 
 SUFFIX = ".j2"
 _PACKAGED = Path(__file__).parent.parent / "templates"  # in the wheel
@@ -24,11 +25,12 @@ BUILTIN = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
 
 @dataclass(frozen=True, slots=True)
 class TemplateSet:
-    """Templates that can be rendered together."""
+    """Templates that can be rendered together, as their manifests were at one moment."""
 
     manifest: Manifest
     directories: tuple[Path, ...]  # searched in this order
     named: tuple[Output, ...] = ()  # the files that manifests name
+    stamp: object = field(default=None, compare=False)  # of the files, taken before the manifests were read
 
     def outputs(self) -> list[Output]:
         """Return what is rendered, as the directories are now.
@@ -44,12 +46,12 @@ class TemplateSet:
                 hidden = any(part.startswith(("_", ".")) for part in name.split("/"))
                 if not hidden and path.is_file() and name not in elsewhere:
                     plain.setdefault(name, Output(name.removesuffix(SUFFIX), name, str(path)))
-        found = [*(output for _, output in sorted(plain.items())), *self.named]
-        outputs.check(found)
-        return found
+        outputs = [*(output for _, output in sorted(plain.items())), *self.named]
+        refuse_clashes(outputs)
+        return outputs
 
     def names(self) -> list[str]:
-        """Return the files that are the same whatever there is in the cluster."""
+        """Return the files that are the same whatever the cluster holds."""
         return [output.pattern for output in self.outputs() if not output.each]
 
     def options(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,29 +63,53 @@ class TemplateSet:
             )
         return {**self.manifest.options, **chosen}
 
+    def reread(self) -> TemplateSet:
+        """Return the set as it is now: the same object while none of its files changes.
+
+        Raises:
+            TemplateError: it cannot be read.
+        """
+        if stamp_of(self.directories) == self.stamp:
+            return self
+        for directory in self.directories:
+            if not directory.is_dir():  # without it there would be fewer templates, or the built-in ones
+                raise TemplateError(f"{directory}: is missing; put it back, or remove it from the target's templates")
+        return read_set(self.directories)
+
 
 def find(names: Sequence[str]) -> TemplateSet:
     """Find the set that these names or directories make together; the first that has a file wins.
 
     Raises:
-        TemplateError: a name or directory that is not there, or no readable manifest among them.
+        TemplateError: a name or directory that does not exist, or no readable manifest among them.
     """
-    return of(tuple(_directory(name) for name in names))
+    return read_set(tuple(_directory(name) for name in names))
 
 
-def of(directories: tuple[Path, ...]) -> TemplateSet:
-    """Return the set that these directories make together, as they are now; raise TemplateError as `find` does."""
-    found = manifest.read(directories)
-    if found is None:
+def read_set(directories: tuple[Path, ...]) -> TemplateSet:
+    """Read the set that these directories make together; raise TemplateError as `find` does."""
+    stamp = stamp_of(directories)
+    read = manifest.read(directories)
+    if read is None:
         raise TemplateError(
             f"{', '.join(map(str, directories))}: no {MANIFEST}; name a built-in set behind it "
             f"({', '.join(builtin_names())}) or write one"
         )
-    return TemplateSet(found.manifest, directories, found.outputs)
+    return TemplateSet(read.manifest, directories, read.outputs, stamp)
+
+
+def stamp_of(directories: Iterable[Path]) -> object:
+    """Return a value that changes when a file of the set is changed, added or removed.
+
+    Templates may use any built-in one, so those count too.
+    """
+    roots = [*directories, BUILTIN]
+    files = [path for root in roots for path in root.rglob("*") if path.suffix == SUFFIX or path.name == MANIFEST]
+    return [root.is_dir() for root in roots], [(path, fingerprint(path)) for path in files]
 
 
 def builtin_names() -> list[str]:
-    """Return the names of the built-in sets."""
+    """List the names of the built-in sets."""
     return sorted(path.parent.name for path in BUILTIN.glob(f"*/{MANIFEST}"))
 
 

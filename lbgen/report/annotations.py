@@ -1,4 +1,4 @@
-"""What a pipeline shows beside the lines of a change: GitHub's annotations, GitLab's code quality report."""
+"""What a pipeline shows at the lines of a change: GitHub's annotations, GitLab's code quality report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lbgen.base.errors import (
     CheckFailed,
@@ -19,9 +19,11 @@ from lbgen.base.errors import (
 )
 from lbgen.base.problem import Problem
 from lbgen.proxies.kind import NO
-from lbgen.report.lint import Limit, Unread
-from lbgen.report.positions import Place, Places, shown
+from lbgen.report.positions import Position, Positions, short_path
 from lbgen.snapshot import Note
+
+if TYPE_CHECKING:
+    from lbgen.report.lint import Limit, Unread
 
 _TITLES: dict[type[LbgenError], str] = {
     TemplateError: "a template failed",
@@ -30,58 +32,64 @@ _TITLES: dict[type[LbgenError], str] = {
     SourceError: "the source cannot be read",
     Differs: "the configuration would change",
 }
-_PLACE = re.compile(r"([^:\n]+):([0-9]+)(?::[0-9]+)?: ")  # how messages begin that have a place
+_POSITION = re.compile(r"([^:\n]+):([0-9]+)(?::[0-9]+)?: ")  # how messages begin that have a position
 _HUNK = re.compile(r"^--- (.+)\n\+\+\+ .+\n@@ -([0-9]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to show at a line."""
+class Annotation:
+    """One message at a line."""
 
     level: str  # "error", "warning" or "notice"
     title: str
     message: str
-    place: Place | None = None
+    position: Position | None = None
 
 
-def of_problem(problem: Problem, places: Places, *, failing: bool) -> Finding:
-    """Return what to show of a problem.
+def problem_annotation(problem: Problem, positions: Positions, *, failing: bool) -> Annotation:
+    """Return the annotation of a problem.
 
     Args:
-        failing: it is a reason for the command to fail.
+        failing: the command fails because of it.
     """
-    place = Place(shown(problem.file), 1) if problem.file else places.of(problem.service, problem.label, problem.node)
+    position = (
+        Position(short_path(problem.file), 1)
+        if problem.file
+        else positions.of(problem.service, problem.label, problem.node)
+    )
     subject = f"service {problem.service}" if problem.service else f"node {problem.node}" if problem.node else "file"
-    return Finding("error" if failing else "warning", f"{subject}: {problem.label or 'problem'}", str(problem), place)
+    return Annotation(
+        "error" if failing else "warning", f"{subject}: {problem.label or 'problem'}", str(problem), position
+    )
 
 
-def of_limit(limit: Limit, places: Places, *, strict: bool = False) -> Finding:
-    """Return what to show of something that a proxy cannot do, or not quite."""
+def limit_annotation(limit: Limit, positions: Positions, *, strict: bool = False) -> Annotation:
+    """Return the annotation of what a proxy cannot do, or only in part."""
     level = "error" if strict or limit.level == NO else "warning"
     title = f"service {limit.service}: {limit.feature} on {limit.proxy}"
-    return Finding(level, title, str(limit), places.of(limit.service, limit.label))
+    return Annotation(level, title, str(limit), positions.of(limit.service, limit.label))
 
 
-def of_unread(unread: Unread, places: Places) -> Finding:
-    """Return what to show of a label that nobody reads."""
+def unread_annotation(unread: Unread, positions: Positions) -> Annotation:
+    """Return the annotation of a label that is not read."""
     title = f"service {unread.service}: {unread.label}"
-    return Finding("notice", title, str(unread), places.of(unread.service, unread.label))
+    return Annotation("notice", title, str(unread), positions.of(unread.service, unread.label))
 
 
-def of_note(note: Note) -> Finding:
-    """Return what to show of something that a file's author should know."""
-    place = Place(shown(note.file), max(1, note.line))
-    return Finding("error" if note.refused else "notice", note.place or "stack file", str(note), place)
+def note_annotation(note: Note) -> Annotation:
+    """Return the annotation of a note on a file."""
+    position = Position(short_path(note.file), max(1, note.line))
+    return Annotation("error" if note.refused else "notice", note.place or "stack file", str(note), position)
 
 
-def of_blamed(service: str, target: str, places: Places) -> Finding:
-    """Return what to show of a service without which a target's files would not be refused."""
+def blame_annotation(service: str, target: str, positions: Positions) -> Annotation:
+    """Return the annotation of a service without which a target's files would be accepted."""
     message = f"target {target} refuses the configuration with this service in it, and accepts the rest"
-    return Finding("error", f"service {service}: refused", message, places.of(service))
+    return Annotation("error", f"service {service}: refused", message, positions.of(service))
 
 
-def of_error(error: LbgenError, difference: str = "") -> Iterator[Finding]:
-    """Yield what to show of an error: settings have a line for each thing that is wrong, a difference for each file.
+def error_annotations(error: LbgenError, difference: str = "") -> Iterator[Annotation]:
+    """Yield the annotations of an error: one for each setting that is wrong, or for each file that differs.
 
     Args:
         difference: the unified diff that the error is about.
@@ -92,45 +100,48 @@ def of_error(error: LbgenError, difference: str = "") -> Iterator[Finding]:
     if isinstance(error, Differs):
         for file, line in _HUNK.findall(difference):
             message = "lbgen would write something else here; the log has the difference"
-            yield Finding("warning", title, message, Place(shown(file), max(1, int(line))))
+            yield Annotation("warning", title, message, Position(short_path(file), max(1, int(line))))
         return
-    text = str(error)
-    texts = text.splitlines() if len(_PLACE.findall(text)) > 1 and all(map(_PLACE.match, text.splitlines())) else [text]
-    for each in texts:
-        found = _PLACE.match(each)
-        yield Finding("error", title, each, Place(shown(found[1]), int(found[2])) if found else None)
+    lines = str(error).splitlines()
+    for each in lines if len(lines) > 1 and all(map(_POSITION.match, lines)) else [str(error)]:
+        match = _POSITION.match(each)
+        yield Annotation("error", title, each, Position(short_path(match[1]), int(match[2])) if match else None)
 
 
-def github(findings: Iterable[Finding]) -> Iterator[str]:
+def github_lines(annotations: Iterable[Annotation]) -> Iterator[str]:
     """Yield workflow commands, each a line of a step's output.
 
     Source: GitHub Docs, "Workflow commands for GitHub Actions": ``::error file={name},line={line},title={title}::...``.
     """
-    for finding in findings:
-        properties = {"file": finding.place.file, "line": str(finding.place.line)} if finding.place else {}
-        written = ",".join(f"{key}={_property(value)}" for key, value in {**properties, "title": finding.title}.items())
-        yield f"::{finding.level} {written}::{_data(finding.message)}"
+    for annotation in annotations:
+        properties = (
+            {"file": annotation.position.file, "line": str(annotation.position.line)} if annotation.position else {}
+        )
+        written = ",".join(
+            f"{key}={_property(value)}" for key, value in {**properties, "title": annotation.title}.items()
+        )
+        yield f"::{annotation.level} {written}::{_data(annotation.message)}"
 
 
-def gitlab(findings: Iterable[Finding], instead: str = "lbgen.yml") -> list[dict[str, Any]]:
+def gitlab_report(annotations: Iterable[Annotation], instead: str = "lbgen.yml") -> list[dict[str, Any]]:
     """Return a code quality report.
 
     Args:
-        instead: the file that what has no place is shown at: the report must name one.
+        instead: the file for annotations without a position: the report must name one.
     Source: GitLab Docs, "Code Quality: import code quality results from a CI/CD job".
     """
     severities = {"error": "major", "warning": "minor", "notice": "info"}
     report = []
-    for finding in findings:
-        place = finding.place or Place(instead, 1)
-        digest = hashlib.sha256(f"{place.file}\n{finding.title}\n{finding.message}".encode()).hexdigest()
+    for annotation in annotations:
+        position = annotation.position or Position(instead, 1)
+        digest = hashlib.sha256(f"{position.file}\n{annotation.title}\n{annotation.message}".encode()).hexdigest()
         report.append(
             {
-                "description": finding.message,
-                "check_name": finding.title,
+                "description": annotation.message,
+                "check_name": annotation.title,
                 "fingerprint": digest[:32],
-                "severity": severities[finding.level],
-                "location": {"path": place.file, "lines": {"begin": place.line}},
+                "severity": severities[annotation.level],
+                "location": {"path": position.file, "lines": {"begin": position.line}},
             }
         )
     return report

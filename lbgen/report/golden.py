@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 from lbgen.base.errors import LbgenError, SettingsError
 from lbgen.daemon import assembly
 from lbgen.model import Model, build
-from lbgen.render.credentials import Directories, NamedFiles, Reader, noted
-from lbgen.render.renderer import Files
+from lbgen.render.credential_problems import with_credential_problems
+from lbgen.render.credentials import CredentialDirectories, CredentialReader, Credentials
+from lbgen.render.files import Files
 from lbgen.settings import Settings, TargetSettings, load_settings
 from lbgen.snapshot import Snapshot
 from lbgen.source.file import load
@@ -95,14 +96,16 @@ class Trial:
     def modelled(self, case: Path) -> tuple[Model, Snapshot]:
         """Return a case's model, and the facts it comes of."""
         snapshot, settings = load(case), self.settings_of(case)
-        return noted(build(snapshot, settings.rules()), Beside(settings, self.directory).read()), snapshot
+        return with_credential_problems(
+            build(snapshot, settings.rules()), Beside(settings, self.directory).read()
+        ), snapshot
 
     def rendered(self, case: Path) -> Files:
         """Return a case's files, as on every machine."""
         settings = self.settings_of(case)
         name, target = self._target(settings)
-        made = assembly.renderer_of(name, target, settings, program=False)
-        made.reader = Beside(settings, self.directory)
+        made = assembly.Assembly(name, target, settings).renderer(program=False)
+        made.credentials = Beside(settings, self.directory)
         return made.render(*self.modelled(case))
 
     def shown(self, case: Path) -> str:
@@ -126,8 +129,8 @@ class Trial:
         here = {key: self.directory / getattr(settings, key) for key in DIRECTORIES}
         settings = settings.model_copy(update=here)
         name, target = self._target(settings)
-        files = assembly.renderer_of(name, target, settings).render(*self.modelled(case))
-        assembly.checker_of(name, target, settings)(files)
+        files = assembly.Assembly(name, target, settings).renderer().render(*self.modelled(case))
+        assembly.Assembly(name, target, settings).preview_checker()(files)
 
     def judged(self, case: Path, *, update: bool = False, check: bool = True) -> Verdict:
         """Try a case.
@@ -164,25 +167,25 @@ class Trial:
         return "".join(lines)
 
 
-class Beside(Reader):
+class Beside(CredentialReader):
     """Finds certificates and the like beside the cases, and names them as the settings do; none of the machine's."""
 
-    def __init__(self, directories: Directories, base: Path) -> None:
+    def __init__(self, directories: CredentialDirectories, base: Path) -> None:
         super().__init__(directories, base)
         self._prefix = f"{base}/"
         self._elsewhere = {key for key in DIRECTORIES if getattr(directories, key).is_absolute()}
 
-    def read(self) -> NamedFiles:
+    def read(self) -> Credentials:
         """Return them."""
         found = super().read()
-        return NamedFiles(
+        return Credentials(
             certificates=() if "certificates" in self._elsewhere else tuple(map(self._named, found.certificates)),
             users={} if "users" in self._elsewhere else found.users,
             client_cas={}
             if "client_cas" in self._elsewhere
             else {name: self._named(ca, "path") for name, ca in found.client_cas.items()},
             problems=tuple(self._named(problem, "file") for problem in found.problems if self._is_here(problem.file)),
-            there=found.there - self._elsewhere,
+            readable=found.readable - self._elsewhere,
         )
 
     def _named(self, item: T, path: str = "path") -> T:

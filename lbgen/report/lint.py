@@ -1,9 +1,9 @@
-"""What owners should know before they rely on a proxy: problems, notes on files, and what it cannot do."""
+"""What `lbgen lint` reports: problems, notes on files, labels that are not read, and what proxies cannot do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from lbgen.base.problem import Problem, label_text, printable, shown
@@ -13,15 +13,14 @@ from lbgen.labels.suggestions import meant
 from lbgen.model import Backend, Model, Route
 from lbgen.proxies.capabilities import PROXIES, TABLE
 from lbgen.proxies.kind import NO
-from lbgen.report.positions import Place, Places
+from lbgen.report.documents import FORMAT, item_document, note_document, problem_document
+from lbgen.report.positions import Positions
 from lbgen.snapshot import Note, Snapshot
-
-FORMAT = 1  # of the JSON documents of lint and render: fields may be added, else it is another number
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Limit:
-    """Something that a route asks for and its proxy cannot do, or not quite."""
+    """Something that a route asks for and its proxy cannot do, or only in part."""
 
     target: str
     proxy: str  # "haproxy", "nginx", "traefik"
@@ -43,14 +42,14 @@ class Limit:
 
     @property
     def what(self) -> str:
-        """What cannot be done, and what happens instead."""
+        """What the proxy cannot do, and what happens instead."""
         how = "cannot do" if self.level == NO else "can do only in part"
         return f"{PROXIES[self.proxy]} {how}: {self.feature}; {self.instead}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Unread:
-    """Labels that nobody reads, although somebody may have meant them to be read."""
+    """A label that is not read, although its author may have meant it to be."""
 
     service: str
     label: str
@@ -62,7 +61,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything there is to say."""
+    """Everything that lint reports."""
 
     problems: tuple[Problem, ...]
     limits: tuple[Limit, ...]
@@ -72,40 +71,40 @@ class Report:
     routed: int = 0  # of these, that have a route or a share of one
 
     def failing(self, *, strict: bool) -> bool:
-        """Tell whether something is wrong: a problem, what `docker stack deploy` refuses, or what a proxy cannot do.
+        """Tell whether there is a problem, something that `docker stack deploy` refuses or that a proxy cannot do.
 
         Args:
-            strict: count what it can do only in part as well.
+            strict: also count what a proxy can do only in part.
         """
         refused = any(note.refused for note in self.notes)
         return bool(self.problems) or refused or any(strict or limit.level == NO for limit in self.limits)
 
     def lines(self) -> Iterator[str]:
-        """Say it to a person: what one service's owner has to know together, and a summary at the end."""
-        found: dict[str, list[tuple[str, str, str]]] = {}
+        """Yield the report as text, one section for each service, node or file, with a summary at the end."""
+        rows: dict[str, list[tuple[str, str, str]]] = {}
         for problem in self.problems:
             route = f"route {problem.route}" if problem.route not in ("", problem.service) else ""
             head = label_text(problem.label, problem.value) if problem.label else route
-            found.setdefault(problem.whose, []).append(("problem", head, problem.what))
+            rows.setdefault(problem.whose, []).append(("problem", head, problem.what))
         for limit in self.limits:
             head = label_text(limit.label, limit.value) if limit.label else f"route {limit.route}" * bool(limit.route)
-            found.setdefault(f"service {limit.service}", []).append((limit.target, head, limit.what))
+            rows.setdefault(f"service {limit.service}", []).append((limit.target, head, limit.what))
         for unread in self.unread:
-            found.setdefault(f"service {unread.service}", []).append(("note", f"label {unread.label}", unread.message))
+            rows.setdefault(f"service {unread.service}", []).append(("note", f"label {unread.label}", unread.message))
         for note in self.notes:
             kind = "refused by docker stack deploy" if note.refused else "note"
             head = f"line {note.line}, {note.place}" if note.line else note.place
-            found.setdefault(f"file {note.file}", []).append((kind, head, note.what))
-        for whose in sorted(found):
+            rows.setdefault(f"file {note.file}", []).append((kind, head, note.what))
+        for whose in sorted(rows):
             yield whose
-            for kind, head, what in dict.fromkeys(found[whose]):
+            for kind, head, what in dict.fromkeys(rows[whose]):
                 yield from folded(f"{head}: {what}" if head else what, f"  {kind}: ", "    ")
             yield ""
         yield self.summary
 
     @property
     def summary(self) -> str:
-        """All of it in one line."""
+        """The whole report in one line."""
         no = sum(limit.level == NO for limit in self.limits)
         counts = (
             (len(self.problems), "problem"),
@@ -117,52 +116,30 @@ class Report:
         said = [f"{count} {_plural(what) if count > 1 else what}" for count, what in counts if count]
         return f"{self.routed} of {self.services} services routed; {', '.join(said) or 'nothing to complain about'}"
 
-    def document(self, places: Places) -> dict[str, Any]:
-        """Say it to a program. docs/ci.md describes it."""
+    def document(self, positions: Positions) -> dict[str, Any]:
+        """Return the report as JSON has it; docs/ci.md describes it."""
         return {
             "format": FORMAT,
             "services": self.services,
             "routed": self.routed,
-            "problems": [problem_document(problem, places) for problem in self.problems],
-            "limits": [
-                asdict(limit) | {"text": str(limit), "place": place_document(places.of(limit.service, limit.label))}
-                for limit in self.limits
-            ],
-            "unread": [
-                asdict(unread) | {"text": str(unread), "place": place_document(places.of(unread.service, unread.label))}
-                for unread in self.unread
-            ],
+            "problems": [problem_document(problem, positions) for problem in self.problems],
+            "limits": [item_document(limit, positions.of(limit.service, limit.label)) for limit in self.limits],
+            "unread": [item_document(unread, positions.of(unread.service, unread.label)) for unread in self.unread],
             "notes": [note_document(note) for note in self.notes],
         }
 
 
-def problem_document(problem: Problem, places: Places) -> dict[str, Any]:
-    """Return a problem, its text, and its place in the source."""
-    place = places.of(problem.service, problem.label, problem.node)
-    return asdict(problem) | {"text": str(problem), "place": place_document(place)}
-
-
-def note_document(note: Note) -> dict[str, Any]:
-    """Return a note, and its text."""
-    return asdict(note) | {"text": str(note)}
-
-
-def place_document(place: Place | None) -> dict[str, Any] | None:
-    """Return ``{"file": ..., "line": ...}``, or None where the source has no lines, as Docker has none."""
-    return asdict(place) if place else None
-
-
-def reported(snapshot: Snapshot, model: Model, found: Iterable[Limit], read: Sequence[str]) -> Report:
-    """Put a report together.
+def lint_report(snapshot: Snapshot, model: Model, limits: Iterable[Limit], read: Sequence[str]) -> Report:
+    """Return the report.
 
     Args:
         read: the dialects that are read.
     """
     routed = {route.service for route in model.routes}
-    routed |= {server.name.partition(".")[0] for server in model.servers}  # a member of a group has no route perhaps
+    routed |= {server.name.partition(".")[0] for server in model.servers}  # a member of a group may have no route
     return Report(
         model.problems,
-        tuple(found),
+        tuple(limits),
         tuple(unread(snapshot, read)),
         snapshot.notes,
         len(snapshot.services),
@@ -171,7 +148,7 @@ def reported(snapshot: Snapshot, model: Model, found: Iterable[Limit], read: Seq
 
 
 def unread(snapshot: Snapshot, read: Sequence[str]) -> Iterator[Unread]:
-    """Find labels whose name only looks like one that is read, and, once for each service, those of other dialects."""
+    """Yield labels with the name of a key misspelt, and, once for each service, those of dialects that are not read."""
     for service in sorted(snapshot.services.values(), key=lambda service: (service.name, service.id)):
         name = printable(service.name)
         for dialect in DIALECTS.values():
@@ -190,7 +167,7 @@ def _plural(what: str) -> str:
 
 
 def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: tuple[int, ...] = ()) -> Iterator[Limit]:
-    """Find what a target's proxy cannot do of what its routes ask for.
+    """Yield what a target's proxy cannot do of what its routes ask for.
 
     Args:
         model: with the listeners of this target only.
@@ -221,7 +198,7 @@ def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: t
 
 
 def _written(backend: Backend, key: str, labels: Iterable[tuple[str, str]]) -> tuple[str, str]:
-    """Return the label that asks for it, and its value: that of the named route, else the short key."""
+    """Return the label that asks for the key, and its value: that of the named route, else the short one."""
     known = dict(labels)
     for label in (f"lbgen.{backend.protocol}.{backend.route}.{key}", f"lbgen.{key}"):
         if key and label in known:

@@ -1,6 +1,6 @@
-"""Where in its files the source says what there is a problem with: the line of a label, a service or a node.
+"""Where in the source's files a problem is: the line of a label, a service or a node.
 
-For messages only: what cannot be found has no place, and nothing here fails.
+For messages only: what is not found has no position, and nothing here fails.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lbgen.base.yaml_tree import KeyPath
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """A line of a file."""
 
     file: str  # relative to the working directory where it is below it, as pipelines want it
@@ -33,20 +33,20 @@ class _Document:
         return self.lines.get(path, 1)
 
 
-class Places:
-    """The places in some snapshot or stack files; of several, the last that says something of it counts."""
+class Positions:
+    """The positions in snapshot or stack files; of several files, the last that has the label, service or node."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._files = list(files)
         self._documents: list[_Document] | None = None
 
-    def of(self, service: str = "", label: str = "", node: str = "") -> Place | None:
-        """Return where the label is written; without it, or if it is not found, where its service or node begins."""
+    def of(self, service: str = "", label: str = "", node: str = "") -> Position | None:
+        """Return where the label is written; if it is empty or not found, where its service or node begins."""
         for document in reversed(self._read()):
             base = _service(document.data, service) if service else _node(document.data, node) if node else None
             if base is not None:
-                found = _label(document.data, base, label) if label else None
-                return Place(document.name, document.line(*(found or base)))
+                path = _label(document.data, base, label) if label else None
+                return Position(document.name, document.line(*(path or base)))
         return None
 
     def _read(self) -> list[_Document]:
@@ -55,8 +55,8 @@ class Places:
         return self._documents
 
 
-def shown(path: str | os.PathLike[str]) -> str:
-    """Return a path relative to the working directory, if it is below it."""
+def short_path(path: str | os.PathLike[str]) -> str:
+    """Return a path relative to the working directory if it is below it."""
     try:
         return str(Path(path).absolute().relative_to(Path.cwd()))
     except ValueError:
@@ -66,13 +66,13 @@ def shown(path: str | os.PathLike[str]) -> str:
 def _document(path: Path) -> _Document:
     try:
         text = documents.read_text(path, LbgenError)
-        return _Document(shown(path), documents.parse(text, str(path), LbgenError), documents.positions(text))
+        return _Document(short_path(path), *documents.parse_with_positions(text, str(path), LbgenError))
     except LbgenError:
-        return _Document(shown(path), None)
+        return _Document(short_path(path), None)
 
 
 def _at(data: object, *path: str | int) -> object:
-    """Return what is at the path; None if there is nothing."""
+    """Return the value at the path; None if there is none."""
     for key in path:
         if isinstance(data, Mapping):
             data = data.get(key)
@@ -103,7 +103,7 @@ def _listed(items: object, kind: str, name: str, *path: str) -> KeyPath | None:
 
 
 def _label(data: object, base: KeyPath, label: str) -> KeyPath | None:
-    """Find a label in any place and any form in which services and nodes have some; Traefik's in any case."""
+    """Find a label wherever services and nodes have labels, in either form, whatever its case."""
     for inner in (("deploy", "labels"), ("labels",), ("Spec", "Labels")):
         labels = _at(data, *base, *inner)
         keys: Iterable[tuple[str | int, str]] = ()

@@ -1,4 +1,4 @@
-"""`lbgen render`: the files a target would get, checked, compared and written where asked, never applied."""
+"""`lbgen render`: the files that a target would get, checked, compared and written, never applied."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from lbgen.daemon.bisection import Refusal
 from lbgen.daemon.quarantine import culprits
 from lbgen.model import Model
 from lbgen.proxies import disk
-from lbgen.render.renderer import Files, Renderer
+from lbgen.render.files import Files
+from lbgen.render.renderer import Renderer
 from lbgen.snapshot import Snapshot
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the command line asked for."""
+class PreviewOptions:
+    """The options of `lbgen render`."""
 
     output: Path | None = None  # where to write the files; None: nowhere
     check: bool = False
@@ -33,15 +34,15 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one rendering."""
+    """The result of one rendering."""
 
     target: str
     proxy: str  # kind of proxy
     files: Files | None  # None: a template failed
     errors: tuple[LbgenError, ...] = ()  # the gravest first
     difference: str = ""  # unified diff from the directory to compare with
-    checked: bool = False  # the proxy's own program was asked
-    blamed: tuple[str, ...] = ()  # services without which what was refused would be accepted
+    checked: bool = False  # the proxy's own program checked them
+    blamed: tuple[str, ...] = ()  # services without which the rest would be accepted
     seconds: float = 0.0
 
 
@@ -53,23 +54,23 @@ class Preview:
         name: str,
         renderer: Renderer,
         check: Callable[[Files], None],
-        wishes: Wishes,
+        options: PreviewOptions,
         tell: Callable[[Outcome, Model, Snapshot], None] = lambda *_: None,
     ) -> None:
         """
         Args:
-            tell: is handed what came of each round of a loop.
+            tell: is called with the outcome of each round of a loop.
         """
-        self.name, self.renderer, self._check, self.wishes, self._tell = name, renderer, check, wishes, tell
+        self.name, self.renderer, self._check, self.options, self._tell = name, renderer, check, options, tell
 
     def start(self) -> None:
-        """Nothing runs that could be asked."""
+        """Nothing runs yet."""
 
     def stop(self) -> None:
         """Nothing was started."""
 
     def due(self) -> float | None:
-        """There is nothing to retry."""
+        """Nothing is retried."""
         return None
 
     def revise(self, renderer: Renderer, check: Callable[[Files], None], min_reload_interval: float) -> None:  # noqa: ARG002
@@ -77,13 +78,13 @@ class Preview:
         self.renderer, self._check = renderer, check
 
     def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
-        """Render, judge and tell; what is wrong is told as well, and the next change is another chance."""
-        outcome = self.judged(model, snapshot)
+        """Render, judge and tell. Nothing is retried: the next change is another chance."""
+        outcome = self.judge(model, snapshot)
         self._tell(outcome, model, snapshot)
         return not outcome.errors
 
-    def judged(self, model: Model, snapshot: Snapshot) -> Outcome:
-        """Render the files, have them checked and compared, write them; return what came of it, errors too."""
+    def judge(self, model: Model, snapshot: Snapshot) -> Outcome:
+        """Render the files, have them checked and compared, write them; return the outcome, errors included."""
         began = time.monotonic()
         proxy = self.renderer.templates.manifest.proxy
         try:
@@ -93,7 +94,7 @@ class Preview:
             return Outcome(self.name, proxy, None, (error,), blamed=blamed, seconds=time.monotonic() - began)
         errors: list[LbgenError] = []
         blamed = ()
-        if self.wishes.check:
+        if self.options.check:
             try:
                 self._check(files)
             except CheckFailed as error:
@@ -102,25 +103,25 @@ class Preview:
             except CheckUnavailable as error:
                 errors.append(error)
         problems = [*model.problems, *(note for note in snapshot.notes if note.refused)]
-        if self.wishes.strict and problems:
+        if self.options.strict and problems:
             errors.append(ProblemsFound(_listed(problems)))
-        difference = "".join(differences(files, self.wishes.diff)) if self.wishes.diff else ""
+        difference = "".join(differences(files, self.options.diff)) if self.options.diff else ""
         if difference:
-            errors.append(Differs(f"the rendered files differ from those in {self.wishes.diff}"))
+            errors.append(Differs(f"the rendered files differ from those in {self.options.diff}"))
         try:
-            if self.wishes.output:
-                self._replace(self.wishes.output, files.texts)
+            if self.options.output:
+                self._replace(self.options.output, files.texts)
         except LbgenError as error:
             errors.append(error)
         seconds = time.monotonic() - began
-        return Outcome(self.name, proxy, files, tuple(errors), difference, self.wishes.check, blamed, seconds)
+        return Outcome(self.name, proxy, files, tuple(errors), difference, self.options.check, blamed, seconds)
 
     def _blamed(self, model: Model, snapshot: Snapshot, refusal: Refusal) -> tuple[str, ...]:
-        """Return the services without which the rest would be accepted, as a daemon would hold them back."""
+        """Return the services without which the rest would be accepted, which a daemon would quarantine."""
 
         def judge(model: Model, snapshot: Snapshot) -> None:
             files = self.renderer.render(model, snapshot)
-            if self.wishes.check:
+            if self.options.check:
                 self._check(files)
 
         with contextlib.suppress(CheckUnavailable):  # what was refused is told of all the same
@@ -128,7 +129,7 @@ class Preview:
         return ()
 
     def _replace(self, output: Path, texts: Mapping[str, str]) -> None:
-        """Have these files in the directory, and none that an earlier rendering left there."""
+        """Write the files, and remove those that an earlier rendering left there."""
         fixed = set(self.renderer.templates.names())
         before = disk.names(output, fixed)
         if extra := (before | set(texts)) - fixed:
@@ -140,16 +141,16 @@ class Preview:
 def differences(files: Files, directory: Path) -> Iterable[str]:
     """Return a unified diff from the files in the directory to the rendered ones; empty if they are equal.
 
-    Of files that are not rendered those are compared that an earlier rendering left there.
+    Files that an earlier rendering left there are compared, too.
     """
     before = disk.read(directory, disk.names(directory, files.texts))
-    return compared(before, files.texts, lambda name: (str(directory / name), f"rendered/{name}"))
+    return unified_diff(before, files.texts, lambda name: (str(directory / name), f"rendered/{name}"))
 
 
-def compared(
+def unified_diff(
     before: Mapping[str, str], after: Mapping[str, str], titles: Callable[[str], tuple[str, str]]
 ) -> Iterable[str]:
-    """Return a unified diff between two sets of files, in which those that come and those that go are whole.
+    """Return a unified diff between two sets of files; new and removed files are shown whole.
 
     Args:
         titles: what to call a file before and after.
@@ -162,4 +163,4 @@ def compared(
 
 def _listed(problems: Sequence[object]) -> str:
     count = len(problems)
-    return f"{count} problem{'s' if count > 1 else ''} found:\n" + "\n".join(f"  {found}" for found in problems)
+    return f"{count} problem{'s' if count > 1 else ''} found:\n" + "\n".join(f"  {problem}" for problem in problems)

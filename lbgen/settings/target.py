@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from lbgen.render.limits import Bounds
+from lbgen.render.limits import Limits
 from lbgen.settings.value_types import Seconds, Section, Size, Texts
 
 STATE_DIRECTORY = Path("/var/lib/lbgen")  # has a directory for each target whose `output` is not set
@@ -50,9 +50,9 @@ class ApplySettings(Section):
 class RenderSettings(Section):
     """Limits of the target's templates: one that loops without end, or prints gigabytes, is stopped."""
 
-    timeout: Seconds = Bounds().timeout
+    timeout: Seconds = Limits().timeout
     """Processor time for all files together."""
-    max_size: Size = Bounds().max_size
+    max_size: Size = Limits().max_size
     """Characters of all files together, and of any text that templates make on the way."""
 
 

@@ -18,8 +18,8 @@ from lbgen.daemon.history import Change
 from lbgen.daemon.loop import Loop
 from lbgen.daemon.target import Target
 from lbgen.daemon.worker import Worker
-from lbgen.render.credentials import NamedFiles
-from lbgen.report.explain import Aim, Facts, explained
+from lbgen.render.credentials import Credentials
+from lbgen.report.explain import Facts, TargetFacts, explanation
 
 STUCK = 60.0  # seconds; a round that takes longer waits for what will not come: a checker has as long at most
 Document = dict[str, Any]
@@ -105,10 +105,12 @@ class View:
         if accepted is None:
             return None
         # Copied in one step: a worker may change it meanwhile.
-        aims = tuple(Aim.of(target.name, target.renderer, target.quarantine.held.copy()) for target in self.targets)
-        named = files.read() if files else NamedFiles()
+        targets = tuple(
+            TargetFacts.of(target.name, target.renderer, target.quarantine.held.copy()) for target in self.targets
+        )
+        credentials = files.read() if files else Credentials()
         model = replace(self.loop.model, problems=tuple(self._problems()))
-        return explained(Facts(accepted, model, named, aims), service)
+        return explanation(Facts(accepted, model, credentials, targets), service)
 
     def history(self, limit: int | None = None) -> Document:
         """Return the last changes of all targets, newest first."""

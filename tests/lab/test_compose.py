@@ -177,7 +177,9 @@ def deployed(lab: Lab, wanted: Snapshot) -> Snapshot:
 
 def rendered(model: Model, snapshot: Snapshot, proxy: str) -> dict[str, str]:
     """The files that one proxy would get."""
-    return dict(assembly.renderer_of("edge", TargetSettings(templates=[proxy]), SETTINGS).render(model, snapshot).texts)
+    return dict(
+        assembly.Assembly("edge", TargetSettings(templates=[proxy]), SETTINGS).renderer().render(model, snapshot).texts
+    )
 
 
 def test_a_file_becomes_what_its_deployment_becomes(lab: Lab, files: list[Path]) -> None:

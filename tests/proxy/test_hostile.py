@@ -19,8 +19,10 @@ from lbgen.labels.keys.table import KEYS
 from lbgen.model import Model, build
 from lbgen.proxies import disk
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
-from lbgen.render.renderer import Files, Renderer, TargetContext, find
-from lbgen.render.templates import BUILTIN
+from lbgen.render.context import TargetContext
+from lbgen.render.files import Files
+from lbgen.render.renderer import Renderer
+from lbgen.render.templates import BUILTIN, find
 from lbgen.settings import Settings, TargetSettings
 from lbgen.snapshot import Snapshot
 from tests.support import hostile, readback, real_haproxy, real_nginx, real_traefik
@@ -77,7 +79,7 @@ def haproxy(directory: Path) -> Iterator[Trial]:
         done = real_haproxy.check(directory)
         assert (done.returncode, "WARNING" in done.stderr) == (0, False), done.stderr
 
-    renderer = assembly.renderer_of("edge", made, settings_in(directory))
+    renderer = assembly.Assembly("edge", made, settings_in(directory)).renderer()
     yield Trial(renderer, dict.fromkeys(PORTS, 80), ask)
 
 
@@ -164,13 +166,13 @@ def a_renderer(proxy: str, output: Path, made: Settings, *directories: Path, pro
 
 def unquoted(renderer: Renderer) -> None:
     """Values are printed as they are."""
-    renderer.edition().environment.filters["quote"] = str
+    renderer.loaded_templates().environment.filters["quote"] = str
 
 
 def half_quoted(renderer: Renderer) -> None:
     """Values stand in quotes, and those in them are not escaped."""
     sign = "'" if renderer.templates.manifest.proxy == "haproxy" else '"'
-    renderer.edition().environment.filters["quote"] = lambda value: f"{sign}{value}{sign}"
+    renderer.loaded_templates().environment.filters["quote"] = lambda value: f"{sign}{value}{sign}"
 
 
 # What is broken: in which template of which proxy, what stands there and what instead, and the key that tells.
@@ -260,8 +262,8 @@ def test_templates_are_guarded_too(proxy, text, tmp_path):
     renderer, model = a_renderer(proxy, tmp_path, settings_in(tmp_path)), planted(text)
     with pytest.raises(TemplateError, match=r"control character|not one word"):
         renderer.render(model, hostile.cluster([]))
-    renderer.edition().environment.finalize = lambda value: value
-    renderer.edition().environment.filters |= {"word": str, "quote": str}
+    renderer.loaded_templates().environment.finalize = lambda value: value
+    renderer.loaded_templates().environment.filters |= {"word": str, "quote": str}
     if "\n" in text:
         with pytest.raises(readback.Escape):
             read_back(renderer, model, hostile.cluster([]))

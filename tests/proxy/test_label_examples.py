@@ -57,7 +57,7 @@ BESIDE = {
 @cache
 def renderer(proxy: str) -> Renderer:
     """One for all examples."""
-    return assembly.renderer_of("edge", TargetSettings(templates=[proxy]), SETTINGS)
+    return assembly.Assembly("edge", TargetSettings(templates=[proxy]), SETTINGS).renderer()
 
 
 def asking(field: str) -> tuple[Model, Snapshot]:
@@ -166,9 +166,9 @@ def test_worked_examples(shown):
 def test_worked_examples_are_accepted(shown, proxy, tmp_path):
     """The proxy's own program accepts them all; what it cannot do at all is said beside the example."""
     target = TargetSettings(templates=[proxy], output=tmp_path)
-    snapshot, made = cluster(), assembly.renderer_of("edge", target, shown)
+    snapshot, made = cluster(), assembly.Assembly("edge", target, shown).renderer()
     model = build(snapshot, shown.rules())
-    assembly.checker_of("edge", target, shown)(made.render(model, snapshot))
+    assembly.Assembly("edge", target, shown).preview_checker()(made.render(model, snapshot))
     cannot = {
         limit.service for limit in limits(model, snapshot, "edge", proxy, made.target.version) if limit.level == NO
     }

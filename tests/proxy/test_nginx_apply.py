@@ -24,7 +24,7 @@ from lbgen.proxies.nginx import error_log as nginx_log
 from lbgen.proxies.nginx import processes as nginx_processes
 from lbgen.proxies.nginx.check import check
 from lbgen.proxies.nginx.kind import build_of
-from lbgen.render.renderer import Files
+from lbgen.render.files import Files
 from lbgen.settings import ApplySettings, ListenerSettings, Settings
 from tests.support.builders import a_snapshot, cluster
 from tests.support.clients import Client
@@ -60,7 +60,7 @@ class Bench:
             listeners={"web": ListenerSettings(bind=f"127.0.0.1:{self.port}")}, min_reload_interval="0s"
         )
         made = target(self.program, self.output, self.templates, probe=self.probe, apply=ApplySettings(**apply))
-        self.made = assembly.target_of("edge", made, self.settings)
+        self.made = assembly.Assembly("edge", made, self.settings).target()
         self.made.start()
         return self.made
 

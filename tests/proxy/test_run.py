@@ -100,7 +100,7 @@ class Bench:
             binary=BINARY,
             apply=ApplySettings(**apply),
         )
-        made = assembly.target_of("edge", target, self.settings)
+        made = assembly.Assembly("edge", target, self.settings).target()
         made.start()
         return made
 

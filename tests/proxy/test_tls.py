@@ -25,7 +25,8 @@ from lbgen.base.address import split_bind
 from lbgen.daemon import assembly
 from lbgen.daemon.target import Target
 from lbgen.model import Model, build
-from lbgen.render.credentials import Reader, noted
+from lbgen.render.credential_problems import with_credential_problems
+from lbgen.render.credentials import CredentialReader
 from lbgen.report.lint import limits
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
@@ -120,8 +121,8 @@ class Site:
                 },
             }
         )
-        self.target: Target = assembly.target_of("edge", self.settings.targets["edge"], self.settings)
-        self._reader = Reader(self.settings)
+        self.target: Target = assembly.TargetAssembly("edge", self.settings.targets["edge"], self.settings).target()
+        self._reader = CredentialReader(self.settings)
         self.snapshot: Snapshot = a_snapshot()
         self.model = Model()
 
@@ -132,7 +133,9 @@ class Site:
 
     def again(self) -> None:
         """Have the proxy serve the same with the files that are there now."""
-        self.model = noted(build(self.snapshot, self.settings.rules()), self._reader.read(), here=True)
+        self.model = with_credential_problems(
+            build(self.snapshot, self.settings.rules()), self._reader.read(), here=True
+        )
         wait_for(lambda: self.target.bring_to(self.model, self.snapshot), "the proxy to serve it")
 
     def port(self, listener: str = "secure") -> int:

@@ -198,7 +198,7 @@ def test_not_decoded(bench, way):
     assert not bench.bring(target, "127.1.0.2")
     assert "does not serve generation" in str(bench.logs[0]["error"])
     assert bench.answer() == "127.1.0.1"
-    _, check = assembly.revision_of("edge", bench.target_settings, bench.settings)
+    _, check = assembly.Assembly("edge", bench.target_settings, bench.settings).revision()
     target.revise(target.renderer, check, target.schedule.interval)
     target.schedule.retry.hasten()
     assert not bench.bring(target, "127.1.0.2")
@@ -291,7 +291,7 @@ def test_settings(tmp_path, more, message):
     )
     target = TargetSettings.model_validate({"templates": ["traefik"], "output": str(tmp_path), **more})
     with pytest.raises(SettingsError, match=re.escape(message)):
-        assembly.target_of("edge", target, settings)
+        assembly.Assembly("edge", target, settings).target()
 
 
 def test_behind_a_name(tmp_path):
@@ -299,7 +299,7 @@ def test_behind_a_name(tmp_path):
     target = TargetSettings(
         templates=["traefik"], output=tmp_path, probe="localhost:8080", apply=ApplySettings(http=True)
     )
-    assert assembly.target_of("edge", target, Settings()).name == "edge"
+    assert assembly.Assembly("edge", target, Settings()).target().name == "edge"
 
 
 # ------------------------------------------------------------------------------------------------ lbgen run

@@ -11,7 +11,9 @@ from lbgen.labels.match import Test
 from lbgen.labels.route_spec import ServiceLabels
 from lbgen.model import Listener, Model, Route, Rules, build
 from lbgen.model.servers import Surroundings
-from lbgen.render.renderer import Renderer, TargetContext, find
+from lbgen.render.context import TargetContext
+from lbgen.render.renderer import Renderer
+from lbgen.render.templates import find
 from lbgen.settings import Settings
 from lbgen.snapshot import Network, Node, PublishedPort, Service, Snapshot, Task
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from lbgen.daemon import assembly
 from lbgen.model import Model, build
-from lbgen.render.credentials import NamedFiles, Reader
-from lbgen.render.renderer import Files, Renderer
+from lbgen.render.credentials import CredentialReader, Credentials
+from lbgen.render.files import Files
+from lbgen.render.renderer import Renderer
 from lbgen.report.golden import Trial
 from lbgen.settings import Settings, TargetSettings, load_settings
 from lbgen.snapshot import Snapshot
@@ -33,16 +34,16 @@ TRIALS = {
 CERTIFICATES = FIXTURES / "certificates"  # for these tests alone, and expired
 
 
-class Beside(Reader):
+class Beside(CredentialReader):
     """Finds the certificates of tests/fixtures, as if they lay in certs/ beside the files; no others."""
 
     def __init__(self) -> None:
         super().__init__(Settings(certificates=CERTIFICATES))
 
-    def read(self) -> NamedFiles:
+    def read(self) -> Credentials:
         """Return them."""
         found = super().read().certificates
-        return NamedFiles(tuple(replace(certificate, path=f"certs/{certificate.name}") for certificate in found))
+        return Credentials(tuple(replace(certificate, path=f"certs/{certificate.name}") for certificate in found))
 
 
 def settings_of(case: Path) -> Settings:
@@ -61,9 +62,9 @@ def renderer_of(case: Path, output: Path | None = None, name: str = "edge") -> R
     target = settings.targets.get("edge") or TargetSettings(templates=["haproxy"])
     if output:
         target = target.model_copy(update={"output": output})
-    made = assembly.renderer_of(name, target, settings)
+    made = assembly.Assembly(name, target, settings).renderer()
     if not output:
-        made.reader = Beside()
+        made.credentials = Beside()
     return made
 
 

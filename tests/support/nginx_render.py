@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lbgen.model import build
-from lbgen.render.renderer import Renderer, TargetContext, find
+from lbgen.render.context import TargetContext
+from lbgen.render.renderer import Renderer
+from lbgen.render.templates import find
 from lbgen.settings import Settings
 from tests.support import golden_cases
 from tests.support.builders import Fact, a_node, a_rules, a_snapshot
@@ -33,7 +35,7 @@ def a_renderer(
         probe="127.0.0.1:9180",
     )
     renderer = Renderer(templates, context, made or Settings())
-    renderer.reader = golden_cases.Beside()
+    renderer.credentials = golden_cases.Beside()
     return renderer
 
 

@@ -20,7 +20,8 @@ from lbgen.daemon import assembly
 from lbgen.model import Model, build
 from lbgen.proxies.nginx import processes
 from lbgen.proxies.nginx.kind import build_of
-from lbgen.render.renderer import Files, Renderer
+from lbgen.render.files import Files
+from lbgen.render.renderer import Renderer
 from lbgen.settings import Settings, TargetSettings
 from tests.lab.settings import LabError
 from tests.support import proxies
@@ -67,7 +68,7 @@ def target(program: str, output: Path, *directories: Path, probe: str = "", **mo
 
 def renderer(made: TargetSettings, settings: Settings | None = None) -> Renderer:
     """The target's renderer."""
-    return assembly.renderer_of("edge", made, settings or Settings())
+    return assembly.Assembly("edge", made, settings or Settings()).renderer()
 
 
 def write(files: Files, directory: Path) -> None:

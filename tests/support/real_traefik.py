@@ -18,7 +18,10 @@ from lbgen.model import Listener, build
 from lbgen.proxies import disk
 from lbgen.proxies.traefik.api import Api
 from lbgen.proxies.traefik.apply import DYNAMIC
-from lbgen.render.renderer import Files, Renderer, TargetContext, find
+from lbgen.render.context import TargetContext
+from lbgen.render.files import Files
+from lbgen.render.renderer import Renderer
+from lbgen.render.templates import find
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import Fact, a_network, a_node, a_rules, a_snapshot

@@ -70,7 +70,7 @@ class Bench:
             binary=BINARY,
             apply=ApplySettings(**apply),
         )
-        made = assembly.target_of("edge", self.target_settings, self.settings)
+        made = assembly.Assembly("edge", self.target_settings, self.settings).target()
         if serve:
             self.serve(made)
         made.start()
@@ -79,7 +79,7 @@ class Bench:
     def serve(self, target: Target) -> None:
         """Have the status served, as `lbgen run` does."""
         self.unserve()
-        feeds = assembly.feeds_of([target])
+        feeds = assembly.feeds([target])
         self.ends.enter_context(serve_status(("127.0.0.1", self.status), View(FakeLoop(), []), feeds))
 
     def unserve(self) -> None:

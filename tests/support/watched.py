@@ -9,8 +9,9 @@ from lbgen.daemon.counters import Counters
 from lbgen.daemon.history import Change, Failure, History
 from lbgen.daemon.quarantine import Quarantine
 from lbgen.model import Model
-from lbgen.render.credentials import Reader
-from lbgen.render.renderer import Files, Renderer
+from lbgen.render.credentials import CredentialReader
+from lbgen.render.files import Files
+from lbgen.render.renderer import Renderer
 from lbgen.snapshot import Cause, Snapshot
 from lbgen.source.engine.source import Stats
 from tests.support.builders import a_renderer
@@ -51,7 +52,7 @@ class FakeLoop:
     source: object = field(default_factory=FakeSource)
     accepted: Snapshot | None = None
     model: Model = field(default_factory=Model)
-    files: Reader | None = None
+    files: CredentialReader | None = None
     busy_since: float | None = None
     held: int = 0
     counters: Counters = field(default_factory=Counters)

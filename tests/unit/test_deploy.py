@@ -23,7 +23,7 @@ def test_settings(path):
     """Every settings file is one that lbgen takes, and its template sets and options exist."""
     settings = load_settings(path, {}, {})
     for name, target in settings.targets.items():
-        assembly.renderer_of(name, target, settings)
+        assembly.Assembly(name, target, settings).renderer()
 
 
 @pytest.mark.parametrize("path", sorted(DEPLOY.glob("*-stack.yml")), ids=lambda path: path.stem)

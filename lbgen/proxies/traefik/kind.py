@@ -16,7 +16,6 @@ from lbgen.proxies.traefik.api import Fleet
 from lbgen.proxies.traefik.apply import STATIC, VERIFY_TIMEOUT, Traefik
 from lbgen.proxies.traefik.check import checker
 from lbgen.proxies.traefik.feed import Feed
-from lbgen.render.renderer import find
 
 DEFAULT_PROBE = "127.0.0.1:8080"
 OFF = "off"  # as a probe: Traefik has no API
@@ -43,7 +42,7 @@ def parts(setup: Setup) -> Parts:
             f"targets.{setup.name}.probe: only with apply.http can lbgen do without Traefik's API; name its address"
         )
     _refuse_clashes(setup, way)
-    names = find(setup.target.templates).names
+    names = setup.templates.names
     check = checker(setup, setup.output)
     if way != "run":
         return Parts(Traefik(api, feed, names), check)

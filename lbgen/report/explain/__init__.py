@@ -1,10 +1,10 @@
-"""Why a service is served as it is, or not: what was decided about it, read off the code that decides.
+"""Why a service is routed as it is, or is not: what was decided about it, asked of the code that decides.
 
-`service.py` puts the answer together as a plain document, `text.py` writes it for a terminal. Nothing of it is kept
-while lbgen follows a Swarm: an explanation is made when somebody asks.
+`service.py` returns the explanation as a plain document, `cli/explain_text.py` writes it for a terminal. Nothing is
+kept while lbgen follows a Swarm: an explanation is made when it is asked for.
 """
 
-from lbgen.report.explain.facts import Aim, Facts
-from lbgen.report.explain.service import Document, explained
+from lbgen.report.explain.facts import Facts, TargetFacts
+from lbgen.report.explain.service import Document, explanation
 
-__all__ = ["Aim", "Document", "Facts", "explained"]
+__all__ = ["Document", "Facts", "TargetFacts", "explanation"]

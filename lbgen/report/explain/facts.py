@@ -1,4 +1,4 @@
-"""What an explanation is made from, and which service it is about."""
+"""The facts that an explanation is made from, and the service that it is about."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from lbgen.base.problem import printable
 from lbgen.daemon.bisection import Held
 from lbgen.model import Basis, Model, Rules
 from lbgen.model.servers import Surroundings
-from lbgen.render.credentials import NamedFiles
+from lbgen.render.credentials import Credentials
 from lbgen.render.renderer import Renderer
 from lbgen.snapshot import Service, Snapshot, Task, moment
 
-MOST_NEAR = 3  # names that are proposed instead of one that is not there
+MOST_NEAR = 3  # similar names that are suggested
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
-    """A proxy that is fed, or would be."""
+class TargetFacts:
+    """A target, as far as explanations need it."""
 
     name: str
     proxy: str  # "haproxy", "nginx", "traefik", "other"
     version: tuple[int, ...]
     listeners: frozenset[str] | None  # that it serves; None: all
-    held: Mapping[str, Held] = field(default_factory=dict)  # services that it is not given as they ask, by id
+    held: Mapping[str, Held] = field(default_factory=dict)  # quarantined services, by id
 
     @classmethod
-    def of(cls, name: str, renderer: Renderer, held: Mapping[str, Held] | None = None) -> Aim:
-        """Return what a target's renderer knows of it."""
+    def of(cls, name: str, renderer: Renderer, held: Mapping[str, Held] | None = None) -> TargetFacts:
+        """Return the facts of the target that a renderer is for."""
         return cls(name, renderer.templates.manifest.proxy, renderer.target.version, renderer.listeners, held or {})
 
 
@@ -40,17 +40,17 @@ class Facts:
 
     snapshot: Snapshot
     model: Model
-    files: NamedFiles
-    aims: tuple[Aim, ...] = ()
+    credentials: Credentials
+    targets: tuple[TargetFacts, ...] = ()
 
     @property
     def rules(self) -> Rules:
-        """The settings that it was decided by."""
+        """The settings that the model was built with."""
         return self._basis.rules
 
     @property
     def drained(self) -> Collection[str]:
-        """The ids of tasks and nodes whose time to drain was over."""
+        """The ids of tasks and nodes whose drain grace was over."""
         return self._basis.drained
 
     @property
@@ -60,19 +60,19 @@ class Facts:
 
     @property
     def around(self) -> Surroundings:
-        """What the service is decided in."""
+        """The surroundings that services are decided in."""
         return Surroundings(self.rules, self.snapshot.nodes, self.snapshot.networks, self.drained)
 
     def service(self, name: str) -> Service:
         """Return the service of a name or an id; of two with one name, which only a file can have, the older.
 
         Raises:
-            UnknownService: there is none; the message proposes names that are near.
+            UnknownService: there is none; the message suggests similar names.
         """
         services = self.snapshot.services
         named = [service for service in services.values() if service.name == name]
-        if found := min(named, key=lambda service: (moment(service.created_at), service.id), default=None):
-            return found
+        if named:
+            return min(named, key=lambda service: (moment(service.created_at), service.id))
         if name in services:
             return services[name]
         near = _near(name, (service.name for service in services.values()))

@@ -19,7 +19,7 @@ from lbgen.snapshot import Service
 _SWITCHES = ("traefik.enable", "com.df.notify")  # beside `ENABLE` they decide whether a service takes part
 
 
-def explained(
+def label_rows(
     service: Service, found: ServiceLabels, problems: Sequence[Problem], context: LabelContext
 ) -> list[dict[str, Any]]:
     """Say of each label what became of it.

@@ -11,7 +11,7 @@ from lbgen.labels.match import Alternative
 from lbgen.model import Cell, Listener, Route
 from lbgen.model.routing import Conflict, place_of, priority_of, route_table
 from lbgen.model.tls import hosts_of, tls_hosts
-from lbgen.render.sni import Handshakes
+from lbgen.render.sni import SniTable
 from lbgen.report.explain.facts import Facts
 
 
@@ -30,7 +30,7 @@ class Listeners:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._tables: dict[str, _Table] = {}
-        self._handshakes = Handshakes(facts.model.listeners, facts.files.certificates)
+        self._sni = SniTable(facts.model.listeners, facts.credentials.certificates)
 
     def of(self, route: Route, *, chosen: bool) -> list[dict[str, Any]]:
         """Describe every listener that a route asks for.
@@ -51,24 +51,24 @@ class Listeners:
         return [
             {
                 "host": host,
-                "files": [item.name for item in self._handshakes.certificates(host)],
-                "client_ca": self._handshakes.client_ca(host),
-                "known": "certificates" in self._facts.files.there,
+                "files": [item.name for item in self._sni.certificates(host)],
+                "client_ca": self._sni.client_ca(host),
+                "known": "certificates" in self._facts.credentials.readable,
             }
             for host in hosts_of(route)
         ]
 
     def _one(self, route: Route, listener: Listener, by: str) -> dict[str, Any]:
         table = self._table(listener)
-        aims = self._facts.aims
-        targets = [aim.name for aim in aims if aim.listeners is None or listener.name in aim.listeners]
+        targets = self._facts.targets
+        serving = [target.name for target in targets if target.listeners is None or listener.name in target.listeners]
         matches = list(self._matches(route, table))
         why = ""
         if route.name not in table.carried:
             why = "an older service asks for other client certificates for its hosts"
         elif not any(match["served"] for match in matches):
             why = "; ".join(dict.fromkeys(match["why"] for match in matches))
-        elif aims and not targets:
+        elif targets and not serving:
             why = "no target serves this listener"
         return {
             "name": listener.name,
@@ -76,7 +76,7 @@ class Listeners:
             "protocol": listener.protocol,
             "tls": listener.tls,
             "by": by,
-            "targets": targets,
+            "targets": serving,
             "served": not why,
             "why": why,
             "matches": matches,

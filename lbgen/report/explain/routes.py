@@ -89,7 +89,7 @@ class Routes:
             "certificates": self._listeners.certificates(routed) if routed else [],
             "backend": name,
             "group": servers.group(member.group, backend) if member else None,
-            **servers.explained(self._service, self._tasks, spec, chosen, self._facts.around),
+            **servers.destination(self._service, self._tasks, spec, chosen, self._facts.around),
             "servers": servers.serving(chosen, backend, self._facts),
             "health_check": asdict(backend.health_check) if backend.health_check else None,
             "settings": settings_of(self._leading(spec, backend).keys),

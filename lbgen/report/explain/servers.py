@@ -19,7 +19,7 @@ from lbgen.snapshot import Service, Task
 _MODES = {"mesh": "ingress", "host": "host"}
 
 
-def explained(
+def destination(
     service: Service, tasks: Sequence[Task], spec: RouteSpec, chosen: RouteServers, around: Surroundings
 ) -> dict[str, Any]:
     """Say which way the traffic goes, to which port, over which network and nodes, and which tasks get none."""

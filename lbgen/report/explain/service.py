@@ -19,7 +19,7 @@ from lbgen.snapshot import Network, Service
 Document = dict[str, Any]
 
 
-def explained(facts: Facts, name: str) -> Document:
+def explanation(facts: Facts, name: str) -> Document:
     """Explain the service of this name or id.
 
     Raises:
@@ -27,9 +27,9 @@ def explained(facts: Facts, name: str) -> Document:
     """
     service = facts.service(name)
     context = facts.rules.label_context()
-    found = dialects.parse(service.name, service.labels, context)
+    read = dialects.parse(service.name, service.labels, context)
     each = Routes(facts, service)
-    routes = [each.of(route) for route in found.routes]
+    routes = [each.of(route) for route in read.routes]
     problems = _problems(facts, service, routes)
     limited = _limits(facts, [route["backend"] for route in routes])
     routed = any(route["served"] for route in routes)
@@ -38,7 +38,7 @@ def explained(facts: Facts, name: str) -> Document:
         "id": service.id,
         "routed": routed,
         "ok": routed and not problems and not any(limit.level == NO for limit in limited),
-        "why": _why(facts, service, found, routes),
+        "why": _why(facts, service, read, routes),
         "dialects": list(context.names),
         "mode": service.mode,
         "replicas": service.replicas,
@@ -48,15 +48,15 @@ def explained(facts: Facts, name: str) -> Document:
         "routes": routes,
         "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
         "limits": [asdict(limit) | {"text": str(limit)} for limit in limited],
-        "labels": labels.explained(service, found, problems, context),
+        "labels": labels.label_rows(service, read, problems, context),
     }
 
 
-def _why(facts: Facts, service: Service, found: ServiceLabels, routes: Sequence[Document]) -> list[str]:
+def _why(facts: Facts, service: Service, read: ServiceLabels, routes: Sequence[Document]) -> list[str]:
     """Say why the service, or a part of it, is not routed; nothing if all of it is."""
-    if not found.enabled:
+    if not read.enabled:
         exposed = facts.rules.expose_by_default
-        unless = found.unless if exposed else f"{found.unless}, and setting discovery.expose_by_default is false"
+        unless = read.unless if exposed else f"{read.unless}, and setting discovery.expose_by_default is false"
         others = [name for name in dialects.DIALECTS if name not in facts.rules.dialects]
         return [unless] + [
             f"it has labels of dialect {name}, which setting discovery.dialects does not have"
@@ -67,15 +67,15 @@ def _why(facts: Facts, service: Service, found: ServiceLabels, routes: Sequence[
     for route in routes:
         if not route["served"]:
             reasons.append(f"route {route['route']}: {route['why']}" if route["route"] else route["why"])
-    known = {route.name for route in found.routes}
-    named = {problem.route for problem in found.problems if problem.route}
+    known = {route.name for route in read.routes}
+    named = {problem.route for problem in read.problems if problem.route}
     reasons += [f"route {name} is dropped: a label of its has a problem" for name in sorted(named - known)]
     if not routes and not reasons:
-        reasons.append("a label has a problem" if found.problems else "no label asks for a route")
-    for aim in facts.aims:
-        if held := aim.held.get(service.id):
+        reasons.append("a label has a problem" if read.problems else "no label asks for a route")
+    for target in facts.targets:
+        if held := target.held.get(service.id):
             kept = "what it asked for before stays in force" if held.instead is not None else "it is left out"
-            reasons.append(f"target {aim.name} refuses the configuration with it: {kept}")
+            reasons.append(f"target {target.name} refuses the configuration with it: {kept}")
     return reasons
 
 
@@ -102,13 +102,11 @@ def _limits(facts: Facts, backends: Iterable[str]) -> list[Limit]:
         routes=tuple(route for route in facts.model.routes if route.backend in wanted),
         backends=tuple(backend for backend in facts.model.backends if backend.name in wanted),
     )
-    return [
-        limit
-        for aim in facts.aims
-        for limit in limits(
-            own if aim.listeners is None else own.only(aim.listeners), facts.snapshot, aim.name, aim.proxy, aim.version
-        )
-    ]
+    listed: list[Limit] = []
+    for target in facts.targets:
+        served = own if target.listeners is None else own.only(target.listeners)
+        listed += limits(served, facts.snapshot, target.name, target.proxy, target.version)
+    return listed
 
 
 def _networks(service: Service, networks: Iterable[Network]) -> list[str]:

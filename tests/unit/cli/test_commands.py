@@ -19,7 +19,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 import lbgen
-from lbgen.cli.main import main
+from lbgen.cli.main import COMMANDS, main
 from lbgen.settings import Settings
 from lbgen.source.file import load
 from tests.support.golden_cases import GOLDEN, modelled, renderer_of
@@ -482,11 +482,24 @@ def test_version():
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command there is, with its words."""
-    for name, command in group.commands.items():
+    """Every command, with its words."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         yield (*path, name), command
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
+
+
+def test_table_of_commands():
+    """The table that `lbgen --help` prints has each command's own name and summary."""
+    context = click.Context(main)
+    for name, (_, summary) in COMMANDS.items():
+        command = main.get_command(context, name)
+        assert (command.name, command.get_short_help_str(limit=200)) == (name, summary)
+        assert f"{name} " in run("--help").stdout
+        assert summary in run("--help").stdout
 
 
 @pytest.mark.parametrize(

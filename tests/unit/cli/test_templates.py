@@ -96,7 +96,7 @@ def test_eject_overwrites_nothing(tmp_path):
     (tmp_path / "set.yml").write_text("mine")
     result = run("templates", "eject", "haproxy", tmp_path)
     assert result.exit_code == 2
-    assert result.output == f"lbgen: {tmp_path}/set.yml: there already; choose another directory, or move it away\n"
+    assert result.output == f"lbgen: {tmp_path}/set.yml: already exists; choose another directory, or move it away\n"
     assert [path.name for path in tmp_path.iterdir()] == ["set.yml"]
 
 
@@ -108,7 +108,7 @@ def test_try(author):
     first = tried("--no-check")
     assert first.exit_code == 6
     assert "FAIL  mesh\n--- cases/mesh.golden\n+++ rendered/mesh\n@@ -0,0 " in first.output
-    assert first.output.endswith("2 cases, 2 failed; --update writes what differs anew\n")
+    assert first.output.endswith("2 cases, 2 failed; --update writes the golden files that differ\n")
     assert not (author / "cases/mesh.golden").exists()
     assert tried("--no-check", "--update").output == "wrote listeners\nwrote mesh\n2 cases, 0 failed\n"
     again = tried("--no-check")

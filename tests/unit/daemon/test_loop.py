@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from lbgen.base.errors import SourceError
 from lbgen.daemon.inbox import Inbox
 from lbgen.daemon.loop import Loop
-from lbgen.render.credentials import Reader
+from lbgen.render.credentials import CredentialReader
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task
@@ -156,7 +156,7 @@ def test_rounds():
 
 def test_revised():
     """Other settings count from the next round on, which follows at once; that servers vanish by them is meant."""
-    target, seen, files = FakeTarget(), [], Reader(Settings())
+    target, seen, files = FakeTarget(), [], CredentialReader(Settings())
     services = [a_service(f"s{number}", {"port": 80}, networks=("edge-id",)) for number in range(6)]
     unlabelled = [replace(service, labels={"lbgen.port": "80"}) for service in services]
     tasks = [a_task(f"s{number}", addresses={"edge-id": f"10.0.0.{number + 1}"}) for number in range(6)]

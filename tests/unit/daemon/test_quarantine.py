@@ -512,7 +512,7 @@ def test_real_haproxy_refuses_an_authors_template(short_dir):
             },
         }
     )
-    target = assembly.target_of("edge", given_settings.targets["edge"], given_settings)
+    target = assembly.Assembly("edge", given_settings.targets["edge"], given_settings).target()
     rules = given_settings.rules()
     found = services(12)
     target.start()

@@ -14,7 +14,7 @@ from lbgen.labels.keys.table import KEYS, PREFIX
 from lbgen.model import build
 from lbgen.proxies.capabilities import PROXIES
 from lbgen.report import lint
-from lbgen.report.positions import Places
+from lbgen.report.positions import Positions
 from lbgen.snapshot import Snapshot
 from tests.support import hostile
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task, ingress
@@ -60,7 +60,7 @@ def said(snapshot: Snapshot) -> Iterator[str]:
     yield from report.lines()
     yield from (text for problem in model.problems for text in asdict(problem).values())
     yield from (text for each in (*limits, *model.problems) for text in asdict(each).values() if isinstance(text, str))
-    yield json.dumps(report.document(Places([])), ensure_ascii=False)
+    yield json.dumps(report.document(Positions([])), ensure_ascii=False)
 
 
 @given(hostile.clusters())

@@ -33,11 +33,11 @@ class Bench:
 
     def target(self, **apply: object) -> Target:
         """Make it and start it, as lbgen does when it starts."""
-        made = assembly.target_of(
+        made = assembly.Assembly(
             "edge",
             TargetSettings(templates=[str(self.templates)], output=self.output, apply=ApplySettings(**apply)),
             self.settings,
-        )
+        ).target()
         made.start()
         return made
 

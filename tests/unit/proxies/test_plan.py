@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbgen.proxies import plan
-from lbgen.render.files import PLACEHOLDER
-from lbgen.render.renderer import Files
+from lbgen.render.files import PLACEHOLDER, Files
 
 CONFIG = f"""\
 # generation {PLACEHOLDER}

@@ -164,7 +164,7 @@ def test_every_line_stands_in_a_block(name, template, tmp_path):
         f"{{% extends '{name}/{template}' %}}" + "".join(f"{{% block {b} %}}{{% endblock %}}" for b in outer)
     )
     facts, settings = cluster(), settings_in(tmp_path)
-    made = assembly.renderer_of("edge", target(tmp_path, str(root), name), settings)
+    made = assembly.Assembly("edge", target(tmp_path, str(root), name), settings).renderer()
     text = made.render(build(facts, settings.rules()), facts).texts[template.removesuffix(".j2")]
     assert not text.strip()
 
@@ -176,11 +176,14 @@ def test_once_honours_blocks(name, template, tmp_path):
     found = blocks_of(find([name]), template)
     texts = {block.name: f" # {block.name} {{{{ routes | length }}}}\n" for block in found}
     root = override(tmp_path / "templates", name, template, texts)
-    made, builder = assembly.renderer_of("edge", target(tmp_path, str(root), name), settings), Builder(settings.rules())
+    made, builder = (
+        assembly.Assembly("edge", target(tmp_path, str(root), name), settings).renderer(),
+        Builder(settings.rules()),
+    )
     for facts in (cluster(), cluster("more"), cluster()):
         model = builder.build(facts)
         files = made.render(model, facts)
-        fresh = assembly.renderer_of("edge", target(tmp_path, str(root), name), settings).render(model, facts)
+        fresh = assembly.Assembly("edge", target(tmp_path, str(root), name), settings).renderer().render(model, facts)
         assert files == fresh
         text = files.texts[template.removesuffix(".j2")]
         missing = [block.name for block in found if f"# {block.name} {len(model.routes)}\n" not in text]
@@ -195,8 +198,8 @@ def test_super_keeps_the_rest(name, template, tmp_path):
     output = template.removesuffix(".j2")
     texts = {block.name: f"  #mine {block.name}\n" for block in blocks_of(find([name]), template)}
     root = override(tmp_path / "templates", name, template, texts)
-    plain = assembly.renderer_of("edge", target(tmp_path, name), settings).render(model, facts)
-    mine = assembly.renderer_of("edge", target(tmp_path, str(root), name), settings).render(model, facts)
+    plain = assembly.Assembly("edge", target(tmp_path, name), settings).renderer().render(model, facts)
+    mine = assembly.Assembly("edge", target(tmp_path, str(root), name), settings).renderer().render(model, facts)
     kept = [line.partition("  #mine")[0] for line in mine.texts[output].splitlines()]
     left = iter(kept)  # with headings of what is only there because something was added
     assert all(line.replace(plain.generation, mine.generation) in left for line in plain.texts[output].splitlines())
@@ -221,9 +224,9 @@ def test_additions_are_accepted(name, short_dir):
     binary = PROGRAMS[name] if name != "nginx" else real_nginx.binary("own")
     made = target(short_dir / "out", str(short_dir / "templates"), name, binary=binary)
     made = made.model_copy(update={"output": short_dir})
-    files = assembly.renderer_of("edge", made, settings).render(build(facts, settings.rules()), facts)
+    files = assembly.Assembly("edge", made, settings).renderer().render(build(facts, settings.rules()), facts)
     everything = "".join(files.texts.values())
     for block, text in left.items():
         first = text.strip().splitlines()[0].partition("{{")[0].strip()
         assert first in everything, block
-    assembly.checker_of("edge", made, settings)(files)
+    assembly.Assembly("edge", made, settings).preview_checker()(files)

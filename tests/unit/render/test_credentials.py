@@ -10,7 +10,8 @@ import pytest
 
 from lbgen.model import Model
 from lbgen.render import credentials
-from lbgen.render.credentials import NamedFiles, Reader, User, missing, noted
+from lbgen.render.credential_problems import missing_credentials, with_credential_problems
+from lbgen.render.credentials import CredentialReader, Credentials, User
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, modelled
 from tests.support.certificates import certificate
 
@@ -35,9 +36,9 @@ def places(tmp_path):
 
 def test_nothing(places, tmp_path):
     """Empty directories are there; others are not, which is no problem by itself."""
-    assert Reader(places).read() == NamedFiles(there=frozenset({"certificates", "users", "client_cas"}))
+    assert CredentialReader(places).read() == Credentials(readable=frozenset({"certificates", "users", "client_cas"}))
     nowhere = Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")
-    assert Reader(nowhere).read() == NamedFiles()
+    assert CredentialReader(nowhere).read() == Credentials()
 
 
 def test_certificates(places):
@@ -47,16 +48,35 @@ def test_certificates(places):
     (places.certificates / "readme").write_text("x")
     (places.certificates / ".old.pem").write_text("x")
     (places.certificates / "sub.pem").mkdir()
-    found = Reader(places).read()
+    found = CredentialReader(places).read()
     assert [item.name for item in found.certificates] == ["default.pem", "a.pem", "b.pem"]
     assert found.certificates[1].path == str(places.certificates / "a.pem")
     assert found.problems == ()
 
 
+def test_shared_directory(places):
+    """Kinds may share a directory, in whatever order they are read: a file is a problem only if no kind can use it."""
+    shared = Places(places.certificates, places.certificates, places.certificates)
+    certificate(places.certificates / "shop.pem", "shop.example.org")
+    whole = (places.certificates / "shop.pem").read_text()
+    (places.certificates / "staff-ca.pem").write_text(
+        whole[whole.index("-----BEGIN CERTIFICATE") :].split("-----BEGIN PRIV")[0]
+    )
+    (places.certificates / "staff").write_text(f"bob:{BCRYPT}\n")
+    (places.certificates / "broken.pem").write_text("nothing")
+    reader = CredentialReader(shared)
+    for _ in ("read", "remembered"):
+        credentials = reader.read()
+        assert [item.name for item in credentials.certificates] == ["shop.pem"]
+        assert sorted(credentials.client_cas) == ["shop", "staff-ca"]
+        assert list(credentials.users) == ["staff"]
+        assert [problem.file for problem in credentials.problems] == [str(places.certificates / "broken.pem")]
+
+
 def test_renewed(places):
     """Another content is another digest, even in a file of the same size and time; a touched file is the same."""
     path = certificate(places.certificates / "a.pem", "a.example.org")
-    reader = Reader(places)
+    reader = CredentialReader(places)
     first = reader.read().certificates[0].digest
     os.utime(path)
     assert reader.read().certificates[0].digest == first
@@ -70,7 +90,7 @@ def test_renewed(places):
 def test_read_once(places, monkeypatch):
     """What has not changed is not read again."""
     certificate(places.certificates / "a.pem", "a.example.org")
-    reader = Reader(places)
+    reader = CredentialReader(places)
     first = reader.read()
     monkeypatch.setattr(Path, "read_bytes", None)
     assert reader.read() == first
@@ -79,11 +99,11 @@ def test_read_once(places, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is no certificate with its key"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "is no certificate with its key"),
-        ("no key", "is no certificate with its key"),
-        ("other key", "has a key that is not its certificate's"),
-        ("x" * 2_000_000, "has 2000000 bytes"),
+        ("", "is not a certificate with its key"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "is not a certificate with its key"),
+        ("no key", "is not a certificate with its key"),
+        ("other key", "has a key that does not fit its certificate"),
+        ("x" * 2_000_000, "is larger than 1 MiB"),
     ],
 )
 def test_bad_certificate(places, content, message):
@@ -96,7 +116,7 @@ def test_bad_certificate(places, content, message):
         other = certificate(places.users.parent / "other.pem", "b.example.org").read_text()
         content = good[:key] + other[other.index("-----BEGIN PRIVATE") :]
     (places.certificates / "bad.pem").write_text(content)
-    found = Reader(places).read()
+    found = CredentialReader(places).read()
     assert [item.name for item in found.certificates] == ["good.pem"]
     (problem,) = found.problems
     assert message in problem.message
@@ -107,7 +127,7 @@ def test_bad_certificate(places, content, message):
 def test_bad_file_name(places, name):
     """A file whose name is syntax somewhere is left out."""
     certificate(places.certificates / name, "a.example.org")
-    found = Reader(places).read()
+    found = CredentialReader(places).read()
     assert found.certificates == ()
     assert str(found.problems[0]).isprintable()
 
@@ -117,7 +137,7 @@ def test_authorities(places):
     text = certificate(places.users.parent / "x.pem", "authority").read_text()
     (places.client_cas / "partners.pem").write_text(text[: text.index("-----BEGIN PRIVATE")])
     (places.client_cas / "broken.pem").write_text("x")
-    found = Reader(places).read()
+    found = CredentialReader(places).read()
     assert list(found.client_cas) == ["partners"]
     assert [problem.file for problem in found.problems] == [str(places.client_cas / "broken.pem")]
 
@@ -128,7 +148,7 @@ def test_users(places):
     lines = "".join(f"{name}:{hashed}\n" for name, hashed in reversed(hashes.items()))
     (places.users / "staff").write_text("# people\n\n" + lines)
     (places.users / "nobody").write_text("")
-    found = Reader(places).read()
+    found = CredentialReader(places).read()
     assert found.users == {"nobody": (), "staff": tuple(User(*item) for item in hashes.items())}
 
 
@@ -148,7 +168,7 @@ def test_users(places):
 def test_bad_users(places, line):
     """The file is left out, and what it says, which may be a password, is in no message."""
     (places.users / "staff").write_text(f"bob:{BCRYPT}\n{line}\n")
-    found = Reader(places).read()
+    found = CredentialReader(places).read()
     assert found.users == {}
     assert "line 2" in found.problems[0].message
     assert "s3cret" not in found.problems[0].message + found.problems[0].remedy
@@ -162,7 +182,7 @@ def test_unreadable(places, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    assert "Permission denied" in Reader(places).read().problems[0].message
+    assert "Permission denied" in CredentialReader(places).read().problems[0].message
 
 
 def asking(**keys: str) -> Model:
@@ -181,43 +201,43 @@ def test_missing(key, file, places, tmp_path):
     model = asking(**{key: "x"})
     assert model.problems == ()
     certificate(places.certificates / "default.pem", "default.example")
-    (problem,) = missing(model, Reader(places).read())
+    (problem,) = missing_credentials(model, CredentialReader(places).read())
     # A value of basic-auth is never shown: it may be what its owner should not have written there.
     assert (problem.service, problem.label) == ("shop", f"lbgen.{key}")
     assert problem.value == ("" if key == "basic-auth" else "x")
     kind, _, name = file.partition(": ")
     assert f"there is no file {name} in the directory of setting {kind}" in problem.message
-    assert noted(model, Reader(places).read()).problems == (problem,)
+    assert with_credential_problems(model, CredentialReader(places).read()).problems == (problem,)
     nowhere = Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")
-    assert noted(model, Reader(nowhere).read()) is model
+    assert with_credential_problems(model, CredentialReader(nowhere).read()) is model
 
 
 def test_named_route(places):
     """The label of a named route is named in full."""
     model = asking(**{"http.api.basic-auth": "x"})
-    assert missing(model, Reader(places).read())[0].label == "lbgen.http.api.basic-auth"
+    assert missing_credentials(model, CredentialReader(places).read())[0].label == "lbgen.http.api.basic-auth"
 
 
 def test_there(places):
     """No problem with what is there."""
     (places.users / "staff").write_text(f"bob:{BCRYPT}\n")
     certificate(places.certificates / "a.pem", "a.org")
-    assert missing(asking(**{"basic-auth": "staff"}), Reader(places).read()) == []
+    assert missing_credentials(asking(**{"basic-auth": "staff"}), CredentialReader(places).read()) == []
     assert credentials.DEFAULT == "default.pem"
 
 
 def test_no_certificate(places, tmp_path):
     """A TLS listener without any certificate is a problem; for a pipeline only if there is such a directory."""
     model = asking()
-    (problem,) = missing(model, Reader(places).read())
+    (problem,) = missing_credentials(model, CredentialReader(places).read())
     assert problem.file == "default.pem"
     assert "websecure" in problem.message
-    nowhere = Reader(Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")).read()
-    assert missing(model, nowhere) == []
-    assert missing(model, nowhere, here=True) == [problem]
+    nowhere = CredentialReader(Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")).read()
+    assert missing_credentials(model, nowhere) == []
+    assert missing_credentials(model, nowhere, here=True) == [problem]
 
 
 def test_names(places):
     """The hosts that a certificate is for; its common name counts where it has no others."""
     certificate(places.certificates / "a.pem", "A.org", "*.a.org")
-    assert Reader(places).read().certificates[0].names == ("*.a.org", "a.org")
+    assert CredentialReader(places).read().certificates[0].names == ("*.a.org", "a.org")

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from lbgen.base.errors import TemplateError
 from lbgen.model import Builder, Model, build
-from lbgen.render.files import PLACEHOLDER
-from lbgen.render.renderer import Files, find
-from lbgen.render.templates import BUILTIN, builtin_names
+from lbgen.render.files import PLACEHOLDER, Files
+from lbgen.render.templates import BUILTIN, builtin_names, find
 from lbgen.snapshot import Snapshot
 from tests.support.builders import a_node, a_renderer, a_rules, a_service, a_snapshot, a_task, ingress, modelled
 from tests.support.golden_cases import CASES, GOLDEN, rendered, renderer_of
@@ -420,7 +419,7 @@ def test_memory_changes_nothing(clusters):
 def a_renderer_without_memory():
     """A renderer that has compiled its templates but remembers no rendering."""
     renderer = copy.copy(FRESH)
-    renderer.edition().sections = {}
+    renderer.loaded_templates().sections = {}
     return renderer
 
 

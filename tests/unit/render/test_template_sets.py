@@ -14,8 +14,9 @@ from lbgen.cli.main import main
 from lbgen.model import build
 from lbgen.proxies import disk
 from lbgen.proxies.nginx import check as nginx_check
-from lbgen.render.outputs import LONGEST_NAME, Output, check, expanded, file_name, is_inside
-from lbgen.render.renderer import Files, find
+from lbgen.render.files import Files
+from lbgen.render.outputs import LONGEST_NAME, Output, file_name, is_inside, items_by_path, refuse_clashes
+from lbgen.render.templates import find
 from tests.support.bench import Bench
 from tests.support.builders import a_node, a_renderer, a_rules, a_service, a_snapshot, a_task, ingress
 
@@ -125,24 +126,24 @@ def test_file_name_by_example(name, expected):
 @pytest.mark.parametrize(
     ("pattern", "each", "message"),
     [
-        ("../{name}", "backends", "set.yml:3: ../{name} is no path below the output directory"),
-        ("/etc/{name}", "backends", "is no path below"),
-        ("a/../../{name}", "backends", "is no path below"),
-        ("a//{name}", "backends", "is no path below"),
-        ("./{name}", "backends", "is no path below"),
-        ("a\n{name}", "backends", r"a\n{name} is no path below"),
-        ("a/", "", "is no path below"),
-        ("", "", "is no path below"),
+        ("../{name}", "backends", "set.yml:3: ../{name} is not below the output directory"),
+        ("/etc/{name}", "backends", "is not below"),
+        ("a/../../{name}", "backends", "is not below"),
+        ("a//{name}", "backends", "is not below"),
+        ("./{name}", "backends", "is not below"),
+        ("a\n{name}", "backends", r"a\n{name} is not below"),
+        ("a/", "", "is not below"),
+        ("", "", "is not below"),
         ("all.yml", "backends", "one file for each of the backends needs {name} in its name"),
         ("{name}.yml", "", "{name} needs 'for', which says whose name it is: listeners, routes, backends, services"),
-        ("{nam}.yml", "backends", "the only thing in braces is {name}"),
+        ("{nam}.yml", "backends", "only {name} may stand in braces"),
         ("{name}/{name}", "backends", "and only once"),
     ],
 )
 def test_bad_pattern(pattern, each, message):
     """A path that leads elsewhere, or a pattern that makes no sense, is told with the line that names it."""
     with pytest.raises(TemplateError) as caught:
-        check([Output(pattern, "x.j2", "set.yml:3", each)])
+        refuse_clashes([Output(pattern, "x.j2", "set.yml:3", each)])
     assert message in str(caught.value)
 
 
@@ -172,9 +173,9 @@ def test_collision(one, other, meet):
     for pair in (outputs, outputs[::-1]):
         if meet:
             with pytest.raises(TemplateError, match="may be one file; rename one of them"):
-                check(pair)
+                refuse_clashes(pair)
         else:
-            check(pair)
+            refuse_clashes(pair)
 
 
 def test_collision_is_told_with_both_places(directory):
@@ -188,7 +189,7 @@ def test_collision_is_told_with_both_places(directory):
 def test_two_of_one_name():
     """Should two things have one name after all, neither file is written over the other."""
     with pytest.raises(TemplateError, match=r"set.yml:2: d/a would be written for two services"):
-        expanded(Output("d/{name}", "x.j2", "set.yml:2", "services"), [a_service("a"), a_service("a")])
+        items_by_path(Output("d/{name}", "x.j2", "set.yml:2", "services"), [a_service("a"), a_service("a")])
 
 
 # ------------------------------------------------------------------------------------------------ the manifest

@@ -12,7 +12,9 @@ from lbgen.base.errors import TemplateError
 from lbgen.labels.match import Test
 from lbgen.model.policy import Concurrency, Policy
 from lbgen.model.types import Backend, HealthCheck, Model, Redirect, Rule
-from lbgen.render.renderer import Renderer, TargetContext, find
+from lbgen.render.context import TargetContext
+from lbgen.render.renderer import Renderer
+from lbgen.render.templates import find
 from lbgen.settings import settings
 from tests.support.builders import a_listener, a_node, a_service, a_snapshot, a_task, ingress, modelled
 

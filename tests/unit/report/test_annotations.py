@@ -20,9 +20,8 @@ from lbgen.base.errors import (
     TemplateError,
 )
 from lbgen.cli.main import main
-from lbgen.report import annotations as findings
-from lbgen.report.annotations import Finding
-from lbgen.report.positions import Place, Places
+from lbgen.report.annotations import Annotation, error_annotations, github_lines, gitlab_report
+from lbgen.report.positions import Position, Positions
 from tests.support.golden_cases import GOLDEN
 from tests.support.paths import ROOT
 
@@ -90,17 +89,17 @@ def _here(tmp_path, monkeypatch) -> None:
 def test_places(tmp_path, text, asked, line):
     """The label's line, else that of its service or node; nothing where nothing is found."""
     (tmp_path / "stack.yml").write_text(text)
-    found = Places([tmp_path / "stack.yml"]).of(**asked)
-    assert found == (Place("stack.yml", line) if line else None)
+    found = Positions([tmp_path / "stack.yml"]).of(**asked)
+    assert found == (Position("stack.yml", line) if line else None)
 
 
 def test_several_files(tmp_path):
     """Of several files the last that has the service counts; one that is not there is passed over."""
     (tmp_path / "a.yml").write_text(STACK)
     (tmp_path / "b.yml").write_text("services:\n  web: {}\n")
-    places = Places([tmp_path / "a.yml", tmp_path / "b.yml", tmp_path / "none.yml"])
-    assert places.of("web") == Place("b.yml", 2)
-    assert places.of("api") == Place("a.yml", 8)
+    places = Positions([tmp_path / "a.yml", tmp_path / "b.yml", tmp_path / "none.yml"])
+    assert places.of("web") == Position("b.yml", 2)
+    assert places.of("api") == Position("a.yml", 8)
 
 
 DIFFERENCE = """\
@@ -119,34 +118,34 @@ DIFFERENCE = """\
 @pytest.mark.parametrize(
     ("error", "found"),
     [
-        (SourceError("stack.yml:3:7: a key is there twice"), [("error", Place("stack.yml", 3))]),
+        (SourceError("stack.yml:3:7: a key is there twice"), [("error", Position("stack.yml", 3))]),
         (SourceError("stack.yml: cannot be read: No such file"), [("error", None)]),
-        (TemplateError("t/a.j2:2: 'nope' is undefined\n  2 | {{ nope }}"), [("error", Place("t/a.j2", 2))]),
-        (SettingsError("a:1: x: bad\na:5: y: bad"), [("error", Place("a", 1)), ("error", Place("a", 5))]),
+        (TemplateError("t/a.j2:2: 'nope' is undefined\n  2 | {{ nope }}"), [("error", Position("t/a.j2", 2))]),
+        (SettingsError("a:1: x: bad\na:5: y: bad"), [("error", Position("a", 1)), ("error", Position("a", 5))]),
         (CheckFailed(["haproxy"], "[haproxy.cfg:3] : unknown keyword"), [("error", None)]),
         (ProblemsFound("2 problems found"), []),
-        (Differs("they differ"), [("warning", Place("old/a.cfg", 12)), ("warning", Place("old/b.map", 1))]),
+        (Differs("they differ"), [("warning", Position("old/a.cfg", 12)), ("warning", Position("old/b.map", 1))]),
     ],
 )
 def test_errors(error: LbgenError, found):
     """An error is shown at the place that its message begins with; a difference at each file's first one."""
-    assert [(each.level, each.place) for each in findings.of_error(error, DIFFERENCE)] == found
+    assert [(each.level, each.position) for each in error_annotations(error, DIFFERENCE)] == found
 
 
 def test_github():
     """A workflow command is one line, whatever is in it."""
-    finding = Finding("error", "a, b: c", "100%\nsure", Place("x,y:z.yml", 7))
-    assert list(findings.github([finding])) == ["::error file=x%2Cy%3Az.yml,line=7,title=a%2C b%3A c::100%25%0Asure"]
-    assert list(findings.github([Finding("warning", "t", "m")])) == ["::warning title=t::m"]
+    finding = Annotation("error", "a, b: c", "100%\nsure", Position("x,y:z.yml", 7))
+    assert list(github_lines([finding])) == ["::error file=x%2Cy%3Az.yml,line=7,title=a%2C b%3A c::100%25%0Asure"]
+    assert list(github_lines([Annotation("warning", "t", "m")])) == ["::warning title=t::m"]
 
 
 def test_gitlab():
     """Every entry has what GitLab asks for; what has no place is shown at the settings; equal findings are equal."""
-    one, two = findings.gitlab([Finding("error", "t", "m", Place("a.yml", 7)), Finding("warning", "t", "m")])
+    one, two = gitlab_report([Annotation("error", "t", "m", Position("a.yml", 7)), Annotation("warning", "t", "m")])
     assert (one["location"], one["severity"]) == ({"path": "a.yml", "lines": {"begin": 7}}, "major")
     assert (two["location"]["path"], two["severity"]) == ("lbgen.yml", "minor")
     assert one["fingerprint"] != two["fingerprint"]
-    assert findings.gitlab([Finding("error", "t", "m", Place("a.yml", 7))]) == [one]
+    assert gitlab_report([Annotation("error", "t", "m", Position("a.yml", 7))]) == [one]
 
 
 # ------------------------------------------------------------------------------------------------ the commands

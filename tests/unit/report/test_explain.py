@@ -15,12 +15,12 @@ from click.testing import CliRunner, Result
 
 from lbgen.base.errors import UnknownService
 from lbgen.base.terminal import WIDTH
-from lbgen.cli.explain_text import text
+from lbgen.cli.explain_text import explanation_lines
 from lbgen.cli.main import main
 from lbgen.labels.keys.table import KEYS
 from lbgen.model import build
-from lbgen.render.credentials import NamedFiles, Reader
-from lbgen.report.explain import Aim, Facts, explained
+from lbgen.render.credentials import CredentialReader, Credentials
+from lbgen.report.explain import Facts, TargetFacts, explanation
 from lbgen.settings import Settings
 from lbgen.snapshot import Service, Snapshot
 from lbgen.source.file import write_snapshot
@@ -44,20 +44,22 @@ OLD = "2026-11-21T10:00:00Z"
 EVERYWHERE = (a_listener(), a_listener("websecure", 443, tls=True), a_listener("pg", 5432, "tcp"))
 
 
-def facts_of(*facts: Fact, aims: tuple[Aim, ...] = (), drained: frozenset[str] = frozenset(), **rules: Any) -> Facts:
+def facts_of(
+    *facts: Fact, targets: tuple[TargetFacts, ...] = (), drained: frozenset[str] = frozenset(), **rules: Any
+) -> Facts:
     """What an explanation is made from, with NODES and EDGE unless nodes or networks are given."""
     given = {type(fact) for fact in facts}
     around = [fact for fact in (*NODES, EDGE) if type(fact) not in given]
     snapshot = a_snapshot(*around, *facts)
     chosen = a_rules(*rules.pop("listeners", (a_listener(),)), **rules)
-    return Facts(snapshot, build(snapshot, chosen, drained), NamedFiles(), aims)
+    return Facts(snapshot, build(snapshot, chosen, drained), Credentials(), targets)
 
 
 def told(*facts: Fact, name: str = "web", **more: Any) -> dict[str, Any]:
     """The explanation of a service; it can be written as JSON and as text."""
-    document = explained(facts_of(*facts, **more), name)
+    document = explanation(facts_of(*facts, **more), name)
     assert json.loads(json.dumps(document)).keys() == document.keys()
-    lines = list(text(document))
+    lines = list(explanation_lines(document))
     assert all(click.unstyle(line).isprintable() for line in lines)
     return document
 
@@ -305,7 +307,7 @@ def test_in_part():
     document = told(on_edge({"http.a.host": "a.org", "http.b.host": "b.org", "http.b.weight": "x"}), serving())
     assert (document["routed"], document["ok"]) == (True, False)
     assert document["why"] == ["route b is dropped: a label of its has a problem"]
-    assert "routed in part" in click.unstyle("\n".join(text(document)))
+    assert "routed in part" in click.unstyle("\n".join(explanation_lines(document)))
     uses = {found["label"]: (found["use"], found["why"]) for found in document["labels"]}
     assert uses["lbgen.http.b.host"] == ("unused", "its route is not served")
     assert uses["lbgen.http.a.host"] == ("read", "")
@@ -321,14 +323,14 @@ def test_scaled_to_zero():
     """No task, no server: routed all the same, and the text says what requests are answered."""
     document = told(on_edge())
     assert document["ok"]
-    assert "none: requests are answered 503" in "\n".join(text(document))
+    assert "none: requests are answered 503" in "\n".join(explanation_lines(document))
 
 
 def test_redirect():
     """A redirect has no servers, and nothing is said of any."""
     document = told(on_edge({"redirect": "/new"}))
     assert (document["ok"], document["routes"][0]["via"]) == (True, None)
-    assert "503" not in "\n".join(text(document))
+    assert "503" not in "\n".join(explanation_lines(document))
     assert document["routes"][0]["settings"] == {"redirect": "/new"}
 
 
@@ -370,13 +372,13 @@ def test_priority():
 
 def test_listeners():
     """Where the route is reached: which targets serve the listener, and whether a label chose it."""
-    aims = (Aim("one", "other", (), frozenset({"web"})), Aim("two", "other", (), None))
-    found = told(on_edge({"host": "a.org"}), listeners=EVERYWHERE[:2], aims=aims)["routes"][0]["listeners"]
+    targets = (TargetFacts("one", "other", (), frozenset({"web"})), TargetFacts("two", "other", (), None))
+    found = told(on_edge({"host": "a.org"}), listeners=EVERYWHERE[:2], targets=targets)["routes"][0]["listeners"]
     assert [(each["name"], each["bind"], each["by"], each["targets"]) for each in found] == [
         ("web", "*:80", "default", ["one", "two"]),
         ("websecure", "*:443", "default", ["two"]),
     ]
-    document = told(on_edge({"tcp.db.listener": "pg"}), listeners=EVERYWHERE, aims=aims[:1])
+    document = told(on_edge({"tcp.db.listener": "pg"}), listeners=EVERYWHERE, targets=targets[:1])
     assert document["why"] == ["route db: listener pg: no target serves this listener"]
     assert document["routes"][0]["listeners"][0]["by"] == "label"
 
@@ -393,8 +395,8 @@ def test_client_ca_of_another():
 def test_certificates():
     """Which file each host is shown, as the proxies choose it."""
     facts = facts_of(on_edge({"host": "*.example.org,other.net"}), listeners=EVERYWHERE[:2])
-    files = Reader(Settings(certificates=CERTIFICATES)).read()
-    (route,) = explained(replace(facts, files=files), "web")["routes"]
+    files = CredentialReader(Settings(certificates=CERTIFICATES)).read()
+    (route,) = explanation(replace(facts, credentials=files), "web")["routes"]
     assert [found["host"] for found in route["certificates"]] == ["*.example.org", "other.net"]
     known = {item.name for item in files.certificates}
     assert all(found["known"] and set(found["files"]) <= known and found["files"] for found in route["certificates"])
@@ -447,11 +449,11 @@ def test_limits():
     """What a proxy cannot do of it makes it not ok; what it can do in part does not."""
     service = on_edge({"host": "a.org", "scheme": "h2c"})
     for proxy, ok in (("nginx", False), ("haproxy", True)):
-        document = told(service, serving(), aims=(Aim("edge", proxy, (), None),))
+        document = told(service, serving(), targets=(TargetFacts("edge", proxy, (), None),))
         assert (document["ok"], document["routed"]) == (ok, True)
     (limit,) = [
         limit
-        for limit in told(service, aims=(Aim("edge", "nginx", (), None),))["limits"]
+        for limit in told(service, targets=(TargetFacts("edge", "nginx", (), None),))["limits"]
         if limit["feature"] == "scheme of servers"
     ]
     assert limit["label"] == "lbgen.scheme"
@@ -561,13 +563,13 @@ def test_dockerflow():
 def test_name():
     """A service is found by its name or its id; others that are near are proposed, those of a stack first."""
     facts = facts_of(a_service("shop_web"), a_service("shop_api"), a_service("web2"))
-    assert explained(facts, "web2-id")["service"] == "web2"
+    assert explanation(facts, "web2-id")["service"] == "web2"
     for name, said in (
         ("web", "did you mean shop_web or web2"),
         ("zzz", "there are 3, 'docker service ls' lists them"),
     ):
         with pytest.raises(UnknownService, match=said):
-            explained(facts, name)
+            explanation(facts, name)
 
 
 def test_two_of_one_name():
@@ -583,9 +585,9 @@ def test_golden_cases(case):
     from tests.support.golden_cases import modelled
 
     model, snapshot = modelled(case)
-    facts = Facts(snapshot, model, NamedFiles())
+    facts = Facts(snapshot, model, Credentials())
     for service in snapshot.services.values():
-        document = explained(facts, service.name)
+        document = explanation(facts, service.name)
         if document["id"] != service.id:
             continue
         carried = {route["backend"] for route in document["routes"] if route["served"]}
@@ -593,7 +595,7 @@ def test_golden_cases(case):
         led |= {name for listener in model.listeners for name in (listener.default, *dict(listener.names).values())}
         assert carried <= led
         assert document["routed"] is bool(carried)
-        lines = [click.unstyle(line) for line in text(document)]
+        lines = [click.unstyle(line) for line in explanation_lines(document)]
         assert all(line == line.rstrip() for line in lines)
 
 
@@ -640,6 +642,6 @@ def test_wide_facts_are_folded():
     """Texts are folded at the width of a terminal; tables of servers are left in one line."""
     labels = {f"com.example.{number}": "x" for number in range(30)} | {f"traefik.{number}": "x" for number in range(3)}
     service = a_service(labels=labels | {"lbgen.enable": "true", "lbgen.port": "80", "lbgen.host": "a" * 60 + ".org"})
-    lines = list(text(told(replace(service, networks=("edge-id",)), serving())))
+    lines = list(explanation_lines(told(replace(service, networks=("edge-id",)), serving())))
     assert max(len(click.unstyle(line)) for line in lines) <= WIDTH
     assert "30 of other programs" in "\n".join(lines)

@@ -108,7 +108,7 @@ def test_every_row_can_be_asked_for():
 def test_columns_name_rows():
     """What a proxy cannot do is said of a row that exists: under another name nobody would ever be told."""
     rows = {row.name for row in TABLE}
-    for name, kind in registry.KINDS.items():
+    for name, kind in ((name, registry.kind_of(name)) for name in registry.KINDS):
         assert set(kind.capabilities) <= rows, name
 
 
@@ -132,8 +132,8 @@ def test_what_is_said():
 def test_versions(monkeypatch):
     """From the version on that can do it, a proxy has no limit; of an unknown version the least is assumed."""
     row = Capability("x", "", lambda *_: True)
-    nginx = replace(registry.KINDS["nginx"], capabilities={"x": Support(NO, "nothing", since="1.27.3")})
-    monkeypatch.setitem(registry.KINDS, "nginx", nginx)
+    nginx = replace(registry.kind_of("nginx"), capabilities={"x": Support(NO, "nothing", since="1.27.3")})
+    monkeypatch.setattr(capabilities, "kind_of", lambda _: nginx)
     monkeypatch.setattr(capabilities, "TABLE", (row,))
     assert row.support("nginx").level == NO
     assert row.support("nginx", (1, 26, 3)).level == NO

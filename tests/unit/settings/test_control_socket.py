@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbgen.base.errors import SettingsError
-from lbgen.daemon.assembly import source_of
+from lbgen.daemon import assembly
 from lbgen.settings import DockerSettings, load_settings
 
 VARIABLE = "LBGEN_SOURCE__DOCKER__CONTROL_SOCKET"
@@ -28,7 +28,7 @@ def test_control_socket(tmp_path, text, environ, expected):
     path.write_text(text)
     settings = load_settings(path, environ, {})
     assert (settings.source.docker or DockerSettings()).control_socket == expected
-    assert source_of(settings)._control_socket == expected
+    assert assembly.source(settings)._control_socket == expected
 
 
 @pytest.mark.parametrize("value", ["on", "control.sock", "''", "true", "unix:///run/x.sock"])

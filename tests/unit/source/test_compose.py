@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lbgen.base import documents
 from lbgen.base.errors import SourceError
 from lbgen.report.lint import Report
-from lbgen.report.positions import Places
+from lbgen.report.positions import Positions
 from lbgen.snapshot import Note, PublishedPort, Service, Snapshot
 from lbgen.source.compose import ports
 from lbgen.source.compose.load import is_compose, load_stack
@@ -349,7 +349,9 @@ def test_notes(text, note):
     assert any(note in line for line in told), told
     report = Report((), (), notes=snapshot.notes)
     assert report.failing(strict=False) == any(line.startswith("refused") for line in told)
-    assert [found["text"] for found in report.document(Places([]))["notes"]] == [str(found) for found in snapshot.notes]
+    assert [found["text"] for found in report.document(Positions([]))["notes"]] == [
+        str(found) for found in snapshot.notes
+    ]
     shown = list(report.lines())
     assert shown[0] == "file a.yml"
     assert sum("refused by docker" in line for line in shown) == sum(found.refused for found in snapshot.notes)

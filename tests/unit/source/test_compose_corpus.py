@@ -47,8 +47,12 @@ def test_haproxy_takes_it(case: Path, tmp_path: Path) -> None:
     except SourceError:
         return
     target = TargetSettings(templates=["haproxy"], output=tmp_path)
-    files = assembly.renderer_of("edge", target, settings_of(case)).render(build(snapshot, rules_of(case)), snapshot)
-    assembly.checker_of("edge", target, settings_of(case))(files)
+    files = (
+        assembly.Assembly("edge", target, settings_of(case))
+        .renderer()
+        .render(build(snapshot, rules_of(case)), snapshot)
+    )
+    assembly.Assembly("edge", target, settings_of(case)).preview_checker()(files)
 
 
 JUNK = [

@@ -599,7 +599,7 @@ def test_status_command_json(busy):
 def test_colours(busy):
     """Colours are made, and `click.echo` drops them unless a terminal reads."""
     document, problems = busy.json("/api/v1/status"), busy.json("/api/v1/problems")
-    assert click.style("live", "green") in "\n".join(status_text.status(document, problems))
+    assert click.style("live", "green") in "\n".join(status_text.status_lines(document, problems))
 
 
 def test_explain_command(api):

@@ -1,0 +1,63 @@
+"""What is wrong with the files that labels name: those that are missing, and those that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import replace
+
+from lbgen.base.problem import Problem
+from lbgen.model import Backend, Model, Route
+from lbgen.render.credentials import DEFAULT, SUFFIX, Credentials
+
+_INSTEAD = {
+    "users": "nobody is let in",
+    "client_cas": "nobody is let in",
+    "certificates": "the certificate is chosen by host",
+}
+
+
+def missing_credentials(model: Model, credentials: Credentials, *, here: bool = False) -> list[Problem]:
+    """List a problem for each name in the model that has no file, and for TLS listeners without any certificate.
+
+    Args:
+        here: a directory that does not exist counts as empty. If not, its names are not checked: a pipeline that lints
+            a stack file has none of the files, and need not.
+    """
+    readable = {"certificates", "users", "client_cas"} if here else credentials.readable
+    known: dict[str, Container[str]] = {
+        "users": credentials.users,
+        "client_cas": credentials.client_cas,
+        "certificates": {item.name.removesuffix(SUFFIX) for item in credentials.certificates},
+    }
+    backends = {backend.name: backend for backend in model.backends}
+    problems = []
+    for route in model.routes:
+        backend = backends[route.backend]
+        named = (
+            ("users", backend.policy.users, "basic-auth"),
+            ("client_cas", route.client_ca, "client-ca"),
+            ("certificates", route.certificate, "tls"),
+        )
+        for kind, name, key in named:
+            if name and kind in readable and name not in known[kind]:
+                problems.append(_missing_file(kind, name, key, route, backend))
+    listeners = ", ".join(listener.name for listener in model.listeners if listener.tls)
+    if listeners and "certificates" in readable and not credentials.certificates:
+        message = f"is missing, and so is any other certificate for {listeners}; HAProxy and Nginx keep that closed"
+        remedy = "put a certificate, its chain and its key into the directory of setting certificates, as one PEM file"
+        problems.append(Problem("", message, remedy, file=DEFAULT))
+    return problems
+
+
+def with_credential_problems(model: Model, credentials: Credentials, *, here: bool = False) -> Model:
+    """Return the model with the problems of the credentials, and of those that it names and are missing."""
+    problems = {*credentials.problems, *missing_credentials(model, credentials, here=here)}
+    return replace(model, problems=tuple(sorted({*model.problems, *problems}))) if problems else model
+
+
+def _missing_file(kind: str, name: str, key: str, route: Route, backend: Backend) -> Problem:
+    suffix = "" if kind == "users" else SUFFIX
+    message = f"there is no file {name}{suffix} in the directory of setting {kind}; till then {_INSTEAD[kind]}"
+    own = backend.route if backend.service == route.service else ""
+    label = f"lbgen.{route.protocol}.{own}.{key}" if own else f"lbgen.{key}"
+    return Problem(route.service, message, "put it there", label, name, own)
