@@ -38,7 +38,7 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext) -> Ser
             name: DIALECTS[name].parse(service, labels, context if name in spoken else unspoken)
             for name in context.names
         }
-    return next(iter(by_dialect.values())) if len(by_dialect) == 1 else _joined(by_dialect)
+    return next(iter(by_dialect.values())) if len(by_dialect) == 1 else _join(by_dialect)
 
 
 def speaks(name: str, labels: Iterable[str]) -> bool:
@@ -51,7 +51,7 @@ def dialect_of(label: str) -> str:
     return next((name for name, dialect in DIALECTS.items() if dialect.owns(label)), "")
 
 
-def _joined(by_dialect: Mapping[str, ServiceLabels]) -> ServiceLabels:
+def _join(by_dialect: Mapping[str, ServiceLabels]) -> ServiceLabels:
     """Join what the dialects say; a route whose name an earlier one has is called after its dialect too."""
     routes: dict[tuple[str, str], RouteSpec] = {}
     for name, own in by_dialect.items():

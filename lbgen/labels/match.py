@@ -93,19 +93,19 @@ def any_of(kind: str, values: Iterable[str], name: str = "") -> Match | None:
     return AnyOf(tests) if tests else None
 
 
-def spelt(match: Match) -> str:
+def match_text(match: Match) -> str:
     """Return the expression for people: ``host(a.org) && !(path(/x) || path(/y))``; "every request" for `ALWAYS`."""
-    return "every request" if match == ALWAYS else _spelt(match)
+    return "every request" if match == ALWAYS else _text(match)
 
 
-def _spelt(match: Match) -> str:
+def _text(match: Match) -> str:
     match match:
         case Test():
             return str(match)
         case Not():
             return f"!{_inner(match.term)}"
         case All(terms) | AnyOf(terms) if len(terms) == 1:
-            return _spelt(terms[0])
+            return _text(terms[0])
         case All(terms):
             return " && ".join(map(_inner, terms)) or "true"
         case AnyOf(terms):
@@ -114,7 +114,7 @@ def _spelt(match: Match) -> str:
 
 def _inner(match: Match) -> str:
     several = isinstance(match, All | AnyOf) and len(match.terms) > 1
-    return f"({_spelt(match)})" if several else _spelt(match)
+    return f"({_text(match)})" if several else _text(match)
 
 
 class TooManyAlternatives(LbgenError):
@@ -139,7 +139,7 @@ def _expand(match: Match, *, negated: bool) -> set[Alternative]:
         case All() | AnyOf():
             parts = [_expand(term, negated=negated) for term in match.terms]
             # De Morgan: a negated All is an AnyOf of negated terms, and the other way round.
-            return _product(parts) if isinstance(match, All) ^ negated else _bounded(chain.from_iterable(parts))
+            return _product(parts) if isinstance(match, All) ^ negated else _collect(chain.from_iterable(parts))
 
 
 def _product(parts: list[set[Alternative]]) -> set[Alternative]:
@@ -147,11 +147,11 @@ def _product(parts: list[set[Alternative]]) -> set[Alternative]:
     common = {test for part in parts if len(part) == 1 for tests in part for test in tests}
     product: set[Alternative] = {()}
     for part in [*(part for part in parts if len(part) != 1), {tuple(sorted(common))}]:
-        product = _bounded(tuple(sorted({*left, *right})) for left in product for right in part)
+        product = _collect(tuple(sorted({*left, *right})) for left in product for right in part)
     return product
 
 
-def _bounded(expanded: Iterable[Alternative]) -> set[Alternative]:
+def _collect(expanded: Iterable[Alternative]) -> set[Alternative]:
     """Collect the alternatives, and give up at the first too many: nobody waits for a million of them."""
     kept: set[Alternative] = set()
     tests = 0

@@ -29,7 +29,7 @@ def document() -> dict[str, Any]:
     patterns = {f"^{re.escape(PREFIX)}{short[field]}$": _value(field) for field, key in KEYS.items() if key.family}
     for field, key in KEYS.items():
         patterns[f"^{re.escape(PREFIX)}{_route(key.protocols)}{short[field]}$"] = _value(field)
-    known = "|".join(["enable", *short.values(), *_named(short)])
+    known = "|".join(["enable", *short.values(), *_route_patterns(short)])
     return {
         "$schema": _DIALECT,
         "title": "Labels of a Swarm service that lbgen reads",
@@ -40,7 +40,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def _named(short: dict[str, str]) -> Iterator[str]:
+def _route_patterns(short: dict[str, str]) -> Iterator[str]:
     """Yield a pattern of the keys of named routes for each protocol."""
     for protocol in PROTOCOLS:
         own = "|".join(short[field] for field, key in KEYS.items() if protocol in key.protocols)

@@ -125,7 +125,7 @@ class Builder:
             self.parsed += 1
             asked = service_routes(inputs.service, self.rules)
         part = service_part(inputs.service, inputs.tasks, asked, around)
-        return _Decided(inputs, asked, _kept(before.part, part) if before else part)
+        return _Decided(inputs, asked, _with_old_objects(before.part, part) if before else part)
 
     def _assemble(self, parts: Sequence[Part], basis: Basis) -> Model:
         """Join the services' parts and decide what several of them claim."""
@@ -187,7 +187,7 @@ def _identical(these: Sequence[object], those: Sequence[object]) -> bool:
     return len(these) == len(those) and all(one is other for one, other in zip(these, those, strict=True))
 
 
-def _kept(before: Part, part: Part) -> Part:
+def _with_old_objects(before: Part, part: Part) -> Part:
     """Return the new part, with everything that is equal to the old one's replaced by it."""
     if part == before:
         return before

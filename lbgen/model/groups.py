@@ -74,7 +74,7 @@ def backend_name(member: Member) -> str:
 
 
 def _guards(member: Member) -> tuple[object, ...]:
-    """Return what keeps clients out; empty if nothing does."""
+    """Return the guards that keep clients out; empty if there are none."""
     policy = member.backend.policy
     guards = policy.allow, policy.deny, policy.users, member.backend.client_ca
     return guards if any(guards) else ()

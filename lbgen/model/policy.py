@@ -78,7 +78,7 @@ class Policy:
 
     @property
     def admitted(self) -> tuple[str, ...]:
-        """`allow` less `deny` as one list of networks, for proxies that only know whom to let in; empty: everybody."""
+        """`allow` less `deny` as one list of networks, for proxies that only know allow lists; empty: everybody."""
         return _admitted(self.allow, self.deny)
 
     def __bool__(self) -> bool:
@@ -99,8 +99,8 @@ def _admitted(allow: tuple[str, ...], deny: tuple[str, ...]) -> tuple[str, ...]:
     left = [ipaddress.ip_network(text) for text in allow or ("0.0.0.0/0", "::/0")]
     for denied in map(ipaddress.ip_network, deny):
         left = [kept for network in left for kept in _without(network, denied)]
-    spelt = sorted(str(network) for version in (4, 6) for network in _collapsed(left, version))
-    return tuple(spelt) or (_NOBODY,)
+    texts = sorted(str(network) for version in (4, 6) for network in _collapse(left, version))
+    return tuple(texts) or (_NOBODY,)
 
 
 def _without(network: _Network, denied: _Network) -> list[_Network]:
@@ -112,12 +112,12 @@ def _without(network: _Network, denied: _Network) -> list[_Network]:
     return list(network.address_exclude(denied))  # type: ignore[arg-type]  # of the same version
 
 
-def _collapsed(networks: list[_Network], version: int) -> list[_Network]:
+def _collapse(networks: list[_Network], version: int) -> list[_Network]:
     return list(ipaddress.collapse_addresses(network for network in networks if network.version == version))  # type: ignore[type-var]
 
 
 def policy_of(keys: RouteKeys) -> Policy:
-    """Return what a route's keys ask for.
+    """Return the policy that a route's keys ask for.
 
     Raises:
         BadValue: a key makes no sense without, or beside, another.

@@ -63,7 +63,7 @@ def route_request(service: Service, spec: RouteSpec, rules: Rules) -> RouteReque
         BadValue: a key cannot be honoured; the route is not served.
     """
     keys, name = spec.keys, route_name(service.name, spec)
-    expanded = _expanded(spec)
+    expanded = _alternatives(spec)
     if keys.group and keys.redirect:
         raise BadValue("shares servers, and a redirect has none", "remove it, or the redirect", "group")
     route = Route(
@@ -86,7 +86,7 @@ def route_name(service: str, spec: RouteSpec) -> str:
     return f"{service}.{spec.protocol}.{spec.name}" if spec.name else service
 
 
-def _expanded(spec: RouteSpec) -> tuple[Alternative, ...]:
+def _alternatives(spec: RouteSpec) -> tuple[Alternative, ...]:
     try:
         expanded = alternatives(spec.match)
     except TooManyAlternatives as error:

@@ -148,11 +148,11 @@ def _cells(claims: Iterable[_Claim]) -> Iterator[Cell]:
         by_host.setdefault(claim.host, {}).setdefault((claim.path, claim.exact), claim)
     for host, own in sorted(by_host.items()):
         broader = [claim for parent in broader_hosts(host) for claim in by_host.get(parent, {}).values()]
-        for (path, exact), winner in sorted(_decided(own, broader).items()):
+        for (path, exact), winner in sorted(_winners(own, broader).items()):
             yield Cell(host, path, exact, winner.route.backend, winner.priority)
 
 
-def _decided(own: Mapping[_Key, _Claim], broader: list[_Claim]) -> dict[_Key, _Claim]:
+def _winners(own: Mapping[_Key, _Claim], broader: list[_Claim]) -> dict[_Key, _Claim]:
     """Return the winner at each of a host's places.
 
     A broader host's claim needs a place of its own here only where this host's table would answer before it is

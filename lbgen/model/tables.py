@@ -45,8 +45,8 @@ def in_order(listener: Listener) -> list[Rule]:
             cell.path,
         ),
     )
-    listed = [*listener.rules, *(Rule(_tests(cell), cell.backend, cell.priority) for cell in cells)]
-    return sorted(listed, key=lambda rule: -rule.priority)  # stable: at the same priority rules go first
+    rules = [*listener.rules, *(Rule(_tests(cell), cell.backend, cell.priority) for cell in cells)]
+    return sorted(rules, key=lambda rule: -rule.priority)  # stable: at the same priority rules go first
 
 
 def by_host(listener: Listener, hosts: Iterable[str] = ()) -> list[Site]:

@@ -181,7 +181,7 @@ class Model:
         return tuple(server for backend in self.backends for server in backend.servers)
 
     def only(self, listeners: frozenset[str]) -> Model:
-        """Return what concerns these listeners: their routes, and the backends of those."""
+        """Return the part of the model that these listeners need: their routes, and the backends of those."""
         kept = tuple(listener for listener in self.listeners if listener.name in listeners)
         routes = tuple(route for route in self.routes if not listeners.isdisjoint(route.listeners))
         needed = {route.backend for route in routes}

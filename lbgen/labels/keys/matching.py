@@ -15,46 +15,46 @@ class MatchingKeys:
     """Which requests."""
 
     listener: tuple[str, ...] | None = key(
-        "listener", basic.listed(basic.name), "Listeners that carry the route", example="web"
+        "listener", basic.list_of(basic.name), "Listeners that carry the route", example="web"
     )
     host: tuple[str, ...] = http_key(
         "host",
-        basic.listed(basic.host),
+        basic.list_of(basic.host),
         "Host is one of these; `*.` stands for one label",
         (),
         example="shop.example.org,*.shop.example.org",
     )
     path: tuple[str, ...] = http_key(
-        "path", basic.listed(basic.path_prefix), "Path is one of these or below it", (), example="/api"
+        "path", basic.list_of(basic.path_prefix), "Path is one of these or below it", (), example="/api"
     )
     path_exact: tuple[str, ...] = http_key(
-        "path-exact", basic.listed(basic.path), "Path is exactly one of these", (), example="/robots.txt"
+        "path-exact", basic.list_of(basic.path), "Path is exactly one of these", (), example="/robots.txt"
     )
     path_regex: tuple[str, ...] = http_key(
         "path-regex",
-        basic.listed(regex, outside=True),
+        basic.list_of(regex, outside=True),
         "One of these expressions is found in the path",
         (),
         example="^/v[12]/",
     )
     method: tuple[str, ...] = http_key(
-        "method", basic.listed(basic.method), "Method is one of these", (), example="GET,HEAD"
+        "method", basic.list_of(basic.method), "Method is one of these", (), example="GET,HEAD"
     )
     header: Mapping[str, tuple[str, ...]] = http_key(
-        "header.<name>", basic.listed(basic.header_value), "Header has one of these values", example="x-tenant=blue"
+        "header.<name>", basic.list_of(basic.header_value), "Header has one of these values", example="x-tenant=blue"
     )
     header_regex: Mapping[str, tuple[str, ...]] = http_key(
         "header-regex.<name>",
-        basic.listed(regex, outside=True),
+        basic.list_of(regex, outside=True),
         "One of these expressions is found in a value of the header",
         example="user-agent=(?i)bot",
     )
     query: Mapping[str, tuple[str, ...]] = http_key(
-        "query.<name>", basic.listed(basic.query_value), "The parameter has one of these values", example="debug=1"
+        "query.<name>", basic.list_of(basic.query_value), "The parameter has one of these values", example="debug=1"
     )
     client_ip: tuple[str, ...] = http_key(
         "client-ip",
-        basic.listed(basic.network),
+        basic.list_of(basic.network),
         "The client's address is in one of these networks",
         (),
         example="192.0.2.0/24",
@@ -73,5 +73,5 @@ class MatchingKeys:
         example="100",
     )
     sni: tuple[str, ...] = key(
-        "sni", basic.listed(basic.sni), "TLS server name is one of these", ("*",), example="db.example.org", only="tcp"
+        "sni", basic.list_of(basic.sni), "TLS server name is one of these", ("*",), example="db.example.org", only="tcp"
     )

@@ -43,21 +43,21 @@ class PolicyKeys:
     )
     strip_prefix: tuple[str, ...] = http_key(
         "strip-prefix",
-        basic.listed(policy.rewritten(basic.path_prefix)),
+        basic.list_of(policy.clean_path(basic.path_prefix)),
         "Taken off the path, by segment; servers are told in X-Forwarded-Prefix",
         (),
         example="/api",
     )
     strip_prefix_regex: tuple[str, ...] = http_key(
         "strip-prefix-regex",
-        basic.listed(regex, outside=True),
+        basic.list_of(regex, outside=True),
         "The same by expressions: what the first one that is found at the beginning of the path finds",
         (),
         example="^/api/v[0-9]+,^/old",
     )
     replace_path: str = http_key(
         "replace-path",
-        policy.rewritten(basic.path),
+        policy.clean_path(basic.path),
         "The path that servers see, whatever was asked for",
         "",
         example="/",
@@ -70,7 +70,7 @@ class PolicyKeys:
     )
     add_prefix: str = http_key(
         "add-prefix",
-        policy.rewritten(basic.path_prefix),
+        policy.clean_path(basic.path_prefix),
         "Put before the path, after it is stripped and replaced",
         "",
         example="/v1",
@@ -91,14 +91,14 @@ class PolicyKeys:
     )
     allow_ip: tuple[str, ...] = stream_key(
         "allow-ip",
-        basic.listed(basic.network),
+        basic.list_of(basic.network),
         "Only clients from these networks: others get 403, or are hung up on",
         (),
         example="192.0.2.0/24,2001:db8::/32",
     )
     deny_ip: tuple[str, ...] = stream_key(
         "deny-ip",
-        basic.listed(basic.network),
+        basic.list_of(basic.network),
         "No clients from these networks, not even those that `allow-ip` lets in",
         (),
         example="198.51.100.7",
@@ -147,20 +147,20 @@ class PolicyKeys:
     )
     cors_origins: tuple[str, ...] = http_key(
         "cors.origins",
-        basic.listed(policy.origin),
+        basic.list_of(policy.origin),
         "Pages from these origins may use the answers; their preflight requests are answered by the proxy",
         (),
         example="https://shop.example.org",
     )
     cors_methods: tuple[str, ...] = http_key(
         "cors.methods",
-        basic.listed(policy.cors_method),
+        basic.list_of(policy.cors_method),
         "Methods they may use",
         ("GET", "HEAD", "POST"),
         example="GET,PUT,DELETE",
     )
     cors_headers: tuple[str, ...] = http_key(
-        "cors.headers", basic.listed(policy.cors_header), "Headers they may send", (), example="content-type,x-token"
+        "cors.headers", basic.list_of(policy.cors_header), "Headers they may send", (), example="content-type,x-token"
     )
     cors_max_age: float | None = http_key(
         "cors.max-age",

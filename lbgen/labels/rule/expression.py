@@ -73,9 +73,9 @@ class _Parser:
         return taken
 
     def _any(self) -> Match:
-        return self._joined("||", AnyOf, lambda: self._joined("&&", All, self._one))
+        return self._join("||", AnyOf, lambda: self._join("&&", All, self._one))
 
-    def _joined(self, operator: str, join: type[All | AnyOf], term: Callable[[], Match]) -> Match:
+    def _join(self, operator: str, join: type[All | AnyOf], term: Callable[[], Match]) -> Match:
         terms = [term()]
         while self._takes(operator):
             terms.append(term())

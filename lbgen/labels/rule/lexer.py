@@ -54,7 +54,7 @@ def tokens(text: str) -> Iterator[Token]:
     """Yield the rule's words, then one of kind ``end``.
 
     Raises:
-        BadValue: something is no word of a rule.
+        BadValue: something is not a word of a rule.
     """
     at = 0
     while at < len(text):
@@ -87,7 +87,7 @@ def _unread(text: str, at: int) -> BadValue:
 
 
 def _unquoted(inner: str, start: int) -> str:
-    """Return what the inside of a double-quoted string means; as in Go, ``\\x`` and octal escapes are UTF-8 bytes."""
+    """Return the text of a double-quoted string; as in Go, ``\\x`` and octal escapes are UTF-8 bytes."""
     meant, at = b"", 0
     try:
         while at < len(inner):

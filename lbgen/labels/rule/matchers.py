@@ -148,7 +148,7 @@ SPELLINGS = {
 
 
 def instead(name: str, protocol: str) -> str:
-    """Return what to write instead of a name that is not a matcher of the protocol."""
+    """Return the remedy for a name that is not a matcher of the protocol."""
     other = "tcp" if protocol == "http" else "http"
     if name in SPELLINGS[other]:
         return f"{name} belongs to {other} routes"

@@ -62,7 +62,7 @@ def check(text: str, protocol: str) -> None:
 
 
 def default_priority(text: str, protocol: str = "http") -> int:
-    """Return what Traefik gives a rule that `parse` accepts: its length in bytes; -1 for a sole HostSNI(`*`).
+    """Return the priority that Traefik gives a good rule: its length in bytes; -1 for a sole HostSNI(`*`).
 
     Routes of higher priority are asked first. The length is that of the rule as written, spaces included.
     """

@@ -56,7 +56,7 @@ def response_headers(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def hsts(options: Mapping[str, Any]) -> str:
-    """Return what Strict-Transport-Security says; empty if it is not sent."""
+    """Return the value of Strict-Transport-Security; empty if it is not sent."""
     if not options.get("_sts") or options.get("_development"):
         return ""
     domains = "; includeSubDomains" if options.get("_sts_domains") else ""

@@ -17,7 +17,7 @@ from lbgen.labels.context import Provider
 from lbgen.labels.foreign_options import Options
 from lbgen.labels.match import Alternative
 from lbgen.labels.traefik import headers
-from lbgen.labels.traefik.redirects import by_regex, substituted, to_https, to_scheme, whole_redirect
+from lbgen.labels.traefik.redirects import by_regex, checked_substitution, to_https, to_scheme, whole_redirect
 from lbgen.labels.values.substitution import UrlRedirect, path_from
 from lbgen.labels.values.value_type import BadValue
 
@@ -205,7 +205,7 @@ def _replace_path_regex(effects: Effects, options: Mapping[str, Any]) -> None:
     lacks = "lacks the expression or the path", "add replacepathregex.regex and .replacement"
     expression, path = (_needed(options, key, *lacks) for key in ("_regex", "_replacement"))
     effects.enter("replace")
-    effects.fields["replace_path_regex"] = substituted(path_from, expression, path)
+    effects.fields["replace_path_regex"] = checked_substitution(path_from, expression, path)
 
 
 def _strip_prefix(effects: Effects, options: Mapping[str, Any]) -> None:

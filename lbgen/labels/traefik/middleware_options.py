@@ -72,7 +72,7 @@ def _strategy(path: str, field: str = "") -> Table:
 
 _BY_HEADER = Lost("counts requests by a header, which is not done here", _LEAVE)
 _ALLOW: Table = {
-    "sourcerange": Taken(basic.listed(network), "_networks"),
+    "sourcerange": Taken(basic.list_of(network), "_networks"),
     "rejectstatuscode": Left("is left out: who is refused gets 403", "remove it"),
     **_strategy("ipstrategy"),
 }
@@ -95,7 +95,7 @@ KINDS: Mapping[str, Table] = {
         "memresponsebodybytes": _TUNES,
         "retryexpression": Left("is left out: the route's own retries hold", "remove it, or use a retry middleware"),
     },
-    "chain": {"middlewares": Taken(basic.listed(str), "_middlewares")},
+    "chain": {"middlewares": Taken(basic.list_of(str), "_middlewares")},
     "circuitbreaker": {"<>": Left("is left out: nothing takes the service out of use", "remove it")},
     "compress": {
         "": Taken(flag, "_wanted"),
@@ -109,12 +109,12 @@ KINDS: Mapping[str, Table] = {
     "headers": {
         "customrequestheaders.<>": Taken(policy.header_text, "_request", secret=True, may_be_empty=True),
         "customresponseheaders.<>": Taken(policy.header_text, "_response", secret=True, may_be_empty=True),
-        "accesscontrolalloworiginlist": Taken(basic.listed(policy.origin), "_origins"),
+        "accesscontrolalloworiginlist": Taken(basic.list_of(policy.origin), "_origins"),
         "accesscontrolalloworiginlistregex": Lost(
             "chooses origins by expressions", "name them in accessControlAllowOriginList"
         ),
-        "accesscontrolallowmethods": Taken(basic.listed(policy.cors_method), "_methods"),
-        "accesscontrolallowheaders": Taken(basic.listed(policy.cors_header), "_headers"),
+        "accesscontrolallowmethods": Taken(basic.list_of(policy.cors_method), "_methods"),
+        "accesscontrolallowheaders": Taken(basic.list_of(policy.cors_header), "_headers"),
         "accesscontrolallowcredentials": Taken(flag, "_credentials"),
         "accesscontrolmaxage": Taken(basic.integer(-1, 1 << 31), "_age"),
         "accesscontrolexposeheaders": Taken(_HEADER, "_exposed"),
@@ -133,7 +133,7 @@ KINDS: Mapping[str, Table] = {
         "referrerpolicy": Taken(_HEADER, "_referrer"),
         "permissionspolicy": Taken(_HEADER, "_permissions"),
         "isdevelopment": Taken(flag, "_development"),
-        "allowedhosts": Taken(basic.listed(str), "_hosts"),
+        "allowedhosts": Taken(basic.list_of(str), "_hosts"),
         "hostsproxyheaders": Left("is left out: the host is that of the request", "remove it"),
         "sslproxyheaders.<>": Left("is left out: TLS is what the listener has", "remove it"),
         "publickey": Left("is left out: browsers no longer read it", "remove it"),
@@ -173,7 +173,7 @@ KINDS: Mapping[str, Table] = {
         "replacement": Taken(str, "_replacement"),
         "permanent": Taken(flag, "_permanent"),
     },
-    "replacepath": {"path": Taken(policy.rewritten(basic.path), "_path")},
+    "replacepath": {"path": Taken(policy.clean_path(basic.path), "_path")},
     "replacepathregex": {"regex": Taken(str, "_regex"), "replacement": Taken(str, "_replacement")},
     "retry": {
         "attempts": Taken(basic.integer(1, 101), "_attempts"),
@@ -186,8 +186,8 @@ KINDS: Mapping[str, Table] = {
             )
         },
     },
-    "stripprefix": {"prefixes": Taken(basic.listed(_raw_prefix), "_prefixes"), "forceslash": Taken(flag)},
-    "stripprefixregex": {"regex": Taken(basic.listed(regex), "_prefixes")},
+    "stripprefix": {"prefixes": Taken(basic.list_of(_raw_prefix), "_prefixes"), "forceslash": Taken(flag)},
+    "stripprefixregex": {"regex": Taken(basic.list_of(regex), "_prefixes")},
 }
 TCP_KINDS: Mapping[str, Table] = {
     "inflightconn": {"amount": KINDS["inflightreq"]["amount"]},

@@ -35,10 +35,10 @@ _LEAVE = "remove it, or leave the service to Traefik"
 
 ROUTER: Table = {
     "rule": Taken(str, "rule"),
-    "entrypoints": Taken(basic.listed(basic.name), "listener"),
+    "entrypoints": Taken(basic.list_of(basic.name), "listener"),
     "priority": Taken(basic.integer(0, 1_000_000), "priority"),
     "service": Taken(str, "_service"),
-    "middlewares": Taken(basic.listed(str), "_middlewares"),
+    "middlewares": Taken(basic.list_of(str), "_middlewares"),
     "tls": Taken(lambda text: text.lower() == "true", "_tls"),
     "tls.certresolver": _CERTIFICATE,
     "tls.domains[n].main": _CERTIFICATE,
@@ -86,7 +86,7 @@ SERVICE: Table = {
 }
 TCP_ROUTER: Table = {
     **{key: ROUTER[key] for key in ("rule", "entrypoints", "priority", "service", "tls", "rulesyntax")},
-    "middlewares": Taken(basic.listed(str), "_middlewares"),
+    "middlewares": Taken(basic.list_of(str), "_middlewares"),
     "tls.passthrough": Taken(flag, "_passthrough"),
     "tls.certresolver": _CERTIFICATE,
     "tls.domains[n].main": _CERTIFICATE,

@@ -59,10 +59,10 @@ def by_regex(options: Mapping[str, Any]) -> UrlRedirect:
         raise BadValue("is a redirect without an expression or a URL", "add redirectregex.regex and .replacement")
     if _FROM_THE_START.match(expression):
         expression = f"^{expression}"
-    return UrlRedirect(substituted(url_from, expression, replacement), code(options))
+    return UrlRedirect(checked_substitution(url_from, expression, replacement), code(options))
 
 
-def substituted(make: Callable[[str, str], Substitution], expression: str, replacement: str) -> Substitution:
+def checked_substitution(make: Callable[[str, str], Substitution], expression: str, replacement: str) -> Substitution:
     """Put an expression and its replacement together; a complaint is about the option that is at fault."""
     expression, replacement = about("_regex", only_place, expression, replacement)
     about("_regex", substitution, expression, "")

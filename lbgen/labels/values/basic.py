@@ -103,7 +103,7 @@ def spell_duration(seconds: float) -> str:
     return f"{milliseconds}ms"
 
 
-def listed(parse: Parser[T], *, outside: bool = False) -> ValueType[tuple[T, ...]]:
+def list_of(parse: Parser[T], *, outside: bool = False) -> ValueType[tuple[T, ...]]:
     """A comma-separated list without empty or repeated items, in the order written.
 
     Args:
@@ -276,4 +276,4 @@ def _statuses(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
-status_codes = listed(_statuses)  # ``200-399,404`` as ((200, 399), (404, 404))
+status_codes = list_of(_statuses)  # ``200-399,404`` as ((200, 399), (404, 404))

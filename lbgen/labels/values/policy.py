@@ -38,7 +38,7 @@ def size(text: str) -> int:
     return result
 
 
-def rewritten(parse: ValueType[str]) -> ValueType[str]:
+def clean_path(parse: ValueType[str]) -> ValueType[str]:
     """A path that is put together or taken apart: without a control character, however it is written."""
 
     def parsed(text: str) -> str:

@@ -35,7 +35,7 @@ def regex(text: str) -> str:
 
 
 def tree(text: str) -> Node:
-    """Return what the expression is made of, whatever it takes to match it.
+    """Return the syntax tree of an expression, however long it takes to match.
 
     Raises:
         BadValue: proxies read it differently, or one of them not at all.

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from lbgen.labels.values.basic import path
-from lbgen.labels.values.policy import rewritten
+from lbgen.labels.values.policy import clean_path
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.value_type import BadValue, value_type
 
@@ -68,7 +68,7 @@ def anywhere(expression: str, text: str) -> tuple[str, str]:
     if rest.startswith("^") and not _alternatives(rest):
         return expression, text
     regex(expression)
-    shifted = _REFERENCE.sub(lambda match: _shifted(match[1] or match[2] or "", match[0]), text)
+    shifted = _REFERENCE.sub(lambda match: _next_group(match[1] or match[2] or "", match[0]), text)
     return f"{folded}^(.*?)(?:{rest})", f"${{1}}{shifted}"
 
 
@@ -84,7 +84,7 @@ def only_place(expression: str, text: str) -> tuple[str, str]:
     return anywhere(expression, text)
 
 
-def _shifted(number: str, written: str) -> str:
+def _next_group(number: str, written: str) -> str:
     return f"${{{int(number) + 1}}}" if re.fullmatch("[1-9]", number) else written
 
 
@@ -143,7 +143,7 @@ def path_from(expression: str, text: str) -> Substitution:
     made = substitution(expression, text)
     if not _begins_with_slash(expression.removeprefix("(?i)"), made.parts):
         raise BadValue("does not make a path that begins with a slash", "write the slash, as in ^/api/(.*) /$1")
-    rewritten(path)("/" + "".join(piece for kind, piece in made.parts if kind == "text"))
+    clean_path(path)("/" + "".join(piece for kind, piece in made.parts if kind == "text"))
     return made
 
 

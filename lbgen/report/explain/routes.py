@@ -8,7 +8,7 @@ from typing import Any
 
 from lbgen.base.problem import printable
 from lbgen.labels import dialects
-from lbgen.labels.match import spelt
+from lbgen.labels.match import match_text
 from lbgen.labels.route_spec import RouteSpec
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import Backend
@@ -57,7 +57,7 @@ class Routes:
             "protocol": spec.protocol,
             "dialect": spec.dialect,
             "origin": spec.origin,
-            "rule": spelt(spec.match),
+            "rule": match_text(spec.match),
             "priority": spec.priority,
         }
         try:

@@ -16,7 +16,7 @@ from lbgen.labels.match import (
     Test,
     TooManyAlternatives,
     alternatives,
-    spelt,
+    match_text,
 )
 
 A, B, C, D = (Test("host", name) for name in "abcd")
@@ -143,4 +143,4 @@ def test_shown(test, shown):
 )
 def test_spelt(match, shown):
     """An expression is shown with its operators, and parentheses only where they mean something."""
-    assert spelt(match) == shown
+    assert match_text(match) == shown

@@ -70,8 +70,8 @@ LONG_NAME = ".".join([LONG_LABEL] * 3 + ["a" * 61])  # 253 characters
         (basic.status_codes, "200-399,404", ((200, 399), (404, 404))),
         (basic.status_codes, "200,200", ((200, 200),)),
         (basic.status_codes, "204-204", ((204, 204),)),
-        (basic.listed(basic.port), "80, 443,80", (80, 443)),
-        (basic.listed(basic.host), "B.org,a.org,b.org", ("b.org", "a.org")),
+        (basic.list_of(basic.port), "80, 443,80", (80, 443)),
+        (basic.list_of(basic.host), "B.org,a.org,b.org", ("b.org", "a.org")),
     ],
 )
 def test_good(parse, text, meant):
@@ -166,10 +166,10 @@ def test_good(parse, text, meant):
         (basic.status_codes, "20"),
         (basic.status_codes, "200-"),
         (basic.status_codes, "200;204"),
-        (basic.listed(basic.port), "80,,443"),
-        (basic.listed(basic.port), "80,"),
-        (basic.listed(basic.port), ","),
-        (basic.listed(basic.port), "80,x"),
+        (basic.list_of(basic.port), "80,,443"),
+        (basic.list_of(basic.port), "80,"),
+        (basic.list_of(basic.port), ","),
+        (basic.list_of(basic.port), "80,x"),
     ],
 )
 def test_bad(parse, text):
@@ -204,7 +204,7 @@ def test_duration_round_trip(milliseconds):
         basic.port,
         basic.choice("a"),
         basic.duration(0, 1),
-        basic.listed(basic.host),
+        basic.list_of(basic.host),
         basic.name,
         basic.sni,
         basic.path,
