@@ -22,6 +22,16 @@ def pid_in(pid_file: Path) -> int:
         raise ProxyUnreachable(f"{pid_file}: does not lead to a running proxy: {error}") from error
 
 
+def running_pid_in(pid_file: Path) -> int:
+    """Return the number in a pid file; raise ProxyUnreachable if there is no such process."""
+    pid = pid_in(pid_file)
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        raise ProxyUnreachable(f"{pid_file}: does not lead to a running proxy: {error}") from error
+    return pid
+
+
 class Signal:
     """Reloads by a signal to a process."""
 

@@ -325,7 +325,7 @@ def test_pid_file_of_somebody_else(bench):
     with subprocess.Popen(["sleep", "600"]) as other:
         (bench.output / "their.pid").write_text(f"{other.pid}\n")
         assert not bench.bring(target, "127.1.0.1")
-        assert f"process {other.pid} is no Nginx master: a leftover" in bench.error
+        assert f"process {other.pid} is not an Nginx master: a leftover" in bench.error
         assert other.poll() is None
         other.kill()
 

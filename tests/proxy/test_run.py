@@ -283,7 +283,7 @@ def test_pid_file(tmp_path, text):
     if text is not None:
         (tmp_path / "pid").write_text(text)
     with pytest.raises(ProxyUnreachable, match="does not lead to a running proxy"):
-        reload_command.Signal(lambda: reload_command.pid_in(tmp_path / "pid"), signal.SIGUSR2).reload()
+        reload_command.Signal(lambda: reload_command.running_pid_in(tmp_path / "pid"), signal.SIGUSR2).reload()
 
 
 def test_nobody_there(tmp_path):

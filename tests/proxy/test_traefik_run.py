@@ -202,7 +202,7 @@ def test_not_decoded(bench, way):
     target.revise(target.renderer, check, target.schedule.interval)
     target.schedule.retry.hasten()
     assert not bench.bring(target, "127.1.0.2")
-    assert "http.nonsense is no section" in str(bench.logs[-1]["error"])
+    assert "http.nonsense is not a section" in str(bench.logs[-1]["error"])
     assert bench.answer() == "127.1.0.2"  # by the template before
     mended(bench)
     assert bench.bring(target, "127.1.0.3")

@@ -12,7 +12,7 @@ from lbgen.base.errors import ProxyUnreachable
 from lbgen.proxies.haproxy.apply import HAProxy, Master, ask
 from lbgen.proxies.haproxy.check import checker
 from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
-from lbgen.proxies.reload_command import Command, Signal, pid_in
+from lbgen.proxies.reload_command import Command, Signal, running_pid_in
 from lbgen.proxies.supervisor import Supervisor
 
 
@@ -42,7 +42,7 @@ def _way(setup: Setup) -> tuple[Callable[[], None], Supervisor | None]:
     if apply.master_socket:
         return Master(apply.master_socket).reload, None
     if apply.pid_file:
-        return Signal(partial(pid_in, apply.pid_file), signal.SIGUSR2).reload, None
+        return Signal(partial(running_pid_in, apply.pid_file), signal.SIGUSR2).reload, None
     if apply.command:
         return Command(apply.command).reload, None
     setup.needs_run("HAProxy takes run, master_socket, pid_file or command")

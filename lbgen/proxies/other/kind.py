@@ -10,7 +10,7 @@ from lbgen.base.errors import SettingsError
 from lbgen.proxies.kind import Facts, Kind, Parts, Setup
 from lbgen.proxies.other.apply import Other
 from lbgen.proxies.other.check import checker
-from lbgen.proxies.reload_command import Command, Signal, pid_in
+from lbgen.proxies.reload_command import Command, Signal, running_pid_in
 
 
 def facts(setup: Setup) -> Facts:  # noqa: ARG001
@@ -29,7 +29,7 @@ def _way(setup: Setup) -> Callable[[], None] | None:
     if apply.command:
         return Command(apply.command).reload
     if apply.pid_file:
-        return Signal(partial(pid_in, apply.pid_file), signal.SIGHUP).reload
+        return Signal(partial(running_pid_in, apply.pid_file), signal.SIGHUP).reload
     if apply.chosen:
         raise SettingsError(
             f"targets.{setup.name}.apply: what lbgen does not know takes command, pid_file (SIGHUP) or nothing, if it "
