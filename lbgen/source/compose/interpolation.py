@@ -34,38 +34,23 @@ def _boolean(text: str) -> bool:
 
 # Where a text with variables becomes another type; "*" is any key, "[]" any item. Everywhere else it stays a text.
 # Source: docker/cli, cli/compose/loader/interpolate.go.
-_CASTS: Mapping[str, Callable[[str], object]] = {
-    "services.*.configs.[].mode": _integer,
-    "services.*.secrets.[].mode": _integer,
-    "services.*.healthcheck.retries": _integer,
-    "services.*.healthcheck.disable": _boolean,
-    "services.*.deploy.replicas": _integer,
-    "services.*.deploy.update_config.parallelism": _integer,
-    "services.*.deploy.update_config.max_failure_ratio": _number,
-    "services.*.deploy.rollback_config.parallelism": _integer,
-    "services.*.deploy.rollback_config.max_failure_ratio": _number,
-    "services.*.deploy.restart_policy.max_attempts": _integer,
-    "services.*.deploy.placement.max_replicas_per_node": _integer,
-    "services.*.ports.[].target": _integer,
-    "services.*.ports.[].published": _integer,
-    "services.*.ulimits.*": _integer,
-    "services.*.ulimits.*.hard": _integer,
-    "services.*.ulimits.*.soft": _integer,
-    "services.*.privileged": _boolean,
-    "services.*.oom_score_adj": _integer,
-    "services.*.read_only": _boolean,
-    "services.*.stdin_open": _boolean,
-    "services.*.tty": _boolean,
-    "services.*.volumes.[].read_only": _boolean,
-    "services.*.volumes.[].volume.nocopy": _boolean,
-    "networks.*.external": _boolean,
-    "networks.*.internal": _boolean,
-    "networks.*.attachable": _boolean,
-    "volumes.*.external": _boolean,
-    "secrets.*.external": _boolean,
-    "configs.*.external": _boolean,
+_CASTS: Mapping[Callable[[str], object], str] = {
+    _integer: """
+        services.*.configs.[].mode services.*.secrets.[].mode services.*.healthcheck.retries
+        services.*.deploy.replicas services.*.deploy.update_config.parallelism
+        services.*.deploy.rollback_config.parallelism services.*.deploy.restart_policy.max_attempts
+        services.*.deploy.placement.max_replicas_per_node services.*.ports.[].target services.*.ports.[].published
+        services.*.ulimits.* services.*.ulimits.*.hard services.*.ulimits.*.soft services.*.oom_score_adj
+    """,
+    _number: "services.*.deploy.update_config.max_failure_ratio services.*.deploy.rollback_config.max_failure_ratio",
+    _boolean: """
+        services.*.healthcheck.disable services.*.privileged services.*.read_only services.*.stdin_open services.*.tty
+        services.*.volumes.[].read_only services.*.volumes.[].volume.nocopy
+        networks.*.external networks.*.internal networks.*.attachable
+        volumes.*.external secrets.*.external configs.*.external
+    """,
 }
-_CAST_PATHS = tuple((tuple(path.split(".")), cast) for path, cast in _CASTS.items())
+_CAST_PATHS = tuple((tuple(path.split(".")), cast) for cast, paths in _CASTS.items() for path in paths.split())
 
 
 def interpolated_file(file: StackFile, variables: Mapping[str, str]) -> StackFile:

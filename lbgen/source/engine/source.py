@@ -19,9 +19,8 @@ from lbgen.base.errors import SourceError
 from lbgen.base.logs import log
 from lbgen.snapshot import Snapshot
 from lbgen.source import diff
-from lbgen.source.engine import endpoints as addresses
 from lbgen.source.engine.api import Engine
-from lbgen.source.engine.endpoints import Tls
+from lbgen.source.engine.endpoints import Tls, resolve
 from lbgen.source.engine.events import EVENTS
 from lbgen.source.engine.follower import Dependencies, Follower, Known
 from lbgen.source.engine.listing import Lister, Round, combined
@@ -89,7 +88,7 @@ class EngineSource:
         self._rng, self._control_socket = rng or random.Random(), control_socket
         for text in self._endpoints:
             if text and not text.startswith("context:"):
-                addresses.resolve(text, tls, environ)
+                resolve(text, tls, environ)
         self.mailbox, self._wall_clock = Mailbox(clock), wall_clock
         self._known, self._counters, self._lock = Known(), Counters(), threading.Lock()
         self._contact = _Contact(clock)
@@ -191,7 +190,7 @@ class EngineSource:
         return replace(snapshot, taken_at=now, listing=self._number(), causes=causes)
 
     def _connected(self, text: str) -> Engine:
-        engine = Engine(addresses.resolve(text, self._tls, self._environ), self._pace.timeout)
+        engine = Engine(resolve(text, self._tls, self._environ), self._pace.timeout)
         try:
             self._verified(engine)
         except BaseException:
