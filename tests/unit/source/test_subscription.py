@@ -207,6 +207,28 @@ def test_restart():
     assert logs == []
 
 
+def test_restart_gives_push_its_head_start_anew():
+    """What it missed is listed then, so the listing had better wait for the new stream."""
+    streams = Streams(push_ready=True)
+    streams.at(0)
+    streams.push_ready = False
+    streams.subscription.restart()
+    assert streams.at(1) == (True, "events")
+    assert streams.waited == [PACE.head_start]
+
+
+def test_failure_of_long_ago_does_not_put_events_off():
+    """When push breaks they are opened at once, though they failed just before push was there."""
+    streams = Streams()
+    streams.errors["events"] = SourceError("refused")
+    assert streams.at(0) == (False, "polling")
+    streams.opened["push"][0].ready = True
+    assert streams.at(0.01) == (True, "push")
+    streams.opened["push"][0].ended = "gone"
+    streams.errors = {"push": SourceError("gone")}
+    assert streams.at(0.02) == (True, "events")
+
+
 @pytest.mark.parametrize("push_ready", [True, False])
 def test_close(push_ready):
     """No stream stays open."""
