@@ -10,6 +10,7 @@ import copy
 import random
 import re
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -550,6 +551,30 @@ def test_pause_after_a_session_that_broke_at_once(engine):
         wait_for(lambda: logged(logs, "source_failed"))
         threading.Event().wait(0.2)
         assert engine.count("/version") == 1
+
+
+def test_pauses_start_anew_after_a_long_session(engine):
+    """One that lasted for longer than the longest pause; a shorter one leaves them as long as they were."""
+    shift, pauses = [0.0], []
+    pace = Pace(fast=NEVER, slow=NEVER, resync=NEVER, **QUICK | {"retry_min": 1.0, "retry_max": 64.0})
+    followed = source(engine, pace=pace, clock=lambda: time.monotonic() + shift[0])
+    pause = followed.mailbox.pause
+    followed.mailbox.pause = lambda seconds: pauses.append(seconds) or pause(0.01)
+    with Following(followed) as following:
+        for lasted, restarted in ((0.0, False), (65.0, True)):
+            engine.failures = {"/version": (500, "no"), "/tasks": (500, "no")}
+            followed.relist()
+            wait_for(lambda: pauses and pauses[-1] > 10.0)
+            engine.failures = {}
+            following.next()
+            shift[0] += lasted
+            before = len(pauses)
+            engine.failures = {"/version": (500, "no"), "/tasks": (500, "no")}
+            followed.relist()
+            wait_for(lambda before=before: len(pauses) > before)
+            assert (pauses[before] < 2.0) == restarted
+            engine.failures = {}
+            following.next()
 
 
 # -- the right cluster ---------------------------------------------------------------------------------------

@@ -309,6 +309,25 @@ def test_broken_file_changes_nothing(path):
     assert f"{path}:2:" in logs[0]["error"]
 
 
+def test_broken_file_is_told_without_polling(path):
+    """A second look follows soon, whether or not anything happens to the file."""
+    with capture_logs() as logs, following(path) as followed:
+        followed.next()
+        path.write_text("{")
+        wait_for(lambda: [entry["event"] for entry in logs] == ["snapshot_file_unusable"])
+
+
+def test_change_that_does_not_show(path):
+    """Two changes within one step of file times have one fingerprint: a file that is that new is read again."""
+    future = 2 * os.stat(path).st_mtime_ns  # noqa: PTH116
+    os.utime(path, ns=(future, future))
+    with following(path, settle=0.3, poll=0.6) as followed:
+        followed.next()
+        path.write_text(text("b"))
+        os.utime(path, ns=(future, future))
+        assert followed.until(lambda s: "b" in s.nodes) == a_snapshot("b")
+
+
 def test_file_that_comes_later(tmp_path):
     """Nothing is yielded before there is something, not even where the directory is missing at first."""
     path = tmp_path / "later" / "x.json"
