@@ -1,4 +1,4 @@
-"""What `run` and `render` without --once share: the loop, ended by signals, kept at what is saved while it runs."""
+"""Live reload: `run` and `render` without --once go by settings and templates as they are saved."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Protocol
 
 from lbgen.base.errors import LbgenError, SettingsError
 from lbgen.base.file_watch import watched
+from lbgen.base.fingerprint import fingerprint
 from lbgen.base.logs import log
 from lbgen.daemon.assembly import Assembly
 from lbgen.daemon.inbox import Inbox, News
 from lbgen.daemon.loop import Follower, Loop
+from lbgen.proxies.kind import Check
 from lbgen.render.credentials import CredentialReader
-from lbgen.render.files import Files
+from lbgen.render.manifest import MANIFEST
 from lbgen.render.renderer import Renderer
 from lbgen.render.templates import builtin_names, find
 from lbgen.settings import Settings
 from lbgen.settings.reloadable import changed, revised
 from lbgen.source import Source
-
-Check = Callable[[Files], None]
 
 
 def stopped_by_signals() -> Inbox:
@@ -41,14 +41,18 @@ class Revisable(Follower, Protocol):
 
     @property
     def renderer(self) -> Renderer:
-        """What renders its files now."""
+        """The renderer in use."""
 
     def revise(self, renderer: Renderer, check: Check, min_reload_interval: float) -> None:
         """Go by these from the next model on."""
 
 
 class LiveReload:
-    """A loop at what the settings say, also when they are saved anew."""
+    """A loop that goes by the settings, also when they are saved anew.
+
+    A save of templates or credentials only has everything rendered again: settings and manifests are read where one of
+    those has changed.
+    """
 
     def __init__(
         self,
@@ -64,8 +68,8 @@ class LiveReload:
         Args:
             followers: by the name of their target.
             read: reads the settings anew; raises SettingsError.
-            parts: makes what renders and checks a target's files; raises SettingsError or TemplateError.
-            file: that the settings come from, if there is one.
+            parts: makes renderer and checker of a target; raises SettingsError or TemplateError.
+            file: the settings file, if there is one.
             inbox: of the loop; a stop in it ends `run`.
         """
         grace = settings.discovery.drain_grace
@@ -76,29 +80,40 @@ class LiveReload:
         self._read, self._parts = read, parts
         self._complaint = ""
         self._waiting: list[str] = []
+        self._stamp: object = self._configuration()  # None: read everything at the next save
 
     def run(self) -> None:
         """Run the loop until it is stopped; on SIGHUP read everything again."""
         with watched(self.paths, self.saved) as saves:
-            signal.signal(signal.SIGHUP, lambda *_: saves.ask())
+
+            def reload(*_: object) -> None:
+                self._stamp = None
+                saves.ask()
+
+            signal.signal(signal.SIGHUP, reload)
             self.loop.run()
 
     def paths(self) -> set[Path]:
-        """Return what has an effect when it is saved: settings, templates, and the files that labels name."""
-        found = {self._file} if self._file else set()
+        """Return the files and directories that are watched: settings, templates, and the files that labels name."""
+        paths = {self._file} if self._file else set()
         for settings in (self._settings, self._wanted):
             targets = settings.targets.values()
             names = {name for target in targets for name in target.templates} - set(builtin_names())
             bases = {Path(), *(target.output for target in targets if target.output)}
             named = (settings.certificates, settings.users, settings.client_cas)
-            found |= {*map(Path, names), *(base / directory for base in bases for directory in named)}
-        return found
+            paths |= {*map(Path, names), *(base / directory for base in bases for directory in named)}
+        return paths
 
     def saved(self) -> None:
-        """Take over what was saved; what cannot be used is told of once, and changes nothing."""
+        """Go by what was saved. What cannot be used is logged once, and changes nothing."""
+        before, self._stamp = self._stamp, self._configuration()
+        if self._stamp is not None and self._stamp == before:
+            self.loop.poke()
+            return
         try:
             settings, parts = self._reread()
         except LbgenError as error:
+            self._stamp = None  # what it complains of may be in any file
             self._complain(error)
             self.loop.poke()  # templates may have been saved too
             return
@@ -113,11 +128,20 @@ class LiveReload:
         else:
             self.loop.poke()
 
+    def _configuration(self) -> object:
+        """Return a value that changes with the settings file and the sets' manifests; None: they may just change."""
+        roots = [root for each in self._followers.values() for root in each.renderer.templates.directories]
+        files = [
+            fingerprint(path) for path in ([self._file] if self._file else []) + [root / MANIFEST for root in roots]
+        ]
+        settled = all(file is None or file.settled() for file in files)
+        return (files, [root.is_dir() for root in roots]) if settled else None
+
     def _reread(self) -> tuple[Settings, dict[str, tuple[Renderer, Check]]]:
-        """Return the settings to go by now, and what renders and checks the targets' files, if it changes.
+        """Return the settings to go by now, and the targets' renderers and checkers if they change.
 
         Raises:
-            SettingsError, TemplateError: something cannot be used.
+            SettingsError, TemplateError: the settings or a set cannot be used.
         """
         self._wanted = self._read()
         settings, waiting = revised(self._settings, self._wanted)
@@ -127,8 +151,8 @@ class LiveReload:
         return settings, {name: self._parts_of(name, settings) for name in self._followers}
 
     def _has_other_manifest(self, name: str) -> bool:
-        found = find(self._settings.targets[name].templates)
-        return found.manifest != self._followers[name].renderer.templates.manifest
+        templates = find(self._settings.targets[name].templates)
+        return templates.manifest != self._followers[name].renderer.templates.manifest
 
     def _take(self, settings: Settings, parts: Mapping[str, tuple[Renderer, Check]]) -> None:
         self.loop.revise(settings.rules(), drain_grace=settings.discovery.drain_grace, files=CredentialReader(settings))
@@ -139,7 +163,7 @@ class LiveReload:
         renderer, check = self._parts(Assembly(name, settings.targets[name], settings))
         before, now = self._followers[name].renderer.templates.manifest.proxy, renderer.templates.manifest.proxy
         if before != now:
-            raise SettingsError(f"targets.{name}.templates: now for {now} instead of {before}: start lbgen anew")
+            raise SettingsError(f"targets.{name}.templates: now for {now} instead of {before}: restart lbgen")
         return renderer, check
 
     def _complain(self, error: LbgenError) -> None:
@@ -154,6 +178,6 @@ class LiveReload:
                 "restart_needed",
                 settings=", ".join(waiting),
                 effect="the values before stay in force till then",
-                remedy="start lbgen anew",
+                remedy="restart lbgen",
             )
         self._waiting = waiting
