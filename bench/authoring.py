@@ -1,6 +1,7 @@
-"""``python -m bench.authoring``: how long an author waits for the verdict after saving a template.
+"""``python -m bench.authoring``: how long an author waits for the verdict after saving a template, and for a start.
 
-Side by side in each round: `lbgen render --check` that stays, and one that is started for each try. No root, no Swarm.
+Side by side in each round: `lbgen render --check` that stays, and one that is started for each try. Then what the start
+of a command takes of the processor, beside that of other programs. No root, no Swarm.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import resource
 import shutil
 import statistics
 import subprocess
@@ -37,6 +39,11 @@ def main() -> None:
     for proxy in filter(shutil.which, MAIN):
         with tempfile.TemporaryDirectory(prefix="lbgen-bench-") as directory:
             print(row(proxy, Path(directory), options.services, options.rounds), flush=True)
+    print(f"\nStart-up: processor time, user and system, median of {options.rounds} (least..most)\n")
+    print("| command | seconds |\n| --- | --- |")
+    with tempfile.TemporaryDirectory(prefix="lbgen-bench-") as directory:
+        for name, words in start_ups(Path(directory)).items():
+            print(f"| {name} | {shown([processor_time(words) for _ in range(options.rounds)])} |", flush=True)
 
 
 def row(proxy: str, directory: Path, services: int, rounds: int) -> str:
@@ -98,6 +105,31 @@ def staying(words: list[str], log: Path) -> Iterator[Callable[[str], None]]:
     finally:
         process.terminate()
         process.wait()
+
+
+def start_ups(directory: Path) -> dict[str, list[str]]:
+    """Return the commands whose start is measured, those of programs that are not installed left out."""
+    (directory / "snapshot.json").write_text(json.dumps(cluster(3)))
+    (directory / "haproxy.cfg").write_text("frontend web\n  mode http\n  bind 127.0.0.1:8080\n  timeout client 1s\n")
+    (directory / "prometheus.yml").write_text("global: {scrape_interval: 15s}\n")
+    once = ["render", "--once", "--from", str(directory / "snapshot.json"), "--proxy", "haproxy"]
+    commands = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "lbgen version": [*LBGEN, "version"],
+        "lbgen render --once, 3 services": [*LBGEN, *once],
+        "haproxy -c": ["haproxy", "-c", "-f", str(directory / "haproxy.cfg")],
+        "promtool check config": ["promtool", "check", "config", str(directory / "prometheus.yml")],
+    }
+    return {name: words for name, words in commands.items() if shutil.which(words[0])}
+
+
+def processor_time(words: list[str]) -> float:
+    """Return the seconds of the processor, user and system, that a command takes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(words, check=True, **quiet)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def took(change: Callable[[], None], verdict: Callable[[str], None], text: str) -> float:
