@@ -168,8 +168,8 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
         except BadValue as bad:
             problems.append(request.spec.problem(service.name, bad))
             continue
-        if group := request.spec.keys.group:
-            members.append(Member(group, request.route, backend, frozenset(request.spec.written)))
+        if member := Member.of(request.spec, request.route, backend):
+            members.append(member)
         else:
             routes.append(request.route)
             backends.append(backend)

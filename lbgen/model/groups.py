@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import KEYS
+from lbgen.labels.route_spec import RouteSpec
 from lbgen.model.types import Backend, Route, Server
 
 LARGEST_WEIGHT = 256  # HAProxy's limit
@@ -32,6 +33,14 @@ class Member:
     route: Route
     backend: Backend
     asked: frozenset[str]  # fields of `RouteKeys` that its labels set
+
+    @classmethod
+    def of(cls, spec: RouteSpec, route: Route, backend: Backend) -> Member | None:
+        """Return the member that a route is, or None if it shares nothing."""
+        if not spec.keys.group:
+            return None
+        asked = frozenset(KEYS.keys() & spec.written.keys())  # a foreign dialect writes down names of its own, too
+        return cls(spec.keys.group, route, backend, asked)
 
     @property
     def key(self) -> tuple[str, str]:

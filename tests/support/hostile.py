@@ -308,6 +308,8 @@ DOCKERFLOW = (
     ("isDefaultBackend", "true"),
     ("httpsOnly", "true"),
     ("sessionType", "sticky-server"),
+    ("serviceGroup", "shop"),
+    ("timeoutServer", "30"),
 )
 
 

@@ -75,7 +75,7 @@ class Routes:
 
     def _decided(self, request: RouteRequest, alone: Backend, chosen: RouteServers) -> dict[str, Any]:
         spec, route = request.spec, request.route
-        member = Member(spec.keys.group, route, alone, frozenset(spec.written)) if spec.keys.group else None
+        member = Member.of(spec, route, alone)
         name = backend_name(member) if member else route.backend
         backend, routed = self._backends.get(name, alone), self._routes.get(route.name)
         listeners = self._listeners.of(routed, chosen=spec.keys.listener is not None) if routed else []

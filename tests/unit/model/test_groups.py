@@ -124,6 +124,24 @@ def test_what_is_guarded_stays_guarded(guard):
     assert both.problems == ()
 
 
+def test_settings_of_another_dialect():
+    """Services of docker-flow-proxy's share a backend as well, and are told of their settings as keys of lbgen's."""
+    facts = list(AROUND)
+    for number, (name, labels) in enumerate({"a": {}, "b": {"timeoutServer": "30", "usersSecret": "staff"}}.items()):
+        written = {"notify": "true", "port": "80", "servicePath": f"/{name}", "serviceGroup": "shop", **labels}
+        service = a_service(
+            name,
+            labels={f"com.df.{key}": value for key, value in written.items()},
+            networks=("edge-id",),
+            created_at=f"2026-11-2{number}T00:00:00Z",
+        )
+        facts += [service, a_task(name, addresses={"edge-id": f"10.0.0.{number}"})]
+    found = modelled(*facts, rules=a_rules(dialects=("dockerflow",)))
+    assert [route.service for route in found.routes] == ["a"]
+    (problem,) = found.problems
+    assert "here they differ (basic-auth, timeout.response), so requests" in problem.message
+
+
 def test_two_routes_of_one_service():
     """Its servers count once."""
     service = a_service(
