@@ -5,10 +5,11 @@ Live: servers added, removed, moved, weighted; map entries changed. All else is 
 
 from __future__ import annotations
 
-import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import chain, groupby
 
 from lbgen.proxies import plan
 from lbgen.proxies.haproxy.configuration import CHANGEABLE, NotPlain, Section, ServerLine, map_entries, sections
@@ -38,35 +39,19 @@ class Commands(Live):
     maps: tuple[MapChange, ...] = ()
     expected: Mapping[str, tuple[ServerLine, ...]] = field(default_factory=dict)  # touched backend -> its servers after
 
-    def and_servers(self, old: Section, new: Section) -> Commands:
-        """Return these commands and those that bring one section's servers to another's."""
-        before, after = _servers(old), _servers(new)
-        return replace(
-            self,
-            added=(*self.added, *(line for name, line in after.items() if name not in before)),
-            changed=(
-                *self.changed,
-                *(
-                    (before[name], line)
-                    for name, line in after.items()
-                    if name in before and _changeable(before[name], line)
-                ),
-            ),
-            removed=(*self.removed, *(line for name, line in before.items() if name not in after)),
-            expected={**self.expected, new.backend: tuple(after.values())},
-        )
-
     @property
     def summary(self) -> str:
         """What changes, for people: "backend shop: 1 added, 2 removed; 3 map entries"."""
-        said = []
-        for backend in sorted(self.expected):
-            counts = {
-                "added": sum(line.backend == backend for line in self.added),
-                "changed": sum(after.backend == backend for _, after in self.changed),
-                "removed": sum(line.backend == backend for line in self.removed),
-            }
-            said.append(f"backend {backend}: " + ", ".join(f"{n} {what}" for what, n in counts.items() if n))
+        counts = {
+            "added": Counter(line.backend for line in self.added),
+            "changed": Counter(after.backend for _, after in self.changed),
+            "removed": Counter(line.backend for line in self.removed),
+        }
+        said = [
+            f"backend {backend}: "
+            + ", ".join(f"{count[backend]} {what}" for what, count in counts.items() if count[backend])
+            for backend in sorted(self.expected)
+        ]
         if self.maps:
             said.append(f"{len(self.maps)} map entries")
         return shortened(said, "; ")
@@ -85,21 +70,27 @@ def between(running: Files | None, desired: Files) -> Plan:
     step = plan.between(running, desired)
     if running is None or not isinstance(step, Reload) or running.texts.keys() != desired.texts.keys():
         return step
-    live = Commands()
+    parts: list[Commands] = []
     try:
         for name in sorted(desired.texts):
             if _neutral(running, name) == _neutral(desired, name):
                 continue
             if name.endswith(".cfg"):
-                for old, new in _pairs(sections(running, name), sections(desired, name)):
-                    live = live.and_servers(old, new)
+                pairs = _pairs(sections(running, name), sections(desired, name))
+                parts += [_server_changes(old, new) for old, new in pairs]
             elif name.endswith(".map"):
-                live = replace(live, maps=(*live.maps, *_map_changes(name, running.texts[name], desired.texts[name])))
+                parts.append(Commands(maps=tuple(_map_changes(name, running.texts[name], desired.texts[name]))))
             else:
                 raise _OnlyReload(f"{name} changed", ReloadKind.FILES)
     except _OnlyReload as only:
         return only.reload
-    return live
+    return Commands(
+        tuple(chain.from_iterable(part.added for part in parts)),
+        tuple(chain.from_iterable(part.changed for part in parts)),
+        tuple(chain.from_iterable(part.removed for part in parts)),
+        tuple(chain.from_iterable(part.maps for part in parts)),
+        {backend: lines for part in parts for backend, lines in part.expected.items()},
+    )
 
 
 def meanwhile(running: Files, desired: Files) -> Files:
@@ -124,6 +115,18 @@ def _pairs(before: Sequence[Section], after: Sequence[Section]) -> Iterator[tupl
             raise _OnlyReload(f"{new.heading}: {_first_difference(old.frame, new.frame)}", ReloadKind.SETTINGS)
         if old.servers != new.servers:
             yield old, new
+
+
+def _server_changes(old: Section, new: Section) -> Commands:
+    before, after = _servers(old), _servers(new)
+    return Commands(
+        added=tuple(line for name, line in after.items() if name not in before),
+        changed=tuple(
+            (before[name], line) for name, line in after.items() if name in before and _changeable(before[name], line)
+        ),
+        removed=tuple(line for name, line in before.items() if name not in after),
+        expected={new.backend: tuple(after.values())},
+    )
 
 
 def _servers(section: Section) -> dict[str, ServerLine]:
@@ -189,7 +192,7 @@ def _with_servers(text: str, parts: Sequence[Section], wanted: Mapping[str, Sect
         and (wanted[part.backend].frame, wanted[part.backend].defaults) == (part.frame, part.defaults)
     }
     out = []
-    for heading, lines in itertools.groupby(_under_headings(text), key=lambda item: item[0]):
+    for heading, lines in groupby(_under_headings(text), key=lambda item: item[0]):
         body = [line for _, line in lines]
         if heading in replaced:
             body = [line for line in body if line.split()[:1] != ["server"]]
