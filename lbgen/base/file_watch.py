@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from lbgen.base.fingerprint import fingerprint, identity, walk
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
 
 MOST_LINKS = 40  # the kernel's own limit on the way to one file
+_CHANGED, _ASKED, _ENDED = "changed", "asked", "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +51,42 @@ class FileWatch:
             paths: those that matter now; asked for at each look.
         """
         self._paths, self._changed, self._pace, self._clock = paths, changed, pace, clock
-        self._news, self._asked, self._ended = threading.Event(), threading.Event(), threading.Event()
+        self._news: SimpleQueue[str] = SimpleQueue()  # an Event could be set twice at once by a signal, and hang
         self._first = self._stamp()
         self.ready = threading.Event()  # set once what happens is noticed at once
 
     def ask(self) -> None:
-        """Have it called back even if nothing has changed. Safe in a signal handler."""
-        self._asked.set()
-        self._news.set()
+        """Call back even if nothing has changed. Safe in a signal handler."""
+        self._news.put(_ASKED)
 
     def end(self) -> None:
-        self._ended.set()
-        self._news.set()
+        self._news.put(_ENDED)
 
     def run(self) -> None:
         """Look, call back, wait; returns after `end`. What the call raises is a mistake, and no reason to stop."""
-        notifications, seen = _Notifications(self._paths, self._news.set), self._first
-        while not self._ended.is_set():
+        notifications = _Notifications(self._paths, lambda: self._news.put(_CHANGED))
+        seen, news = self._first, frozenset[str]()
+        while _ENDED not in news:
             notifications.renew()  # first, so that no change falls between looking and watching
             before, seen = seen, self._stamp()
-            if seen != before or self._asked.is_set():
-                self._asked.clear()
+            if seen != before or _ASKED in news:
                 self._call()
             self.ready.set()
-            if self._news.wait(self._pace.poll):
-                self._settle()
+            news = self._burst()
         notifications.close()
 
-    def _settle(self) -> None:
+    def _burst(self) -> frozenset[str]:
+        """Return the next news, and what follows until there are none for a moment; empty if it is time to look."""
+        news = self._next(self._pace.poll)
         deadline = self._clock() + self._pace.longest
-        while not self._ended.is_set() and self._clock() < deadline:
-            self._news.clear()
-            if not self._news.wait(self._pace.settle):
-                return
-        self._news.clear()
+        while news and _ENDED not in news and self._clock() < deadline and (more := self._next(self._pace.settle)):
+            news |= more
+        return news
+
+    def _next(self, seconds: float) -> frozenset[str]:
+        with contextlib.suppress(Empty):
+            return frozenset({self._news.get(timeout=seconds)})
+        return frozenset()
 
     def _call(self) -> None:
         try:
@@ -189,7 +193,7 @@ class _Handler:
 
 
 def steps(path: Path) -> set[Path]:
-    """Return what decides what `path` is: its last part, and every link on the way to it.
+    """Return the paths that decide what `path` is: its last part, and every link on the way to it.
 
     Where a part is not there, it is the last: it may be made.
     """

@@ -34,7 +34,7 @@ def fingerprint(path: Path) -> Fingerprint | None:
 
 
 def identity(path: Path) -> tuple[int, ...] | None:
-    """Return what says whether it is still the same file or directory, whatever was made in it."""
+    """Return device and inode: they stay while it is the same file or directory, whatever is made in it."""
     if status := fingerprint(path):
         return status.device, status.inode
     return None

@@ -37,7 +37,7 @@ def folded(text: str, before: str = "", indent: str | None = None) -> list[str]:
 
 
 def in_one(text: str) -> str:
-    """Return what others wrote as one line."""
+    """Return a text that others wrote as one line."""
     return " ".join(plain(text))
 
 

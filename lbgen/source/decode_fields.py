@@ -38,7 +38,7 @@ def get(item: Json, path: str, kind: type[T], default: T | None = None) -> T:
 
 
 def each(item: Json, path: str, build: Callable[[Json], T]) -> list[T]:
-    """Return what `build` makes of every object in the list at a dotted path; absent and null are an empty list."""
+    """Return `build` of every object in the list at a dotted path; absent and null are an empty list."""
     built = []
     for index, entry in enumerate(get(item, path, list, [])):
         try:

@@ -85,7 +85,7 @@ class FileSource:
         self._mailbox.close()
 
     def _read(self) -> tuple[Snapshot | None, float]:
-        """Return what the files say, None if that is nothing; and seconds after which to read again in any case."""
+        """Return the files' snapshot, if they have one, and the seconds after which to read them again in any case."""
         before = self._fingerprints()
         try:
             facts = load(self.paths, self.stack)

@@ -75,7 +75,7 @@ class Mailbox:
         )
 
     def wait(self, until: float) -> Mail:
-        """Return what was said, as soon as anything is, or at `until` by the clock; raise Closed."""
+        """Return the unread messages as one, as soon as there is one, or at `until` by the clock; raise Closed."""
         with self._condition:
             self._wait_for(lambda: bool(self._messages), until - self.clock())
             unread = self.unread

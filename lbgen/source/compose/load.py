@@ -55,7 +55,7 @@ def load_stack(texts: Texts, stack: str = "", variables: Mapping[str, str] | Non
 
 
 def read_stack(texts: Texts, variables: Mapping[str, str]) -> tuple[Stack, list[StackFile]]:
-    """Return what the files say together, and the files with their notes; raise SourceError as `load_stack` does."""
+    """Return the stack of all files, and the files with their notes; raise SourceError as `load_stack` does."""
     files = [_file(name, text, data) for name, text, data in texts]
     version = _version(files)
     for file in files:

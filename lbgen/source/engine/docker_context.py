@@ -39,7 +39,7 @@ class DockerHost:
 
 
 def current(environ: Mapping[str, str]) -> DockerHost:
-    """Return what ``docker`` without options would talk to; raise SourceError if it names a missing context."""
+    """Return the host that ``docker`` without options talks to; raise SourceError if it names a missing context."""
     if environ.get("DOCKER_HOST"):
         return DockerHost(environ["DOCKER_HOST"], from_environment(environ), "DOCKER_HOST")
     if name := environ.get("DOCKER_CONTEXT") or _current_name(environ):
@@ -48,7 +48,7 @@ def current(environ: Mapping[str, str]) -> DockerHost:
 
 
 def named(name: str, environ: Mapping[str, str]) -> DockerHost:
-    """Return what the context `name` says; raise SourceError if there is no such context."""
+    """Return the host of the context `name`; raise SourceError if there is no such context."""
     if name == "default":
         host = environ.get("DOCKER_HOST") or DEFAULT_HOST
         return DockerHost(host, from_environment(environ), "context default")

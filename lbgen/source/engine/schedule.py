@@ -68,7 +68,7 @@ class Schedule:
         return max(soonest, self._rest_until)
 
     def begin(self, now: float) -> frozenset[str]:
-        """Return what to list now, and take it as being done."""
+        """Return the kinds to list now; they count as listed."""
         kinds = frozenset(self._wanted)
         if now >= self._next_full:
             kinds = ALL

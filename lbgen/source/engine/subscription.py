@@ -124,7 +124,7 @@ class Subscription:
         return self.changes is not before
 
     def restart(self) -> None:
-        """Have the stream replaced: it is open, but not to be relied on."""
+        """Replace the stream at the next `ensure`: it is open, but has missed something."""
         if self._used:
             self._used.drop()
             self._used.tried = False

@@ -26,7 +26,7 @@ REQUEST = pb.WatchRequest(entries=_WANTED).SerializeToString()  # what the strea
 
 
 def changes(data: bytes) -> list[Change]:
-    """Return what one message of the stream says, in its order; nothing for the first one, which is empty.
+    """Return the changes in one message of the stream, in its order; none in the first one, which is empty.
 
     Raises:
         SourceError: it is not a message, or an object in it makes no sense.
