@@ -364,7 +364,7 @@ class Daemon:
                     client.close()
             return found
 
-        wait_for(lambda: asked() == set(addresses), f"answers of {addresses}; {self.log.read_text()}")
+        wait_for(lambda: asked() == set(addresses), f"answers of {addresses}")
 
     def traefik(self) -> int:
         """The pid of Traefik, 0 if it does not run."""
@@ -387,6 +387,7 @@ def daemon(short_dir, servers) -> Iterator[Daemon]:
     """A daemon that is not started yet; Traefik is ended with the test, whoever runs it."""
     made = Daemon(short_dir, servers.port)
     yield made
+    print(made.log.read_text() if made.log.exists() else "not started")  # pytest shows it with a failure
     if made.process and made.process.poll() is None:
         made.end()
     if pid := made.traefik():
