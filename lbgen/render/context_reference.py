@@ -123,24 +123,24 @@ def _table(title: str, cls: type) -> str:
     about, known = _TABLE.sub(r"```text\n\g<0>```\n", inspect.cleandoc(cls.__doc__ or "")), comments(cls)
     lines = [f"## {title}", "", about, "", "| name | type | what it is |", "| --- | --- | --- |"]
     lines += [
-        f"| `{name}` | {_cell(_spelt(kind))} | {_cell(known.get(name, ''))} |" for name, kind in public(cls).items()
+        f"| `{name}` | {_cell(type_name(kind))} | {_cell(known.get(name, ''))} |" for name, kind in public(cls).items()
     ]
     return "\n".join(lines) + "\n"
 
 
-def _spelt(kind: Any) -> str:
+def type_name(kind: Any) -> str:
     """Return a type as an author reads it."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in _SCALARS:
         return _SCALARS[kind]
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(map(_spelt, arguments))
+        return " or ".join(map(type_name, arguments))
     if origin is tuple:
         if arguments[-1] is Ellipsis:
-            return f"list of {_spelt(arguments[0])}"
-        return f"({', '.join(map(_spelt, arguments))})"
+            return f"list of {type_name(arguments[0])}"
+        return f"({', '.join(map(type_name, arguments))})"
     if origin and issubclass(origin, Mapping):
-        return f"mapping to {_spelt(arguments[1])}"
+        return f"mapping to {type_name(arguments[1])}"
     if _is_described(kind):
         return f"[{kind.__name__}](#{kind.__name__.lower()})"
     return "function" if origin is Callable or origin is typing.get_origin(Callable[..., str]) else "anything"
@@ -226,7 +226,7 @@ def _of(kind: Any) -> dict[str, Any] | None:
         return {"type": "object", "additionalProperties": _of(arguments[1])}
     if _is_described(kind):
         return {"$ref": f"#/$defs/{kind.__name__}"}
-    return None if _spelt(kind) == "function" else {}
+    return None if type_name(kind) == "function" else {}
 
 
 if __name__ == "__main__":

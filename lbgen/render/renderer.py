@@ -37,7 +37,7 @@ class Renderer:
             TemplateError: the set does not have one of the chosen options.
         """
         self.settings = settings
-        self._target, self._limits = target, limits
+        self._target, self.limits = target, limits
         # As in HAProxy and Nginx: relative paths are relative to the files.
         self.credentials = CredentialReader(settings, Path(target.output))
         self.listeners = None if listeners is None else frozenset(listeners)
@@ -84,7 +84,7 @@ class Renderer:
             generation=PLACEHOLDER,
             once=once,
         )
-        drafts = loaded.render(dict(context.items()), model, snapshot, Budget(self._limits))
+        drafts = loaded.render(dict(context.items()), model, snapshot, Budget(self.limits))
         loaded.sections = sections
         return Files.of(drafts)
 

@@ -85,7 +85,7 @@ class EngineSource:
         """
         self._endpoints = tuple(endpoints) or ("",)
         self._tls, self._cluster, self._pace, self._environ = tls, cluster, pace, environ
-        self._rng, self._control_socket = rng or random.Random(), control_socket
+        self._rng, self.control_socket = rng or random.Random(), control_socket
         for text in self._endpoints:
             if text and not text.startswith("context:"):
                 resolve(text, tls, environ)
@@ -158,7 +158,7 @@ class EngineSource:
 
     def _follow(self, text: str) -> Iterator[Snapshot]:
         with closing(self._run(text, self._connected)) as engine:
-            kinds = [*watch.stream_kinds(self._control_socket, engine.endpoint), EVENTS]
+            kinds = [*watch.stream_kinds(self.control_socket, engine.endpoint), EVENTS]
             needs = Dependencies(
                 self._pace,
                 self._rng,

@@ -157,7 +157,7 @@ def test_promise_is_kept():
     """
     assert PROMISED.name == f"context-{CONTEXT_VERSION}.json"
     current = {
-        f"{cls.__name__}.{name}": context_reference._spelt(kind)
+        f"{cls.__name__}.{name}": context_reference.type_name(kind)
         for cls in context_reference.described_types()
         for name, kind in context_reference.public(cls).items()
     } | {f"filter {name}": "" for name in filters("none")}

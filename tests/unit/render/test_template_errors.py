@@ -28,7 +28,7 @@ def said(tmp_path):
         for name, text in {"set.yml": "proxy: other\n", "out.j2": template, **PARTS}.items():
             (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
         renderer = a_renderer(tmp_path)
-        renderer._limits = limits
+        renderer.limits = limits
         with pytest.raises(TemplateError) as caught:
             renderer.render(modelled(*FACTS), a_snapshot(*FACTS))
         return str(caught.value).replace(f"{tmp_path}/", "")
@@ -240,7 +240,7 @@ def test_all_files_together(tmp_path):
     for name in "abc":
         (tmp_path / f"{name}.j2").write_text("{{ 'x' * 500000 }}")
     renderer = a_renderer(tmp_path)
-    renderer._limits = SMALL
+    renderer.limits = SMALL
     with pytest.raises(TemplateError, match=r"^c\.j2: this makes 1,500,000 characters or more"):
         renderer.render(modelled(*FACTS), a_snapshot(*FACTS))
 
@@ -290,7 +290,7 @@ def test_saved_badly(tmp_path, file, bad):
     path = bench.templates / file
     good = path.read_bytes() if path.exists() else None
     assert bench.bring()
-    bench.target.renderer._limits = SMALL
+    bench.target.renderer.limits = SMALL
     path.write_bytes(bad if isinstance(bad, bytes) else bad.encode())
     bench.clock.now += 10
     assert not bench.bring(2, "source")

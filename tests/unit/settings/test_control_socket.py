@@ -28,7 +28,7 @@ def test_control_socket(tmp_path, text, environ, expected):
     path.write_text(text)
     settings = load_settings(path, environ, {})
     assert (settings.source.docker or DockerSettings()).control_socket == expected
-    assert assembly.source(settings)._control_socket == expected
+    assert assembly.source(settings).control_socket == expected
 
 
 @pytest.mark.parametrize("value", ["on", "control.sock", "''", "true", "unix:///run/x.sock"])
