@@ -17,7 +17,7 @@ from lbgen.labels.keys.table import BY_NAME, ENABLE, FAMILIES, KEYS, PREFIX, PRO
 from lbgen.labels.match import ALWAYS, All, Match, any_of
 from lbgen.labels.route_spec import ROUTE_NAME, RouteSpec, ServiceLabels, problem_of, sound
 from lbgen.labels.rule import parser
-from lbgen.labels.values import basic, policy
+from lbgen.labels.values import basic, http, policy
 from lbgen.labels.values.value_type import BadValue, ValueType
 
 MATCHING = frozenset(
@@ -25,7 +25,7 @@ MATCHING = frozenset(
 )
 # What the names in a family may be; those that are not here are names of headers.
 MEMBERS: Mapping[str, ValueType[str]] = {
-    "query": basic.query_name,
+    "query": http.query_name,
     "request_header": policy.edited_header,
     "response_header": policy.edited_header,
 }
@@ -114,7 +114,7 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
 def _parse_value(field_name: str, member: str, value: str) -> object:
     text = sound(value, may_be_empty=KEYS[field_name].may_be_empty)
     if member:
-        MEMBERS.get(field_name, basic.header_name)(member)
+        MEMBERS.get(field_name, http.header_name)(member)
     return KEYS[field_name].parse(text)
 
 

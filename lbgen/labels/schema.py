@@ -15,7 +15,7 @@ from lbgen.labels.keys.key import Key
 from lbgen.labels.keys.table import ENABLE, FIELDS, KEYS, PREFIX, PROTOCOLS
 from lbgen.labels.native import MEMBERS
 from lbgen.labels.route_spec import ROUTE_NAME
-from lbgen.labels.values import basic
+from lbgen.labels.values import basic, http
 
 _LOWER = "(?!.*[A-Z])"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -55,7 +55,7 @@ def _name(field: str, key: Key) -> str:
     """Return a pattern of the key as it is written after "lbgen."."""
     if not key.family:
         return re.escape(key.name)
-    member = MEMBERS.get(field, basic.header_name).pattern
+    member = MEMBERS.get(field, http.header_name).pattern
     return re.escape(key.family) + (member if field == "query" else f"{_LOWER}(?:{member})")
 
 

@@ -22,7 +22,7 @@ from lbgen.labels.foreign_options import Element, Options, Written, flag, read
 from lbgen.labels.keys.table import FIELDS, RouteKeys
 from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test, any_of
 from lbgen.labels.route_spec import RouteSpec, ServiceLabels, about, problem_of
-from lbgen.labels.values import basic
+from lbgen.labels.values import http
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.substitution import Substitution
 from lbgen.labels.values.value_type import BadValue
@@ -201,7 +201,7 @@ class _Destination:
         tests = []
         for path in self.options.fields.get(key, ()):
             if kind in ("path_beg", "path"):
-                checked = about(key, basic.path, path)
+                checked = about(key, http.path, path)
                 if kind == "path_beg" and checked == "/":
                     return ALWAYS
                 tests.append(Test("path_start" if kind == "path_beg" else "path", checked))
@@ -219,7 +219,7 @@ class _Destination:
         if not domains or domains[0][0]:
             raise BadValue("has no domain to go to", "write serviceDomain, without asterisk first", "_redirected")
         scheme = "https" if fields.get("redirect_https") or "tls" in fields else "http"
-        target = basic.redirect(TO.replace("http", scheme, 1).replace("{host}", domains[0][1]))
+        target = http.redirect(TO.replace("http", scheme, 1).replace("{host}", domains[0][1]))
         own = {"redirect": target, "redirect_code": 301}
         if "listener" in fields:
             own["listener"] = fields["listener"]

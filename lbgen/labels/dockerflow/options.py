@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, flag
-from lbgen.labels.values import basic, policy
+from lbgen.labels.values import basic, http, policy
 from lbgen.labels.values.policy import cors_method
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.substitution import Substitution, anywhere, path_from
@@ -33,7 +33,7 @@ def domain(text: str) -> tuple[str, str]:
     match = _DOMAIN.fullmatch(text)
     if not match or not (match[1] or match[2]):
         raise BadValue("is not a domain", "write a name such as shop.example.org")
-    return match[1] or "", basic.host(match[2]) if match[2] else ""
+    return match[1] or "", http.host(match[2]) if match[2] else ""
 
 
 def _algorithm(text: str) -> str:
@@ -47,7 +47,7 @@ def _header_filter(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon:
         raise BadValue("is not NAME:VALUE", "write the header's name, a colon and its value")
-    return basic.header_name(name.strip()), basic.header_value(value.strip())
+    return http.header_name(name.strip()), http.header_value(value.strip())
 
 
 def _edit(text: str) -> tuple[str, str]:
@@ -55,7 +55,7 @@ def _edit(text: str) -> tuple[str, str]:
     name, _, value = text.partition(" ")
     if "%[" in value or re.search(r"(^|\s)(if|unless)\s", value):
         raise BadValue("has HAProxy's own language in it, a log format or a condition", "write a value that is fixed")
-    return policy.edited_header(name), basic.header_value(value.strip().strip('"'))
+    return policy.edited_header(name), http.header_value(value.strip().strip('"'))
 
 
 def _replacement(text: str) -> Substitution | str:
@@ -101,14 +101,14 @@ OPTIONS: Table = {
     "servicepathexclude": Taken(basic.list_of(str), "_excluded"),
     "pathtype": Taken(basic.choice(*PATH_TYPES), "_path_type"),
     "serviceheader": Taken(basic.list_of(_header_filter), "_headers"),
-    "useragent": Taken(basic.list_of(basic.header_value), "_agents"),
+    "useragent": Taken(basic.list_of(http.header_value), "_agents"),
     "allowedmethods": Taken(basic.list_of(cors_method), "_allowed"),
     "deniedmethods": Taken(basic.list_of(cors_method), "_denied"),
     "isdefaultbackend": Taken(flag, "_default"),
     "httpsonly": Taken(flag, "redirect_https"),
     "httpsredirectcode": Left("is left out: the redirect to https is always 308", "remove it"),
     "denyhttp": Taken(flag, "_deny_http"),
-    "redirectfromdomain": Taken(basic.list_of(basic.host), "_redirected"),
+    "redirectfromdomain": Taken(basic.list_of(http.host), "_redirected"),
     "redirectwhenhttpproto": _FORWARDED,
     "redirectunlesshttpsproto": _FORWARDED,
     "setreqheader": Taken(basic.list_of(_edit), "_set_request"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lbgen.labels.keys.key import http_key, key
-from lbgen.labels.values import basic
+from lbgen.labels.values import basic, http
 from lbgen.labels.values.regex import regex
 
 
@@ -19,16 +19,16 @@ class MatchingKeys:
     )
     host: tuple[str, ...] = http_key(
         "host",
-        basic.list_of(basic.host),
+        basic.list_of(http.host),
         "Host is one of these; `*.` stands for one label",
         (),
         example="shop.example.org,*.shop.example.org",
     )
     path: tuple[str, ...] = http_key(
-        "path", basic.list_of(basic.path_prefix), "Path is one of these or below it", (), example="/api"
+        "path", basic.list_of(http.path_prefix), "Path is one of these or below it", (), example="/api"
     )
     path_exact: tuple[str, ...] = http_key(
-        "path-exact", basic.list_of(basic.path), "Path is exactly one of these", (), example="/robots.txt"
+        "path-exact", basic.list_of(http.path), "Path is exactly one of these", (), example="/robots.txt"
     )
     path_regex: tuple[str, ...] = http_key(
         "path-regex",
@@ -38,10 +38,10 @@ class MatchingKeys:
         example="^/v[12]/",
     )
     method: tuple[str, ...] = http_key(
-        "method", basic.list_of(basic.method), "Method is one of these", (), example="GET,HEAD"
+        "method", basic.list_of(http.method), "Method is one of these", (), example="GET,HEAD"
     )
     header: Mapping[str, tuple[str, ...]] = http_key(
-        "header.<name>", basic.list_of(basic.header_value), "Header has one of these values", example="x-tenant=blue"
+        "header.<name>", basic.list_of(http.header_value), "Header has one of these values", example="x-tenant=blue"
     )
     header_regex: Mapping[str, tuple[str, ...]] = http_key(
         "header-regex.<name>",
@@ -50,7 +50,7 @@ class MatchingKeys:
         example="user-agent=(?i)bot",
     )
     query: Mapping[str, tuple[str, ...]] = http_key(
-        "query.<name>", basic.list_of(basic.query_value), "The parameter has one of these values", example="debug=1"
+        "query.<name>", basic.list_of(http.query_value), "The parameter has one of these values", example="debug=1"
     )
     client_ip: tuple[str, ...] = http_key(
         "client-ip",
@@ -73,5 +73,5 @@ class MatchingKeys:
         example="100",
     )
     sni: tuple[str, ...] = key(
-        "sni", basic.list_of(basic.sni), "TLS server name is one of these", ("*",), example="db.example.org", only="tcp"
+        "sni", basic.list_of(http.sni), "TLS server name is one of these", ("*",), example="db.example.org", only="tcp"
     )

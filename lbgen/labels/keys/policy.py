@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lbgen.labels.keys.key import http_key, http_switch, key, stream_key
-from lbgen.labels.values import basic, policy
+from lbgen.labels.values import basic, http, policy
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.substitution import Substitution, UrlRedirect, path_substitution, url_redirects
 
@@ -17,7 +17,7 @@ class PolicyKeys:
 
     redirect: tuple[tuple[str, str], ...] = http_key(
         "redirect",
-        basic.redirect,
+        http.redirect,
         "Answer with this URL, which may use `{host} {path} {query}`, instead of a server",
         (),
         example="https://www.example.org{path}?{query}",
@@ -43,7 +43,7 @@ class PolicyKeys:
     )
     strip_prefix: tuple[str, ...] = http_key(
         "strip-prefix",
-        basic.list_of(policy.clean_path(basic.path_prefix)),
+        basic.list_of(policy.clean_path(http.path_prefix)),
         "Taken off the path, by segment; servers are told in X-Forwarded-Prefix",
         (),
         example="/api",
@@ -57,7 +57,7 @@ class PolicyKeys:
     )
     replace_path: str = http_key(
         "replace-path",
-        policy.clean_path(basic.path),
+        policy.clean_path(http.path),
         "The path that servers see, whatever was asked for",
         "",
         example="/",
@@ -70,7 +70,7 @@ class PolicyKeys:
     )
     add_prefix: str = http_key(
         "add-prefix",
-        policy.clean_path(basic.path_prefix),
+        policy.clean_path(http.path_prefix),
         "Put before the path, after it is stripped and replaced",
         "",
         example="/v1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lbgen.labels.keys.key import http_key, key, stream_key
-from lbgen.labels.values import basic, policy
+from lbgen.labels.values import basic, http, policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class ServerKeys:
         example="tcp",
     )
     health_check_path: str | None = stream_key(
-        "health-check.path", basic.path, "Path the check asks for", example="/healthz"
+        "health-check.path", http.path, "Path the check asks for", example="/healthz"
     )
     health_check_interval: float = stream_key(
         "health-check.interval", basic.duration(0.1, 3600), "Time between two checks", 2.0, example="5s"
@@ -72,7 +72,7 @@ class ServerKeys:
         "health-check.fall", basic.integer(1, 100), "Bad checks until it is down", 2, example="3"
     )
     health_check_status: tuple[tuple[int, int], ...] = stream_key(
-        "health-check.status", basic.status_codes, "Statuses that are good", ((200, 399),), example="200-299,404"
+        "health-check.status", http.status_codes, "Statuses that are good", ((200, 399),), example="200-299,404"
     )
     health_check_method: str = stream_key(
         "health-check.method",
@@ -82,7 +82,7 @@ class ServerKeys:
         example="HEAD",
     )
     health_check_host: str | None = stream_key(
-        "health-check.host", basic.host, "Host header of the check", example="shop.example.org"
+        "health-check.host", http.host, "Host header of the check", example="shop.example.org"
     )
     health_check_port: int | None = stream_key(
         "health-check.port", basic.port, "Port the check asks; default: the server's", example="8081"
@@ -104,7 +104,7 @@ class ServerKeys:
     )
     sticky: str = http_key(
         "sticky",
-        basic.sticky,
+        http.sticky,
         "Keeps a client with its server: `cookie`, `cookie:NAME` or `source` (client address)",
         "",
         example="cookie:SESSION",

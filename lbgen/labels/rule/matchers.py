@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from lbgen.labels.match import ALWAYS, Match, Test
 from lbgen.labels.rule.expression import Matcher
-from lbgen.labels.values import basic
+from lbgen.labels.values import http
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.value_type import BadValue
 
@@ -27,11 +27,11 @@ _ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?")
 
 
 def _host(text: str) -> Match:
-    return ALWAYS if text == "*" else Test("host", basic.host(text))
+    return ALWAYS if text == "*" else Test("host", http.host(text))
 
 
 def _sni(text: str) -> Match:
-    return ALWAYS if text == "*" else Test("sni", basic.host(text))
+    return ALWAYS if text == "*" else Test("sni", http.host(text))
 
 
 def _path(text: str) -> str:
@@ -65,7 +65,7 @@ def _path_regex(text: str) -> Match:
 
 
 def _header_name(text: str) -> str:
-    name = basic.header_name(text)
+    name = http.header_name(text)
     if name == "host":
         raise BadValue("never matches, since Traefik takes Host out of the headers", "write Host or HostRegexp")
     return name
@@ -90,7 +90,7 @@ def _query_name(text: str) -> str:
 
 
 def _method(text: str) -> Match:
-    return Test("method", basic.method(text.upper() if text.isascii() else text))
+    return Test("method", http.method(text.upper() if text.isascii() else text))
 
 
 def _client_ip(text: str) -> Match:
@@ -121,7 +121,7 @@ _CLIENT_IP = Matcher((1,), _client_ip)
 MATCHERS: Mapping[str, Mapping[str, Matcher]] = {
     "http": {
         "ClientIP": _CLIENT_IP,
-        "Header": Matcher((2,), lambda name, text: Test("header", basic.header_value(text), _header_name(name))),
+        "Header": Matcher((2,), lambda name, text: Test("header", http.header_value(text), _header_name(name))),
         "HeaderRegexp": Matcher((2,), lambda name, text: Test("header_regex", regex(text), _header_name(name))),
         "Host": Matcher((1,), _host),
         "HostRegexp": Matcher((1,), lambda text: Test("host_regex", regex(text))),

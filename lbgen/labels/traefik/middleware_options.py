@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, duration, flag
-from lbgen.labels.values import basic, policy
+from lbgen.labels.values import basic, http, policy
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.value_type import BadValue
 
@@ -38,14 +38,14 @@ def _prefix(text: str) -> str:
     path = text if text.startswith("/") else f"/{text}"
     if "%" in path:
         raise BadValue("has a percent sign, which Traefik reads as itself", "leave the service to Traefik")
-    return basic.path_prefix(path)
+    return http.path_prefix(path)
 
 
 def _raw_prefix(text: str) -> str:
     """An expression for a prefix as it is, in the middle of a segment too."""
     if "%" in text:
         raise BadValue("has a percent sign, which Traefik reads as itself", "leave the service to Traefik")
-    return regex(re.escape(basic.path(text)))
+    return regex(re.escape(http.path(text)))
 
 
 def _zero(text: str) -> bool:
@@ -76,7 +76,7 @@ _ALLOW: Table = {
     "rejectstatuscode": Left("is left out: who is refused gets 403", "remove it"),
     **_strategy("ipstrategy"),
 }
-_HEADER = basic.header_value
+_HEADER = http.header_value
 
 KINDS: Mapping[str, Table] = {
     "addprefix": {"prefix": Taken(_prefix, "_prefix")},
@@ -173,7 +173,7 @@ KINDS: Mapping[str, Table] = {
         "replacement": Taken(str, "_replacement"),
         "permanent": Taken(flag, "_permanent"),
     },
-    "replacepath": {"path": Taken(policy.clean_path(basic.path), "_path")},
+    "replacepath": {"path": Taken(policy.clean_path(http.path), "_path")},
     "replacepathregex": {"regex": Taken(str, "_regex"), "replacement": Taken(str, "_replacement")},
     "retry": {
         "attempts": Taken(basic.integer(1, 101), "_attempts"),

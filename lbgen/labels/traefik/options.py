@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, duration, flag, only
-from lbgen.labels.values import basic
+from lbgen.labels.values import basic, http
 from lbgen.labels.values.value_type import BadValue
 
 
@@ -20,7 +20,7 @@ def _strategy(text: str) -> str:
 
 
 def _cookie(text: str) -> str:
-    return basic.sticky(f"cookie:{text}")
+    return http.sticky(f"cookie:{text}")
 
 
 def _status(text: str) -> tuple[tuple[int, int], ...]:
@@ -57,11 +57,11 @@ SERVICE: Table = {
     "loadbalancer.passhostheader": Taken(flag, "_pass_host"),
     "loadbalancer.serverstransport": Taken(str, "_transport"),
     "loadbalancer.strategy": Taken(_strategy, "balance"),
-    "loadbalancer.healthcheck.path": Taken(basic.path, "health_check_path"),
+    "loadbalancer.healthcheck.path": Taken(http.path, "health_check_path"),
     "loadbalancer.healthcheck.interval": Taken(duration(0.1, 3600), "health_check_interval"),
     "loadbalancer.healthcheck.timeout": Taken(duration(0.01, 600), "health_check_timeout"),
     "loadbalancer.healthcheck.port": Taken(basic.port, "health_check_port"),
-    "loadbalancer.healthcheck.hostname": Taken(basic.host, "health_check_host"),
+    "loadbalancer.healthcheck.hostname": Taken(http.host, "health_check_host"),
     "loadbalancer.healthcheck.method": Taken(basic.choice("GET", "HEAD", "OPTIONS", "POST"), "health_check_method"),
     "loadbalancer.healthcheck.status": Taken(_status, "health_check_status"),
     "loadbalancer.healthcheck.scheme": Taken(basic.choice("http", "https"), "health_check_scheme"),

@@ -1,4 +1,4 @@
-"""What a label's value may be: one parser for each type, bounded, with a message a person can act on."""
+"""What the values of most labels are made of: numbers, words, durations, networks, lists; with a message to act on."""
 
 from __future__ import annotations
 
@@ -6,28 +6,13 @@ import ipaddress
 import re
 from typing import TypeVar
 
-from lbgen.base.problem import printable
-from lbgen.labels.values.value_type import (
-    BadValue,
-    Parser,
-    ValueType,
-    list_pattern,
-    matching,
-    numbers,
-    spelling_of,
-    value_type,
-)
+from lbgen.labels.values.value_type import BadValue, Parser, ValueType, list_pattern, numbers, spelling_of, value_type
 
 T = TypeVar("T")
 
 MAX_VALUE = 4096  # characters; a longer label value is a mistake or an attack
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_HOST = rf"(?:\*\.)?(?:{_LABEL}\.)*{_LABEL}"
-_PATH = r"/[!-~]*"
-_HEADER_NAME = r"[A-Za-z0-9_-]{1,128}"  # HTTP allows more, which is syntax to one proxy or another
 _DURATION = r"([0-9]{1,9})(ms|s|m|h)"
-_STATUSES = r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -148,13 +133,6 @@ def network(text: str) -> str:
         raise BadValue("is not a network", "write an address or a network such as 192.0.2.0/24") from error
 
 
-# A parameter's value, decoded: visible ASCII and spaces; and its name.
-query_value = matching(
-    r"[ -~]+", "has a character outside visible ASCII", "match it by another parameter", item=r"[ -+\--~]+"
-)
-query_name = matching(r"[A-Za-z0-9._~-]{1,64}", "is not a parameter's name", "write letters, digits and . _ ~ -")
-
-
 @value_type(_NAME.pattern)
 def name(text: str) -> str:
     """A name as Swarm and lbgen write them (networks, listeners)."""
@@ -167,113 +145,3 @@ def number(*allowed: int) -> ValueType[int]:
     """One of a few numbers."""
     words = choice(*map(str, allowed))
     return ValueType(lambda text: int(words(text)), words.pattern, types=("integer",))
-
-
-@value_type(_HOST + r"\.?")
-def host(text: str) -> str:
-    """A host name, lower-cased, or ``*.name``; an international name has to be given in its xn-- form."""
-    if not text.isascii():
-        raise BadValue("has characters outside ASCII", "write the name in its punycode form (xn--...)")
-    lowered = text.lower().removesuffix(".")
-    if re.fullmatch(_HOST, lowered) and len(lowered.removeprefix("*.")) <= 253:
-        return lowered
-    raise BadValue("is not a host name", "write a name such as shop.example.org or *.example.org, without port")
-
-
-@value_type(rf"\*|{_HOST}\.?")
-def sni(text: str) -> str:
-    """A server name as `host`, or ``*`` for any."""
-    return text if text == "*" else host(text)
-
-
-@value_type(r"/[!\"$->@-~]*", item=r"/[!\"$-+\-->@-~]*")
-def path(text: str) -> str:
-    """An absolute URL path in its percent-encoded form, without query."""
-    if not text.startswith("/"):
-        raise BadValue("does not begin with a slash", "write an absolute path such as /api")
-    if not re.fullmatch(_PATH, text) or "?" in text or "#" in text:
-        raise BadValue(
-            "has a space, a query, a fragment or a character outside ASCII",
-            "write the path alone, percent-encoded, such as /caf%C3%A9",
-        )
-    return text
-
-
-@value_type(path.pattern, item=path.item)
-def path_prefix(text: str) -> str:
-    """A path that stands for itself and all below it; a trailing slash means the same."""
-    return path(text).rstrip("/") or "/"
-
-
-# A header's value: visible ASCII and single spaces.
-header_value = matching(
-    r"[!-~](?:[ -~]*[!-~])?",
-    "has a character no header may carry",
-    "write visible ASCII characters",
-    item=r"[!-+\--~](?:[ -+\--~]*[!-+\--~])?",
-)
-
-
-@value_type(_HEADER_NAME)
-def header_name(text: str) -> str:
-    """A header's name, lower-cased."""
-    if re.fullmatch(_HEADER_NAME, text):
-        return text.lower()
-    raise BadValue("is not a header name", "write letters, digits, - and _")
-
-
-method = matching(r"[A-Z]{1,20}", "is not an HTTP method", "write it in capitals, such as GET")
-
-
-@value_type(
-    r"source|cookie(?::[A-Za-z0-9_-]{1,64})?", lambda cookie: cookie if cookie in ("", "source") else f"cookie:{cookie}"
-)
-def sticky(text: str) -> str:
-    """``source``, or the name of a cookie: ``cookie:NAME``; ``cookie`` alone names it ``lbgen``."""
-    kind, _, cookie = text.partition(":")
-    if text == "source":
-        return text
-    if text == "cookie" or (kind == "cookie" and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", cookie)):
-        return cookie or "lbgen"
-    raise BadValue(
-        "is neither cookie, cookie:NAME nor source", "write one of these; the name in letters, digits, - and _"
-    )
-
-
-def _spell_redirect(parts: tuple[tuple[str, str], ...]) -> str:
-    return "".join(text if kind == "text" else f"{{{kind}}}" for kind, text in parts)
-
-
-@value_type(r"(?:https?://|/)(?:[A-Za-z0-9._~:/?#\[\]@!&()*+,;=%-]|\{(?:host|path|query)\})*", _spell_redirect)
-def redirect(text: str) -> tuple[tuple[str, str], ...]:
-    """A URL with ``{host} {path} {query}`` as (kind, text) pairs: ("text", "https://"), ("host", ""), ...
-
-    A path of the request never comes first: ``//elsewhere.example`` would lead there.
-    Anything that is syntax to one of the proxies (quotes, spaces, backslashes, ``$``) has to be percent-encoded.
-    """
-    if not re.fullmatch(r"(?:https?://[^/{}]|https?://\{host\}|/(?![/\\{])).*", text):
-        raise BadValue(
-            "is not a URL to go to", "write https://NAME/..., https://{host}/... or an absolute path such as /new{path}"
-        )
-    parts = tuple(
-        ("text", piece) if index % 2 == 0 else (piece, "")
-        for index, piece in enumerate(re.split(r"\{([^{}]*)\}", text))
-        if piece or index % 2
-    )
-    for kind, piece in parts:
-        if kind not in ("text", "host", "path", "query"):
-            raise BadValue(f"has {{{printable(kind)}}}, which stands for nothing", "use {host}, {path} or {query}")
-        if not re.fullmatch(r"[A-Za-z0-9._~:/?#\[\]@!&()*+,;=%-]*", piece):
-            raise BadValue("has a character that no URL may have", "percent-encode it, such as %20 for a space")
-    return parts
-
-
-@value_type(_STATUSES, lambda codes: f"{codes[0]}" if codes[0] == codes[1] else f"{codes[0]}-{codes[1]}")
-def _statuses(text: str) -> tuple[int, int]:
-    match = re.fullmatch(_STATUSES, text)
-    if not match or int(match[1]) > int(match[2] or match[1]):
-        raise BadValue("is not a list of status codes", "write codes and ranges such as 200-399,404")
-    return int(match[1]), int(match[2] or match[1])
-
-
-status_codes = list_of(_statuses)  # ``200-399,404`` as ((200, 399), (404, 404))

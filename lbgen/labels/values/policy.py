@@ -1,11 +1,12 @@
-"""Parsers for what happens to requests and answers on their way; as in `values`, bounded and with a remedy."""
+"""Parsers for what happens to requests and answers on their way; as in `basic`, bounded and with a remedy."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
 
-from lbgen.labels.values.basic import any_case, boolean, header_name, header_value, host, method, name, port
+from lbgen.labels.values.basic import any_case, boolean, name, port
+from lbgen.labels.values.http import header_name, header_value, host, method
 from lbgen.labels.values.value_type import BadValue, ValueType, value_type
 
 _SIZE = r"([0-9]{1,12})([kmgKMG]?)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lbgen.labels.values.basic import path
+from lbgen.labels.values.http import path
 from lbgen.labels.values.policy import clean_path
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.value_type import BadValue, value_type
