@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lbgen.base.errors import SourceError
-from lbgen.source.engine.api import Engine
 from lbgen.source.mailbox import Mailbox
+
+if TYPE_CHECKING:  # it loads Docker's client
+    from lbgen.source.engine.api import Engine
 
 # What to list again after an event. Tasks follow from services and nodes, though no event says so.
 KINDS = {

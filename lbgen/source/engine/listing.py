@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import Service, Snapshot, Task
 from lbgen.source import decode
-from lbgen.source.engine.api import Engine
 from lbgen.source.facts import KINDS, Facts, kept
+
+if TYPE_CHECKING:  # it loads Docker's client
+    from lbgen.source.engine.api import Engine
 
 _FILTERS = {"networks": {"filters": json.dumps({"scope": ["swarm"]})}}
 
