@@ -15,6 +15,7 @@ from lbgen.base.logs import log
 from lbgen.daemon.assembly import Assembly
 from lbgen.daemon.inbox import Inbox, News
 from lbgen.daemon.loop import Follower, Loop
+from lbgen.daemon.signals import on_signal
 from lbgen.proxies.kind import Check
 from lbgen.render.credentials import CredentialReader
 from lbgen.render.manifest import MANIFEST
@@ -32,7 +33,7 @@ def stopped_by_signals() -> Inbox:
     """
     inbox = Inbox()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: inbox.put(News(stop=True)))
+        on_signal(number, lambda: inbox.put(News(stop=True)))
     return inbox
 
 
@@ -86,11 +87,11 @@ class LiveReload:
         """Run the loop until it is stopped; on SIGHUP read everything again."""
         with watched(self.paths, self.saved) as saves:
 
-            def reload(*_: object) -> None:
+            def reload() -> None:
                 self._stamp = None
                 saves.ask()
 
-            signal.signal(signal.SIGHUP, reload)
+            on_signal(signal.SIGHUP, reload)
             self.loop.run()
 
     def paths(self) -> set[Path]:
