@@ -611,7 +611,7 @@ def test_run_without_its_templates(daemon):
     daemon.answers("127.1.0.1")
     daemon.templates.rename(daemon.directory / "away")
     wait_for(lambda: daemon.said("refused"), "the refusal")
-    assert "templates: is not there" in str(daemon.said("refused")[0]["error"])
+    assert "templates: is missing" in str(daemon.said("refused")[0]["error"])
     daemon.cluster("127.1.0.2")
     assert "# mine" in daemon.file()
     (daemon.directory / "away").rename(daemon.templates)
