@@ -1,4 +1,4 @@
 """The commands, a module each. Results go to standard output, logs and errors to standard error.
 
-`lbgen.cli.main` puts them together; nobody else imports this.
+`lbgen.cli.main` has the table of commands; no other room imports this one.
 """

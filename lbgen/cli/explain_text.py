@@ -22,8 +22,8 @@ def explanation_lines(document: Document) -> Iterator[str]:
     for route in document["routes"]:
         yield ""
         yield from _route(route)
-    yield from _findings("problem", document["problems"])
-    yield from _findings("limit", document["limits"])
+    yield from _items("problem", document["problems"])
+    yield from _items("limit", document["limits"])
     yield from _labels(document["labels"])
 
 
@@ -51,7 +51,7 @@ def _route(route: Document) -> Iterator[str]:
     yield from _field("match", [route["rule"]])
     yield from _field("priority", _priority(route))
     yield from _field("listener", [line for listener in route["listeners"] for line in _listener(listener)])
-    yield from _field("certificate", [_certificate(found) for found in route["certificates"]])
+    yield from _field("certificate", [_certificate(certificate) for certificate in route["certificates"]])
     yield from _field("via", [f"{route['via']['value']}: {route['via']['why']}"] if route["via"] else [])
     yield from _field("port", [_port(route["port"])] if route["port"] else [])
     yield from _field("network", [_network(route["network"])] if route["network"] else [])
@@ -81,11 +81,13 @@ def _table(head: str, rows: Sequence[tuple[str, ...]], total: int = 0) -> Iterat
 
 
 def _priority(route: Document) -> list[str]:
-    found = {match["priority"] for listener in route["listeners"] for match in listener["matches"]}
+    priorities = {match["priority"] for listener in route["listeners"] for match in listener["matches"]}
     if route["priority"] is not None:
         return [f"{route['priority']}"]
-    shown = f"{min(found)}" if len(found) == 1 else f"{min(found)} to {max(found)}" if found else ""
-    return [f"{shown}, the length of what matches"] if shown else []
+    if not priorities:
+        return []
+    low, high = min(priorities), max(priorities)
+    return [f"{low if low == high else f'{low} to {high}'}, the length of what matches"]
 
 
 def _listener(listener: Document) -> Iterator[str]:
@@ -100,10 +102,10 @@ def _listener(listener: Document) -> Iterator[str]:
         yield f"  and {len(lost) - MOST} more"
 
 
-def _certificate(found: Document) -> str:
-    names = ", ".join(found["files"]) or ("none" if found["known"] else "the certificates are not at hand")
-    authority = f"; clients need one of {found['client_ca']}" if found["client_ca"] else ""
-    return f"{'any other host' if found['host'] == '*' else found['host']}: {names}{authority}"
+def _certificate(certificate: Document) -> str:
+    names = ", ".join(certificate["files"]) or ("none" if certificate["known"] else "the certificates are not at hand")
+    authority = f"; clients need one of {certificate['client_ca']}" if certificate["client_ca"] else ""
+    return f"{'any other host' if certificate['host'] == '*' else certificate['host']}: {names}{authority}"
 
 
 def _port(port: Document) -> str:
@@ -165,27 +167,27 @@ def _not_servers(tasks: Sequence[Document]) -> list[tuple[str, ...]]:
     ]
 
 
-def _findings(kind: str, found: Sequence[Document]) -> Iterator[str]:
-    if found:
+def _items(kind: str, items: Sequence[Document]) -> Iterator[str]:
+    if items:
         yield ""
-        yield click.style(f"{len(found)} {kind}{'s' if found[1:] else ''}", "red" if kind == "problem" else "yellow")
-    for finding in found:
-        yield from folded(finding["text"], "  - ", "    ")
+        yield click.style(f"{len(items)} {kind}{'s' if items[1:] else ''}", "red" if kind == "problem" else "yellow")
+    for item in items:
+        yield from folded(item["text"], "  - ", "    ")
 
 
 def _labels(labels: Sequence[Document]) -> Iterator[str]:
     if not labels:
         return
-    read = [found["label"] for found in labels if found["use"] == "read"]
-    others = sum(found["use"] == "other" for found in labels)
+    read = [label["label"] for label in labels if label["use"] == "read"]
+    others = sum(label["use"] == "other" for label in labels)
     yield ""
     yield "labels"
     yield from _field("read", [", ".join(read) or "none"])
     reasons: dict[str, list[str]] = {}
-    for found in labels:
-        if found["use"] == "unused":
-            reasons.setdefault(found["why"], []).append(found["label"])
+    for label in labels:
+        if label["use"] == "unused":
+            reasons.setdefault(label["why"], []).append(label["label"])
     yield from _field("not read", [f"{', '.join(names)}: {why}" for why, names in reasons.items()])
-    yield from _field("problem", [", ".join(found["label"] for found in labels if found["use"] == "problem")])
+    yield from _field("problem", [", ".join(label["label"] for label in labels if label["use"] == "problem")])
     if others:
         yield from _field("", [f"{others} of other programs"])

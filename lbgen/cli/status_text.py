@@ -26,10 +26,10 @@ def status_lines(document: Document, problems: Document) -> Iterator[str]:
     yield f"servers   {servers}" + (f"; {held} held until a second listing confirms that they are gone" if held else "")
     yield ""
     yield from _targets(document["targets"])
-    found = problems["problems"]
+    listed = problems["problems"]
     yield ""
-    yield click.style(f"{len(found)} problem{'s' if found[1:] else ''}:", "yellow") if found else "no problems"
-    yield from (f"  {line}" for problem in found for line in plain(problem["text"]))
+    yield click.style(f"{len(listed)} problem{'s' if listed[1:] else ''}:", "yellow") if listed else "no problems"
+    yield from (f"  {line}" for problem in listed for line in plain(problem["text"]))
 
 
 def history_lines(document: Document) -> Iterator[str]:

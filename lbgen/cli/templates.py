@@ -18,7 +18,7 @@ from lbgen.cli.output import OUTPUT
 from lbgen.render import context_reference
 from lbgen.render.block_reference import blocks_of
 from lbgen.render.templates import BUILTIN, builtin_names, find
-from lbgen.report.golden import Trial, Verdict
+from lbgen.report.golden import GoldenSuite, Verdict
 
 DIRECTORY = click.Path(path_type=Path)
 
@@ -36,13 +36,13 @@ def list_(names: Sequence[str], form: str) -> None:
 
     Several directories are one set, the first that has a file wins.
     """
-    sets = [_described([*names])] if names else [_described([name]) for name in builtin_names()]
+    sets = [_set_document([*names])] if names else [_set_document([name]) for name in builtin_names()]
     if form == "json":
         click.echo(json.dumps({"sets": sets}, indent=2))
         return
-    for found in sets:
-        click.echo(f"{found['name']} (proxy: {found['proxy']})")
-        for file in found["files"]:
+    for each in sets:
+        click.echo(f"{each['name']} (proxy: {each['proxy']})")
+        for file in each["files"]:
             many = f", one for each of the {file['for']}" if file["for"] else ""
             click.echo(f"  {file['file']} (from {file['template']}{many})")
             for block in file["blocks"]:
@@ -50,8 +50,8 @@ def list_(names: Sequence[str], form: str) -> None:
                 click.echo(f"    {block['name']:<24}{block['about']}{has}".rstrip())
 
 
-def _described(names: Sequence[str]) -> dict[str, Any]:
-    found = find(names)
+def _set_document(names: Sequence[str]) -> dict[str, Any]:
+    template_set = find(names)
     files = [
         {
             "file": output.pattern,
@@ -59,12 +59,12 @@ def _described(names: Sequence[str]) -> dict[str, Any]:
             "for": output.each,
             "blocks": [
                 {"name": block.name, "has": block.has, "about": block.about}
-                for block in blocks_of(found, output.template)
+                for block in blocks_of(template_set, output.template)
             ],
         }
-        for output in found.outputs()
+        for output in template_set.outputs()
     ]
-    return {"name": ", ".join(names), "proxy": found.manifest.proxy, "files": files}
+    return {"name": ", ".join(names), "proxy": template_set.manifest.proxy, "files": files}
 
 
 @templates.command()
@@ -126,12 +126,12 @@ def try_(
     logs.configure("warning", "text")
     names = [directory, *([proxy] if proxy else [])]
     find(names)  # what is wrong with the set is wrong with every case
-    trial = Trial(names, cases, golden=golden, common=common)
-    verdicts = [trial.judged(case, update=update, check=not no_check) for case in trial.cases()]
+    suite = GoldenSuite(names, cases, golden=golden, common=common)
+    verdicts = [suite.judge(case, update=update, check=not no_check) for case in suite.cases()]
     if junit:
         junit.write_bytes(_junit(verdicts))
     if form == "json":
-        click.echo(json.dumps({"cases": [_document(verdict) for verdict in verdicts]}, indent=2))
+        click.echo(json.dumps({"cases": [_verdict_document(verdict) for verdict in verdicts]}, indent=2))
     else:
         _tell(verdicts)
     sys.exit(min((_exit_code(verdict) for verdict in verdicts if not verdict.good), default=0))
@@ -142,7 +142,7 @@ def try_(
 def context(as_schema: bool) -> None:
     """Describe what templates see: every name, object, field and filter."""
     click.echo(
-        json.dumps(context_reference.schema(), indent=2) if as_schema else context_reference.document(), nl=as_schema
+        json.dumps(context_reference.schema(), indent=2) if as_schema else context_reference.markdown(), nl=as_schema
     )
 
 
@@ -167,7 +167,7 @@ def _exit_code(verdict: Verdict) -> int:
     return verdict.error.exit_code if verdict.error else Differs.exit_code
 
 
-def _document(verdict: Verdict) -> dict[str, Any]:
+def _verdict_document(verdict: Verdict) -> dict[str, Any]:
     return {
         "case": verdict.case,
         "good": verdict.good,

@@ -65,7 +65,7 @@ def _walk(node: nodes.Node, names: tuple[str, ...]) -> Iterator[tuple[nodes.Bloc
         yield from _walk(child, inside)
 
 
-def document() -> str:
+def markdown() -> str:
     """Return docs/blocks.md."""
     sections = [INTRODUCTION]
     for name in builtin_names():
@@ -80,4 +80,4 @@ def document() -> str:
 
 
 if __name__ == "__main__":
-    print(document(), end="")
+    print(markdown(), end="")

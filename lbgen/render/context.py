@@ -1,4 +1,4 @@
-"""What templates see. This is a contract: whoever writes a template relies on it and on nothing else.
+"""What templates see. This is a contract: authors of templates rely on it, and on nothing else.
 
 `CONTEXT_VERSION` counts up when a template that worked may no longer do so: a name, a field, a filter or a value is
 taken away or renamed, or its type, its unit, its meaning or its order changes. What is added does not count.

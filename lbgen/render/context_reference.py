@@ -57,7 +57,7 @@ Templates run in a sandbox: they can read everything here and change nothing.
 
 def comments(cls: type) -> dict[str, str]:
     """Return the comment behind each field of a dataclass, or its docstring where a property has one."""
-    found: dict[str, str] = {}
+    by_field: dict[str, str] = {}
     field = ""
     depth = 0
     tokens = list(tokenize.generate_tokens(io.StringIO(textwrap.dedent(inspect.getsource(cls))).readline))
@@ -66,32 +66,32 @@ def comments(cls: type) -> dict[str, str]:
         if depth == 1 and token.type == tokenize.NAME and following.string == ":" and token.start[1] == 4:
             field = token.string
         elif depth == 1 and token.type == tokenize.COMMENT and field:
-            found.setdefault(field, token.string.lstrip("# "))
+            by_field.setdefault(field, token.string.lstrip("# "))
     for name, member in vars(cls).items():
         if isinstance(member, property):
-            found[name] = (inspect.getdoc(member) or "").partition("\n")[0]
-    return found
+            by_field[name] = (inspect.getdoc(member) or "").partition("\n")[0]
+    return by_field
 
 
 def public(cls: type) -> dict[str, Any]:
     """Return the type of every field and property that templates may read."""
-    found = {name: kind for name, kind in typing.get_type_hints(cls).items() if not name.startswith("_")}
+    kinds = {name: kind for name, kind in typing.get_type_hints(cls).items() if not name.startswith("_")}
     for name, member in vars(cls).items():
         if isinstance(member, property) and member.fget:
-            found[name] = typing.get_type_hints(member.fget)["return"]
-    return {name: kind for name, kind in found.items() if typing.get_origin(kind) is not typing.ClassVar}
+            kinds[name] = typing.get_type_hints(member.fget)["return"]
+    return {name: kind for name, kind in kinds.items() if typing.get_origin(kind) is not typing.ClassVar}
 
 
 def described_types(root: type = Context) -> list[type]:
     """Return every dataclass that can be reached, each after the one that leads to it."""
-    found: list[type] = []
+    classes: list[type] = []
     waiting = [root]
     while waiting:
         cls = waiting.pop(0)
-        if cls not in found:
-            found.append(cls)
+        if cls not in classes:
+            classes.append(cls)
             waiting += [part for kind in public(cls).values() for part in _parts(kind) if _is_described(part)]
-    return found
+    return classes
 
 
 def _is_described(kind: Any) -> bool:
@@ -107,7 +107,7 @@ def _parts(kind: Any) -> Iterator[Any]:
 # ------------------------------------------------------------------------------------------------ as text
 
 
-def document() -> str:
+def markdown() -> str:
     """Return docs/context.md."""
     sections = [INTRODUCTION, _table("Names", Context)]
     sections.append(
@@ -196,9 +196,9 @@ def _object(cls: type) -> dict[str, Any]:
     known = comments(cls)
     members = {name: _of(kind) for name, kind in public(cls).items()}
     properties = {
-        name: {**found, **({"description": known[name]} if known.get(name) else {})}
-        for name, found in members.items()
-        if found is not None
+        name: {**member, **({"description": known[name]} if known.get(name) else {})}
+        for name, member in members.items()
+        if member is not None
     }
     about = inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
     return {
@@ -211,7 +211,7 @@ def _object(cls: type) -> dict[str, Any]:
 
 
 def _of(kind: Any) -> dict[str, Any] | None:
-    """Return the schema of a type; None: it is no data."""
+    """Return the schema of a type; None: it is not data."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in _SCHEMA:
         return {"type": _SCHEMA[kind]}
@@ -230,4 +230,4 @@ def _of(kind: Any) -> dict[str, Any] | None:
 
 
 if __name__ == "__main__":
-    print(document(), end="")
+    print(markdown(), end="")

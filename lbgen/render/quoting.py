@@ -38,7 +38,7 @@ def argument(value: object) -> str:
 
 def regex_literal(value: object) -> str:
     """Write a regular expression that finds this very text, in every grammar of regular expressions."""
-    return re.sub(r"([^A-Za-z0-9_/ -])", lambda found: found[1] if ord(found[1]) > 127 else "\\" + found[1], str(value))
+    return re.sub(r"([^A-Za-z0-9_/ -])", lambda match: match[1] if ord(match[1]) > 127 else "\\" + match[1], str(value))
 
 
 def decoded(value: object) -> str:

@@ -78,15 +78,15 @@ def _formatted(pattern: str, values: Iterable[Any], places: re.Pattern[str], giv
     """Return a size for every value in every place, with the widths that are written, or ``given`` as values."""
     values = list(values)
     longest = max((len(value) if isinstance(value, str) else len(str(value)) for value in values), default=0)
-    widths = [int(digits or 0) for found in places.findall(pattern) for digits in found]
+    widths = [int(digits or 0) for place in places.findall(pattern) for digits in place]
     if given:
         widths += [abs(value) for value in values if isinstance(value, int)]
     return len(pattern) + len(widths) * longest + sum(widths)
 
 
 def _replaced(text: str, old: str, new: str, count: int | None = None) -> int:
-    found = text.count(old)
-    return len(text) + len(new) * (found if count is None or count < 0 else min(found, count))
+    occurrences = text.count(old)
+    return len(text) + len(new) * (occurrences if count is None or count < 0 else min(occurrences, count))
 
 
 def _lines(text: Any) -> int:

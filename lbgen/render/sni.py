@@ -67,20 +67,20 @@ class SniTable:
             hosts: with "*.example.org" for the names of a domain, and "*" for all that are not among them.
         """
         there = set(hosts)
-        found = []
+        names = []
         for name in sorted(self._asked.keys() | self._named.keys(), key=lambda name: (not name.startswith("*."), name)):
             domain = f"*.{name.partition('.')[2]}"
             broader = domain if domain in there else "*"
             if name not in there and self.certificates(name)[:1] != self.certificates(broader)[:1]:
                 there.add(name)
-                found.append(name)
-        return found
+                names.append(name)
+        return names
 
     @property
     def guarded(self) -> list[tuple[str, str]]:
         """Every name for which an authority is asked for, and the authority."""
-        found = [(host, self.client_ca(host)) for host in sorted(self._asked)]
-        return [(host, client_ca) for host, client_ca in found if client_ca]
+        pairs = [(host, self.client_ca(host)) for host in sorted(self._asked)]
+        return [(host, client_ca) for host, client_ca in pairs if client_ca]
 
     @property
     def table(self) -> list[tuple[Certificate, str, list[str]]]:

@@ -110,15 +110,15 @@ def _not_found(error: TemplateNotFound, env: Environment, directories: Sequence[
 
 
 def _with_near_filter(message: str, env: Environment) -> str:
-    found = re.match(r"No (filter|test) named '(.+?)'", message)
-    return found[0] + suggestion(found[2], env.filters if found[1] == "filter" else env.tests) if found else message
+    match = re.match(r"No (filter|test) named '(.+?)'", message)
+    return match[0] + suggestion(match[2], env.filters if match[1] == "filter" else env.tests) if match else message
 
 
 def _near_name(message: str, values: Mapping[str, Any], env: Environment) -> str:
-    if found := re.fullmatch(r"'(\w+)' is undefined", message):
-        return suggestion(found[1], [*values, *env.globals])
-    if found := re.match(r"the template '(.+?)' .*does not export the requested name '(.+?)'", message):
-        return suggestion(found[2], _exported(found[1], env))
+    if match := re.fullmatch(r"'(\w+)' is undefined", message):
+        return suggestion(match[1], [*values, *env.globals])
+    if match := re.match(r"the template '(.+?)' .*does not export the requested name '(.+?)'", message):
+        return suggestion(match[2], _exported(match[1], env))
     return ""
 
 

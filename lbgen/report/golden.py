@@ -1,8 +1,8 @@
-"""Tries a template set on cases: renders each, compares with what it gave before, and has the proxy's program check it.
+"""Tests a template set: renders each case, compares it with its golden file, and has the proxy's program check it.
 
-A case is a file with facts (whatever ``--from`` takes), with settings beside it in ``CASE.settings.yml``. What it gives
-is kept in a golden file: every file, and the problems, as one text. That text is the same on every machine: which
-program is installed plays no part in it, nor do files elsewhere than beside the cases.
+A case is a file with facts (whatever ``--from`` takes), with settings beside it in ``CASE.settings.yml``. Its golden
+file holds every rendered file, and the problems, as one text, which is the same on every machine: it depends neither on
+the installed program nor on files elsewhere than beside the cases.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ DIRECTORIES = ("certificates", "users", "client_cas")  # settings that name one
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a case."""
+    """The result of a case."""
 
     case: str
     difference: str = ""  # unified diff from the golden file; empty: it is the same
-    written: bool = False  # the golden file, anew
+    written: bool = False  # the golden file was written
     error: LbgenError | None = None  # a template, the facts, the settings or the checker refused
 
     @property
     def good(self) -> bool:
-        """Whether everything is as it should be."""
+        """Whether the case passed."""
         return not self.error and (self.written or not self.difference)
 
 
-class Trial:
-    """A template set and the cases that it is tried on."""
+class GoldenSuite:
+    """A template set and the cases that test it."""
 
     def __init__(
         self,
@@ -74,72 +74,72 @@ class Trial:
         self._templates, self._common, self._options = list(templates), common, dict(options or {})
 
     def cases(self) -> list[Path]:
-        """Return the cases, by name; raise SettingsError if there is none."""
+        """List the cases by name; raise SettingsError if there is none."""
         try:
-            found = sorted(path for path in self.directory.iterdir() if path.suffix in SUFFIXES)
+            files = sorted(path for path in self.directory.iterdir() if path.suffix in SUFFIXES)
         except OSError as error:
             raise SettingsError(f"{self.directory}: cannot be read: {error.strerror}") from error
-        cases = [path for path in found if not path.name.endswith(SETTINGS) and path != self._common]
+        cases = [path for path in files if not path.name.endswith(SETTINGS) and path != self._common]
         if not cases:
             raise SettingsError(f"{self.directory}: no case in it; put a snapshot there ('lbgen snapshot -o CASE.yml')")
         return cases
 
     def golden_of(self, case: Path) -> Path:
-        """Return where a case's golden file is."""
+        """Return the path of a case's golden file."""
         return self.golden / f"{case.stem}{self._suffix}"
 
     def settings_of(self, case: Path) -> Settings:
-        """Return a case's settings; the environment has no say in them."""
+        """Return a case's settings; the environment does not count."""
         own = case.with_name(f"{case.stem}{SETTINGS}")
         return load_settings(own if own.exists() else self._common, {}, {})
 
-    def modelled(self, case: Path) -> tuple[Model, Snapshot]:
-        """Return a case's model, and the facts it comes of."""
+    def model_of(self, case: Path) -> tuple[Model, Snapshot]:
+        """Return a case's model and snapshot."""
         snapshot, settings = load(case), self.settings_of(case)
         return with_credential_problems(
-            build(snapshot, settings.rules()), Beside(settings, self.directory).read()
+            build(snapshot, settings.rules()), LocalCredentials(settings, self.directory).read()
         ), snapshot
 
-    def rendered(self, case: Path) -> Files:
-        """Return a case's files, as on every machine."""
+    def files_of(self, case: Path) -> Files:
+        """Return a case's files, the same on every machine."""
         settings = self.settings_of(case)
         name, target = self._target(settings)
         made = assembly.Assembly(name, target, settings).renderer(program=False)
-        made.credentials = Beside(settings, self.directory)
-        return made.render(*self.modelled(case))
+        made.credentials = LocalCredentials(settings, self.directory)
+        return made.render(*self.model_of(case))
 
-    def shown(self, case: Path) -> str:
-        """Return the text that is kept in a golden file."""
-        model, _ = self.modelled(case)
-        files = self.rendered(case)
-        # Another generation is no news: it would be, in every file, whenever anything differs.
+    def text_of(self, case: Path) -> str:
+        """Return the text of a golden file."""
+        model, _ = self.model_of(case)
+        files = self.files_of(case)
+        # Without the generation, which would differ in every file whenever anything does.
         texts = {name: text.replace(files.generation, NO_GENERATION) for name, text in files.texts.items()}
         if model.problems:
             texts["problems"] = "".join(f"# {problem}\n" for problem in model.problems)
         return "".join(f"# ======== {name} ========\n{_ended(text)}" for name, text in texts.items())
 
     def check(self, case: Path) -> None:
-        """Have a case's files checked, as they are for this machine's program.
+        """Have a case's files checked by this machine's program.
 
         Raises:
             CheckFailed: it refused them.
-            CheckUnavailable: it could not be asked.
+            CheckUnavailable: it could not be run.
         """
         settings = self.settings_of(case)
         here = {key: self.directory / getattr(settings, key) for key in DIRECTORIES}
         settings = settings.model_copy(update=here)
         name, target = self._target(settings)
-        files = assembly.Assembly(name, target, settings).renderer().render(*self.modelled(case))
+        files = assembly.Assembly(name, target, settings).renderer().render(*self.model_of(case))
         assembly.Assembly(name, target, settings).preview_checker()(files)
 
-    def judged(self, case: Path, *, update: bool = False, check: bool = True) -> Verdict:
+    def judge(self, case: Path, *, update: bool = False, check: bool = True) -> Verdict:
         """Try a case.
 
         Args:
-            update: write its golden file anew, if the rest is well.
+            update: write its golden file if it differs and nothing else is wrong.
         """
         try:
-            text = self.shown(case)
+            text = self.text_of(case)
             if check:
                 self.check(case)
             difference = self._difference(case, text)
@@ -167,8 +167,8 @@ class Trial:
         return "".join(lines)
 
 
-class Beside(CredentialReader):
-    """Finds certificates and the like beside the cases, and names them as the settings do; none of the machine's."""
+class LocalCredentials(CredentialReader):
+    """Reads credentials beside the cases, and names them as the settings do; none of the machine's own."""
 
     def __init__(self, directories: CredentialDirectories, base: Path) -> None:
         super().__init__(directories, base)
@@ -176,23 +176,24 @@ class Beside(CredentialReader):
         self._elsewhere = {key for key in DIRECTORIES if getattr(directories, key).is_absolute()}
 
     def read(self) -> Credentials:
-        """Return them."""
-        found = super().read()
+        """Return the credentials beside the cases."""
+        credentials = super().read()
         return Credentials(
-            certificates=() if "certificates" in self._elsewhere else tuple(map(self._named, found.certificates)),
-            users={} if "users" in self._elsewhere else found.users,
+            certificates=() if "certificates" in self._elsewhere else tuple(map(self._named, credentials.certificates)),
+            users={} if "users" in self._elsewhere else credentials.users,
             client_cas={}
             if "client_cas" in self._elsewhere
-            else {name: self._named(ca, "path") for name, ca in found.client_cas.items()},
-            problems=tuple(self._named(problem, "file") for problem in found.problems if self._is_here(problem.file)),
-            readable=found.readable - self._elsewhere,
+            else {name: self._named(ca, "path") for name, ca in credentials.client_cas.items()},
+            problems=tuple(
+                self._named(problem, "file")
+                for problem in credentials.problems
+                if problem.file.startswith(self._prefix)
+            ),
+            readable=credentials.readable - self._elsewhere,
         )
 
     def _named(self, item: T, path: str = "path") -> T:
         return replace(item, **{path: getattr(item, path).removeprefix(self._prefix)})  # type: ignore[type-var]
-
-    def _is_here(self, file: str) -> bool:
-        return file.startswith(self._prefix)
 
 
 def _ended(text: str) -> str:

@@ -25,7 +25,7 @@ class ApplySettings(Section):
     command: list[str] | None = None
     """Run this command; exit status 0 means that the proxy has loaded the files."""
     process: bool = False
-    """Signal the Nginx master that is found among this machine's processes."""
+    """Signal the Nginx master among this machine's processes."""
     http: bool = False
     """Traefik polls http://STATUS.BIND/traefik/TARGET, which answers as soon as the configuration changes."""
     directory: bool = False

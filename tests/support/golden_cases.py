@@ -10,7 +10,7 @@ from lbgen.model import Model, build
 from lbgen.render.credentials import CredentialReader, Credentials
 from lbgen.render.files import Files
 from lbgen.render.renderer import Renderer
-from lbgen.report.golden import Trial
+from lbgen.report.golden import GoldenSuite
 from lbgen.settings import Settings, TargetSettings, load_settings
 from lbgen.snapshot import Snapshot
 from lbgen.source.file import load
@@ -21,13 +21,13 @@ CASES = sorted(GOLDEN.glob("*.yaml"))
 SHARED = [case for case in CASES if case.stem != "options"]  # those are HAProxy's
 # What each set is tried on. Nginx and Traefik write for these versions, whatever program there is.
 TRIALS = {
-    "haproxy": (Trial(["haproxy"], GOLDEN, suffix=".cfg"), CASES),
+    "haproxy": (GoldenSuite(["haproxy"], GOLDEN, suffix=".cfg"), CASES),
     "nginx": (
-        Trial(["nginx"], GOLDEN, golden=GOLDEN.parent / "nginx", suffix=".cfg", options={"version": "1.22.1"}),
+        GoldenSuite(["nginx"], GOLDEN, golden=GOLDEN.parent / "nginx", suffix=".cfg", options={"version": "1.22.1"}),
         SHARED,
     ),
     "traefik": (
-        Trial(["traefik"], GOLDEN, golden=GOLDEN.parent / "traefik", suffix=".yml", options={"version": "3.7"}),
+        GoldenSuite(["traefik"], GOLDEN, golden=GOLDEN.parent / "traefik", suffix=".yml", options={"version": "3.7"}),
         SHARED,
     ),
 }

@@ -20,7 +20,7 @@ _SWITCHES = ("traefik.enable", "com.df.notify")  # beside `ENABLE` they decide w
 
 
 def label_rows(
-    service: Service, found: ServiceLabels, problems: Sequence[Problem], context: LabelContext
+    service: Service, parsed: ServiceLabels, problems: Sequence[Problem], context: LabelContext
 ) -> list[dict[str, Any]]:
     """Say of each label what became of it.
 
@@ -29,7 +29,7 @@ def label_rows(
     out: it may be a secret.
     """
     routes: dict[str, list[str]] = {}
-    for route in found.routes:
+    for route in parsed.routes:
         for label in {label for label, _ in route.written.values() if label in service.labels}:
             routes.setdefault(label, []).append(route_name(service.name, route))
     wrong = {problem.label: problem for problem in problems if problem.label}

@@ -100,8 +100,8 @@ class Routes:
         if backend.service == self._service.name:
             return spec
         leader = self._facts.service(backend.service)
-        found = dialects.parse(leader.name, leader.labels, self._facts.rules.label_context())
-        same = (route for route in found.routes if (route.protocol, route.name) == (backend.protocol, backend.route))
+        labels = dialects.parse(leader.name, leader.labels, self._facts.rules.label_context())
+        same = (route for route in labels.routes if (route.protocol, route.name) == (backend.protocol, backend.route))
         return next(same, spec)
 
 
@@ -110,4 +110,4 @@ def _served(listeners: Sequence[dict[str, Any]]) -> tuple[bool, str]:
     if not listeners:
         return False, "it is not part of the configuration in force"
     why = "; ".join(f"listener {found['name']}: {found['why']}" for found in listeners if not found["served"])
-    return any(found["served"] for found in listeners), why
+    return any(listener["served"] for listener in listeners), why

@@ -13,13 +13,13 @@ _DEFAULTS = RouteKeys()
 
 def settings_of(keys: RouteKeys) -> dict[str, str]:
     """Return key -> value of everything that says how requests and servers are treated."""
-    found = {}
+    shown = {}
     for field, key in KEYS.items():
         value = getattr(keys, field)
         if field in _SHOWN_ELSEWHERE or value == getattr(_DEFAULTS, field):
             continue
         if isinstance(value, Mapping):
-            found.update({f"{key.family}{name}": key.parse.spell(value[name]) for name in sorted(value)})
+            shown.update({f"{key.family}{name}": key.parse.spell(value[name]) for name in sorted(value)})
         else:
-            found[key.name] = key.parse.spell(value)
-    return found
+            shown[key.name] = key.parse.spell(value)
+    return shown

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from lbgen.cli.main import main
 from lbgen.render.block_reference import blocks_of
 from lbgen.render.templates import builtin_names, find
-from lbgen.report.golden import Trial
+from lbgen.report.golden import GoldenSuite
 from tests.support.golden_cases import GOLDEN, TRIALS
 from tests.support.real_haproxy import BINARY
 
@@ -86,9 +86,9 @@ def test_eject(name, tmp_path):
     builtin, _ = TRIALS[name]
     options = {"nginx": {"version": "1.22.1"}, "traefik": {"version": "3.7"}}.get(name)
     for templates in ([str(copy)], [str(copy), name]):
-        trial = Trial(templates, GOLDEN, options=options)
+        trial = GoldenSuite(templates, GOLDEN, options=options)
         for case in ("rules", "policies", "tcp-sni", "tls"):
-            assert trial.shown(GOLDEN / f"{case}.yaml") == builtin.shown(GOLDEN / f"{case}.yaml")
+            assert trial.text_of(GOLDEN / f"{case}.yaml") == builtin.text_of(GOLDEN / f"{case}.yaml")
 
 
 def test_eject_overwrites_nothing(tmp_path):

@@ -137,7 +137,7 @@ def settings_in(directory: Path) -> Settings:
 
 def test_document_is_fresh():
     """docs/blocks.md is what the templates say; if not: python -m lbgen.render.block_reference > docs/blocks.md"""
-    assert blocks.document() == DOCUMENT.read_text()
+    assert blocks.markdown() == DOCUMENT.read_text()
 
 
 @pytest.mark.parametrize(("name", "template"), FILES)

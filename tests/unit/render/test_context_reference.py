@@ -76,19 +76,19 @@ def a_context(monkeypatch, case: Path) -> dict[str, Any]:
         return original(self)
 
     monkeypatch.setattr(Context, "items", items)
-    made.rendered(case)
+    made.files_of(case)
     return plain(dataclasses.replace(seen[0], settings=None))
 
 
 def test_document_is_fresh():
     """docs/context.md is what the code says; if not: python -m lbgen.render.context_reference > docs/context.md"""
-    assert context_reference.document() == DOCUMENT.read_text()
+    assert context_reference.markdown() == DOCUMENT.read_text()
     assert CliRunner().invoke(main, ["templates", "context"]).output == DOCUMENT.read_text()
 
 
 def test_document_is_whole():
     """Every name, every type that leads somewhere, and every filter is described; all links lead somewhere."""
-    text = context_reference.document()
+    text = context_reference.markdown()
     for name in context_reference.public(Context):
         assert f"| `{name}` | " in text
     assert set(re.findall(r"\]\(#(\w+)\)", text)) <= {title.lower() for title in re.findall(r"^## (\w+)$", text, re.M)}

@@ -25,7 +25,7 @@ def id_of(value: object) -> str:
 def test_golden(name, case):
     """The cluster in <case>.yaml renders to exactly the golden file."""
     trial, _ = TRIALS[name]
-    verdict = trial.judged(case, update=os.environ.get("UPDATE_GOLDEN") == "1", check=False)
+    verdict = trial.judge(case, update=os.environ.get("UPDATE_GOLDEN") == "1", check=False)
     assert verdict.good, verdict.error or verdict.difference
 
 
