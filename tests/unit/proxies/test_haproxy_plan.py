@@ -260,6 +260,24 @@ def test_default_server_is_merged():
     assert shop.server("shop.1").keywords == {"inter": "2s", "maxconn": "10", "rise": "2", "check": ""}
 
 
+def test_default_server_ends_with_its_backend():
+    """What one backend says of all its servers holds in no other one; what section defaults says holds in all."""
+    api = next(part for part in split(CONFIGURATION) if part.backend == "api")
+    assert api.server("api.1").keywords == {"inter": "5s", "maxconn": "10", "check": "", "weight": "100"}
+
+
+def test_commands_of_several_backends():
+    """The changes of all backends are carried out together."""
+    text = "backend {name}\n    server a 10.0.0.1:80\n    server b 10.0.0.2:80\n"
+    new = "backend {name}\n    server b 10.0.0.3:80\n    server c 10.0.0.4:80\n"
+    step = between(*(Files.of({"h.cfg": "".join(each.format(name=name) for name in "xyz")}) for each in (text, new)))
+    assert isinstance(step, Commands)
+    assert [line.path for line in step.added] == ["x/c", "y/c", "z/c"]
+    assert [after.path for _, after in step.changed] == ["x/b", "y/b", "z/b"]
+    assert [line.path for line in step.removed] == ["x/a", "y/a", "z/a"]
+    assert list(step.expected) == ["x", "y", "z"]
+
+
 def test_weight_defaults_to_one():
     """HAProxy's own default."""
     shop = next(part for part in split(CONFIGURATION) if part.backend == "shop")
