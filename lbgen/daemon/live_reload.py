@@ -14,7 +14,7 @@ from lbgen.base.fingerprint import fingerprint
 from lbgen.base.logs import log
 from lbgen.daemon.assembly import Assembly
 from lbgen.daemon.inbox import Inbox, News
-from lbgen.daemon.loop import Follower, Loop
+from lbgen.daemon.loop import Loop, LoopTarget
 from lbgen.daemon.signals import on_signal
 from lbgen.proxies.kind import Check
 from lbgen.render.credentials import CredentialReader
@@ -37,8 +37,8 @@ def stopped_by_signals() -> Inbox:
     return inbox
 
 
-class Revisable(Follower, Protocol):
-    """A follower that can go by other settings: a Worker, or a Preview."""
+class RevisableTarget(LoopTarget, Protocol):
+    """One that can go by other settings, as both can."""
 
     @property
     def renderer(self) -> Renderer:
@@ -58,7 +58,7 @@ class LiveReload:
     def __init__(
         self,
         source: Source,
-        followers: Mapping[str, Revisable],
+        followers: Mapping[str, RevisableTarget],
         settings: Settings,
         read: Callable[[], Settings],
         parts: Callable[[Assembly], tuple[Renderer, Check]],

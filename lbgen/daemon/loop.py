@@ -24,8 +24,8 @@ from lbgen.snapshot import Snapshot
 from lbgen.source import Source
 
 
-class Follower(Protocol):
-    """What is kept at the model: a Target, or a Preview."""
+class LoopTarget(Protocol):
+    """What the loop keeps at the model: a Worker with its target, or a Preview."""
 
     def start(self) -> None:
         """Get ready, before the first model."""
@@ -34,7 +34,7 @@ class Follower(Protocol):
         """End what was started."""
 
     def due(self) -> float | None:
-        """Return when (time.monotonic) it wants to be asked again without a change, or None."""
+        """Return when it wants to be asked again, by the clock, without a change, or None."""
 
     def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
         """Take over the model; return whether it is in force. Never raises what one target alone is to blame for."""
@@ -47,7 +47,7 @@ class Loop:
         self,
         source: Source,
         rules: Rules,
-        targets: Sequence[Follower],
+        targets: Sequence[LoopTarget],
         *,
         drain_grace: float = 10.0,
         files: CredentialReader | None = None,
