@@ -29,6 +29,7 @@ def check(common: CommonOptions) -> None:
       0  'lbgen run' accepts these settings
       2  the settings cannot be used
       3  a template set cannot be read
+      4  an endpoint of Docker cannot be read
     """
     assembly.check(common.settings())
     click.echo("the settings are fine")

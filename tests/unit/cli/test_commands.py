@@ -470,6 +470,23 @@ def test_config_check(tmp_path):
     assert "no option maxcon" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        ("targets: {edge: {templates: nginx, apply: {master_socket: /x}}}", 2, "targets.edge.apply: Nginx takes run"),
+        ("targets: {edge: {templates: traefik, apply: {http: true}}, two: {templates: nope}}", 3, "nope: neither"),
+        ("source: {docker: {endpoints: ['swarm://manager']}}", 4, "endpoint 'swarm://manager' is none of"),
+        ("targets: {edge: {templates: haproxy}}", 0, ""),
+    ],
+)
+def test_config_check_asks_what_run_asks(tmp_path, text, code, says):
+    """What does not fit the proxy, or the source, is refused as `lbgen run` refuses it."""
+    (tmp_path / "lbgen.yml").write_text(text)
+    result = run("config", "check")
+    assert result.exit_code == code
+    assert says in result.stderr
+
+
 def test_config_schema():
     """``lbgen config schema`` prints the JSON Schema of the settings."""
     assert json.loads(run("config", "schema").stdout) == Settings.model_json_schema()
