@@ -76,7 +76,7 @@ class Lbgen(Seat):
         return [sys.executable, "-m", "lbgen", "run", "--config", str(path)]
 
     def target(self) -> dict[str, Any]:
-        """Return what is particular about its target."""
+        """Return the settings that only its target has."""
         return {"binary": self.place.haproxy}
 
     def _control_socket(self) -> str:
@@ -127,7 +127,7 @@ class Lbgen(Seat):
             counters = {name: value for name, value in self.metrics().items() if name.startswith(COUNTERS) and value}
             found.append(f"mode {self.mode()}; " + ", ".join(f"{name} {value:g}" for name, value in counters.items()))
         except OSError as error:
-            found.append(f"its metrics cannot be had: {error}")
+            found.append(f"its metrics cannot be read: {error}")
         bad = Counter(line["event"] for line in self.lines() if line.get("level") in ("warning", "error"))
         return [*found, *(f"log: {number} x {event}" for event, number in bad.items())]
 

@@ -21,7 +21,7 @@ def epoch(text: str) -> float:
     """Read the Engine API's time stamps: RFC 3339, nanoseconds, UTC."""
     found = re.fullmatch(r"(\d+-\d+-\d+T\d+:\d+:\d+)(\.\d+)?Z", text)
     if not found:
-        raise ValueError(f"{text!r} is no time stamp of the Engine API")
+        raise ValueError(f"{text!r} is not a time stamp of the Engine API")
     whole = datetime.datetime.fromisoformat(found[1]).replace(tzinfo=datetime.UTC).timestamp()
     return whole + float(found[2] or 0)
 

@@ -22,7 +22,7 @@ class Request(NamedTuple):
     begun: float  # seconds since the epoch
     seconds: float
     outcome: str  # "ok" or the kind of failure
-    who: str  # X-App of whoever answered, "-" for nobody
+    who: str  # X-App of the application that answered, "-" for nobody
 
     @property
     def ended(self) -> float:

@@ -125,7 +125,7 @@ def ask(proxy: int, host: str, path: str) -> str:
 
 
 def start_applications(proxy: int, *ports: int) -> str:
-    """Start each application on its port of every address; return what somebody else's port keeps from it."""
+    """Start each application on its port of every address; return the problem if a port is in use, else nothing."""
     wanted = [("127.0.0.1", proxy), *((address, port) for port in ports for address in ADDRESSES)]
     for address, port in wanted:
         try:

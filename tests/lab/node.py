@@ -146,7 +146,7 @@ class Node:
                 os.kill(pid, signal.SIGKILL)
 
     def _pid_in(self, file: Path) -> int:
-        """The process id in a file, 0 if it is no living process of this node: numbers are used again."""
+        """The process id in a file, 0 if it is not a living process of this node: numbers are used again."""
         try:
             pid = int(file.read_text())
             own = f"{self.directory}/" in Path(f"/proc/{pid}/cmdline").read_text()
@@ -159,7 +159,7 @@ class Node:
         return engine.api(self.socket, method, target, body, timeout=timeout, **query)
 
     def docker(self, *arguments: str, input: bytes | None = None, timeout: float = 60) -> str:
-        """Run the docker CLI against this node and return what it printed."""
+        """Run the docker CLI against this node and return its output."""
         return engine.docker(self.socket, *arguments, input=input, timeout=timeout)
 
     def containers(self, **filters: list[str]) -> list[dict[str, Any]]:

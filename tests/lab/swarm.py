@@ -59,7 +59,7 @@ class Swarm:
         self._write_record()
 
     def down(self) -> list[str]:
-        """Remove the lab and all leftovers of earlier ones; return what there was."""
+        """Remove the lab and all leftovers of earlier ones; return what was removed."""
         return host.clean(self.settings)
 
     def adopt(self, repair: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""deploy/external: lbgen and HAProxy on a machine that is no node, with the managers asked over TCP with TLS."""
+"""deploy/external: lbgen and HAProxy on a machine outside the Swarm, with the managers asked over TCP with TLS."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MESH_PORT = 8490
 
 @pytest.fixture
 def outside(lab: Lab) -> Iterator[str]:
-    """A machine on the nodes' network that is no node: nsenter's argument."""
+    """A machine on the nodes' network outside the Swarm: nsenter's argument."""
     host.open_namespace(lab.settings, OUTSIDE)
     try:
         yield str(host.NETNS / lab.settings.netns(OUTSIDE))

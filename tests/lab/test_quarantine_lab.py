@@ -1,4 +1,4 @@
-"""A service that one proxy will not have, on a real Swarm: what it costs others, and how it comes back."""
+"""A service whose configuration one proxy refuses, on a real Swarm: what it costs others, and how it comes back."""
 
 from __future__ import annotations
 

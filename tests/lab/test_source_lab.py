@@ -251,7 +251,7 @@ def test_worker_is_refused(lab):
 
 
 def test_node_that_dies(lab, proxy):
-    """It is down after its heartbeats stop; its task is replaced elsewhere, and what is left of it is no motion."""
+    """It is down after its heartbeats stop; its task is replaced elsewhere, and its remains cause no further change."""
     web = lab.service("web", constraints=["node.role==worker"])
     with following(proxy) as followed:
         first = followed.until(lambda s: serving(s, "web"))

@@ -6,7 +6,7 @@ HEAD_MOST = 65536
 
 
 class Malformed(Exception):
-    """What arrived is no HTTP answer."""
+    """What arrived is not an HTTP answer."""
 
 
 class Answer:

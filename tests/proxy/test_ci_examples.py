@@ -68,7 +68,7 @@ class Checkout:
         (self.directory / "stack.yml").write_text(stack)
 
     def git(self, *words: str) -> str:
-        """Run git; return what it prints."""
+        """Run git; return its output."""
         account = ("-c", "user.name=x", "-c", "user.email=x@example.org")
         return subprocess.run(
             ["git", *account, *words], cwd=self.directory, check=True, capture_output=True, text=True
@@ -100,7 +100,7 @@ def checkout(tmp_path) -> Checkout:
 
 
 def mistaken(stack: str) -> tuple[str, int]:
-    """The stack with a misspelt label; the number of its line."""
+    """The stack with a misspelled label; the number of its line."""
     text = stack.replace("lbgen.path: /api", "lbgen.pth: /api")
     return text, next(number for number, line in enumerate(text.splitlines(), 1) if "lbgen.pth" in line)
 
@@ -114,7 +114,7 @@ def changed(stack: str) -> str:
 
 
 def workflow(checkout: Checkout) -> dict[str, subprocess.CompletedProcess[str]]:
-    """Run the steps of the workflow until one fails; return what came of each."""
+    """Run the steps of the workflow until one fails; return the outcome of each."""
     document: dict[Any, Any] = yaml.safe_load((EXAMPLES / "github-actions.yml").read_text())
     (job,) = document["jobs"].values()
     environment = {
@@ -151,7 +151,7 @@ def test_github(checkout):
 
 
 def test_github_with_mistake(checkout):
-    """A misspelt label fails the job, with an annotation at its line."""
+    """A misspelled label fails the job, with an annotation at its line."""
     text, line = mistaken(checkout.stack)
     checkout.write(text)
     failed = workflow(checkout)["Labels"]
@@ -183,7 +183,7 @@ def test_gitlab(checkout):
 
 
 def test_gitlab_with_mistake(checkout):
-    """A misspelt label is in the code quality report, at its line."""
+    """A misspelled label is in the code quality report, at its line."""
     text, line = mistaken(checkout.stack)
     checkout.write(text)
     assert job(checkout, "labels").returncode == 5

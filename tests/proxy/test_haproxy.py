@@ -350,7 +350,7 @@ def test_sni_without_default(start, tls_context):
 
 
 def test_plain_tcp_beside_sni(start):
-    """A connection that is no TLS goes to the default without waiting for a hello that will not come."""
+    """A connection without TLS goes to the default without waiting for a hello that will not come."""
     with tcp_servers() as servers:
         patient = ("inspect-delay 5s", "inspect-delay 1h")
         _, ports = start(*sni_services(servers.port), protocols={"web": "http", "pg": "tcp"}, replaced=patient)
@@ -391,7 +391,7 @@ def test_slow_hello(start, tls_context):
 
 @pytest.mark.parametrize("first", [False, True])
 def test_plain_tcp(start, first):
-    """A TCP listener without names passes everything on, whoever speaks first."""
+    """A TCP listener without names passes everything on, whichever side speaks first."""
     with tcp_servers(first=first) as servers:
         _, ports = start(
             *app("mq", {"tcp.a.listener": "mq"}, servers.port, "127.1.0.1"), protocols={"web": "http", "mq": "tcp"}

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.proxy("haproxy"), pytest.mark.timeout(600)]
 
 
 def binary(version: str) -> str:
-    """The program of that version; skips (in CI: fails) where it cannot be had."""
+    """The program of that version; skips (in CI: fails) where it cannot be installed."""
     if version == "2.6":
         return shutil.which("haproxy") or ""
     try:

@@ -155,7 +155,7 @@ def test_rule_keeps_the_request(nginx, servers, method):
 
 
 def test_expect_continue(nginx, servers):
-    """A client that asks before it sends its body is let go on, whoever answers."""
+    """A client that asks before it sends its body may go on, whichever server answers."""
     ports = nginx.start(*app("rule", {"method": "POST"}, servers.port, "127.1.0.2"))
     head = "POST / HTTP/1.1\r\nHost: a.org\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", ports["web"]), timeout=PATIENCE) as connection:
@@ -634,7 +634,7 @@ def test_any_server_name(nginx, tls_context, name):
 
 
 def test_plain_tcp_beside_sni(nginx):
-    """A connection that is no TLS goes to the default at once."""
+    """A connection without TLS goes to the default at once."""
     with tcp_servers() as running:
         ports = nginx.start(*sni_services(running.port), protocols={"web": "http", "pg": "tcp"})
         assert line(ports["pg"]) == "127.1.0.3"
@@ -642,7 +642,7 @@ def test_plain_tcp_beside_sni(nginx):
 
 @pytest.mark.parametrize("first", [False, True])
 def test_plain_tcp(nginx, first):
-    """A TCP listener without names passes everything on, whoever speaks first."""
+    """A TCP listener without names passes everything on, whichever side speaks first."""
     with tcp_servers(first=first) as running:
         ports = nginx.start(
             *app("mq", {"tcp.a.listener": "mq"}, running.port, "127.1.0.1"), protocols={"web": "http", "mq": "tcp"}

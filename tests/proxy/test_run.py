@@ -604,7 +604,7 @@ def test_run_and_saved_settings(daemon, tmp_path):
 
 
 def test_run_without_its_templates(daemon):
-    """A directory of templates that is away is no reason to serve without them; it is found when it is back."""
+    """Without its directory of templates lbgen does not fall back to the built-in ones; it uses it once it is back."""
     daemon.cluster("127.1.0.1")
     (daemon.templates / "haproxy.cfg.j2").write_text(extra("# mine"))
     daemon.start()

@@ -356,7 +356,7 @@ def silent(port: int) -> bool:
 
 
 def test_plain_tcp_beside_sni(start):
-    """A connection that is no TLS goes to the default."""
+    """A connection without TLS goes to the default."""
     with tcp_servers() as servers:
         _, ports = start(*sni_services(servers.port), protocols={"web": "http", "pg": "tcp"})
         assert line(ports["pg"]) == "127.1.0.3"
@@ -364,7 +364,7 @@ def test_plain_tcp_beside_sni(start):
 
 @pytest.mark.parametrize("first", [False, True])
 def test_plain_tcp(start, first):
-    """A TCP listener without names passes everything on, whoever speaks first."""
+    """A TCP listener without names passes everything on, whichever side speaks first."""
     with tcp_servers(first=first) as servers:
         _, ports = start(
             *app("mq", {"tcp.a.listener": "mq"}, servers.port, "127.1.0.1"), protocols={"web": "http", "mq": "tcp"}

@@ -69,7 +69,7 @@ class Case:
     listener: str
     host: str
     path: str  # or the name that a TLS client asks for
-    source: str  # the client's address; empty: whichever
+    source: str  # the client's address; empty: any
     headers: tuple[tuple[str, str], ...]
     answer: str
     exceptions: Mapping[str, Otherwise] = field(default_factory=dict)

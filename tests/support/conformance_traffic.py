@@ -86,7 +86,7 @@ def stream(port: int, name: str | None, source: str = "") -> str:
 
     Args:
         name: that a TLS client asks for; empty: it asks for none; None: no TLS.
-        source: the client's address; empty: whichever.
+        source: the client's address; empty: any.
     """
     try:
         with socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0) if source else None) as plain:

@@ -4,7 +4,7 @@ Its replies are those recorded in ``engine-20.10``. Copied from the real engine 
 
 - every path with and without a version prefix; ``/version`` names ``ApiVersion`` and ``MinAPIVersion``;
 - ``/events`` sends its headers at once, then one chunk per event, and nothing while nothing happens;
-- lists of a node that is no manager: status 503, ``{"message": "This node is not a swarm manager. ..."}``;
+- lists of a node that is not a manager: status 503, ``{"message": "This node is not a swarm manager. ..."}``;
 - ``/info`` always answers: ``Swarm.LocalNodeState``, ``Swarm.ControlAvailable``, ``Swarm.Cluster.ID``;
 - connections are kept open between requests; every reply has a ``Date``;
 - a stopped daemon (SIGSTOP): the kernel still accepts connections, nobody answers.

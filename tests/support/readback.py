@@ -34,7 +34,7 @@ _TEXTS: Mapping[type, tuple[str, ...]] = {
     Policy: ("strip_prefixes", "replace_path", "add_prefix", "request_headers", "response_headers"),
     Redirect: ("parts",),
 }
-# Tests of what is no free text: names of hosts, methods, networks.
+# Tests of values that are not free text: names of hosts, methods, networks.
 _BOUNDED = ("host", "sni", "method", "client_ip")
 
 
@@ -112,7 +112,7 @@ def _grammar(name: str) -> Grammar:
 
 
 def map_lines(text: str) -> list[list[str]]:
-    """Return the words of each line that is no comment.
+    """Return the words of each line that is not a comment.
 
     Source: src/pattern.c, pat_read_from_file_smp().
     """

@@ -35,7 +35,7 @@ EDGE = a_network("edge")
 
 
 def binary(version: str) -> str:
-    """The program of that version; skips (in CI: fails) where it cannot be had, with its stream module."""
+    """The program of that version; skips (in CI: fails) where it cannot be installed with its stream module."""
     if version == "own":
         program = shutil.which("nginx") or ""
     else:

@@ -81,7 +81,7 @@ def http_servers(tls: ssl.SSLContext | None = None) -> Iterator[Servers]:
                 super().finish_request(tls.wrap_socket(request, server_side=True) if tls else request, client_address)
 
         def handle_error(self, *_: object) -> None:
-            """A checker or client that hangs up is no error."""
+            """A checker or client that hangs up is not an error."""
 
     with Server(("0.0.0.0", 0), Handler) as server:
         servers.port = server.server_port
@@ -113,7 +113,7 @@ def tcp_servers(tls: ssl.SSLContext | None = None, *, first: bool = False) -> It
                 super().finish_request(tls.wrap_socket(request, server_side=True) if tls else request, client_address)
 
         def handle_error(self, *_: object) -> None:
-            """A checker or client that hangs up is no error."""
+            """A checker or client that hangs up is not an error."""
 
     with Server(("0.0.0.0", 0), Handler) as server:
         servers.port = server.server_address[1]
