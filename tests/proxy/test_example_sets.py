@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from lbgen.base.errors import CheckFailed
-from lbgen.daemon import assembly as wiring
+from lbgen.daemon import assembly
 from lbgen.model import build
 from lbgen.render.files import Files
 from lbgen.settings import Settings, TargetSettings
@@ -54,12 +54,12 @@ def target(name: str, output: Path = Path("/out"), **settings: Any) -> tuple[Tar
 def rendered(name: str, snapshot: Snapshot, **settings: Any) -> Files:
     """The files of an example set."""
     made, settings_ = target(name, **settings)
-    return wiring.renderer_of("edge", made, settings_).render(build(snapshot, settings_.rules()), snapshot)
+    return assembly.Assembly("edge", made, settings_).renderer().render(build(snapshot, settings_.rules()), snapshot)
 
 
 def check(name: str, files: Files) -> None:
     """Have the set's own checker look at them."""
-    wiring.checker_of("edge", *target(name))(files)
+    assembly.Assembly("edge", *target(name)).preview_checker()(files)
 
 
 @pytest.mark.parametrize("case", CASES)

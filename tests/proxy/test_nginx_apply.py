@@ -25,6 +25,7 @@ from lbgen.proxies.nginx import processes as nginx_processes
 from lbgen.proxies.nginx.check import check
 from lbgen.proxies.nginx.kind import build_of
 from lbgen.render.files import Files
+from lbgen.render.templates import find
 from lbgen.settings import ApplySettings, ListenerSettings, Settings
 from tests.support.builders import a_snapshot, cluster
 from tests.support.clients import Client
@@ -102,7 +103,7 @@ class Bench:
     def unchecked(self) -> None:
         """Have no file checked before it is applied, so that Nginx itself meets whatever is wrong."""
         (self.templates / "set.yml").write_text(
-            (assembly.find(["nginx"]).directories[0] / "set.yml").read_text().replace("check: [", "check: [] # [")
+            (find(["nginx"]).directories[0] / "set.yml").read_text().replace("check: [", "check: [] # [")
         )
 
     def text(self) -> str:

@@ -121,7 +121,7 @@ class Site:
                 },
             }
         )
-        self.target: Target = assembly.TargetAssembly("edge", self.settings.targets["edge"], self.settings).target()
+        self.target: Target = assembly.Assembly("edge", self.settings.targets["edge"], self.settings).target()
         self._reader = CredentialReader(self.settings)
         self.snapshot: Snapshot = a_snapshot()
         self.model = Model()

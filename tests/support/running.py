@@ -20,7 +20,7 @@ PROXIES = [name for name in ("haproxy", "nginx", "traefik") if name in builtin_n
 @contextlib.contextmanager
 def running(settings: Settings, snapshot: Snapshot) -> Iterator[dict[str, int]]:
     """Have the proxy serve the snapshot, brought there as `lbgen run` does; give the listeners' ports."""
-    target: Target = assembly.TargetAssembly("edge", settings.targets["edge"], settings).target()
+    target: Target = assembly.Assembly("edge", settings.targets["edge"], settings).target()
     target.start()
     try:
         model = build(snapshot, settings.rules())
