@@ -85,8 +85,8 @@ def client(endpoint: Endpoint, timeout: float) -> docker.APIClient:
 
 
 def _over_ssh(url: SplitResult, timeout: float) -> docker.APIClient:
-    """docker-py's ssh client opens one ssh per request and cannot time out: only its HTTP side is used."""
-    made = docker.APIClient(f"ssh://{url.hostname}", "1.41", ceil(timeout), use_ssh_client=True)
+    """docker-py's ssh client opens one ssh per request, cannot time out and asks for paramiko: only HTTP is its own."""
+    made = docker.APIClient("http://ssh:80", "1.41", ceil(timeout))
     made.trust_env = False
     made.mount(made.base_url, CommandAdapter(ssh_command(url), timeout))
     return made
