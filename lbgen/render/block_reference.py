@@ -1,7 +1,4 @@
-"""The blocks of templates: what an author can replace or add to, read from the templates themselves.
-
-``python -m lbgen.render.block_reference > docs/blocks.md`` writes the documentation.
-"""
+"""The blocks of templates: what an author can replace or add to, read from the templates themselves."""
 
 from __future__ import annotations
 
@@ -13,19 +10,9 @@ from jinja2 import nodes
 
 from lbgen.base.errors import TemplateError
 from lbgen.render.environment import Environment, environment
-from lbgen.render.templates import BUILTIN, TemplateSet, builtin_names, find
+from lbgen.render.templates import BUILTIN, TemplateSet
 
 _ABOUT = re.compile(r"\{%-?\s*block\s+(\w+)[^%]*%\}\{#-?\s*(.*?)\s*-?#\}", re.DOTALL)
-
-INTRODUCTION = """\
-# Blocks of the built-in templates
-
-Written by `python -m lbgen.render.block_reference`; [templates.md](templates.md) shows how to use them.
-
-A block of yours replaces what the built-in file has there; `{{ super() }}` in it stands for that. Some are written once
-for each of many things, which they *have* by name (`{{ listener.name }}`); [context.md](context.md) describes those.
-Blocks whose names end in `_extra` are empty, and only there to be filled.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +50,3 @@ def _walk(node: nodes.Node, names: tuple[str, ...]) -> Iterator[tuple[nodes.Bloc
         if isinstance(child, nodes.Block):
             yield child, names
         yield from _walk(child, inside)
-
-
-def markdown() -> str:
-    """Return docs/blocks.md."""
-    sections = [INTRODUCTION]
-    for name in builtin_names():
-        templates = find([name])
-        for output in templates.outputs():
-            lines = [f"## {name}/{output.template}", "", "| block | has | what it is |", "| --- | --- | --- |"]
-            for block in blocks_of(templates, output.template):
-                has = ", ".join(f"`{each}`" for each in block.has)
-                lines.append(f"| `{block.name}` | {has} | {block.about} |")
-            sections.append("\n".join(lines) + "\n")
-    return "\n".join(sections)
-
-
-if __name__ == "__main__":
-    print(markdown(), end="")

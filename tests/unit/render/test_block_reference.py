@@ -8,11 +8,11 @@ import pytest
 
 from lbgen.daemon import assembly
 from lbgen.model import Builder, build
-from lbgen.render import block_reference as blocks
 from lbgen.render.block_reference import blocks_of
 from lbgen.render.templates import BUILTIN, builtin_names, find
 from lbgen.settings import ListenerSettings, Settings, TargetSettings
 from lbgen.snapshot import Snapshot
+from scripts.reference import blocks
 from tests.support import real_haproxy, real_nginx, real_traefik
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
 from tests.support.certificates import certificate
@@ -136,7 +136,7 @@ def settings_in(directory: Path) -> Settings:
 
 
 def test_document_is_fresh():
-    """docs/blocks.md is what the templates say; if not: python -m lbgen.render.block_reference > docs/blocks.md"""
+    """docs/blocks.md is what the templates say; if not: python -m scripts.reference.blocks > docs/blocks.md"""
     assert blocks.markdown() == DOCUMENT.read_text()
 
 

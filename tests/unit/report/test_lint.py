@@ -13,10 +13,11 @@ from lbgen.cli.main import main
 from lbgen.labels.keys.table import BY_NAME
 from lbgen.model import build
 from lbgen.proxies import capabilities, registry
-from lbgen.proxies.capabilities import PROXIES, TABLE, Capability, document
+from lbgen.proxies.capabilities import PROXIES, TABLE, Capability
 from lbgen.proxies.kind import NO, PARTLY, YES, Support
 from lbgen.report.lint import Limit, limits
 from lbgen.source.file import write_snapshot
+from scripts.reference import proxies
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot, a_task, ingress
 from tests.support.paths import ROOT
 
@@ -89,7 +90,7 @@ def found(proxy: str, version: tuple[int, ...] = (), **keys: object) -> list[Lim
 
 def test_documentation_is_current():
     """docs/proxies.md is what the table says."""
-    assert (DOCS / "proxies.md").read_text() == document()
+    assert (DOCS / "proxies.md").read_text() == proxies.markdown()
 
 
 def test_every_row_can_be_asked_for():
@@ -139,7 +140,7 @@ def test_versions(monkeypatch):
     assert row.support("nginx", (1, 26, 3)).level == NO
     assert row.support("nginx", (1, 27, 3)).level == YES
     assert row.support("nginx", (2, 0)).level == YES
-    assert "since 1.27.3; before: no: nothing" in document()
+    assert "since 1.27.3; before: no: nothing" in proxies.markdown()
 
 
 def lint(*words: str, snapshot: Path = SNAPSHOT):
