@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lbgen.proxies.capabilities import PROXIES, TABLE
+from lbgen.proxies import capabilities
+from lbgen.proxies.capabilities import PROXIES
 from lbgen.proxies.kind import YES, Support
 
 HEAD = """\
@@ -42,7 +43,7 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
 def markdown() -> str:
     """Return docs/proxies.md."""
     lines = [HEAD, f"| | {' | '.join(PROXIES.values())} |", "| --- " * (len(PROXIES) + 1) + "|"]
-    for row in TABLE:
+    for row in capabilities.TABLE:
         label = f" (`{row.key}`)" if row.key else ""
         lines.append(f"| {row.name}{label} | {' | '.join(_support_text(row.support(proxy)) for proxy in PROXIES)} |")
     return "\n".join(lines) + "\n" + TAIL

@@ -44,7 +44,7 @@ def debian_base(
     where, tag = lab.nodes[node], f"lab/debian:{archive.name.split('.')[0].rpartition('-')[2]}"
     image = where.docker("images", "--quiet", "--no-trunc", tag)
     if not image:
-        image = where.docker("import", "--change", 'CMD ["bash"]', str(archive), tag, timeout=300)
+        image = where.docker("import", "--change", 'CMD ["bash"]', str(archive), tag, timeout=900)
     if files is None:
         return image
     dockerfile = f"FROM {image}\nADD files.tar /\n".encode()

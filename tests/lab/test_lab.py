@@ -264,7 +264,7 @@ def test_built_image_reaches_all_nodes(lab: Lab) -> None:
     assert {get(*port).app for port in service.host_ports()} == set(service.responders())
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_debian_base_builds(lab: Lab) -> None:
     """The Debian base has its packages and takes files; the first time it is made, in some minutes."""
     hello = b"#!/bin/sh\nhaproxy -v && python3 -m venv --help\n"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-PATIENCE = 60.0  # seconds; only a broken test, or something broken that it tests, needs them
+PATIENCE = 120.0  # seconds; only a broken test, or something broken that it tests, needs them
 
 
 def wait_for(
