@@ -1,15 +1,51 @@
-"""Which of the services that changed are to blame for a refusal."""
+"""Which of the services that changed are to blame for a refusal: asked of the same cluster with other labels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lbgen.base.errors import CheckFailed, TemplateError
 from lbgen.base.problem import Problem, printable
-from lbgen.daemon.what_if import Labels, WhatIf
-from lbgen.model import Model
-from lbgen.snapshot import Snapshot
+from lbgen.model import Builder, Model
+from lbgen.snapshot import Service, Snapshot
+
+Labels = Mapping[str, str]
+
+
+class WhatIf:
+    """Builds such models; remembers what it made, so that whatever is equal is the same object again."""
+
+    def __init__(self) -> None:
+        self._builder: Builder | None = None
+        self._relabelled: dict[str, tuple[Service, Labels, Service]] = {}
+
+    def facts(self, model: Model, snapshot: Snapshot, labels: Mapping[str, Labels | None]) -> tuple[Model, Snapshot]:
+        """Return model and snapshot with these labels instead, by service id; None: as if the service was not there.
+
+        They are decided by the same settings and at the same moment as the given model.
+        """
+        basis = model.basis
+        assert basis is not None
+        if not self._builder or self._builder.rules != basis.rules:
+            self._builder = Builder(basis.rules)
+        said = replace(snapshot, services=self._services(snapshot, labels))
+        return replace(self._builder.build(said, basis.drained), problems=model.problems), said
+
+    def _services(self, snapshot: Snapshot, labels: Mapping[str, Labels | None]) -> dict[str, Service]:
+        services = {}
+        for id_, service in snapshot.services.items():
+            said = labels.get(id_, service.labels)
+            if said is not None:
+                services[id_] = service if said is service.labels else self._relabel(service, said)
+        return services
+
+    def _relabel(self, service: Service, labels: Labels) -> Service:
+        known = self._relabelled.get(service.id)
+        if not known or known[0] is not service or known[1] != labels:
+            known = self._relabelled[service.id] = service, labels, replace(service, labels=labels)
+        return known[2]
+
 
 MOST = 8  # culprits of one round; a service that is not judged by then waits for the next
 LONGEST = 500  # characters of the checker's words that a problem repeats

@@ -13,7 +13,7 @@ from lbgen.proxies.check_command import clear_stages
 from lbgen.proxies.plan import Live, Method, Plan
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 Check = Callable[[Files], None]
 

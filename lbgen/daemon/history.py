@@ -1,10 +1,11 @@
-"""What was changed in a proxy, when, how, and because of what."""
+"""What became of a target's attempts: how far it is with the newest model, and what was changed, when and why."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from lbgen.snapshot import Cause
 
@@ -53,3 +54,69 @@ class History:
     def settle(self) -> None:
         """Forget the causes: what they led to is live, or concerns nothing that this proxy serves."""
         self.causes = ()
+
+
+class State(Enum):
+    """What has become of the newest model."""
+
+    NEW = auto()  # nothing was served yet, and nothing has failed
+    LIVE = auto()  # the proxy serves it
+    WAITING = auto()  # it waits for its time, after one that was live
+    REFUSED = auto()  # a template or the checker refuses it, or refused one before it
+    FAILED = auto()  # it, or one before it, could not be applied
+
+
+class Event(Enum):
+    """How an attempt ended."""
+
+    SERVED = auto()
+    POSTPONED = auto()  # it has to wait for its time
+    REFUSED = auto()
+    FAILED = auto()
+
+
+AFTER: Mapping[tuple[State, Event], State] = {
+    (State.NEW, Event.SERVED): State.LIVE,
+    (State.NEW, Event.POSTPONED): State.NEW,
+    (State.NEW, Event.REFUSED): State.REFUSED,
+    (State.NEW, Event.FAILED): State.FAILED,
+    (State.LIVE, Event.SERVED): State.LIVE,
+    (State.LIVE, Event.POSTPONED): State.WAITING,
+    (State.LIVE, Event.REFUSED): State.REFUSED,
+    (State.LIVE, Event.FAILED): State.FAILED,
+    (State.WAITING, Event.SERVED): State.LIVE,
+    (State.WAITING, Event.POSTPONED): State.WAITING,
+    (State.WAITING, Event.REFUSED): State.REFUSED,
+    (State.WAITING, Event.FAILED): State.FAILED,
+    (State.REFUSED, Event.SERVED): State.LIVE,
+    (State.REFUSED, Event.POSTPONED): State.REFUSED,  # what waits may be refused as well
+    (State.REFUSED, Event.REFUSED): State.REFUSED,
+    (State.REFUSED, Event.FAILED): State.FAILED,
+    (State.FAILED, Event.SERVED): State.LIVE,
+    (State.FAILED, Event.POSTPONED): State.FAILED,  # the retry waits
+    (State.FAILED, Event.REFUSED): State.REFUSED,
+    (State.FAILED, Event.FAILED): State.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The state of one target, with what is remembered of how it came to it."""
+
+    state: State = State.NEW
+    ready: bool = False  # a model was live once
+    failure: Failure | None = None  # the last one, over or not
+    refusal: str = ""  # the last one that was reported since a model was live
+
+    @property
+    def failing(self) -> bool:
+        """Whether something has failed since a model was live."""
+        return self.state in (State.REFUSED, State.FAILED)
+
+    def after(self, event: Event, failure: Failure | None = None) -> Progress:
+        """Return it after an attempt that ended so."""
+        state = AFTER[self.state, event]
+        if state is State.LIVE:
+            return replace(self, state=state, ready=True, refusal="")
+        refusal = failure.error if failure and event is Event.REFUSED else self.refusal
+        return replace(self, state=state, failure=failure or self.failure, refusal=refusal)

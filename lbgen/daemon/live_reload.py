@@ -13,8 +13,7 @@ from lbgen.base.file_watch import watched
 from lbgen.base.fingerprint import fingerprint
 from lbgen.base.logs import log
 from lbgen.daemon.assembly import Assembly
-from lbgen.daemon.inbox import Inbox, News
-from lbgen.daemon.loop import Loop, LoopTarget
+from lbgen.daemon.loop import Inbox, Loop, LoopTarget, News
 from lbgen.daemon.signals import on_signal
 from lbgen.proxies.kind import Check
 from lbgen.render.credentials import CredentialReader

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from lbgen.base.backoff import Backoff
 from lbgen.base.problem import Problem
-from lbgen.daemon.bisection import Bisection, Held, Judge, Refusal
-from lbgen.daemon.what_if import Labels, WhatIf
+from lbgen.daemon.bisection import Bisection, Held, Judge, Labels, Refusal, WhatIf
 from lbgen.model import Model
 from lbgen.snapshot import Service, Snapshot, moment
 

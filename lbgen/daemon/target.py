@@ -9,21 +9,18 @@ from pathlib import Path
 from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable, LbgenError, SettingsError, TemplateError
 from lbgen.base.logs import log
 from lbgen.daemon import quarantine_store
-from lbgen.daemon.attempt import Attempt
 from lbgen.daemon.bisection import Held
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.deployment import Check, Deployment
-from lbgen.daemon.history import Change, Failure, History
-from lbgen.daemon.progress import Event, Progress
+from lbgen.daemon.history import Change, Event, Failure, History, Progress
 from lbgen.daemon.quarantine import Quarantine
 from lbgen.daemon.reload_schedule import ReloadSchedule
-from lbgen.daemon.template_rollback import TemplateRollback, saved
+from lbgen.daemon.template_rollback import Attempt, TemplateRollback, saved
 from lbgen.model import Model
 from lbgen.proxies.plan import Live, Method, Nothing, Reload, ReloadKind
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
-from lbgen.render.files import Files
-from lbgen.render.renderer import Renderer
+from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Snapshot
 
 TIDY_INTERVAL = 1.0  # seconds between two looks whether a removed server's connections have ended

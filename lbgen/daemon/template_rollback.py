@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 from lbgen.base.errors import CheckFailed, TemplateError
 from lbgen.model import Model
-from lbgen.render.files import Files
-from lbgen.render.loaded_templates import LoadedTemplates
-from lbgen.render.renderer import Renderer
+from lbgen.render.renderer import Files, LoadedTemplates, Renderer
 from lbgen.snapshot import Snapshot
 
 PAUSE = 60.0  # seconds until what was refused is tried again, though nothing about it changed
@@ -87,3 +86,32 @@ def _same(one: Saved, other: Saved) -> bool:
     if isinstance(one, TemplateError) and isinstance(other, TemplateError):
         return str(one) == str(other)
     return one == other
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The facts to serve, by the templates of one moment."""
+
+    model: Model
+    snapshot: Snapshot
+    began: float  # by the target's clock
+    templates: Templates
+    falls_back: bool = False  # should these templates be refused, those accepted last are next
+
+    @property
+    def stamp(self) -> object:
+        """What a verdict depends on besides the services: templates, settings."""
+        return self.templates, self.model.basis and self.model.basis.rules
+
+    @property
+    def fixed(self) -> AbstractSet[str]:
+        """Names of the files that are the same whatever there is in the cluster."""
+        return set(self.templates.edition.names())
+
+    def of(self, model: Model, snapshot: Snapshot) -> Attempt:
+        """Return it for other facts."""
+        return replace(self, model=model, snapshot=snapshot)
+
+    def render(self) -> Files:
+        """Return the files; raise TemplateError."""
+        return self.templates.render(self.model, self.snapshot)

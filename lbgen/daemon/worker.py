@@ -14,8 +14,7 @@ from functools import partial
 from lbgen.base.logs import log
 from lbgen.daemon.target import Target
 from lbgen.model import Model
-from lbgen.render.files import Files
-from lbgen.render.renderer import Renderer
+from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Snapshot
 
 PAUSE = 1.0  # seconds after a mistake: whatever is due at once would be due at once again

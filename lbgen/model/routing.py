@@ -12,8 +12,19 @@ from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.match import Alternative
-from lbgen.model.hosts import ANY_HOST, broader_hosts
 from lbgen.model.types import Cell, Listener, Route, Rule
+
+ANY_HOST = "*"
+
+
+def broader_hosts(host: str) -> list[str]:
+    """Return the less specific hosts that also match, the narrowest first: ``a.b.c`` -> ``*.b.c``, ``*``."""
+    if host == ANY_HOST:
+        return []
+    if host.startswith("*.") or "." not in host:
+        return [ANY_HOST]
+    return ["*." + host.partition(".")[2], ANY_HOST]
+
 
 _Key = tuple[str, bool]  # path, exact
 _Rank = tuple[int, bool, bool, tuple[float, str], str]

@@ -1,9 +1,13 @@
-"""Which servers a route has, decided from one service, its tasks and the nodes; who is left out, and why."""
+"""Which servers a route has, decided from one service, its tasks and the nodes; who is left out, and why.
+
+Their names outlive their tasks, are accepted by every proxy, and are told apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import RouteKeys
@@ -11,10 +15,43 @@ from lbgen.labels.values.value_type import BadValue
 from lbgen.model.addresses import SharedNetwork, node_address, shared_network
 from lbgen.model.destination import Destination, destination
 from lbgen.model.placement import chooser
-from lbgen.model.server_names import distinct, node_name, slot_name
-from lbgen.model.server_state import server_state, state_and_reason
 from lbgen.model.types import Rules, Server
-from lbgen.snapshot import Network, Node, Service, Task
+from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
+
+
+def state_and_reason(task: Task, node: Node | None, drained: Collection[str] = frozenset()) -> tuple[str, str]:
+    """Return "up", "drain", or "" to leave the task out; and why it is not "up".
+
+    Args:
+        drained: ids of tasks and nodes whose time to drain is over.
+    """
+    if task.state != "running":
+        return "", "it does not run"
+    if node is None:
+        return "", "it is on no node that is known"
+    # Only "down" counts: after a manager leader change every node is "unknown" for a while.
+    if node.state == "down":
+        return "", "its node is down"
+    if task.desired_state != "running":
+        why = "Swarm wants it gone"
+    elif node.availability == "drain":
+        why = "its node is drained"
+    else:
+        return "up", ""
+    return ("", "its time to drain is over") if task.id in drained else ("drain", why)
+
+
+def server_state(task: Task, node: Node | None, drained: Collection[str] = frozenset()) -> str:
+    """Return "up", "drain", or "" to leave the task out."""
+    return state_and_reason(task, node, drained)[0]
+
+
+def draining(snapshot: Snapshot) -> frozenset[str]:
+    """Return the ids of the running tasks that are no longer wanted, and of the nodes being drained."""
+    tasks = {
+        id_ for id_, task in snapshot.tasks.items() if server_state(task, snapshot.nodes.get(task.node_id)) == "drain"
+    }
+    return frozenset(tasks | {node.id for node in snapshot.nodes.values() if node.availability == "drain"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,3 +220,41 @@ class _Choice:
             port = ports[-1] if ":" in address else ports[0]
             name = f"{self.service.name}.{label}"
             self.made.servers.append(Server(name, address, port, state, node.hostname, origin))
+
+
+def slot_name(task: Task, node: Node) -> str:
+    """Return the slot of a task, or its node's name where tasks have no slots."""
+    return str(task.slot) if task.slot else node_name(node)
+
+
+def node_name(node: Node) -> str:
+    """Return a node's name in the characters that every proxy allows in a server name."""
+    return _clean(node.hostname or node.id)
+
+
+def _clean(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", text)
+
+
+def distinct(servers: Iterable[Server], tasks: Sequence[Task]) -> list[Server]:
+    """Give servers of one name distinct ones: who is up, then who is newest, keeps the plain name. Sorted by name.
+
+    So the plain name moves to the successor at once, where it stays, and the predecessor leaves under a name of its
+    own. Two live nodes with one hostname are told apart the same way.
+    """
+    newest = sorted(tasks, key=lambda task: (moment(task.created_at), task.id), reverse=True)
+    position = {task.id: index for index, task in enumerate(newest)}
+    taken: dict[str, Server] = {}
+    for server in sorted(
+        servers, key=lambda server: (server.state != "up", position.get(server.origin, 0), server.origin)
+    ):
+        candidates = (server.name, *(f"{server.name}-{_clean(server.origin[:length])}" for length in (8, 99)))
+        name = next((name for name in candidates if name not in taken), f"{server.name}-{len(taken)}")
+        taken[name] = replace(server, name=name)
+    return [taken[name] for name in sorted(taken, key=natural)]
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that puts web.2 before web.10."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lbgen.labels.match import Alternative, Test
-from lbgen.model.hosts import ANY_HOST, broader_hosts
+from lbgen.model.routing import ANY_HOST, broader_hosts
 from lbgen.model.types import Cell, Listener, Rule
 
 _LEVELS = ("exact", "domain", "any")

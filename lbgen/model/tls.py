@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lbgen.base.problem import Problem
-from lbgen.model.hosts import ANY_HOST
+from lbgen.model.routing import ANY_HOST
 from lbgen.model.types import Listener, Route, TlsHost
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lbgen.base.errors import CheckFailed, CheckUnavailable
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 STAGE_PREFIX = ".lbgen-check-"
 TIMEOUT = 60.0  # seconds; 10,000 servers take HAProxy 2.6 about 0.2 s

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lbgen.base.errors import ApplyFailed
-from lbgen.render.files import PLACEHOLDER, Files
 from lbgen.render.outputs import is_inside
+from lbgen.render.renderer import PLACEHOLDER, Files
 
 LEDGER = ".lbgen-files"  # in the output directory: one path a line
 _PREFIX = ".lbgen-new-"

@@ -9,8 +9,8 @@ from pathlib import Path
 from lbgen.base.errors import SettingsError
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
-from lbgen.render.files import Files
 from lbgen.render.manifest import Manifest
+from lbgen.render.renderer import Files
 from lbgen.render.templates import TemplateSet
 from lbgen.settings import Settings, TargetSettings
 

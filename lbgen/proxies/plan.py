@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 
 class Method(StrEnum):

@@ -9,7 +9,7 @@ from pathlib import Path
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable
 from lbgen.proxies import disk, plan
 from lbgen.proxies.plan import Live, Method, Plan
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 
 class Proxy(ABC):

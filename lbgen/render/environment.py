@@ -27,10 +27,9 @@ from lbgen.base.problem import printable
 from lbgen.labels.values.basic import spell_duration
 from lbgen.model.tables import by_host, in_order
 from lbgen.render import quoting
-from lbgen.render.budget import Budget, LimitedCodeGenerator
+from lbgen.render.budget import FILTERS, METHODS, OPERATORS, Budget, LimitedCodeGenerator, allow_result, guarded, total
 from lbgen.render.limits import Limits
 from lbgen.render.loader import Loader
-from lbgen.render.result_size import FILTERS, METHODS, OPERATORS, allow_result, guarded, total
 from lbgen.render.sni import SniTable
 from lbgen.render.template_errors import described, suggestion
 

@@ -1,21 +1,105 @@
-"""The bytes of every file, from a model and a template set. Equal input gives equal bytes, in any process."""
+"""The bytes of every file, from a model and a template set. Equal input gives equal bytes, in any process.
+
+A template set is loaded as it is at one moment, and renders on, whatever is saved over it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lbgen.base.errors import TemplateError
 from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.render.budget import Budget
 from lbgen.render.context import Context, TargetContext
 from lbgen.render.credentials import CredentialDirectories, CredentialReader
-from lbgen.render.environment import BytecodeMemory
-from lbgen.render.files import PLACEHOLDER, Files
+from lbgen.render.environment import BytecodeMemory, Environment, environment
 from lbgen.render.limits import Limits
-from lbgen.render.loaded_templates import LoadedTemplates
-from lbgen.render.templates import TemplateSet
+from lbgen.render.outputs import EACH, Output, items_by_path, items_for
+from lbgen.render.template_errors import template_error
+from lbgen.render.templates import BUILTIN, TemplateSet
 from lbgen.snapshot import Snapshot
+
+# What templates print for `generation` before it is known. It can be in no honest value, and a dishonest one
+# gains nothing: it is replaced by hexadecimal digits wherever it stands.
+PLACEHOLDER = hashlib.sha256(b"lbgen generation").hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The text of every file of one target, by its path relative to the output directory.
+
+    ``generation`` is twelve hexadecimal digits made of the names and texts: equal files, equal generation.
+    """
+
+    texts: Mapping[str, str]
+    generation: str
+
+    @classmethod
+    def of(cls, drafts: Mapping[str, str]) -> Files:
+        """Name the drafts' generation and write it in place of the placeholder."""
+        digest = hashlib.sha256()
+        for name, text in sorted(drafts.items()):
+            digest.update(f"{len(name)} {len(text)} {name}{text}".encode())
+        generation = digest.hexdigest()[:12]
+        return cls({name: text.replace(PLACEHOLDER, generation) for name, text in sorted(drafts.items())}, generation)
+
+
+@dataclass(slots=True, eq=False)
+class LoadedTemplates:
+    """Templates, manifest and options that belong together."""
+
+    templates: TemplateSet
+    outputs: Sequence[Output]
+    target: TargetContext  # with the set's options
+    environment: Environment
+    sections: dict[object, tuple[object, str]] = field(default_factory=dict)  # of the last rendering, see `Renderer`
+
+    @classmethod
+    def load(
+        cls, templates: TemplateSet, target: TargetContext, bytecode: dict[str, BytecodeMemory]
+    ) -> LoadedTemplates:
+        """Read the templates; raise TemplateError if they cannot be used.
+
+        Args:
+            target: its options are those that the settings choose.
+            bytecode: by quoting, what was compiled for templates loaded before.
+        """
+        quote = templates.manifest.quote  # it is compiled into templates where its value is known
+        env = environment(list(templates.directories), BUILTIN, quote, bytecode.setdefault(quote, BytecodeMemory()))
+        return cls(templates, templates.outputs(), replace(target, options=templates.options(target.options)), env)
+
+    def names(self) -> list[str]:
+        """Return the files that are the same whatever the cluster holds."""
+        return [output.pattern for output in self.outputs if not output.each]
+
+    def render(self, context: Mapping[str, Any], model: Model, snapshot: Snapshot, budget: Budget) -> dict[str, str]:
+        """Return the text of every file by its name; raise TemplateError with file and line."""
+        if not self.outputs:
+            raise TemplateError(f"{', '.join(map(str, self.templates.directories))}: no template (NAME.j2) in it")
+        self.environment.budget = budget
+        drafts: dict[str, str] = {}
+        size = 0
+        for name, template, item in self._files(model, snapshot):
+            try:
+                drafts[name] = str(self.environment.get_template(template).render(context, **item))
+                size += len(drafts[name])
+                budget.allow(size)
+            except Exception as error:  # a template can raise anything; what it did is the author's to know
+                raise template_error(error, template, self.environment, self.templates.directories) from error
+        return drafts
+
+    def _files(self, model: Model, snapshot: Snapshot) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield each file's name, its template, and the item that the template sees besides the context."""
+        for output in self.outputs:
+            if output.each:
+                for name, item in items_by_path(output, items_for(output.each, model, snapshot)).items():
+                    yield name, output.template, {EACH[output.each]: item}
+            else:
+                yield output.pattern, output.template, {}
 
 
 class Renderer:

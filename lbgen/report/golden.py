@@ -19,7 +19,7 @@ from lbgen.daemon import assembly
 from lbgen.model import Model, build
 from lbgen.render.credential_problems import with_credential_problems
 from lbgen.render.credentials import CredentialDirectories, CredentialReader, Credentials
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 from lbgen.settings import Settings, TargetSettings, load_settings
 from lbgen.snapshot import Snapshot
 from lbgen.source.file import load

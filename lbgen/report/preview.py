@@ -15,8 +15,7 @@ from lbgen.daemon.bisection import Refusal
 from lbgen.daemon.quarantine import culprits
 from lbgen.model import Model
 from lbgen.proxies import disk
-from lbgen.render.files import Files
-from lbgen.render.renderer import Renderer
+from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Snapshot
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")

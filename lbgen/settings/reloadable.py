@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from lbgen.settings.settings import Settings
-from lbgen.settings.target import TargetSettings
+from lbgen.settings.settings import Settings, TargetSettings
 
 # A connection to Docker, a port and a process of a proxy's are made once; a changed template needs none of them anew.
 FIXED = ("source", "status")

@@ -23,7 +23,7 @@ import yaml
 from lbgen.base.errors import CheckFailed
 from lbgen.daemon import assembly
 from lbgen.model import build
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 from lbgen.settings import Settings, TargetSettings
 from lbgen.snapshot import Snapshot
 from lbgen.source import decode

@@ -15,7 +15,7 @@ import pytest
 from lbgen.base.errors import CheckFailed
 from lbgen.model import Model, build
 from lbgen.proxies import check_command as check
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 from lbgen.settings import Settings
 from tests.support import golden_cases, oracle
 from tests.support.builders import (

@@ -20,7 +20,7 @@ from lbgen.proxies.haproxy import apply as haproxy
 from lbgen.proxies.haproxy.apply import HAProxy, Master
 from lbgen.proxies.haproxy.plan import Commands
 from lbgen.proxies.haproxy.runtime_api import Runtime, read_state
-from lbgen.render.files import PLACEHOLDER, Files
+from lbgen.render.renderer import PLACEHOLDER, Files
 from tests.lab import probe
 from tests.lab.settings import LabError
 from tests.support import proxies

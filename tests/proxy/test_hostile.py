@@ -20,8 +20,7 @@ from lbgen.model import Model, build
 from lbgen.proxies import disk
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
 from lbgen.render.context import TargetContext
-from lbgen.render.files import Files
-from lbgen.render.renderer import Renderer
+from lbgen.render.renderer import Files, Renderer
 from lbgen.render.templates import BUILTIN, find
 from lbgen.settings import Settings, TargetSettings
 from lbgen.snapshot import Snapshot

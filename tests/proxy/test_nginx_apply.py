@@ -24,7 +24,7 @@ from lbgen.proxies.nginx import error_log as nginx_log
 from lbgen.proxies.nginx import processes as nginx_processes
 from lbgen.proxies.nginx.check import check
 from lbgen.proxies.nginx.kind import build_of
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 from lbgen.render.templates import find
 from lbgen.settings import ApplySettings, ListenerSettings, Settings
 from tests.support.builders import a_snapshot, cluster

@@ -15,7 +15,7 @@ from lbgen.proxies.check_command import check
 from lbgen.proxies.haproxy import plan as haproxy_plan
 from lbgen.proxies.plan import Live, Plan
 from lbgen.proxies.proxy import Proxy
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 from lbgen.snapshot import Snapshot
 from tests.support.builders import a_network, a_node, a_renderer, a_rules, a_service, a_snapshot, a_task
 from tests.support.clock import Clock

@@ -8,8 +8,7 @@ from pathlib import Path
 from lbgen.daemon import assembly
 from lbgen.model import Model, build
 from lbgen.render.credentials import CredentialReader, Credentials
-from lbgen.render.files import Files
-from lbgen.render.renderer import Renderer
+from lbgen.render.renderer import Files, Renderer
 from lbgen.report.golden import GoldenSuite
 from lbgen.settings import Settings, TargetSettings, load_settings
 from lbgen.snapshot import Snapshot

@@ -20,7 +20,7 @@ from lbgen.labels.match import Test
 from lbgen.model import Backend, Cell, HealthCheck, Model, Redirect
 from lbgen.model.policy import Policy
 from lbgen.proxies.traefik.apply import DYNAMIC
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 # ------------------------------------------------------------------------------------------------ the harmless twin
 

@@ -20,8 +20,7 @@ from lbgen.daemon import assembly
 from lbgen.model import Model, build
 from lbgen.proxies.nginx import processes
 from lbgen.proxies.nginx.kind import build_of
-from lbgen.render.files import Files
-from lbgen.render.renderer import Renderer
+from lbgen.render.renderer import Files, Renderer
 from lbgen.settings import Settings, TargetSettings
 from tests.lab.settings import LabError
 from tests.support import proxies

@@ -19,8 +19,7 @@ from lbgen.proxies import disk
 from lbgen.proxies.traefik.api import Api
 from lbgen.proxies.traefik.apply import DYNAMIC
 from lbgen.render.context import TargetContext
-from lbgen.render.files import Files
-from lbgen.render.renderer import Renderer
+from lbgen.render.renderer import Files, Renderer
 from lbgen.render.templates import find
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot

@@ -10,8 +10,7 @@ from lbgen.daemon.history import Change, Failure, History
 from lbgen.daemon.quarantine import Quarantine
 from lbgen.model import Model
 from lbgen.render.credentials import CredentialReader
-from lbgen.render.files import Files
-from lbgen.render.renderer import Renderer
+from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Cause, Snapshot
 from lbgen.source.engine.source import Stats
 from tests.support.builders import a_renderer

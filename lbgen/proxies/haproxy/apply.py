@@ -23,7 +23,7 @@ from lbgen.proxies.haproxy.runtime_api import GENERATION, OLDEST, Runtime, down_
 from lbgen.proxies.plan import Live, Plan
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.wait import PAUSE, looks, patiently
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 REPLY_TIMEOUT = 30.0  # seconds; a reload of 10,000 servers takes 0.4 s, one that waits for a port 2.7 s
 VERIFY_TIMEOUT = 15.0

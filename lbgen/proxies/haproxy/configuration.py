@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from lbgen.render.files import PLACEHOLDER, Files
+from lbgen.render.renderer import PLACEHOLDER, Files
 
 # Server keywords without and with an argument; a server with any other keyword is never changed live.
 # fmt: off

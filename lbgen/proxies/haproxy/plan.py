@@ -14,7 +14,7 @@ from itertools import chain, groupby
 from lbgen.proxies import plan
 from lbgen.proxies.haproxy.configuration import CHANGEABLE, NotPlain, Section, ServerLine, map_entries, sections
 from lbgen.proxies.plan import Live, Plan, Reload, ReloadKind, shortened
-from lbgen.render.files import PLACEHOLDER, Files
+from lbgen.render.renderer import PLACEHOLDER, Files
 
 MOST_MAP_CHANGES = 500  # more are quicker by a reload than one by one
 

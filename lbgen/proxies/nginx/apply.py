@@ -22,7 +22,7 @@ from lbgen.proxies.nginx.error_log import Excerpt, from_now
 from lbgen.proxies.plan import Plan
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.wait import looks
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 PATH = "/__lbgen"  # where it answers its generation
 VERIFY_TIMEOUT = 15.0  # seconds; a reload of 10,000 servers takes 0.6 s

@@ -15,7 +15,7 @@ from lbgen.base.errors import CheckFailed, CheckUnavailable
 from lbgen.proxies import check_command, disk
 from lbgen.proxies.kind import Check, Setup
 from lbgen.proxies.nginx import error_log, processes
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 # No right to bind, or an address of another namespace: says nothing about the Nginx that will load the files.
 _BIND = re.compile(r"\[emerg\] (?:\d+#\d+: )?bind\(\) to \S+ failed \((?:13|99):")

@@ -6,7 +6,7 @@ import re
 
 from lbgen.proxies import plan
 from lbgen.proxies.plan import Plan
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 _SERVER = re.compile(r"^    server \{\n(?=(?:        listen .*\n)*        server_name (.*);)", re.MULTILINE)
 

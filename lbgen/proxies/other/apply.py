@@ -14,7 +14,7 @@ from lbgen.proxies import disk
 from lbgen.proxies.other import plan
 from lbgen.proxies.plan import Method, Plan
 from lbgen.proxies.proxy import Proxy
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 NOTE = ".lbgen-generation"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lbgen.proxies import plan
 from lbgen.proxies.plan import Plan
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 
 def between(running: Files | None, desired: Files, *, told: bool) -> Plan:

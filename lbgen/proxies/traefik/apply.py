@@ -23,7 +23,7 @@ from lbgen.proxies.traefik import placeholder_certificate, plan
 from lbgen.proxies.traefik.api import MARKER_HEADER, Fleet
 from lbgen.proxies.traefik.feed import Document, Feed
 from lbgen.proxies.wait import looks, patiently
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 STATIC, DYNAMIC = "traefik.yml", "dynamic/lbgen.yml"
 VERIFY_TIMEOUT = 15.0  # seconds; a change of 10,000 servers takes Traefik four

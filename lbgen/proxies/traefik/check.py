@@ -22,7 +22,7 @@ from lbgen.proxies.kind import Check, Setup
 from lbgen.proxies.traefik import trial
 from lbgen.proxies.traefik.api import MARKER
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC, entry_points
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 _ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]):\d{1,5}"
 _SERVER = rf' +- (?:url: "(?:https?|h2c)://{_ADDRESS}"|address: "{_ADDRESS}")\n(?: +weight: \d+\n)?'

@@ -6,7 +6,7 @@ import re
 
 from lbgen.proxies import plan
 from lbgen.proxies.plan import Plan, Reload, shortened
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 _HEADING = re.compile(r'^(?: {4}"(.+)":|(\w+):| {2}(\w+):)', re.MULTILINE)
 

@@ -21,7 +21,7 @@ from lbgen.proxies import check_command
 from lbgen.proxies.traefik.api import Api
 from lbgen.proxies.traefik.apply import STATIC
 from lbgen.proxies.wait import looks
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 TIMEOUT = 60.0  # seconds
 ATTEMPTS = 3  # at a port that nobody else takes meanwhile

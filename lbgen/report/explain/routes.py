@@ -12,7 +12,7 @@ from lbgen.labels.match import match_text
 from lbgen.labels.route_spec import RouteSpec
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import Backend
-from lbgen.model.backends import route_backend
+from lbgen.model.build import route_backend
 from lbgen.model.groups import Member, backend_name
 from lbgen.model.routes import RouteRequest, route_name, route_request
 from lbgen.model.servers import RouteServers

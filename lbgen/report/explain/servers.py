@@ -11,8 +11,7 @@ from lbgen.labels.route_spec import RouteSpec
 from lbgen.model import Backend
 from lbgen.model.addresses import SharedNetwork
 from lbgen.model.destination import Destination
-from lbgen.model.server_state import state_and_reason
-from lbgen.model.servers import RouteServers, Surroundings, chosen_nodes
+from lbgen.model.servers import RouteServers, Surroundings, chosen_nodes, state_and_reason
 from lbgen.report.explain.facts import Facts
 from lbgen.snapshot import Service, Task
 

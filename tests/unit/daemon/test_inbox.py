@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lbgen.daemon.inbox import Inbox, News
+from lbgen.daemon.loop import Inbox, News
 from lbgen.snapshot import Cause, Snapshot
 from tests.support.builders import a_snapshot
 from tests.support.clock import Clock

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lbgen.daemon.assembly import Assembly
-from lbgen.daemon.inbox import Inbox
 from lbgen.daemon.live_reload import LiveReload
+from lbgen.daemon.loop import Inbox
 from lbgen.report.preview import Preview, PreviewOptions
 from lbgen.settings import Settings, load_settings
 from lbgen.source.file import FileSource

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
-from lbgen.daemon.inbox import Inbox
-from lbgen.daemon.loop import Loop
+from lbgen.daemon.loop import Inbox, Loop
 from lbgen.render.credentials import CredentialReader
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot

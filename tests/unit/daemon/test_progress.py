@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from lbgen.base.errors import ApplyFailed
-from lbgen.daemon.progress import AFTER, Event, State
+from lbgen.daemon.history import AFTER, Event, State
 from tests.support.bench import INTERVAL, Bench
 
 LONG = 100.0  # seconds after which neither an interval nor a retry has to be waited for

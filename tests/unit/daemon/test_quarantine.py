@@ -18,8 +18,7 @@ from lbgen.daemon import assembly, quarantine_store
 from lbgen.daemon.bisection import MOST
 from lbgen.daemon.quarantine import FIRST_TRIAL, Quarantine
 from lbgen.model import build
-from lbgen.render.files import Files
-from lbgen.render.renderer import Renderer
+from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Service, Snapshot
 from lbgen.source.file import write_snapshot
 from tests.support.bench import INTERVAL, Bench

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lbgen.daemon.inbox import Inbox, News
+from lbgen.daemon.loop import Inbox, News
 from lbgen.daemon.signals import on_signal
 
 DEADLINE = 20.0

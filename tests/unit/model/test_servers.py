@@ -7,9 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbgen.labels.values.value_type import BadValue
-from lbgen.model.server_names import natural
-from lbgen.model.server_state import draining, server_state
-from lbgen.model.servers import route_servers
+from lbgen.model.servers import draining, natural, route_servers, server_state
 from lbgen.snapshot import PublishedPort
 from tests.support.builders import (
     a_network,

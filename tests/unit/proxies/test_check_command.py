@@ -10,7 +10,7 @@ import pytest
 
 from lbgen.base.errors import CheckFailed, CheckUnavailable
 from lbgen.proxies import check_command as check
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 
 FILES = Files.of({"proxy.cfg": "line one\nline two\n", "sub/more.map": "Z\u00fcrich\n"})
 

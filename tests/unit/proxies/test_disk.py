@@ -13,7 +13,7 @@ import pytest
 
 from lbgen.base.errors import ApplyFailed
 from lbgen.proxies import disk
-from lbgen.render.files import PLACEHOLDER, Files
+from lbgen.render.renderer import PLACEHOLDER, Files
 from tests.support.paths import ROOT
 
 OLD = {"a.cfg": "old a\n", "b.map": "old b\n", "sub/c": "old c\n"}

@@ -14,7 +14,7 @@ from lbgen.proxies.haproxy.apply import HAProxy, Master, ask
 from lbgen.proxies.haproxy.configuration import ServerLine
 from lbgen.proxies.haproxy.plan import Commands
 from lbgen.proxies.plan import Live
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 from tests.support.fake_haproxy import FakeHAProxy, listening
 
 FILES = Files.of({"haproxy.cfg": "backend b\n    server s1 10.0.0.1:80\n    server s2 name:80\n"})

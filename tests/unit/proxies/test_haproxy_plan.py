@@ -7,7 +7,7 @@ import pytest
 from lbgen.proxies.haproxy.configuration import NotPlain, binds, map_entries, split
 from lbgen.proxies.haproxy.plan import Commands, MapChange, between, meanwhile
 from lbgen.proxies.plan import Nothing, Reload, ReloadKind
-from lbgen.render.files import PLACEHOLDER, Files
+from lbgen.render.renderer import PLACEHOLDER, Files
 
 CONFIGURATION = f"""\
 global

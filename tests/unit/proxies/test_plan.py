@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbgen.proxies import plan
-from lbgen.render.files import PLACEHOLDER, Files
+from lbgen.render.renderer import PLACEHOLDER, Files
 
 CONFIG = f"""\
 # generation {PLACEHOLDER}

@@ -19,7 +19,7 @@ from lbgen.proxies.traefik import trial as traefik_trial
 from lbgen.proxies.traefik.api import Fleet
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC, entry_points
 from lbgen.proxies.traefik.check import Checker
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 from tests.support.builders import a_listener, app
 from tests.support.certificates import certificate
 from tests.support.ports import free_port

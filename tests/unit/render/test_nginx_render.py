@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from lbgen.base.errors import SettingsError
 from lbgen.model import Model, build
 from lbgen.proxies.nginx import kind
-from lbgen.render.files import Files
 from lbgen.render.quoting import nginx as quote
+from lbgen.render.renderer import Files
 from lbgen.settings import ListenerSettings, Settings
 from tests.support import golden_cases
 from tests.support.builders import Fact, a_listener, a_rules, a_snapshot, a_task, app

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lbgen.base.errors import TemplateError
 from lbgen.model import Builder, Model, build
-from lbgen.render.files import PLACEHOLDER, Files
+from lbgen.render.renderer import PLACEHOLDER, Files
 from lbgen.render.templates import BUILTIN, builtin_names, find
 from lbgen.snapshot import Snapshot
 from tests.support.builders import a_node, a_renderer, a_rules, a_service, a_snapshot, a_task, ingress, modelled

@@ -14,8 +14,8 @@ from lbgen.cli.main import main
 from lbgen.model import build
 from lbgen.proxies import disk
 from lbgen.proxies.nginx import check as nginx_check
-from lbgen.render.files import Files
 from lbgen.render.outputs import LONGEST_NAME, Output, file_name, is_inside, items_by_path, refuse_clashes
+from lbgen.render.renderer import Files
 from lbgen.render.templates import find
 from tests.support.bench import Bench
 from tests.support.builders import a_node, a_renderer, a_rules, a_service, a_snapshot, a_task, ingress

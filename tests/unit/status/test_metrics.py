@@ -17,7 +17,7 @@ from lbgen.model import build
 from lbgen.proxies.haproxy import plan as haproxy_plan
 from lbgen.proxies.haproxy.plan import MOST_MAP_CHANGES, Commands
 from lbgen.proxies.plan import Method, Reload, ReloadKind
-from lbgen.render.files import Files
+from lbgen.render.renderer import Files
 from lbgen.snapshot import Cause
 from lbgen.status import metrics
 from lbgen.status.metrics import registry_of
