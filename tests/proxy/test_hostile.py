@@ -143,6 +143,12 @@ def test_no_labels_leave_their_place(trial, snapshot):
     trial.try_out(snapshot)
 
 
+def test_nobody_comes_in(trial):
+    """A route whose authority has no file refuses everybody, and the proxy does not complain of what stands behind."""
+    labels = {"lbgen.host": "shop.example.org", "lbgen.add-prefix": "/v1", "lbgen.client-ca": "nobody"}
+    assert [route.client_ca for route in trial.try_out(hostile.cluster([("", labels)])).routes] == ["nobody"]
+
+
 # ------------------------------------------------------------------------------------------------ broken on purpose
 
 

@@ -148,7 +148,7 @@ def running(dynamic: Tree, listeners: Mapping[str, str], directory: Path) -> Ite
         entry_points[name] = {
             "address": f"127.0.0.1:{ports[name]}" + ("/udp" if protocol == "udp" else ""),
             # What no router is for it takes for a web browser's, and waits for the rest.
-            "transport": {"respondingTimeouts": {"readTimeout": "1s"}},
+            "transport": {"respondingTimeouts": {"readTimeout": "4s"}},
         }
     static = {
         "entryPoints": entry_points,

@@ -276,7 +276,7 @@ _ENCODED = re.compile(r"\(\\?.\|%\(\?i:([0-9a-f]{2})\)\)|%\(\?i:([0-9a-f]{2})\)"
 
 
 def _nginx_parts(directives: list[Directive], inside: str = "") -> Iterator[object]:
-    for words, block in directives:
+    for words, block in _locations_by_name(directives):
         yield inside, len(words), block is not None
         for at, word in enumerate(words):
             # The keys of maps and the paths of locations are what they are; elsewhere $ begins a variable.
@@ -286,6 +286,17 @@ def _nginx_parts(directives: list[Directive], inside: str = "") -> Iterator[obje
         if block is not None:
             yield from _nginx_parts(block, words[0])
             yield "}"
+
+
+def _locations_by_name(directives: list[Directive]) -> Iterator[Directive]:
+    """Yield the directives, the locations among them in one order: the twin's other signs put them in another one."""
+    locations = iter(sorted((each for each in directives if each[0][0] == "location"), key=_plain_words))
+    for each in directives:
+        yield next(locations) if each[0][0] == "location" else each
+
+
+def _plain_words(directive: Directive) -> list[str]:
+    return [_plain(word) for word in directive[0]]
 
 
 def _plain(word: str) -> str:
