@@ -68,7 +68,7 @@ def parse(text: str, name: str, error: type[LbgenError]) -> object:
 
 
 def parse_with_positions(text: str, name: str, error: type[LbgenError]) -> tuple[object, dict[KeyPath, int]]:
-    """Return what `parse` and `positions` do of a YAML text, which is parsed once."""
+    """Return the results of `parse` and `positions` for a YAML text, which is parsed once."""
     try:
         root = tree_of(text)
         return data_in(root), lines_in(root)

@@ -87,7 +87,7 @@ class Quarantine:
         return False
 
     def fallbacks(self) -> dict[str, Labels]:
-        """Return what is served of those that are held, as far as anything is, by id."""
+        """Return the labels that held services are served by, by id; those left out have none."""
         return {id_: said for id_, said in _instead(self.held).items() if said is not None}
 
     def _suspects(self, free: list[Service], *, changed: bool) -> Iterator[tuple[list[str], Mapping[str, Labels]]]:

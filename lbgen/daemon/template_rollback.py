@@ -20,11 +20,11 @@ class Templates:
     """What renders the files: the settings' renderer, and its templates at one moment."""
 
     renderer: Renderer
-    edition: LoadedTemplates
+    loaded: LoadedTemplates
 
     def render(self, model: Model, snapshot: Snapshot) -> Files:
         """Return the files; raise TemplateError."""
-        return self.renderer.render(model, snapshot, self.edition)
+        return self.renderer.render(model, snapshot, self.loaded)
 
 
 Saved = Templates | TemplateError  # an error: what is saved cannot even be read
@@ -106,7 +106,7 @@ class Attempt:
     @property
     def fixed(self) -> AbstractSet[str]:
         """Names of the files that are the same whatever there is in the cluster."""
-        return set(self.templates.edition.names())
+        return set(self.templates.loaded.names())
 
     def of(self, model: Model, snapshot: Snapshot) -> Attempt:
         """Return it for other facts."""

@@ -93,7 +93,7 @@ class CredentialReader:
         self._known: dict[tuple[str, Path], _Reading] = {}  # by kind too: two kinds may share a directory
 
     def read(self) -> Credentials:
-        """Return what the directories hold now, and which of it cannot be used."""
+        """Return the files that the directories hold now, and the problems with them."""
         readings: dict[tuple[str, Path], _Reading] = {}
         readable = set()
         for kind, parse in _PARSERS.items():

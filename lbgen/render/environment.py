@@ -101,7 +101,7 @@ class Environment(ImmutableSandboxedEnvironment):
         return super().call(__context, __obj, *args, **kwargs)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """Return what stands for a text's own ``format`` and ``format_map``."""
+        """Return the replacement for a text's own ``format`` and ``format_map``."""
         wrapped = super().wrap_str_format(value)
         if wrapped is None:
             return None

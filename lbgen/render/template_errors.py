@@ -71,7 +71,7 @@ def suggestion(name: str, known: Iterable[object]) -> str:
 
 
 def described(value: object) -> str:
-    """Return what a value is, in a few words."""
+    """Describe a value in a few words."""
     name = getattr(value, "name", None)
     if isinstance(name, str) and not isinstance(value, type):
         return f"{type(value).__name__} {printable(name)!r}"
@@ -163,7 +163,7 @@ def _excerpt(text: str, line: int) -> list[str]:
 
 
 def _values(place: Place) -> list[str]:
-    """Return what the names on the line stand for, those of the whole cluster left out."""
+    """Return the values of the names on the line, without those of the whole cluster."""
     lines = _text(place.file).splitlines()
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     names = [name for name in dict.fromkeys(re.findall(r"(?<![.\w'\"])[A-Za-z_]\w*", line)) if name in place.values]

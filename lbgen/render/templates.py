@@ -33,7 +33,7 @@ class TemplateSet:
     stamp: object = field(default=None, compare=False)  # of the files, taken before the manifests were read
 
     def outputs(self) -> list[Output]:
-        """Return what is rendered, as the directories are now.
+        """Return the files to render, as the directories are now.
 
         Raises:
             TemplateError: two of the files might be the same, or one lies outside of the output directory.

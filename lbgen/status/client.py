@@ -40,7 +40,7 @@ def _document(url: str, path: str, status: int, body: bytes) -> Any:
 
 
 def explanation(url: str, service: str) -> Any:
-    """Return what the daemon says of a service; raise UnknownService, or NoDaemon."""
+    """Return the daemon's explanation of a service; raise UnknownService, or NoDaemon."""
     path = f"/api/v1/explain/{quote(service, safe='')}"
     status, body = _get(url, path)
     text = body.decode(errors="replace").strip()

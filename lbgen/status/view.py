@@ -96,7 +96,7 @@ class View:
         }
 
     def problems(self) -> Document:
-        """Return what is wrong with services and nodes; ``text`` says it in one line."""
+        """Return the problems of services and nodes; ``text`` says each in one line."""
         return {"problems": [asdict(problem) | {"text": str(problem)} for problem in self._problems()]}
 
     def explanation(self, service: str) -> Document | None:
@@ -120,7 +120,7 @@ class View:
         return {"changes": [_change(change) for change in changes[:limit]]}
 
     def _problems(self) -> list[Problem]:
-        """Return what is wrong with labels, nodes and files, and the services that a target's proxy refuses."""
+        """Return the problems of labels, nodes and files, and of the services that a target's proxy refuses."""
         refused = [problem for target in self.targets for problem in target.quarantine.problems(target.name)]
         return sorted({*self.loop.model.problems, *refused})
 

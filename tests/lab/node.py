@@ -17,7 +17,7 @@ from tests.lab.settings import LabError, Settings
 
 TLS_PORT = 2376  # where the engine can be asked from other machines, with a certificate of the lab's authority
 # Not "ip netns exec": that hides the control group mounts. The mount namespace keeps the daemon's mounts out
-# of the host's table, and the kernel drops them with the daemon. setsid --fork: the daemon outlives whoever
+# of the host's table, and the kernel drops them with the daemon. setsid --fork: the daemon outlives whatever
 # started it.
 START = """
 hostname "$1"

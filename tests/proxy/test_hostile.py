@@ -321,7 +321,7 @@ def own(proxy: str, files: Files) -> dict[str, object]:
 
 @pytest.mark.parametrize("proxy", TRIALS)
 def test_neighbours_do_not_matter(proxy, tmp_path):
-    """What is decided and rendered for good services is the same, whoever else there is."""
+    """What is decided and rendered for good services is the same, whatever other services there are."""
     renderer = a_renderer(proxy, tmp_path, settings_in(tmp_path))
 
     def decided(snapshot: Snapshot) -> tuple[object, ...]:

@@ -384,7 +384,7 @@ class Daemon:
 
 @pytest.fixture
 def daemon(short_dir, servers) -> Iterator[Daemon]:
-    """A daemon that is not started yet; Traefik is ended with the test, whoever runs it."""
+    """A daemon that is not started yet; Traefik is ended with the test, whatever runs it."""
     made = Daemon(short_dir, servers.port)
     yield made
     print(made.log.read_text() if made.log.exists() else "not started")  # pytest shows it with a failure

@@ -131,7 +131,7 @@ class PolicyKeys:
     max_concurrent_by: str = http_key(
         "max-concurrent.by",
         basic.choice("client", "host"),
-        "`host`: requests at once for one host, whoever asks",
+        "`host`: requests at once for one host, whichever client asks",
         "client",
         example="host",
     )

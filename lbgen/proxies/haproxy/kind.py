@@ -17,7 +17,7 @@ from lbgen.proxies.supervisor import Supervisor
 
 
 def facts(setup: Setup) -> Facts:
-    """Return what templates are told of it."""
+    """Return the facts about it that templates see."""
     return Facts(stats_socket=str(_stats_socket(setup)))
 
 

@@ -44,7 +44,7 @@ class Excerpt:
 
 
 def from_now(path: Path) -> Excerpt:
-    """Return what the log says from now on; a log that has become long is emptied."""
+    """Return an excerpt that begins now; a log that has become long is emptied."""
     try:
         size = path.stat().st_size
         if size <= MOST:

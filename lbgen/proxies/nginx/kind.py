@@ -32,7 +32,7 @@ class Build:
 
 
 def facts(setup: Setup) -> Facts:
-    """Return what templates are told of it."""
+    """Return the facts about it that templates see."""
     build = build_of(setup.binary)
     modules = _option(setup, "modules") or [build.stream]
     if not any("stream" in module for module in modules):

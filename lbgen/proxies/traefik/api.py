@@ -30,7 +30,7 @@ class Api:
         self.shown = host_port(address, port)
 
     def get(self, path: str) -> tuple[Any, int]:
-        """Return what is at ``/api/<path>`` and the number of the next page (1: none); None for what is not there.
+        """Return the document at ``/api/<path>`` and the number of the next page (1: none); None for what is not there.
 
         Raises:
             ProxyUnreachable: nothing answers there, or something that is not Traefik's API.
@@ -65,7 +65,7 @@ class Api:
         return {item["name"]: item.get("address", "") for item in self._all("entrypoints?")}
 
     def refused(self, provider: str, ours: Callable[[dict[str, Any]], bool]) -> list[str]:
-        """Return what Traefik did not take of this provider's, each with its own words.
+        """Return the elements of this provider that Traefik refused, each with its own words.
 
         Args:
             ours: tells whether a router, service or middleware is to be counted.
@@ -114,7 +114,7 @@ class Fleet:
         return {name: address for name, address in first.items() if all(name in other for other in others)}
 
     def refused(self, provider: str, ours: Callable[[dict[str, Any]], bool]) -> list[str]:
-        """Return what any of them did not take. See `Api.refused`."""
+        """Return the elements that any of them refused. See `Api.refused`."""
         return list(dict.fromkeys(chain.from_iterable(self._each(lambda api: api.refused(provider, ours)))))
 
     def _each(self, ask: Callable[[Api], T]) -> list[T]:

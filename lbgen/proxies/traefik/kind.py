@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_.-]{0,250}[A-Za-z0-9])?:[0-9]{1,5}")
 
 
 def facts(setup: Setup) -> Facts:
-    """Return what templates are told of it."""
+    """Return the facts about it that templates see."""
     return Facts(version=_version(setup.binary), probe=_probe(setup), feed=_feed_url(setup))
 
 

@@ -73,7 +73,7 @@ def _unread(service: Service, label: str, dialect: str, context: LabelContext) -
 
 
 def _would_be(labels: Mapping[str, str], label: str) -> str:
-    """Return what would be wrong with a label of lbgen's if the service took part."""
+    """Return the problems that a label of lbgen's would have if the service took part."""
     others = {name: value for name, value in labels.items() if name != ENABLE}
     wrong = native.parse("", others, LabelContext(expose_by_default=True)).problems
     meant = meant_by(label)

@@ -95,7 +95,7 @@ def _problems(facts: Facts, service: Service, routes: Sequence[Document]) -> lis
 
 
 def _limits(facts: Facts, backends: Iterable[str]) -> list[Limit]:
-    """Return what the proxies cannot do of what these backends' routes ask for."""
+    """Return the limits of the proxies that concern these backends' routes."""
     wanted = set(backends)
     own = replace(
         facts.model,

@@ -86,7 +86,7 @@ def searched(
 @settings(max_examples=60, deadline=None)
 @given(number=st.integers(1, 40), data=st.data())
 def test_the_culprits_and_nobody_else(number, data):
-    """Whoever is refused is found, within the bound, whichever services they are and whatever else has changed."""
+    """Each service that is refused is found, within the bound, whatever else has changed."""
     bad = data.draw(st.sets(st.integers(0, number - 1), min_size=1, max_size=MOST - 1))
     changed = data.draw(st.sets(st.integers(0, number - 1))) | bad
     new = data.draw(st.sets(st.integers(0, number - 1)))
@@ -151,7 +151,7 @@ def test_a_checker_that_cannot_be_asked_is_no_verdict():
 
 
 def test_many_culprits_take_several_rounds():
-    """So many at once are not all found in one round; whoever had no turn is called neither good nor bad."""
+    """So many at once are not all found in one round; one that had no turn is called neither good nor bad."""
     after = [saying(each, **{"host-header": "bad.org"}) for each in services(3 * MOST)]
     quarantine, found = searched(services(3 * MOST), after, Checker("bad.org"))
     assert found
@@ -261,7 +261,7 @@ def test_trials_start_anew():
 
 
 def test_of_two_that_disagree_the_younger_is_to_blame():
-    """Whoever came first goes on: age decides, whatever the ids are."""
+    """The older service goes on: age decides, whatever the ids are."""
     old, young = (
         replace(service, id=id_, created_at=f"2026-11-22T1{hour}:00:00Z")
         for service, id_, hour in zip(services(2), ("z-id", "a-id"), (0, 1), strict=True)
@@ -408,7 +408,7 @@ def test_a_template_that_fails_for_one_service(bench):
 
 
 def test_other_settings(bench):
-    """Whoever is held is judged anew once the settings are others: an option may have been the reason."""
+    """A held service is judged anew once the settings have changed: an option may have been the reason."""
     after = services(200)
     after[3] = saying(after[3], **{"host-header": "broken.org"})
     assert bring(bench, after)

@@ -202,7 +202,7 @@ def test_another_checker_judges_anew(tmp_path):
 
 
 def test_nobody_is_to_blame(tmp_path):
-    """What is refused whoever is left out is remembered: the checker is not asked about it once more."""
+    """What is refused whichever service is left out is remembered: the checker is not asked about it once more."""
     bench = Bench(tmp_path)
     bench.spoil()
     assert not bench.bring(2, "source", "more")

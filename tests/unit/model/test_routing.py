@@ -191,7 +191,7 @@ def test_conflict_of_one_alternative():
     ],
 )
 def test_priority_settles(one, other):
-    """Equal matches of different priority are no conflict: the higher one wins, whoever is older."""
+    """Equal matches of different priority are no conflict: the higher one wins, whichever is older."""
     listener = filled(one, other)
     assert look_up(listener, Request("a.org")) == "new"
 

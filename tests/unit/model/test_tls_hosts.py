@@ -60,7 +60,7 @@ def test_listeners(keys, defaults, listeners):
     ],
 )
 def test_refused(keys, label):
-    """What cannot be had drops the route."""
+    """What is not there drops the route."""
     found = model(keys)
     assert found.routes == ()
     assert [problem.label for problem in found.problems] == [label]

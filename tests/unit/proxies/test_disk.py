@@ -55,7 +55,7 @@ def test_bytes_are_kept(tmp_path):
 
 
 def test_read_what_is_not_ours(tmp_path):
-    """A file that is no text is as good as none; so is a directory."""
+    """A file that is not UTF-8 is as good as none; so is a directory."""
     (tmp_path / "a").write_bytes(b"\xff")
     (tmp_path / "b").mkdir()
     assert disk.read(tmp_path, ["a", "b"]) == {}

@@ -298,7 +298,7 @@ class Looks:
     count = 0
     def wait(self, _):
         self.count += 1
-        if self.count == 2:  # our own child ends, and is seen dead before whoever waits for it gets to it
+        if self.count == 2:  # our own child ends, and is seen dead before the one that waits for it gets to it
             own.stdin.close()
             while state(own.pid) != "Z":
                 pass

@@ -155,7 +155,7 @@ def test_blocks_are_described(name, template):
 
 @pytest.mark.parametrize(("name", "template"), FILES)
 def test_every_line_stands_in_a_block(name, template, tmp_path):
-    """Whoever leaves all blocks empty gets nothing but blank lines."""
+    """A template that leaves all blocks empty gives nothing but blank lines."""
     root = tmp_path / "templates"
     outer = [block.name for block in blocks_of(find([name]), template)]
     path = root / template

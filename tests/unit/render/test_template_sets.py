@@ -73,7 +73,7 @@ def test_for(directory, each, template, expected):
 
 
 def test_services_without_a_route_get_no_file(directory):
-    """Whoever takes no part has no file."""
+    """A service that takes no part has no file."""
     root = directory(
         {"set.yml": "proxy: other\nfiles: {'{name}': {template: _x.j2, for: services}}", "_x.j2": "x", "all.txt.j2": ""}
     )
@@ -196,7 +196,7 @@ def test_two_of_one_name():
 
 
 def test_manifest_over_the_built_in_one(directory):
-    """An author's set.yml says only what is other; options and files are added to those behind it."""
+    """An author's set.yml says only what differs; options and files are added to those behind it."""
     root = directory(
         {"set.yml": "options: {maxconn: 5, own: 1}\n" + EACH, "_route.j2": "{{ options.own }} {{ backend.name }}"}
     )
@@ -340,7 +340,7 @@ def test_built_in_sets_need_no_note(tmp_path):
 
 @pytest.mark.parametrize("line", ["../precious", "/etc/passwd", "", "a/../../precious", "x\x00"])
 def test_note_that_leads_elsewhere(tmp_path, line):
-    """Whoever can write the note cannot have a file removed that lies elsewhere."""
+    """A process that can write the note cannot have a file removed that lies elsewhere."""
     (tmp_path / disk.LEDGER).write_text(f"ok\n{line}\n")
     assert disk.names(tmp_path, ["fixed"]) == {"fixed", "ok"}
 

@@ -718,7 +718,7 @@ def test_close_ends_take(engine):
 
 
 def test_generator_that_is_dropped(engine):
-    """Whoever stops iterating leaves no stream behind."""
+    """A reader that stops iterating leaves no stream behind."""
     follower = source(engine)
     snapshots = follower.follow()
     assert isinstance(next(snapshots), Snapshot)

@@ -41,7 +41,7 @@ def samples(loop: object, *targets: object) -> dict[tuple[str, ...], float]:
 # ------------------------------------------------------------------------------------------------ counting
 
 
-def test_tally():
+def test_counters():
     """Counts are kept by what and which."""
     counters = Counters()
     counters.count("checks", "accepted")

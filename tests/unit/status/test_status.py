@@ -129,7 +129,7 @@ def test_alive(api):
 
 
 def test_the_longest_round_counts():
-    """Whoever has been busy longest says whether lbgen lives: the loop, or any of the workers."""
+    """The one that has been busy longest says whether lbgen lives: the loop, or any of the workers."""
     clock = Clock()
     loop, workers = FakeLoop(), [FakeLoop(), FakeLoop(), FakeLoop()]  # of which there is only to read when they began
     view = View(loop, [], workers, clock)
@@ -290,7 +290,7 @@ def test_problems(api):
 
 
 def test_explain_what_is_held(api):
-    """A service that a proxy will not have is told of, with the target and the proxy's words."""
+    """A service that a proxy refuses is reported, with the target and the proxy's words."""
     explainable(api)
     api.targets[1].quarantine.held["web-id"] = Held("web", {}, None, "haproxy refused it:\nline 7")
     document = api.json("/api/v1/explain/web")
@@ -299,7 +299,7 @@ def test_explain_what_is_held(api):
 
 
 def test_quarantined(api):
-    """A service that a target's proxy will not have is a problem as well, and counted."""
+    """A service that a target's proxy refuses is a problem as well, and counted."""
     api.targets[0].quarantine.held["id"] = Held("shop", {}, None, "haproxy refused it:\nline 7")
     (problem,) = api.json("/api/v1/problems")["problems"]
     assert (problem["service"], "haproxy refused it: line 7" in problem["text"]) == ("shop", True)
