@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 # Traefik and Caddy are packages of PyPI's, and stand beside Python, wherever that is.
 os.environ["PATH"] += os.pathsep + str(Path(sys.executable).parent)
+# As in CI: the same examples each time, and how long one takes on a busy machine says nothing. `pytest
+# --hypothesis-profile=default` looks for new ones.
+settings.register_profile("lbgen", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lbgen")
 INSTALL = {
     **{name: f"apt-get install {name}" for name in ("haproxy", "nginx", "openssl")},
     "promtool": "apt-get install prometheus",
