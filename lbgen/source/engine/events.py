@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class NotOffered(SourceError):
     """There is no such stream, and the settings did not promise one: the next best kind is used without a warning."""
 
 
-class ThreadedStream:
+class ThreadedStream(ABC):
     """A `ChangeStream` whose messages are read by a thread of its own."""
 
     ready = False
@@ -89,9 +90,9 @@ class ThreadedStream:
         self.ended = self.ended or "closed"
         self._end()
 
+    @abstractmethod
     def received(self, message: bytes) -> None:
         """Pass a message on; raise SourceError if it is not one."""
-        raise NotImplementedError
 
     def explained(self, why: str) -> str:
         """Return why it ended, with what to do about it."""
