@@ -33,7 +33,7 @@ from tests.support.golden_cases import GOLDEN
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.real_servers import Servers, http_servers
-from tests.support.wait import wait_for
+from tests.support.wait import PATIENCE, wait_for
 
 SETS = ROOT / "examples/templates"
 NAMES = sorted(path.parent.name for path in SETS.glob("*/set.yml"))
@@ -236,7 +236,7 @@ def started(*words: object, log: Path, **environment: str) -> Iterator[subproces
         yield process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 @pytest.mark.proxy("caddy")
@@ -289,7 +289,7 @@ def test_caddy(tmp_path, servers):
         assert answer(port, "web.test", "/shopx") == "404"
         assert answer(port, "other.test") == "404"
         first.terminate()
-        first.wait(30)
+        first.wait(PATIENCE)
         done = reloads()
         stack.enter_context(started(*lbgen, log=tmp_path / "log", PYTHONPATH=str(ROOT)))
         cluster("127.1.0.3", path="/new")

@@ -37,7 +37,7 @@ from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.real_haproxy import BINARY, Process
 from tests.support.real_servers import Servers, http_servers
-from tests.support.wait import wait_for
+from tests.support.wait import PATIENCE, wait_for
 
 pytestmark = pytest.mark.proxy(BINARY)
 
@@ -393,7 +393,7 @@ class Daemon:
         with contextlib.suppress(AssertionError, ProxyUnreachable):
             self.master()
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE)
 
 
 def alive(pid: int) -> bool:

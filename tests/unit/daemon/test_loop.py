@@ -14,8 +14,7 @@ from lbgen.render.credentials import CredentialReader
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task
-
-DEADLINE = 60.0  # seconds until a test that waits for a thread gives up
+from tests.support.wait import PATIENCE
 
 
 class FakeSource:
@@ -78,13 +77,13 @@ class FakeTarget:
         self.models.append(model)
         self.wanted = None
         self.brought.release()
-        assert self.may_go_on.wait(DEADLINE)
+        assert self.may_go_on.wait(PATIENCE)
         return True
 
     def wait(self, rounds: int = 1) -> None:
         """Wait until so many further rounds have reached the target."""
         for _ in range(rounds):
-            assert self.brought.acquire(timeout=DEADLINE)
+            assert self.brought.acquire(timeout=PATIENCE)
 
 
 class Running:
@@ -104,7 +103,7 @@ class Running:
 
     def end(self) -> None:
         """Wait until the loop has ended by itself."""
-        self.thread.join(DEADLINE)
+        self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
 
     def stop(self) -> None:
@@ -264,7 +263,7 @@ def test_shrunk_listing_is_held():
         running = Running(source, target)
         target.wait()
         source.tell(cluster(1, listing=2))
-        assert source.relisted.wait(DEADLINE)
+        assert source.relisted.wait(PATIENCE)
         running.loop.poke()  # the accepted snapshot stays what is rendered
         target.wait()
         source.tell(cluster(1, listing=3))
@@ -316,6 +315,6 @@ def test_signal_between_two_steps():
     ended = Loop(source, a_rules(), [target], inbox=Inbox(clock), clock=clock)
     thread = threading.Thread(target=ended.run, daemon=True)
     thread.start()
-    thread.join(DEADLINE / 4)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     assert target.log == ["start", "stop"]

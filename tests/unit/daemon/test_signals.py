@@ -11,8 +11,7 @@ import pytest
 
 from lbgen.daemon.loop import Inbox, News
 from lbgen.daemon.signals import on_signal
-
-DEADLINE = 20.0
+from tests.support.wait import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +27,7 @@ def test_the_main_thread_waits():
     inbox, waiting = Inbox(), threading.Event()
 
     def get_it() -> None:
-        assert waiting.wait(DEADLINE)
+        assert waiting.wait(PATIENCE)
         time.sleep(0.1)  # it waits by now
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
 
@@ -36,8 +35,8 @@ def test_the_main_thread_waits():
     threading.Thread(target=get_it, daemon=True).start()
     began = time.monotonic()
     waiting.set()
-    assert inbox.wait(began + DEADLINE).stop
-    assert time.monotonic() - began < DEADLINE / 2
+    assert inbox.wait(began + PATIENCE).stop
+    assert time.monotonic() - began < PATIENCE / 2
 
 
 def test_several_times():
@@ -47,5 +46,5 @@ def test_several_times():
     on_signal(signal.SIGUSR1, lambda: calls.append("now") or called.release())
     for _ in range(3):
         signal.raise_signal(signal.SIGUSR1)
-        assert called.acquire(timeout=DEADLINE)
+        assert called.acquire(timeout=PATIENCE)
     assert calls == ["now"] * 3

@@ -14,8 +14,7 @@ from lbgen.daemon.worker import Worker
 from lbgen.model import Model
 from lbgen.snapshot import Cause, Snapshot
 from tests.support.builders import a_snapshot
-
-DEADLINE = 60.0  # seconds until a test that waits for a thread gives up
+from tests.support.wait import PATIENCE
 
 
 class SlowTarget:
@@ -44,7 +43,7 @@ class SlowTarget:
         self.wanted = None
         self.brought.append((model, snapshot))
         self.began.release()
-        assert self.may_go_on.wait(DEADLINE)
+        assert self.may_go_on.wait(PATIENCE)
         if self.mistakes:
             raise self.mistakes.pop()
         return True
@@ -57,7 +56,7 @@ class SlowTarget:
 
     def wait(self) -> None:
         """Wait until it was brought to something once more."""
-        assert self.began.acquire(timeout=DEADLINE)
+        assert self.began.acquire(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -178,7 +177,7 @@ def test_end_waits_for_what_is_under_way(workers):
 
 def test_end_does_not_wait_for_the_pause_after_a_mistake():
     """A worker that pauses after a mistake ends at once."""
-    worker = Worker(SlowTarget(), pause=DEADLINE)
+    worker = Worker(SlowTarget(), pause=PATIENCE)
     worker.target.mistakes = [ZeroDivisionError("by nothing")]
     with capture_logs():
         worker.start()
@@ -186,5 +185,5 @@ def test_end_does_not_wait_for_the_pause_after_a_mistake():
         worker.target.wait()
         began = time.monotonic()
         worker.stop()
-    assert time.monotonic() - began < DEADLINE / 4
+    assert time.monotonic() - began < PATIENCE / 4
     assert worker.target.log == ["start", "stop"]

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,9 @@ from lbgen.source.engine.source import EngineSource
 from tests.support.fake_engine import FakeEngine
 from tests.support.following import Following
 from tests.support.tls import Authority, Port
-from tests.support.wait import wait_for
+from tests.support.wait import PATIENCE, wait_for
 
-QUICK = Pace(timeout=1.0, retry_min=0.01, retry_max=0.05)
+QUICK = Pace(timeout=PATIENCE, retry_min=0.01, retry_max=0.05)
 
 
 @pytest.fixture
@@ -375,6 +376,7 @@ def test_ssh_trouble(tmp_path, monkeypatch):
     install(tmp_path / "a", "#!/bin/sh\necho 'me@manager: Permission denied (publickey).' >&2\nexit 255\n", monkeypatch)
     assert "ssh://manager: me@manager: Permission denied (publickey)." in refusal("ssh://manager")
     install(tmp_path / "b", "#!/bin/sh\nexec sleep 600\n", monkeypatch)
-    assert "no answer for 1 s" in refusal("ssh://manager")
+    with pytest.raises(SourceError, match="no answer for 1 s"):
+        EngineSource(["ssh://manager"], pace=replace(QUICK, timeout=1.0)).take()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "the command ssh is not installed here" in refusal("ssh://manager")

@@ -29,7 +29,7 @@ from tests.support.wait import PATIENCE, wait_for
 
 CLUSTER = recorded("info")["Swarm"]["Cluster"]["ID"]
 NEVER = 10_000.0
-QUICK = {"retry_min": 0.01, "retry_max": 0.05, "settle": 0.01, "grace": 0.05, "timeout": 5.0}
+QUICK = {"retry_min": 0.01, "retry_max": 0.05, "settle": 0.01, "grace": 0.05, "timeout": PATIENCE}
 # Nothing is listed but what events, reconnecting and `relist` ask for.
 TOLD = Pace(fast=NEVER, slow=NEVER, resync=NEVER, excited=0.0, **QUICK)
 POLLING = Pace(fast=0.02, slow=0.02, resync=NEVER, excited=0.0, **QUICK)
@@ -366,9 +366,9 @@ def test_event_in_pieces(engine):
 
 def test_stream_may_be_silent_for_longer_than_a_request(engine):
     """In a quiet cluster there is nothing to tell: the timeout of requests is none of the stream."""
-    with Following(source(engine, pace=replace(TOLD, timeout=0.2))) as following:
+    with Following(source(engine, pace=replace(TOLD, timeout=2.0))) as following:
         following.next()
-        threading.Event().wait(0.5)
+        threading.Event().wait(2.5)
         engine.label("shop", "1")
         following.until(label("shop", "1"))
         assert following.source.stats.reconnects == 0

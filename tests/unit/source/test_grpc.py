@@ -294,7 +294,7 @@ def test_server_that_is_silent(server, authority):
 def test_server_that_falls_silent(server, authority):
     """That is how a quiet cluster sounds; `end` from another thread ends it."""
     path = server(answering(headers(), data(framed(b""))))
-    made = call(path, authority, timeout=0.2)
+    made = call(path, authority, timeout=2.0)
     messages = made.messages(METHOD, b"")
     assert next(messages) == b""
     outcome = []
@@ -307,7 +307,7 @@ def test_server_that_falls_silent(server, authority):
 
     reader = threading.Thread(target=read)
     reader.start()
-    reader.join(0.5)
+    reader.join(2.5)
     assert reader.is_alive()
     made.end()
     reader.join(PATIENCE)

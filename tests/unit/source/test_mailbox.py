@@ -89,5 +89,5 @@ def test_mistake_in_reading_a_stream():
     mailbox = Mailbox(Clock(7.0))
     stream = Mistaken("test", (message for message in [b"by nothing"]), lambda: None, mailbox)
     mailbox.wait(mailbox.clock() + PATIENCE)
-    wait_for(lambda: stream.ended, timeout=1.0)
+    wait_for(lambda: stream.ended)
     assert (stream.ended, stream.last) == ("ZeroDivisionError('by nothing')", 7.0)
