@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from lbgen.base.errors import SettingsError, SourceError
 from lbgen.cli.output import print_json, print_lines
 from lbgen.daemon import assembly
 from lbgen.model import Model, build
-from lbgen.render.credential_problems import with_credential_problems
+from lbgen.render.credential_problems import unseen_certificates, with_credential_problems
 from lbgen.render.credentials import CredentialReader
 from lbgen.render.templates import builtin_names
 from lbgen.settings import ENV_FILE, Settings, TargetSettings, default_file, load_settings
@@ -160,10 +160,12 @@ def common_options(*, source: bool = True, target: bool = True, file: bool = Tru
 
 
 def read_source(settings: Settings) -> tuple[Snapshot, Model]:
-    """Read the source once; return the snapshot and its model, with the problems of the credentials."""
+    """Read the source once; return the snapshot and its model, with notes and problems of the credentials."""
     snapshot = assembly.source(settings).take()
     model = build(snapshot, settings.rules())
-    return snapshot, with_credential_problems(model, CredentialReader(settings).read())
+    credentials = CredentialReader(settings).read()
+    unseen = unseen_certificates(model, credentials, settings.certificates)
+    return replace(snapshot, notes=snapshot.notes + unseen), with_credential_problems(model, credentials)
 
 
 @contextlib.contextmanager

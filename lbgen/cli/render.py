@@ -22,7 +22,13 @@ from lbgen.settings import Settings
 @click.command()
 @common_options()
 @click.option("--once", is_flag=True, help="Render once and exit. Default: again after every change.")
-@click.option("-o", "output", metavar="DIR|-", default="-", help="Directory for the files. Default: standard output.")
+@click.option(
+    "-o",
+    "output",
+    metavar="DIR|-",
+    default="-",
+    help="Directory for the files, left as it is if anything is refused. Default: standard output.",
+)
 @click.option("--check", is_flag=True, help="Have the proxy's own binary check the result (exit code 3).")
 @click.option(
     "--diff", type=click.Path(path_type=Path), metavar="DIR", help="Show how the files in DIR differ (exit code 6)."
@@ -64,6 +70,10 @@ def _once(common: CommonOptions, options: PreviewOptions, form: str) -> None:
         for problem in model.problems:
             log.warning("problem", problem=str(problem))
     outcomes = [preview.judge(model, snapshot) for preview in previews.values()]
+    if not any(outcome.refused for outcome in outcomes):
+        outcomes = [preview.write(outcome) for preview, outcome in zip(previews.values(), outcomes, strict=True)]
+    elif options.output:
+        log.warning("not_written", directory=str(options.output), effect="the files there are as they were")
     facts = render_text.SourceFacts(model, snapshot.notes, Positions(settings.source.file))
     render_text.print_outcomes(form, outcomes, facts, options)
     for outcome in outcomes:

@@ -99,9 +99,7 @@ class LiveReload:
         for settings in (self._settings, self._wanted):
             targets = settings.targets.values()
             names = {name for target in targets for name in target.templates} - set(builtin_names())
-            bases = {Path(), *(target.output for target in targets if target.output)}
-            named = (settings.certificates, settings.users, settings.client_cas)
-            paths |= {*map(Path, names), *(base / directory for base in bases for directory in named)}
+            paths |= {*map(Path, names), settings.certificates, settings.users, settings.client_cas}
         return paths
 
     def saved(self) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
+from pathlib import Path
 
 from lbgen.base.problem import Problem
 from lbgen.model import Backend, Model, Route
 from lbgen.render.credentials import DEFAULT, SUFFIX, Credentials
+from lbgen.snapshot import Note
 
 _INSTEAD = {
     "users": "nobody is let in",
@@ -47,6 +49,19 @@ def missing_credentials(model: Model, credentials: Credentials, *, here: bool = 
         remedy = "put a certificate, its chain and its key into the directory of setting certificates, as one PEM file"
         problems.append(Problem("", message, remedy, file=DEFAULT))
     return problems
+
+
+def unseen_certificates(model: Model, credentials: Credentials, directory: Path) -> tuple[Note, ...]:
+    """Return a note if listeners need certificates and the directory of these is not on this machine.
+
+    That is no problem where a pipeline renders for another machine, but on that one the listeners would stay closed.
+    """
+    listeners = ", ".join(listener.name for listener in model.listeners if listener.tls)
+    if not listeners or "certificates" in credentials.readable:
+        return ()
+    message = f"there is no such directory here, so nothing is known of the certificates for {listeners}"
+    remedy = "HAProxy and Nginx keep that closed while there is none; see setting certificates"
+    return (Note(str(directory), 0, "", message, remedy),)
 
 
 def with_credential_problems(model: Model, credentials: Credentials, *, here: bool = False) -> Model:

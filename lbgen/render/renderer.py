@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from lbgen.base.errors import TemplateError
@@ -122,8 +121,7 @@ class Renderer:
         """
         self.settings = settings
         self._target, self.limits = target, limits
-        # As in HAProxy and Nginx: relative paths are relative to the files.
-        self.credentials = CredentialReader(settings, Path(target.output))
+        self.credentials = CredentialReader(settings)
         self.listeners = None if listeners is None else frozenset(listeners)
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
         self._bytecode: dict[str, BytecodeMemory] = {}

@@ -91,7 +91,7 @@ class GoldenSuite:
     def settings_of(self, case: Path) -> Settings:
         """Return a case's settings; the environment does not count."""
         own = case.with_name(f"{case.stem}{SETTINGS}")
-        return load_settings(own if own.exists() else self._common, {}, {})
+        return load_settings(own if own.exists() else self._common, {}, {}, as_written=True)
 
     def model_of(self, case: Path) -> tuple[Model, Snapshot]:
         """Return a case's model and snapshot."""

@@ -7,7 +7,7 @@ import difflib
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lbgen.base.errors import CheckFailed, CheckUnavailable, Differs, LbgenError, ProblemsFound, TemplateError
@@ -44,6 +44,11 @@ class Outcome:
     blamed: tuple[str, ...] = ()  # services without which the rest would be accepted
     seconds: float = 0.0
 
+    @property
+    def refused(self) -> bool:
+        """Whether something says that the files must not replace others; that they differ does not."""
+        return any(not isinstance(error, Differs) for error in self.errors)
+
 
 class Preview:
     """One target's files on their way to a person or a pipeline. A `Loop` can hold it as it holds a Target."""
@@ -79,11 +84,13 @@ class Preview:
     def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
         """Render, judge and tell. Nothing is retried: the next change is another chance."""
         outcome = self.judge(model, snapshot)
+        if not outcome.refused:
+            outcome = self.write(outcome)
         self._tell(outcome, model, snapshot)
         return not outcome.errors
 
     def judge(self, model: Model, snapshot: Snapshot) -> Outcome:
-        """Render the files, have them checked and compared, write them; return the outcome, errors included."""
+        """Render the files, have them checked and compared; return the outcome, errors included."""
         began = time.monotonic()
         proxy = self.renderer.templates.manifest.proxy
         try:
@@ -107,13 +114,20 @@ class Preview:
         difference = "".join(differences(files, self.options.diff)) if self.options.diff else ""
         if difference:
             errors.append(Differs(f"the rendered files differ from those in {self.options.diff}"))
-        try:
-            if self.options.output:
-                self._replace(self.options.output, files.texts)
-        except LbgenError as error:
-            errors.append(error)
         seconds = time.monotonic() - began
         return Outcome(self.name, proxy, files, tuple(errors), difference, self.options.check, blamed, seconds)
+
+    def write(self, outcome: Outcome) -> Outcome:
+        """Put the files where the options say, if they say so; return the outcome, with the error if that fails.
+
+        Whether they are good enough to replace those that are there is the caller's to decide, by all targets.
+        """
+        try:
+            if self.options.output and outcome.files:
+                self._replace(self.options.output, outcome.files.texts)
+        except LbgenError as error:
+            return replace(outcome, errors=(*outcome.errors, error))
+        return outcome
 
     def _blamed(self, model: Model, snapshot: Snapshot, refusal: Refusal) -> tuple[str, ...]:
         """Return the services without which the rest would be accepted, which a daemon would quarantine."""

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from lbgen.base import documents
 from lbgen.base.errors import SettingsError
+from lbgen.settings.locations import located
 from lbgen.settings.settings import Settings
 
 ENV_PREFIX = "LBGEN_"
@@ -25,12 +26,20 @@ def default_file() -> Path | None:
     return next((path for path in DEFAULT_FILES if path.is_file()), None)
 
 
-def load_settings(path: Path | None, environ: Mapping[str, str], flags: Mapping[tuple[str, ...], object]) -> Settings:
+def load_settings(
+    path: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[tuple[str, ...], object],
+    *,
+    as_written: bool = False,
+) -> Settings:
     """Read the settings file, with the environment and then the flags laid over it.
 
     Args:
         path: the file, or None for no file.
         flags: key path -> value, e.g. ("log", "level") -> "debug"; values of None are left out.
+        as_written: leave relative paths as they are; if not, those of the file are relative to it, and those of the
+            environment and of flags to the working directory.
     Raises:
         SettingsError: one line for each thing that is wrong.
     """
@@ -41,12 +50,16 @@ def load_settings(path: Path | None, environ: Mapping[str, str], flags: Mapping[
     if not isinstance(document, dict):
         raise SettingsError(f"{path}: expected a mapping of settings, found {type(document).__name__}")
     origins = {key: f"{path}:{line}" for key, line in documents.positions(text).items()}
+    if path and not as_written:
+        document = located(document, Settings, path.parent)
     for variable, key, value in _environment(environ):
         _put(document, key, value)
         origins[key] = variable
     for key, value in flags.items():
         if value is not None:
             _put(document, key, value)
+    if not as_written:
+        document = located(document, Settings, Path())
     try:
         return Settings.model_validate(document)
     except ValidationError as error:

@@ -11,7 +11,7 @@ from lbgen.base.address import split_bind
 from lbgen.model import Listener, Rules
 from lbgen.render.limits import Limits
 from lbgen.settings.discovery import DiscoverySettings
-from lbgen.settings.value_types import Bind, Name, Paths, Seconds, Section, Size, Texts
+from lbgen.settings.value_types import Bind, Name, Paths, Program, Seconds, Section, Size, Templates, Texts
 
 
 class TlsSettings(Section):
@@ -112,7 +112,7 @@ class RenderSettings(Section):
 class TargetSettings(Section):
     """One proxy to feed."""
 
-    templates: Texts
+    templates: Templates
     """Built-in set or directory; of a list, the first that has a file wins."""
     output: Path | None = None
     """Directory of the rendered files; default: /var/lib/lbgen/TARGET."""
@@ -125,7 +125,7 @@ class TargetSettings(Section):
     API, default 127.0.0.1:8080."""
     listeners: Texts | None = None
     """Listeners that this proxy serves; default: all."""
-    binary: str | None = None
+    binary: Program | None = None
     """The proxy's program, for the check and for apply.run; default: that of the template set."""
     options: dict[str, Any] = {}
     """Values for the template set's own options, see its set.yml."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from lbgen.base.address import split_bind
 from lbgen.labels.values import basic, policy
 from lbgen.labels.values.value_type import BadValue
+from lbgen.render.templates import builtin_names
 
 T = TypeVar("T")
 
@@ -44,6 +46,14 @@ def split_list(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
+@dataclass(frozen=True, slots=True)
+class PathIn:
+    """Marks a text, or a list of them, in which there may be paths."""
+
+    is_path: Callable[[str], bool]
+    single: bool = False  # a text, and no list separated by commas
+
+
 Seconds = Annotated[
     float,
     BeforeValidator(_seconds, json_schema_input_type=str),
@@ -55,6 +65,12 @@ Size = Annotated[
     Field(json_schema_extra={"examples": ["64m", "512k"]}),
 ]
 Texts = Annotated[list[str], BeforeValidator(split_list, json_schema_input_type=str | list[str])]
+Program = Annotated[str, PathIn(lambda text: "/" in text, single=True)]  # a name is looked up in PATH
+Templates = Annotated[
+    list[str],
+    BeforeValidator(split_list, json_schema_input_type=str | list[str]),
+    PathIn(lambda text: text not in builtin_names()),
+]
 Paths = Annotated[list[Path], BeforeValidator(split_list, json_schema_input_type=str | list[str])]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 

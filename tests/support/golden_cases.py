@@ -61,6 +61,7 @@ def renderer_of(case: Path, output: Path | None = None, name: str = "edge") -> R
     target = settings.targets.get("edge") or TargetSettings(templates=["haproxy"])
     if output:
         target = target.model_copy(update={"output": output})
+        settings = settings.model_copy(update={"certificates": output / "certs"})
     made = assembly.Assembly(name, target, settings).renderer()
     if not output:
         made.credentials = Beside()

@@ -22,6 +22,7 @@ import lbgen
 from lbgen.cli.main import COMMANDS, main
 from lbgen.settings import Settings
 from lbgen.source.file import load
+from tests.support.certificates import certificate
 from tests.support.golden_cases import GOLDEN, modelled, renderer_of
 from tests.support.paths import ROOT
 from tests.support.real_haproxy import BINARY
@@ -279,6 +280,106 @@ def test_output_directory(tmp_path):
     result = render("-o", tmp_path / "new/out")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
     assert {path.name: path.read_text() for path in (tmp_path / "new/out").iterdir()} == files_of(MESH)
+
+
+KEPT = {"haproxy.cfg": "good\n", "routes.map": "good\n", "old.map": "good\n", ".lbgen-files": "old.map\n"}
+
+
+def kept(directory: Path) -> Path:
+    """A directory that an earlier rendering has filled, one more file than today's among them."""
+    directory.mkdir(parents=True)
+    for name, text in KEPT.items():
+        (directory / name).write_text(text)
+    return directory
+
+
+def contents(directory: Path) -> dict[str, str]:
+    """Every file in the directory."""
+    return {path.name: path.read_text() for path in directory.iterdir()}
+
+
+def checked_by(tmp_path: Path, program: str) -> None:
+    """Have the settings name this program as the proxy's own."""
+    (tmp_path / "lbgen.yml").write_text(f"targets: {{haproxy: {{templates: haproxy, binary: {program}}}}}\n")
+
+
+@pytest.mark.parametrize(
+    ("program", "case", "words", "code"),
+    [
+        ("/bin/false", MESH, ["--check"], 3),  # refuses
+        ("/does/not/exist", MESH, ["--check"], 3),  # cannot be asked
+        ("/bin/true", PROBLEMS, ["--check", "--strict"], 5),
+        ("/bin/true", PROBLEMS, ["--strict"], 5),
+    ],
+)
+def test_output_is_left_alone(tmp_path, program, case, words, code):
+    """Nothing in the directory is written or removed if the files are refused, and it is said."""
+    checked_by(tmp_path, program)
+    directory = kept(tmp_path / "out")
+    result = render(*words, "-o", directory, case=case)
+    assert (result.exit_code, contents(directory)) == (code, KEPT)
+    assert "not_written" in result.stderr
+
+
+def test_output_is_left_alone_by_a_bad_template(tmp_path, templates):
+    """The same if a template fails, with --check or without."""
+    directory = kept(tmp_path / "out")
+    result = render("-o", directory, "--templates", templates("{{ 1 / 0 }}"))
+    assert (result.exit_code, contents(directory)) == (3, KEPT)
+
+
+def test_one_refused_target_holds_all_back(tmp_path):
+    """What is rendered together replaces what is there together: one target that is refused leaves all as they are."""
+    (tmp_path / "lbgen.yml").write_text(
+        "targets:\n  a: {templates: haproxy, binary: /bin/true}\n  b: {templates: haproxy, binary: /bin/false}\n"
+    )
+    for name in ("a", "b"):
+        kept(tmp_path / "out" / name)
+    result = run("render", "--once", "--from", MESH, "--check", "-o", tmp_path / "out")
+    assert result.exit_code == 3
+    assert [contents(tmp_path / "out" / name) for name in ("a", "b")] == [KEPT, KEPT]
+
+
+def test_accepted_output_replaces(tmp_path):
+    """Files that are accepted replace those of before and remove those that are not rendered any more; so do differing
+    ones: that they differ is why they are written."""
+    checked_by(tmp_path, "/bin/true")
+    directory = kept(tmp_path / "out")
+    result = render("--check", "--diff", directory, "-o", directory)
+    assert (result.exit_code, contents(directory)) == (6, files_of(MESH))
+
+
+@pytest.mark.parametrize("beside", [".", "elsewhere"])
+def test_relative_certificates(tmp_path, monkeypatch, beside):
+    """The directory beside the settings file is the one that is used, wherever the command runs: the port is opened."""
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "lbgen.yml").write_text(
+        "listeners: {websecure: {bind: ':443', tls: true}}\ncertificates: certs\n"
+        "targets: {edge: {templates: haproxy, output: out}}\n"
+    )
+    certificate(conf / "certs/default.pem", "a.example.org")
+    (conf / beside).mkdir(exist_ok=True)
+    monkeypatch.chdir(conf / beside)
+    words = ("--config", conf / "lbgen.yml", "--from", MESH)
+    result = run("render", "--once", *words)
+    assert "bind :443 ssl" in result.stdout
+    assert str(conf / "certs/default.pem") in result.stdout
+    assert "default.pem" not in run("lint", *words).stdout
+
+
+def test_no_certificate_is_told(tmp_path):
+    """A listener with TLS without a certificate stays closed: lint, --strict and render say so."""
+    (tmp_path / "lbgen.yml").write_text(
+        "listeners: {websecure: {bind: ':443', tls: true}}\ncertificates: certs\n"
+        "targets: {edge: {templates: haproxy}}\n"
+    )
+    asked = ("lint", "--from", MESH)
+    assert f"file {tmp_path / 'certs'}" in run(*asked).stdout  # a remark: in a pipeline there is no such directory
+    (tmp_path / "certs").mkdir()
+    result = run(*asked)
+    assert (result.exit_code, "HAProxy and Nginx keep that closed" in " ".join(result.stdout.split())) == (5, True)
+    assert run("render", "--once", "--strict", "--from", MESH).exit_code == 5
 
 
 def test_json():

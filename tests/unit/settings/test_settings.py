@@ -195,7 +195,7 @@ def test_not_utf8(tmp_path):
         ("discovery: {expose_by_default: true}", ("discovery", "expose_by_default"), True),
         ("discovery: {dialects: 'lbgen, traefik'}", ("discovery", "dialects"), ["lbgen", "traefik"]),
         ("discovery: {dialects: dockerflow}", ("discovery", "dialects"), ["dockerflow"]),
-        ("source: {file: snap.yml}", ("source", "file"), [Path("snap.yml")]),
+        ("source: {file: snap.yml}", ("source", "stack"), ""),
         ("source: {file: [a.yml, b.yml], stack: shop}", ("source", "stack"), "shop"),
     ],
 )
@@ -205,6 +205,72 @@ def test_value(text, key, meant, tmp_path):
     for part in key:
         value = getattr(value, part)
     assert value == meant
+
+
+RELATIVE = """
+certificates: certs
+users: ../users
+source: {docker: {endpoints: [unix:///x], tls: {ca: ca.pem}}}
+targets:
+  edge:
+    templates: [mine, haproxy]
+    output: out
+    binary: bin/haproxy
+    stats_socket: stats.sock
+    apply: {master_socket: master.sock}
+  other: {templates: nginx, binary: nginx, output: /var/out, apply: {pid_file: nginx.pid}}
+"""
+
+
+@pytest.mark.parametrize("named", ["lbgen.yml", "../conf/lbgen.yml"])
+def test_relative_to_the_file(named, tmp_path, monkeypatch):
+    """Relative paths in the file are relative to it, whatever the working directory and however the file is named."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "lbgen.yml").write_text(RELATIVE)
+    for there in ("conf", "elsewhere"):
+        (tmp_path / there).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / there)
+        path = Path(named if there == "conf" else "../conf/lbgen.yml")
+        conf = tmp_path / "conf"
+        settings = load_settings(path, {}, {})
+        edge, other = settings.targets["edge"], settings.targets["other"]
+        paths = (
+            settings.certificates,
+            settings.users,
+            settings.source.docker.tls.ca,
+            Path(edge.templates[0]),
+            edge.output,
+            Path(edge.binary),
+            edge.stats_socket,
+            edge.apply.master_socket,
+            other.apply.pid_file,
+        )
+        meant = ("certs", "../users", "ca.pem", "mine", "out", "bin/haproxy", "stats.sock", "master.sock", "nginx.pid")
+        assert [item.resolve() for item in paths] == [(conf / name).resolve() for name in meant]
+        assert (edge.templates[1], other.templates, other.binary) == ("haproxy", ["nginx"], "nginx")
+        assert (other.output, settings.client_cas) == (Path("/var/out"), Settings().client_cas)
+        assert settings.certificates.is_absolute()  # the proxy is told it
+
+
+def test_relative_to_the_working_directory(tmp_path, monkeypatch):
+    """Paths of the environment and of flags are relative to the working directory, as in every other program."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "lbgen.yml").write_text(RELATIVE)
+    monkeypatch.chdir(tmp_path)
+    environ = {"LBGEN_CERTIFICATES": "keys", "LBGEN_TARGETS__EDGE__OUTPUT": "files"}
+    settings = load_settings(Path("conf/lbgen.yml"), environ, {("targets", "edge", "templates"): ["mine"]})
+    assert settings.certificates == tmp_path / "keys"
+    assert settings.targets["edge"].output == tmp_path / "files"
+    assert settings.targets["edge"].templates == ["mine"]
+
+
+def test_relative_source(tmp_path, monkeypatch):
+    """Files of the source are relative to the settings file too, in the words that reports show."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    for path, meant in (("lbgen.yml", "stack.yml"), ("conf/lbgen.yml", "conf/stack.yml")):
+        Path(path).write_text("source: {file: 'stack.yml, /more.yml'}\n")
+        assert load_settings(Path(path), {}, {}).source.file == [Path(meant), Path("/more.yml")]
 
 
 @pytest.mark.parametrize(
