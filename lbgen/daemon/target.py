@@ -13,6 +13,7 @@ from lbgen.daemon.bisection import Held
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.deployment import Check, Deployment
 from lbgen.daemon.history import Change, Event, Failure, History, Progress
+from lbgen.daemon.old_workers import OldWorkers
 from lbgen.daemon.quarantine import Quarantine
 from lbgen.daemon.reload_schedule import ReloadSchedule
 from lbgen.daemon.template_rollback import Attempt, TemplateRollback, saved
@@ -53,6 +54,7 @@ class Target:
         self.counters, self.history, self.progress = Counters(), History(), Progress()
         self.deployment = Deployment(output, check, proxy, self.counters, supervisor)
         self.schedule = ReloadSchedule(min_reload_interval, clock)
+        self.old_workers = OldWorkers(name, proxy, self.schedule, clock)
         self.quarantine, self.rollback = Quarantine(clock), TemplateRollback(clock)
 
     @property
@@ -178,7 +180,9 @@ class Target:
             self.schedule.ask_again(TIDY_INTERVAL)
         step = self.deployment.plan(desired, attempt.fixed)
         if isinstance(step, Live) and (failure := self._change(attempt, step, desired)):
-            self._reload_if_due(attempt, Reload(f"runtime API: {failure}", ReloadKind.RUNTIME_API), desired)
+            self._reload_if_due(
+                attempt, Reload(f"runtime API: {failure}", ReloadKind.RUNTIME_API, urgent=True), desired
+            )
         elif isinstance(step, Reload):
             self._reload_or_meanwhile(attempt, step, desired)
         elif isinstance(step, Nothing):
@@ -218,13 +222,17 @@ class Target:
 
     def _reload_if_due(self, attempt: Attempt, step: Reload, desired: Files) -> bool:
         """Check the files, put them on disk and reload, unless that has to wait or was refused; return whether."""
-        if not self.schedule.may_reload(spaced=step.spaced) or desired.generation == self.deployment.refused:
+        if step.spaced:
+            self.old_workers.look()
+        may = self.schedule.may_reload(spaced=step.spaced, urgent=step.urgent)
+        if not may or desired.generation == self.deployment.refused:
             return False
         self.deployment.check(desired)
         before = self.deployment.place(desired, attempt.fixed)
         self.schedule.reloading()
         method = self.deployment.load(desired, before, attempt.fixed)
         self.schedule.retry.reset()
+        self.old_workers.reloaded()
         if method is Method.PUBLISH:
             self.counters.count("published")
         else:

@@ -21,6 +21,7 @@ PAUSE = 1.0  # seconds after a mistake: whatever is due at once would be due at 
 ENDING = 30.0  # seconds that a target under way may hold up the end
 
 Work = tuple[Model, Snapshot]
+Step = Callable[[], object]
 
 
 class Worker:
@@ -74,10 +75,10 @@ class Worker:
         return True
 
     def _run(self) -> None:
-        while work := self._await():
+        while step := self._await():
             self.busy_since = self._clock()
             try:
-                self.target.bring_to(*work)
+                step()
             except Exception as error:  # a mistake of lbgen's own: this target stays as it is, the others go on
                 log.exception("target_failed", target=self.target.name)
                 self.target.failed("target_failed", error)
@@ -86,17 +87,20 @@ class Worker:
             finally:
                 self.busy_since = None
 
-    def _await(self) -> Work | None:
-        """Wait for a model, or for the target's own time; return what to bring it to, or None at the end."""
+    def _await(self) -> Step | None:
+        """Wait for a model, or for the target's own time; return what to do then, or None at the end."""
         with self._news:
             while not self._stopping:
                 if self._next:
-                    return self._begin(self._next)
-                due = self.target.due() if self._last else None
-                left = None if due is None else due - self._clock()
-                if left is not None and left <= 0:
-                    return self._last
-                self._news.wait(left)
+                    return partial(self.target.bring_to, *self._begin(self._next))
+                due, look = (self.target.due(), self.target.old_workers.due()) if self._last else (None, None)
+                now = self._clock()
+                if self._last and due is not None and due <= now:
+                    return partial(self.target.bring_to, *self._last)
+                if look is not None and look <= now:
+                    return self.target.old_workers.look
+                moments = [moment - now for moment in (due, look) if moment is not None]
+                self._news.wait(min(moments, default=None))
             return None
 
     def _begin(self, work: Work) -> Work:

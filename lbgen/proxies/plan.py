@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -44,6 +46,7 @@ class Reload:
     reason: str
     kind: ReloadKind = field(default=ReloadKind.OTHER, compare=False)  # for counting
     spaced: bool = field(default=True, compare=False)  # it costs the proxy something, so two need time in between
+    urgent: bool = field(default=False, compare=False)  # servers come or go by it: requests may be lost meanwhile
 
 
 class Live(ABC):
@@ -60,13 +63,24 @@ class Live(ABC):
 Plan = Nothing | Reload | Live
 
 
+_SERVER = re.compile(r"^[ \t]+server[ \t]+[^{\s][^{\n]*$", re.MULTILINE)
+_ADDRESS = re.compile(r"\S*:\d+\b")
+
+
 def between(running: Files | None, desired: Files, *, spaced: bool = True) -> Nothing | Reload:
     """Return the smallest change from one set of files to the other; None: not known what it runs."""
     if running is None:
         return Reload("first configuration", ReloadKind.FIRST, spaced)
     if running.generation == desired.generation:
         return Nothing()
-    return Reload("; ".join(_changes(running, desired)), ReloadKind.FILES, spaced)
+    urgent = servers(running) != servers(desired)
+    return Reload("; ".join(_changes(running, desired)), ReloadKind.FILES, spaced, urgent)
+
+
+def servers(files: Files) -> Counter[str]:
+    """Count the lines of servers by their address, whatever else they say: ``server [NAME] ADDRESS:PORT ...``."""
+    lines = (line for text in files.texts.values() for line in _SERVER.findall(text))
+    return Counter(address[0] for line in lines if (address := _ADDRESS.search(line)))
 
 
 def shortened(items: Sequence[str], between: str = ", ") -> str:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable
 from lbgen.proxies import disk, plan
 from lbgen.proxies.plan import Live, Method, Plan
 from lbgen.render.renderer import Files
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How many worker processes a proxy has."""
+
+    serving: int  # take new connections
+    old: int  # have been replaced by a reload, and only finish the connections that they have
 
 
 class Proxy(ABC):
@@ -39,6 +48,10 @@ class Proxy(ABC):
 
     def ready(self, output: Path) -> None:  # noqa: B027
         """Make what the rendered files refer to besides each other."""
+
+    def workers(self) -> Workers | None:
+        """Return its workers; None: it has none that outlive a reload, or they cannot be seen."""
+        return None
 
     @abstractmethod
     def reload(self, running: Files | None, desired: Files) -> None:

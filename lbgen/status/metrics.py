@@ -75,6 +75,8 @@ class _Numbers(Collector):
         yield _gauge(
             "lbgen_quarantined_services", "Services whose configuration the target's proxy refuses.", "target", held
         )
+        old = {target.name: seen for target in targets if (seen := target.old_workers.number) is not None}
+        yield _gauge("lbgen_proxy_old_workers", "Workers that a reload has replaced, and that live on.", "target", old)
         generation = GaugeMetricFamily(
             "lbgen_generation_info", "Always 1; the label is what the proxy serves.", labels=["target", "generation"]
         )

@@ -14,7 +14,7 @@ from lbgen.proxies import disk
 from lbgen.proxies.check_command import check
 from lbgen.proxies.haproxy import plan as haproxy_plan
 from lbgen.proxies.plan import Live, Plan
-from lbgen.proxies.proxy import Proxy
+from lbgen.proxies.proxy import Proxy, Workers
 from lbgen.render.renderer import Files
 from lbgen.snapshot import Snapshot
 from tests.support.builders import a_network, a_node, a_renderer, a_rules, a_service, a_snapshot, a_task
@@ -34,6 +34,7 @@ class FakeProxy(Proxy):
         self.on_reload: Callable[[], None] = lambda: None  # may raise
         self.on_change: Callable[[], None] = lambda: None
         self.leftovers = 0
+        self.crowd: Workers | None = None
 
     def plan(self, running: Files | None, desired: Files) -> Plan:
         return haproxy_plan.between(running, desired)
@@ -50,6 +51,9 @@ class FakeProxy(Proxy):
     def tidy(self) -> bool:
         self.leftovers = max(0, self.leftovers - 1)
         return self.leftovers > 0
+
+    def workers(self) -> Workers | None:
+        return self.crowd
 
     def ready(self, output: Path) -> None:
         assert output == self.output

@@ -58,6 +58,13 @@ class FakeLoop:
 
 
 @dataclass
+class FakeOldWorkers:
+    """What there is to read of a proxy's old workers."""
+
+    number: int | None = None
+
+
+@dataclass
 class FakeTarget:
     """What there is to read of a target."""
 
@@ -70,6 +77,7 @@ class FakeTarget:
     history: History = field(default_factory=History)
     counters: Counters = field(default_factory=Counters)
     quarantine: Quarantine = field(default_factory=Quarantine)
+    old_workers: FakeOldWorkers = field(default_factory=FakeOldWorkers)
 
     def applied(self, after: float = 0.0, *causes: Cause, **facts: object) -> None:
         """A change that was live so many seconds after AT."""

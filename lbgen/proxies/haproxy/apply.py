@@ -12,6 +12,7 @@ import errno
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -21,12 +22,13 @@ from lbgen.proxies.haproxy import plan
 from lbgen.proxies.haproxy.configuration import NotPlain, Section, ServerLine, binds, sections
 from lbgen.proxies.haproxy.runtime_api import GENERATION, OLDEST, Runtime, down_rows
 from lbgen.proxies.plan import Live, Plan
-from lbgen.proxies.proxy import Proxy
+from lbgen.proxies.proxy import Proxy, Workers
 from lbgen.proxies.wait import PAUSE, looks, patiently
 from lbgen.render.renderer import Files
 
 REPLY_TIMEOUT = 30.0  # seconds; a reload of 10,000 servers takes 0.4 s, one that waits for a port 2.7 s
 VERIFY_TIMEOUT = 15.0
+WORKERS_TIMEOUT = 2.0
 PATIENCE = 2.0  # with a master that has just been started
 NO_STATE = "1\n"  # a state file that says nothing
 _DESCRIPTION = re.compile(r"^[Dd]escription: lbgen-([0-9a-f]+)$", re.MULTILINE)
@@ -77,22 +79,46 @@ class Master:
         if patiently(self._failures, VERIFY_TIMEOUT) > failures:
             raise ApplyFailed("HAProxy did not take the new configuration; its log on standard error says why")
 
+    def workers(self) -> Workers:
+        """Return how many workers there are; raise ProxyUnreachable if the master does not answer."""
+        return workers_of(ask(self.path, "show proc", WORKERS_TIMEOUT))
+
     def _failures(self) -> int:
         match = _FAILED.search(ask(self.path, "show proc"))
         return int(match[1]) if match else 0
 
 
+def workers_of(processes: str) -> Workers:
+    """Count the workers in a reply to ``show proc``."""
+    section, counts = "", Counter[str]()
+    for line in processes.splitlines():
+        if line.startswith("# "):
+            section = line[2:].strip()
+        elif "worker" in line.split()[1:2]:
+            counts[section] += 1
+    serving, old = counts["workers"], counts["old workers"]
+    # After a reload that failed, 3.2 lists the worker that goes on serving among the old ones, and no other.
+    return Workers(serving, old) if serving or not old else Workers(1, old - 1)
+
+
 class HAProxy(Proxy):
     """One HAProxy: change it, reload it, and ask what it serves."""
 
-    def __init__(self, stats_socket: Path, reload: Callable[[], None], state_file: Path) -> None:
+    def __init__(
+        self,
+        stats_socket: Path,
+        reload: Callable[[], None],
+        state_file: Path,
+        workers: Callable[[], Workers | None] = lambda: None,
+    ) -> None:
         """
         Args:
             stats_socket: as in the rendered configuration.
             reload: has HAProxy load the files from disk.
             state_file: what the configuration loads server states from.
+            workers: counts them; raises ProxyUnreachable.
         """
-        self.stats_socket, self._reload, self._state_file = stats_socket, reload, state_file
+        self.stats_socket, self._reload, self._state_file, self._workers = stats_socket, reload, state_file, workers
         self._runtime = Runtime(lambda line: ask(stats_socket, line, half_close=False))
 
     def plan(self, running: Files | None, desired: Files) -> Plan:
@@ -137,6 +163,12 @@ class HAProxy(Proxy):
         """Return the running version, (2, 6) say."""
         match = re.search(r"^Version: (\d+)\.(\d+)", ask(self.stats_socket, "show info"), re.MULTILINE)
         return (int(match[1]), int(match[2])) if match else (0, 0)
+
+    def workers(self) -> Workers | None:
+        """Return how many workers its master has; None: nobody can say."""
+        with contextlib.suppress(ProxyUnreachable):
+            return self._workers()
+        return None
 
     def generation(self) -> str:
         """Return the generation that new connections are served by; empty if it is not one of lbgen's.

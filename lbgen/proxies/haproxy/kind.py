@@ -12,6 +12,7 @@ from lbgen.base.errors import ProxyUnreachable
 from lbgen.proxies.haproxy.apply import HAProxy, Master, ask
 from lbgen.proxies.haproxy.check import checker
 from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
+from lbgen.proxies.proxy import Workers
 from lbgen.proxies.reload_command import Command, Signal, running_pid_in
 from lbgen.proxies.supervisor import Supervisor
 
@@ -23,8 +24,8 @@ def facts(setup: Setup) -> Facts:
 
 def parts(setup: Setup) -> Parts:
     """Return the proxy, its checker, and what keeps it running."""
-    reload, supervisor = _way(setup)
-    proxy = HAProxy(_stats_socket(setup), reload, setup.output / "servers.state")
+    reload, supervisor, workers = _way(setup)
+    proxy = HAProxy(_stats_socket(setup), reload, setup.output / "servers.state", workers)
     return Parts(proxy, checker(setup, setup.output), supervisor)
 
 
@@ -36,20 +37,32 @@ def _stats_socket(setup: Setup) -> Path:
     return (master.absolute().parent if master else setup.output) / "haproxy.sock"
 
 
-def _way(setup: Setup) -> tuple[Callable[[], None], Supervisor | None]:
-    """Return how it is reloaded, and what keeps it running if lbgen does."""
+def _way(setup: Setup) -> tuple[Callable[[], None], Supervisor | None, Callable[[], Workers | None]]:
+    """Return how it is reloaded, what keeps it running if lbgen does, and who counts its workers."""
     apply = setup.target.apply
     if apply.master_socket:
-        return Master(apply.master_socket).reload, None
+        master = Master(apply.master_socket)
+        return master.reload, None, master.workers
     if apply.pid_file:
-        return Signal(partial(running_pid_in, apply.pid_file), signal.SIGUSR2).reload, None
+        pid = partial(running_pid_in, apply.pid_file)
+        return Signal(pid, signal.SIGUSR2).reload, None, lambda: _children(pid())
     if apply.command:
-        return Command(apply.command).reload, None
+        return Command(apply.command).reload, None, lambda: None
     setup.needs_run("HAProxy takes run, master_socket, pid_file or command")
-    master = setup.output / "master.sock"
-    words = [setup.binary, "-W", "-S", f"{master},mode,600", "-f", str(setup.output / "haproxy.cfg")]
-    supervisor = Supervisor(words, "haproxy", lambda: _master_pid(master), signal.SIGUSR1)
-    return Master(master).reload, supervisor
+    path = setup.output / "master.sock"
+    words = [setup.binary, "-W", "-S", f"{path},mode,600", "-f", str(setup.output / "haproxy.cfg")]
+    supervisor = Supervisor(words, "haproxy", lambda: _master_pid(path), signal.SIGUSR1)
+    master = Master(path)
+    return master.reload, supervisor, master.workers
+
+
+def _children(master: int) -> Workers | None:
+    """Return the workers of a master that can only be signalled: its children, all but one of them old."""
+    try:
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    except OSError:  # gone, or not in this pid namespace
+        return None
+    return Workers(1, max(0, len(children) - 1))
 
 
 def _master_pid(master: Path) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 
 from lbgen.proxies import plan
@@ -70,20 +70,36 @@ def between(running: Files | None, desired: Files) -> Plan:
     step = plan.between(running, desired)
     if running is None or not isinstance(step, Reload) or running.texts.keys() != desired.texts.keys():
         return step
-    parts: list[Commands] = []
     try:
-        for name in sorted(desired.texts):
-            if _neutral(running, name) == _neutral(desired, name):
-                continue
-            if name.endswith(".cfg"):
-                pairs = _pairs(sections(running, name), sections(desired, name))
-                parts += [_server_changes(old, new) for old, new in pairs]
-            elif name.endswith(".map"):
-                parts.append(Commands(maps=tuple(_map_changes(name, running.texts[name], desired.texts[name]))))
-            else:
-                raise _OnlyReload(f"{name} changed", ReloadKind.FILES)
+        return _commands(running, desired)
     except _OnlyReload as only:
-        return only.reload
+        partial = _live_part(running, desired)  # which does not wait for the reload
+        return replace(only.reload, urgent=plan.servers(partial) != plan.servers(desired))
+
+
+def _live_part(running: Files, desired: Files) -> Files:
+    """Return what HAProxy runs until the reload."""
+    partial = meanwhile(running, desired)
+    try:
+        _commands(running, partial)
+    except _OnlyReload:
+        return running
+    return partial
+
+
+def _commands(running: Files, desired: Files) -> Commands:
+    """Return what changes one into the other, which has files of the same names; raise _OnlyReload if nothing does."""
+    parts: list[Commands] = []
+    for name in sorted(desired.texts):
+        if _neutral(running, name) == _neutral(desired, name):
+            continue
+        if name.endswith(".cfg"):
+            pairs = _pairs(sections(running, name), sections(desired, name))
+            parts += [_server_changes(old, new) for old, new in pairs]
+        elif name.endswith(".map"):
+            parts.append(Commands(maps=tuple(_map_changes(name, running.texts[name], desired.texts[name]))))
+        else:
+            raise _OnlyReload(f"{name} changed", ReloadKind.FILES)
     return Commands(
         tuple(chain.from_iterable(part.added for part in parts)),
         tuple(chain.from_iterable(part.changed for part in parts)),

@@ -20,7 +20,7 @@ from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
 from lbgen.proxies.nginx import plan, processes
 from lbgen.proxies.nginx.error_log import Excerpt, from_now
 from lbgen.proxies.plan import Plan
-from lbgen.proxies.proxy import Proxy
+from lbgen.proxies.proxy import Proxy, Workers
 from lbgen.proxies.wait import looks
 from lbgen.render.renderer import Files
 
@@ -71,6 +71,12 @@ class Nginx(Proxy):
             old = processes.workers(self._master())
         self._handover = Handover(log, old)
         self._reload()
+
+    def workers(self) -> Workers | None:
+        """Return how many workers its master has; None: the master cannot be seen."""
+        with contextlib.suppress(ProxyUnreachable):
+            return processes.counted(self._master())
+        return None
 
     def generation(self) -> str:
         """Return the generation that a new connection is served by; empty if it is not one of lbgen's.

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lbgen.base.errors import ProxyUnreachable
 from lbgen.proxies.kind import Setup
+from lbgen.proxies.proxy import Workers
 from lbgen.proxies.reload_command import pid_in
 from lbgen.proxies.wait import looks
 
@@ -40,6 +41,11 @@ class Process:
     def accepts(self) -> bool:
         """Whether it is a worker that takes new connections."""
         return self.title.startswith("nginx: worker process") and "shutting down" not in self.title
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is a worker that only finishes the connections it has."""
+        return self.title.startswith("nginx: worker process is shutting down")
 
     def reads(self, conf: Path) -> bool:
         """Tell whether its command line names this configuration."""
@@ -103,6 +109,12 @@ def master_by_name(conf: Path) -> int:
 def workers(master: int) -> frozenset[int]:
     """Return the pids of a master's workers that take new connections."""
     return frozenset(process.pid for process in everyone() if process.parent == master and process.accepts)
+
+
+def counted(master: int) -> Workers:
+    """Return how many workers a master has."""
+    children = [process for process in everyone() if process.parent == master]
+    return Workers(sum(each.accepts for each in children), sum(each.is_leaving for each in children))
 
 
 def accepting(pids: Iterable[int]) -> bool:

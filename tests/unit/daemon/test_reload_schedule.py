@@ -97,3 +97,59 @@ def test_follow_up(schedule, clock):
     schedule.ask_again(3.0)
     schedule.follow_up()
     assert schedule.due() == clock.now + 3.0
+
+
+@pytest.mark.parametrize(
+    ("interval", "generations", "seconds", "urgent"),
+    [
+        (1.0, 0.0, 1.0, 1.0),
+        (1.0, 4.0, 1.0, 1.0),
+        (1.0, 4.5, 2.0, 2.0),  # Nginx with two workers: nine old ones
+        (1.0, 5.0, 2.0, 2.0),
+        (1.0, 7.0, 8.0, 5.0),
+        (1.0, 9.0, 32.0, 5.0),
+        (1.0, 10.0, 60.0, 5.0),
+        (1.0, 1e6, 60.0, 5.0),
+        (0.0, 4.0, 0.0, 0.0),
+        (0.0, 5.0, 2.0, 2.0),  # no interval is no leave to start a worker each moment
+        (8.0, 5.0, 16.0, 8.0),
+        (300.0, 9.0, 300.0, 300.0),
+    ],
+)
+def test_spacing(schedule, interval, generations, seconds, urgent):
+    """Beyond four reloads' old workers the interval is doubled for each, up to a minute; urgent changes wait 5 s."""
+    schedule.interval = interval
+    schedule.crowd(generations)
+    assert (schedule.spacing(urgent=False), schedule.spacing(urgent=True)) == (seconds, urgent)
+
+
+def test_reloads_are_spaced_wider_and_saves_are_not(schedule, clock):
+    """What servers come or go by waits less; what was changed live is saved as before."""
+    schedule.crowd(8.0)
+    schedule.reloading()
+    schedule.saving()
+    clock.now += 5.0
+    assert schedule.may_save()
+    assert not schedule.may_reload(spaced=True)
+    assert schedule.due() == clock.now + 55.0
+    assert schedule.may_reload(spaced=True, urgent=True)
+
+
+def test_what_waits_is_due_when_old_workers_are_gone(schedule, clock):
+    """A reload that waits because of old workers is looked at again as soon as there are fewer."""
+    schedule.crowd(9.0)
+    schedule.reloading()
+    assert not schedule.may_reload(spaced=True)
+    clock.now += 6.0
+    schedule.crowd(9.0)
+    assert schedule.due() == clock.now + 54.0
+    schedule.crowd(4.0)
+    assert schedule.due() == clock.now
+    assert schedule.may_reload(spaced=True)
+
+
+def test_nothing_is_due_because_old_workers_are_gone(schedule):
+    """Where nothing waits, fewer old workers are nothing to do."""
+    schedule.crowd(9.0)
+    schedule.crowd(0.0)
+    assert schedule.due() is None

@@ -17,6 +17,21 @@ from tests.support.builders import a_snapshot
 from tests.support.wait import PATIENCE
 
 
+class SlowLook:
+    """A look at old workers that is due when it is wanted."""
+
+    def __init__(self) -> None:
+        self.wanted: float | None = None
+        self.looked = threading.Event()
+
+    def due(self) -> float | None:
+        return self.wanted
+
+    def look(self) -> None:
+        self.wanted = None
+        self.looked.set()
+
+
 class SlowTarget:
     """What a worker needs of a target; it takes until it is told to go on."""
 
@@ -29,6 +44,7 @@ class SlowTarget:
         self.mistakes: list[Exception] = []
         self.failures: list[tuple[str, str]] = []
         self.log: list[str] = []
+        self.old_workers = SlowLook()
 
     def start(self) -> None:
         self.log.append("start")
@@ -134,6 +150,18 @@ def test_target_is_due(workers):
     worker.target.may_go_on.set()
     worker.target.wait()
     assert [len(snapshot.causes) for _, snapshot in worker.target.brought] == [1, 0]
+
+
+def test_a_look_is_due(workers):
+    """Old workers are looked at in their own time, and nothing is rendered for that."""
+    worker = workers[0]
+    worker.target.may_go_on.clear()
+    worker.bring_to(Model(), caused("first"))
+    worker.target.wait()
+    worker.target.old_workers.wanted = time.monotonic() + 0.05
+    worker.target.may_go_on.set()
+    assert worker.target.old_workers.looked.wait(PATIENCE)
+    assert len(worker.target.brought) == 1
 
 
 def test_mistake(workers):

@@ -14,6 +14,7 @@ from lbgen.proxies.haproxy.apply import HAProxy, Master, ask
 from lbgen.proxies.haproxy.configuration import ServerLine
 from lbgen.proxies.haproxy.plan import Commands
 from lbgen.proxies.plan import Live
+from lbgen.proxies.proxy import Workers
 from lbgen.render.renderer import Files
 from tests.support.fake_haproxy import FakeHAProxy, listening
 
@@ -21,6 +22,44 @@ FILES = Files.of({"haproxy.cfg": "backend b\n    server s1 10.0.0.1:80\n    serv
 VAR = "proc.lbgen_generation: type=str value=<abc123>\n"
 INFO = "Name: HAProxy\nVersion: 2.6.12-1\ndescription: lbgen-def456\n"
 UNKNOWN = "Failed to find variable\n"
+
+
+SHOW_PROC = {
+    "2.4": "#<PID>  <type>  <relative PID>  <reloads>  <uptime>  <version>\n1  master  0  2  0d00h  2.4.0\n# workers\n"
+    "7  worker  1  0  0d00h  2.4.0\n# old workers\n5  worker  [was: 1]  1  0d00h  2.4.0\n# programs\n\n",
+    "2.6": "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"
+    "1               master          2 [failed: 0]   0d00h00m01s     2.6.12\n# workers\n"
+    "7               worker          0               0d00h00m00s     2.6.12\n# old workers\n"
+    "5               worker          1               0d00h00m00s     2.6.12\n"
+    "4               worker          2               0d00h00m01s     2.6.12\n# programs\n"
+    "9               dataplane       0               0d00h00m00s     -\n\n",
+    "3.2 after a failed reload": "#<PID>  <type>  <reloads>  <uptime>  <version>\n"
+    "1  master  2 [failed: 1]  0d00h  3.2\n# workers\n# old workers\n7  worker  1  0d00h  3.2\n# programs\n\n",
+    "none": "#<PID>  <type>  <reloads>  <uptime>  <version>\n1  master  0  0d00h  3.2\n# workers\n# programs\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ("2.4", Workers(1, 1)),
+        ("2.6", Workers(1, 2)),
+        ("3.2 after a failed reload", Workers(1, 0)),
+        ("none", Workers(0, 0)),
+    ],
+)
+def test_workers(short_dir, reply, expected):
+    """The master tells which workers serve and which are old; programs are none."""
+    with listening(short_dir / "m", lambda _: SHOW_PROC[reply]) as came:
+        assert Master(short_dir / "m").workers() == expected
+    assert came == ["show proc"]
+
+
+def test_workers_of_nobody(short_dir):
+    """A master that does not answer, or none that can be asked, is no error."""
+    master = Master(short_dir / "m")
+    assert HAProxy(short_dir / "s", master.reload, short_dir / "state", master.workers).workers() is None
+    assert haproxy(short_dir).workers() is None
 
 
 def haproxy(directory: Path, reload: Callable[[], None] = lambda: None) -> HAProxy:

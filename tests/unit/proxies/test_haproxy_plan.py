@@ -345,3 +345,21 @@ def test_a_section_with_nothing_but_a_table():
     plan = between(one, other)
     assert isinstance(plan, Commands), plan
     assert [line.path for line in plan.added] == ["api/api.2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "urgent"),
+    [
+        (("balance roundrobin\n    server", "balance source\n    server"), False),
+        ((SHOP2, SHOP2 + "    server shop.3 10.0.0.3:8080 check\n"), True),
+        (("maxconn 10\n", "maxconn 11\n"), False),
+        (("10.0.1.1:80 check weight 100", "10.0.1.2:80 check weight 100 backup"), True),
+        (("backend api\n", "backend other\n    server other.1 10.0.9.1:80\n\nbackend api\n"), True),
+    ],
+)
+def test_urgent(change, urgent):
+    """A reload is urgent where it brings servers in, or takes some out, that the runtime API cannot."""
+    desired = files(change).texts["haproxy.cfg"].replace("frontend web\n", "frontend web\n    maxconn 5\n")
+    step = between(files(), Files.of({"haproxy.cfg": desired, "routes.map": "a shop\nb api\n"}))
+    assert isinstance(step, Reload)
+    assert step.urgent is (urgent and change[0] != SHOP2)

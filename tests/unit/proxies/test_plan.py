@@ -99,3 +99,37 @@ def test_large():
     before = big(1000, range(0))
     assert reason(before, big(1000, range(700, 701))) == "haproxy.cfg: backend b700"
     assert reason(before, big(1000, range(1, 1000, 2))).endswith("b1, backend b3, backend b5 and 497 more")
+
+
+NGINX = """\
+http {
+    upstream web {
+        server 10.0.0.2:80 max_fails=0;  # web.1
+        server [fd00::1]:80 weight=2;
+    }
+    server {
+        listen 80;
+        server_name a.org;
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "urgent"),
+    [
+        (CONFIG, CONFIG.replace("roundrobin", "leastconn"), False),
+        (CONFIG, CONFIG.replace("api.1 10.0.0.1:80", "api.2 10.0.0.1:80 weight 2"), False),
+        (CONFIG, CONFIG.replace("10.0.0.1", "10.0.0.9"), True),
+        (CONFIG, CONFIG + "    server web.2 10.0.0.3:80\n", True),
+        (NGINX, NGINX.replace("a.org", "b.org"), False),
+        (NGINX, NGINX.replace("weight=2", "weight=3"), False),
+        (NGINX, NGINX.replace("        server 10.0.0.2:80 max_fails=0;  # web.1\n", ""), True),
+        (NGINX, NGINX.replace("[fd00::1]", "[fd00::2]"), True),
+    ],
+)
+def test_urgent(before, after, urgent):
+    """A reload by which servers come or go is urgent, in the words of HAProxy and of Nginx."""
+    step = plan.between(files(before), files(after))
+    assert isinstance(step, plan.Reload)
+    assert step.urgent is urgent

@@ -225,6 +225,15 @@ def test_every_golden_case_is_accepted(nginx):
         nginx.accepted()
 
 
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [({}, "30m"), ({"worker_shutdown": "5m"}, "5m"), ({"shutdown_timeout": "6m"}, "6m")],
+)
+def test_worker_shutdown(options, written):
+    """The time that old workers have is set under its name, or under its former one."""
+    assert f"worker_shutdown_timeout {written};\n" in rendered(**options)
+
+
 def test_options_are_accepted(nginx):
     """Nginx accepts what every option writes."""
     nginx.write(

@@ -203,6 +203,8 @@ def test_unknown_set():
 def test_options():
     """Options have the set's defaults; one the set does not have is refused."""
     assert "    maxconn 99\n" in render(maxconn=99)["haproxy.cfg"]
+    assert "    mworker-max-reloads 50\n" in render()["haproxy.cfg"]
+    assert "mworker-max-reloads" not in render(max_reloads=0)["haproxy.cfg"]
     with pytest.raises(TemplateError, match=r"no option maxcon; it has: user, group, socket_group, chroot"):
         a_renderer(maxcon=99)
 

@@ -161,6 +161,15 @@ def test_the_same_refusal_again(bench):
         assert not bench.target.failing
 
 
+def test_old_workers():
+    """Old workers are a number where they can be seen, and none where they cannot."""
+    seen, unseen = FakeTarget("seen"), FakeTarget("unseen")
+    seen.old_workers.number = 3
+    numbers = samples(FakeLoop(), seen, unseen)
+    assert numbers["lbgen_proxy_old_workers", "seen"] == 3
+    assert ("lbgen_proxy_old_workers", "unseen") not in numbers
+
+
 def test_no_checker(bench):
     """A checker that is gone is told from one that refuses."""
     bench.checker.unlink()
