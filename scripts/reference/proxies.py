@@ -26,6 +26,9 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
   all of them as one, with commas between.
 - **Retries.** All three repeat a request with another server if it could not be connected to. HAProxy and Nginx also
   repeat what may safely be done twice if the server hung up without an answer; Traefik does not.
+- **Weights.** Shares are those of the weights, with 100 written wherever another server has another one. With
+  `least-conn` HAProxy weighs the connections that are open: servers that are idle take turns. Where weights differ,
+  Traefik goes by them and not by `least-conn` or `random`.
 - **Health over a change.** HAProxy and Nginx remember servers that were down. Traefik forgets at every change which
   were, until their next check; lbgen publishes only what really changes and takes dead tasks out at once, and
   Traefik's retries cover the rest.

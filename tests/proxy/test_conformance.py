@@ -6,16 +6,18 @@ the labels themselves: it has to decide as the file says of the others, or the f
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lbgen.model import build
 from lbgen.report.lint import limits
 from tests.support import original_traefik
-from tests.support.conformance_suite import SUITES, WHO, Case, Suite
+from tests.support.conformance_suite import SUITES, WHO, Case, Suite, answering
 from tests.support.conformance_traffic import decided, servers
 from tests.support.paths import ROOT
 from tests.support.real_traefik import BINARY as TRAEFIK
-from tests.support.running import PROXIES, running
+from tests.support.running import PROXIES, changing, ports_of, running
 
 DOCS = ROOT / "docs"
 LABELLED = [suite for suite in SUITES if suite.dialect == "traefik"]
@@ -30,7 +32,7 @@ def test_the_suite_is_complete():
         questions = [case.line.rsplit(" -> ", 1)[0] for case in suite.cases]
         assert len(set(questions)) == len(questions), suite.name
         answers = {case.expected(who) for case in suite.cases for who in WHO}
-        answered = {name for answer in answers for name in answer.split(" or ") if not name.startswith(STATUSES)}
+        answered = {name for answer in answers for name in answering(answer) if not name.startswith(STATUSES)}
         assert answered - {"refused"} <= set(suite.services), suite.name
         assert set(suite.services) - answered - suite.reported == suite.silent, suite.name
 
@@ -59,6 +61,51 @@ def test_conformance(proxy, suite, short_dir):
             assert differing(suite, proxy, listeners) == []
         told = {(limit.service, limit.feature) for limit in limits(model, snapshot, "edge", proxy)}
     assert [case.line for case in suite.cases if untold(case, proxy, told)] == []
+
+
+@pytest.mark.parametrize(
+    ("proxy", "method"),
+    [
+        pytest.param("haproxy", "runtime-api", marks=pytest.mark.proxy("haproxy")),
+        pytest.param("nginx", "reload", marks=pytest.mark.proxy("nginx")),
+        pytest.param("traefik", "publish", marks=pytest.mark.proxy("traefik")),
+    ],
+)
+def test_shares_change(proxy, method, short_dir):
+    """Equal weights that become others, with a server that joins, are in force as if they had been so at the start."""
+    suite = next(suite for suite in SUITES if suite.name == "shares")
+    old, new = {"host": "most.example.org", "group": "most"}, {"group": "most"}
+    before = replace(suite, services={"most": old, "more": {**new, "tasks": 0}, "rest": new})
+    after = replace(suite, services={"most": old, "more": {**new, "weight": 256}, "rest": {**new, "weight": 0}})
+    settings = suite.settings(proxy, short_dir)
+    with (
+        servers(suite, short_dir) as server_ports,
+        changing(settings, before.snapshot(server_ports)) as bring_to,
+    ):
+        ports = ports_of(settings)
+        even = Case.of("GET most.example.org/ -> 50 most + 50 rest")
+        assert decided(even, before, ports, proxy) == even.answer
+        assert bring_to(after.snapshot(server_ports)) == method
+        uneven = Case.of("GET most.example.org/ -> 100 most + 256 more")
+        assert decided(uneven, after, ports, proxy) == uneven.answer
+
+
+@pytest.mark.parametrize("balance", ["least-conn", "random"])
+@pytest.mark.proxy("traefik")
+def test_traefik_goes_by_weights(balance, short_dir):
+    """Where Traefik's other strategies know no weights, services of a group have their shares all the same."""
+    suite = next(suite for suite in SUITES if suite.name == "shares")
+    group = {"group": "most", "balance": balance}
+    weights = {
+        "most": {"host": "most.example.org", **group},
+        "more": {**group, "weight": 256},
+        "rest": {**group, "weight": 0},
+    }
+    weighted = replace(suite, services=weights)
+    settings = suite.settings("traefik", short_dir)
+    with servers(suite, short_dir) as ports, running(settings, weighted.snapshot(ports)) as listeners:
+        case = Case.of("GET most.example.org/ -> 100 most + 256 more")
+        assert decided(case, weighted, listeners, "traefik") == case.answer
 
 
 @pytest.mark.parametrize("suite", LABELLED, **named)

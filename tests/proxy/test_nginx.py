@@ -457,6 +457,27 @@ def test_sticky(nginx, servers, balance):
     assert kept == {servers.seen[0][0]}
 
 
+@pytest.mark.parametrize("keys", [{"balance": "source"}, {"sticky": "cookie:who"}])
+def test_shares_of_clients(nginx, servers, keys):
+    """Where Nginx chooses by a client's address, the members of a group have their shares of the clients."""
+    ports = nginx.start(
+        *app("old", {"host": "a.org", "group": "a", "weight": 100, **keys}, servers.port, "127.1.0.1"),
+        *app("new", {"group": "a", "weight": 256, **keys}, servers.port, "127.1.0.2"),
+    )
+    nginx.accepted()
+    for number in range(300):
+        client = http.client.HTTPConnection(
+            "127.0.0.1", ports["web"], timeout=PATIENCE, source_address=(f"127.9.{number // 200}.{1 + number % 200}", 0)
+        )
+        with contextlib.closing(client):
+            client.request("GET", "/", headers={"Host": "a.org"})
+            client.getresponse().read()
+    counts = Counter(address for address, *_ in servers.seen)
+    # 84 of 300, by how the addresses and the servers' ports happen to fall; with shares that are equal it is 150.
+    assert 45 <= counts["127.1.0.1"] <= 120, counts
+    assert sum(counts.values()) == 300
+
+
 def test_connections_to_servers_are_kept(nginx, servers):
     """Requests share connections to their server."""
     ports = nginx.start(*app("web", {}, servers.port, "127.1.0.1"))

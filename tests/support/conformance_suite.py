@@ -10,7 +10,8 @@ Questions:
   on a plain one, or in a datagram.
 
 Answers: the name of the service that answers, a status, a status with the address to go to, ``refused``; ``A or B``
-where several questions get now the one and now the other.
+where several questions get now the one and now the other; ``100 A + 256 B`` where 356 questions get so many answers of
+each, and of each server of one service as many.
 
 WHO is one or several of ``haproxy``, ``nginx``, ``traefik`` and, in files with ``dialects: [traefik]``, ``original``: a
 Traefik that was given the labels themselves. REASON is ``SERVICE: FEATURE``, words that `lbgen lint` has to say about
@@ -37,6 +38,7 @@ from tests.support.ports import free_port
 DIRECTORY = TESTS / "conformance"
 WHO = ("haproxy", "nginx", "traefik", "original")
 _EXCEPTION = re.compile(r"((?:haproxy|nginx|traefik|original)(?:, (?:haproxy|nginx|traefik|original))*) (.+) \((.+)\)")
+_SHARE = re.compile(r"(\d+) (\S+)")
 _QUESTION = re.compile(r"([A-Z]+) (https://)?([^/ ]+)(/[^ ]*)?(?: from ([0-9.]+))?(?: ([A-Za-z_-]+=.*))?")
 # What the labels of each dialect begin with, and those that a service has unless it says otherwise.
 _DIALECTS = {
@@ -96,6 +98,17 @@ class Case:
     def expected(self, who: str) -> str:
         """What this one answers."""
         return self.exceptions[who].answer if who in self.exceptions else self.answer
+
+
+def shares(answer: str) -> dict[str, int]:
+    """Read an answer that says how many questions each service answers; another one is none."""
+    parts = [_SHARE.fullmatch(part) for part in answer.split(" + ")]
+    return {part[2]: int(part[1]) for part in parts if part} if len(parts) > 1 else {}
+
+
+def answering(answer: str) -> set[str]:
+    """Return what an answer names: services, or a status."""
+    return set(shares(answer) or answer.split(" or "))
 
 
 @dataclass(frozen=True)

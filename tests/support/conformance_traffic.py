@@ -8,16 +8,18 @@ import ipaddress
 import json
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.support.certificates import certificate
 from tests.support.clients import anybody
-from tests.support.conformance_suite import Case, Suite
+from tests.support.conformance_suite import Case, Suite, shares
 from tests.support.real_servers import http_servers, tcp_servers
 from tests.support.real_udp import udp_servers
 from tests.support.wait import PATIENCE
 
+_NEAR = 3  # so many questions more or fewer than a server's share: a turn of the servers need not end with the last one
 _TIMES = 8  # that a question is asked to which there are several answers
 
 
@@ -42,11 +44,28 @@ def decided(case: Case, suite: Suite, ports: Mapping[str, int], who: str) -> str
     Args:
         ports: of the listeners, by name.
     """
+    port, wanted = ports[case.listener], shares(case.expected(who))
+    if wanted:
+        return _counted(case, suite, port, wanted)
     times = _TIMES if " or " in case.expected(who) else 1
-    return " or ".join(sorted({_asked(case, suite, ports[case.listener]) for _ in range(times)}))
+    answers = {_asked(case, port) for _ in range(times)}
+    return " or ".join(sorted({answer if _none(answer) else suite.answering(answer) for answer in answers}))
 
 
-def _asked(case: Case, suite: Suite, port: int) -> str:
+def _counted(case: Case, suite: Suite, port: int, wanted: Mapping[str, int]) -> str:
+    """Ask as often as all shares are together: the shares themselves if every server gave its part, else the counts."""
+    counts = Counter(_asked(case, port) for _ in range(sum(wanted.values())))
+    parts = {address: share for name, share in wanted.items() for address in suite.addresses(name)}
+    expected = {address: parts[address] / len(suite.addresses(suite.answering(address))) for address in parts}
+    if all(abs(counts[address] - expected.get(address, 0)) <= _NEAR for address in {*counts, *expected}):
+        return " + ".join(f"{share} {name}" for name, share in wanted.items())
+    return " + ".join(
+        f"{counts[where]} {where if _none(where) else suite.answering(where)}" for where in sorted(counts)
+    )
+
+
+def _asked(case: Case, port: int) -> str:
+    """Ask: the address of the server that answers, a status and where it leads, or "refused"."""
     if case.how in ("TLS", "TCP"):
         address = stream(port, case.path if case.how == "TLS" else None, case.source)
     elif case.how == "UDP":
@@ -55,7 +74,12 @@ def _asked(case: Case, suite: Suite, port: int) -> str:
         status, location, address = _request(case, port)
         if not address:
             return f"{status} {location}".strip()
-    return suite.answering(address) if address else "refused"
+    return address or "refused"
+
+
+def _none(answer: str) -> bool:
+    """Tell whether no server answered."""
+    return not answer.startswith("127.")
 
 
 def _request(case: Case, port: int) -> tuple[int, str, str]:

@@ -412,7 +412,9 @@ def _active(backend: Backend) -> bool:
 def _in_traefik(found: Any, model: Model) -> Iterator[Count]:
     for protocol, more in (("http", 0), ("tcp", 1), ("udp", 0)):  # TCP has one of lbgen's own, which refuses
         services = found.get(protocol, {}).get("services", {})
-        yield f"{protocol} services", len(services), sum(item.protocol == protocol for item in model.backends) + more
+        parts = {part["name"] for item in services.values() for part in item.get("weighted", {}).get("services", ())}
+        wanted = sum(item.protocol == protocol for item in model.backends) + more
+        yield f"{protocol} services", len({*services} - parts), wanted
         asked = {router["service"] for router in found.get(protocol, {}).get("routers", {}).values()}
-        if missing := asked - {*services}:
+        if missing := (asked | parts) - {*services}:
             raise Escape(f"no service {missing}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lbgen.base.address import split_bind
 from lbgen.daemon import assembly
@@ -19,12 +19,29 @@ PROXIES = [name for name in ("haproxy", "nginx", "traefik") if name in builtin_n
 
 @contextlib.contextmanager
 def running(settings: Settings, snapshot: Snapshot) -> Iterator[dict[str, int]]:
-    """Have the proxy serve the snapshot, brought there as `lbgen run` does; give the listeners' ports."""
+    """Have the proxy serve the snapshot, brought there as `lbgen run` does it; give the listeners' ports."""
+    with changing(settings, snapshot):
+        yield ports_of(settings)
+
+
+def ports_of(settings: Settings) -> dict[str, int]:
+    """Return the listeners' ports."""
+    return {name: split_bind(listener.bind)[1] for name, listener in settings.listeners.items()}
+
+
+@contextlib.contextmanager
+def changing(settings: Settings, snapshot: Snapshot) -> Iterator[Callable[[Snapshot], str]]:
+    """Have the proxy serve the snapshot; give a function that brings it to another one and returns the method."""
     target: Target = assembly.Assembly("edge", settings.targets["edge"], settings).target()
+
+    def bring_to(wanted: Snapshot) -> str:
+        model = build(wanted, settings.rules())
+        wait_for(lambda: target.bring_to(model, wanted), "the proxy to serve the snapshot")
+        return target.history.changes[-1].method
+
     target.start()
     try:
-        model = build(snapshot, settings.rules())
-        wait_for(lambda: target.bring_to(model, snapshot), "the proxy to serve the snapshot")
-        yield {name: split_bind(listener.bind)[1] for name, listener in settings.listeners.items()}
+        bring_to(snapshot)
+        yield bring_to
     finally:
         target.stop()

@@ -162,6 +162,9 @@ def _reference_faults(protocol: str, sections: Mapping[str, Any], known: Mapping
         transport = (service.get("loadBalancer") or {}).get("serversTransport")
         if transport and transport not in sections.get("serversTransports", {}) and "@" not in transport:
             yield f"{protocol} service {name}: there is no serversTransport {transport}"
+        for part in (service.get("weighted") or {}).get("services", ()):
+            if part.get("name") not in services and "@" not in str(part.get("name")):
+                yield f"{protocol} service {name}: there is no service {part.get('name')}"
     for name, middleware in middlewares.items():
         for part in (middleware.get("chain") or {}).get("middlewares", ()):
             if part not in middlewares and "@" not in part:

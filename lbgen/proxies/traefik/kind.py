@@ -140,9 +140,15 @@ def _running(static: str) -> int | None:
 
 CAPABILITIES = {
     "the header Host as any other header": Support(NO, "it never holds; write `host`"),
-    "least connections": Support(PARTLY, "since 3.4 the less busy of two servers picked at random, before round robin"),
+    "least connections": Support(
+        PARTLY,
+        "since 3.4 the less busy of two servers picked at random, before and where weights differ round robin",
+    ),
     "by client address": Support(PARTLY, "round robin", since="3.6"),
-    "random server": Support(PARTLY, "since 3.4 the less busy of two picked at random, before round robin"),
+    "random server": Support(
+        PARTLY,
+        "since 3.4 the less busy of two picked at random, before and where weights differ round robin",
+    ),
     "sticky cookie": Support(PARTLY, "a server that drains is left out at once, and its clients move"),
     "redirect with a status of one's own": Support(
         PARTLY, "GET is answered 301 (for 301, 308) or 302 (for 302, 307), other methods 308 or 307"

@@ -143,6 +143,17 @@ def test_faults(old, new, said):
         Checker(NOWHERE, always=True, needed=False)(changed(old, new))
 
 
+def test_weighted_faults():
+    """The parts of a weighted service have to exist, or belong to another provider."""
+    check = Checker(NOWHERE, always=True, needed=False)
+    found = files("10.0.0.1")
+    more = "tcp:\n  services:\n    all:\n      weighted:\n        services: [{name: other@file}, {name: one}]\n"
+    with pytest.raises(CheckFailed, match="tcp service all: there is no service one"):
+        check(Files({**found.texts, DYNAMIC: found.texts[DYNAMIC] + more}, found.generation))
+    one = "    one:\n      loadBalancer:\n        servers: []\n"
+    check(Files({**found.texts, DYNAMIC: found.texts[DYNAMIC] + more + one}, found.generation))
+
+
 def test_other_faults(tmp_path):
     """No document at all, one that is none, a static file that cannot be read, a certificate without its key."""
     check = Checker(NOWHERE, always=True, needed=False)
