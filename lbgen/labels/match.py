@@ -12,9 +12,33 @@ from itertools import chain
 
 from lbgen.base.errors import LbgenError
 from lbgen.base.problem import is_secret
+from lbgen.labels.values.regex import longest_text
 
 MAX_ALTERNATIVES = 1024
-MAX_TESTS = 16384  # in all of them; and in those of a service's routes together
+MAX_TESTS = 4096  # in all of them
+# Tests in the order in which they are asked: what costs least and excludes most comes first.
+_ORDER = {
+    kind: place
+    for place, kind in enumerate(
+        (
+            "host",
+            "path",
+            "path_prefix",
+            "path_start",
+            "method",
+            "client_ip",
+            "sni",
+            "alpn",
+            "header",
+            "query",
+            "host_regex",
+            "path_regex",
+            "header_regex",
+            "query_regex",
+            "sni_regex",
+        )
+    )
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,6 +79,19 @@ class Test:
     name: str = ""
     negated: bool = False
 
+    @property
+    def longest(self) -> int | None:
+        """How long a text may be that its expression is asked about; None: it has none, or one for any text.
+
+        A request that brings a longer one is refused: an expression that is not asked must not decide.
+        """
+        return longest_text(self.value) if self.is_regex else None
+
+    @property
+    def is_regex(self) -> bool:
+        """Whether its value is an expression."""
+        return self.kind.endswith("_regex")
+
     def __str__(self) -> str:
         value = "..." if is_secret(self.name, self.value) else self.value
         inner = f"{self.name}: {value}" if self.name else value
@@ -83,8 +120,13 @@ class Not:
 
 
 Match = Test | All | AnyOf | Not
-Alternative = tuple[Test, ...]  # tests that must all hold, sorted; () is always true
+Alternative = tuple[Test, ...]  # tests that must all hold, in the order to ask them; () is always true
 ALWAYS = All()
+
+
+def to_ask(tests: Iterable[Test]) -> Alternative:
+    """Put tests in the order to ask them: the host first, then what is compared, expressions last."""
+    return tuple(sorted(tests, key=lambda test: (test.is_regex, test.negated, _ORDER[test.kind], test)))
 
 
 def any_of(kind: str, values: Iterable[str], name: str = "") -> Match | None:
@@ -127,7 +169,7 @@ def alternatives(match: Match) -> tuple[Alternative, ...]:
     Raises:
         TooManyAlternatives: there would be more than MAX_ALTERNATIVES of them, or more than MAX_TESTS in them.
     """
-    return tuple(sorted(_expand(match, negated=False)))
+    return tuple(map(to_ask, sorted(_expand(match, negated=False))))
 
 
 def _expand(match: Match, *, negated: bool) -> set[Alternative]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
+from lbgen.model import limits
 from lbgen.model.groups import Group, Member, join_members
 from lbgen.model.routes import RouteRequest, ServiceRoutes, service_routes
 from lbgen.model.routing import route_table
@@ -179,8 +180,9 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
 
 def _table(listener: Listener, routes: Sequence[Route]) -> tuple[Listener, list[Problem]]:
     with_hosts, carried, problems = tls_hosts(listener, routes)
-    with_table, conflicts = route_table(with_hosts, carried)
-    return with_table, problems + [conflict.problem for conflict in conflicts]
+    served, over = limits.for_listener(listener, carried) if listener.protocol == "http" else (carried, [])
+    with_table, conflicts = route_table(with_hosts, served)
+    return with_table, [*problems, *over, *(conflict.problem for conflict in conflicts)]
 
 
 def _identical(these: Sequence[object], those: Sequence[object]) -> bool:

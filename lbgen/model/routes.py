@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from lbgen.base.problem import Problem
 from lbgen.labels import dialects
-from lbgen.labels.match import MAX_TESTS, Alternative, Test, TooManyAlternatives, alternatives
-from lbgen.labels.route_spec import RouteSpec
+from lbgen.labels.match import Alternative, Test, TooManyAlternatives, alternatives
+from lbgen.labels.route_spec import RouteSpec, problem_of
 from lbgen.labels.values.value_type import BadValue
+from lbgen.model.limits import Exceeded, Usage, is_guarded
 from lbgen.model.policy import Policy, policy_of
 from lbgen.model.types import Route, Rules
 from lbgen.snapshot import Service, moment
@@ -41,18 +42,27 @@ def service_routes(service: Service, rules: Rules) -> ServiceRoutes:
     if not _SERVICE_NAME.fullmatch(service.name):
         return ServiceRoutes(problems=(Problem(service.name, "is not a Swarm service name", "rename the service"),))
     labels = dialects.parse(service.name, service.labels, rules.label_context())
-    requests, problems, tests = [], list(labels.problems), 0
+    requests, problems, used = [], list(labels.problems), Usage()
+    exceeded: Exceeded | None = None
+    left_out: list[RouteSpec] = []
     for spec in labels.routes:
         try:
-            if tests > MAX_TESTS:
-                remedy = "use fewer values, or split the service"
-                raise BadValue(f"the service's routes multiply out to more than {MAX_TESTS} tests", remedy)
+            if exceeded:  # by one of those before: nobody multiplies out what will not be served
+                raise exceeded
             request = route_request(service, spec, rules)
+            used.add(request.route, request.policy)
+        except Exceeded as bad:
+            exceeded = bad
+            left_out.append(spec)
+            problems.append(problem_of(service.name, *bad.blame(spec.written), bad, spec.name))
         except BadValue as bad:
             problems.append(spec.problem(service.name, bad))
-            continue
-        tests += sum(map(len, request.route.alternatives))
-        requests.append(request)
+        else:
+            requests.append(request)
+    unguarded = next((spec.name for spec in left_out if is_guarded(spec.keys)), None)
+    if unguarded is not None:  # what it keeps from strangers must not be reached by a broader route of the same service
+        message = f"none of its routes is served: route {unguarded}, which keeps some clients out, asks for too much"
+        return ServiceRoutes(problems=(*problems, Problem(service.name, message, "see the problem of that route")))
     return ServiceRoutes(tuple(requests), tuple(problems))
 
 

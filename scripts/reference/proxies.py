@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lbgen.labels.values import regex_cost
+from lbgen.model import limits
 from lbgen.proxies import capabilities
 from lbgen.proxies.capabilities import PROXIES
 from lbgen.proxies.kind import YES, Support
@@ -42,6 +44,46 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
   Traefik and Nginx wait for the client's first bytes.
 """
 
+LIMITS = """
+## What a service may cost
+
+Requests to every other host of a listener pay for rules that name no host, and every check of a new configuration for
+all that is in it. So what labels ask for has limits. What goes beyond is a problem of its service, told by `lbgen lint`
+with the label, the number and the remedy; where a route that keeps clients out (`allow-ip`, `basic-auth`, ...) does not
+fit, none of its service's routes is served, since a broader one would let them in.
+
+| of one service | at most | remedy |
+| --- | --- | --- |
+"""
+OF_A_SERVICE = (
+    ("different expressions (`path-regex`, `rule`, `redirect-regex`, ...)", limits.REGEXES, "paths, prefixes, hosts"),
+    (
+        "tests with an expression, for one host, once values are combined",
+        limits.REGEX_TESTS,
+        "fewer values beside expressions",
+    ),
+    (
+        "rules: combinations of values that are more than one host and one path",
+        limits.RULES,
+        "fewer values of `header`, `query`, `method`, `client-ip`",
+    ),
+    ("tests in all combinations, hosts and paths included", limits.TESTS, "several services"),
+    ("bytes of configuration, about", limits.BYTES, "fewer routes, shorter values"),
+)
+OF_A_LISTENER = (
+    ("different expressions", limits.LISTENER_REGEXES),
+    ("rules", limits.LISTENER_RULES),
+    ("rules without a host", limits.LISTENER_RULES_ANY_HOST),
+)
+EXPRESSIONS = f"""
+Where a listener has no room left, the youngest service that does not fit is left out of it, with all its routes there.
+
+An expression has at most {regex_cost.MAX_CHAIN} repetitions in a row that can read the same text, and counts one more
+if it is not found at the beginning only: begin it with `^`, and write `[^/]+` rather than `.*`. Nginx and HAProxy
+compile expressions (`pcre_jit`, PCRE2's JIT, where they are built with it and the system lets them); Traefik's take
+linear time by themselves.
+"""
+
 
 def markdown() -> str:
     """Return docs/proxies.md."""
@@ -49,7 +91,13 @@ def markdown() -> str:
     for row in capabilities.TABLE:
         label = f" (`{row.key}`)" if row.key else ""
         lines.append(f"| {row.name}{label} | {' | '.join(_support_text(row.support(proxy)) for proxy in PROXIES)} |")
-    return "\n".join(lines) + "\n" + TAIL
+    return "\n".join(lines) + "\n" + TAIL + _limits()
+
+
+def _limits() -> str:
+    own = "".join(f"| {what} | {most:,} | {remedy} |\n" for what, most, remedy in OF_A_SERVICE)
+    shared = "".join(f"| {what} | {most:,} |\n" for what, most in OF_A_LISTENER)
+    return f"{LIMITS}{own}\n| of all services on one listener | at most |\n| --- | --- |\n{shared}{EXPRESSIONS}"
 
 
 def _support_text(support: Support) -> str:

@@ -6,7 +6,7 @@ the anchors ``^ $ \\b \\B``; ``(?i)`` at the beginning. A HAProxy built without 
 check says so.
 
 Not a walk over Python's own tree of the expression: that one has alternatives already merged (``a|b|a`` is a class,
-``ab|ac`` begins with an a outside of the choice), which hides what `backtracking` looks for.
+``ab|ac`` begins with an a outside of the choice), which hides what `regex_cost` looks for.
 
 Source: re2 "Syntax", pcre2pattern(3).
 """
@@ -15,8 +15,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
-from lbgen.labels.values.regex_cost import Chars, Choice, Node, Repeat, Sequence, refuse_explosive
+from lbgen.labels.values.regex_cost import (
+    LONGEST_TEXT,
+    Chars,
+    Choice,
+    End,
+    Node,
+    Repeat,
+    Sequence,
+    Start,
+    refuse_explosive,
+)
 from lbgen.labels.values.value_type import BadValue
 
 MAX_REGEX = 512  # characters
@@ -32,6 +43,12 @@ def regex(text: str) -> str:
     """Return the expression as written, if every proxy reads it alike and none takes ages over it."""
     refuse_explosive(tree(text))
     return text
+
+
+@lru_cache(maxsize=4096)
+def longest_text(text: str) -> int | None:
+    """Return how many characters a text may have that an accepted expression is asked about; None: any number."""
+    return LONGEST_TEXT if refuse_explosive(tree(text)) else None
 
 
 def tree(text: str) -> Node:
@@ -107,7 +124,7 @@ class _Reader:
         match = _QUANTIFIER.match(self.text, self.at)
         if not match:
             return node or Sequence(), count
-        if node is None:
+        if node is None or isinstance(node, Start | End):
             raise self._bad("a quantifier after an anchor", "remove it")
         if match[0] in _ENDLESS:
             low, high = _ENDLESS[match[0]]
@@ -143,7 +160,7 @@ class _Reader:
             return (Chars(self._fold(mask)) if mask else None), 1
         self.at += 1
         if char in "^$":
-            return None, 1
+            return Start() if char == "^" else End(), 1
         return Chars(_ANY ^ _mask("\n") if char == "." else self._fold(_mask(char))), 1
 
     def _group(self) -> tuple[Node, int]:

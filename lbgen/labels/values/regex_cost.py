@@ -3,7 +3,11 @@
 PCRE tries them one by one, and the path a stranger sends decides how many there are. The tree becomes its position
 automaton: every place where a character is read, and how often each can follow another. Two ways through one loop
 over the same text double with every repetition; loops in a row that can hand the same text to each other multiply.
-Bounded repetitions count as loops, so the answer errs on the side of refusing.
+An expression that may be found anywhere begins with a loop over all that stands before it. Bounded repetitions count
+as loops, so the answer errs on the side of refusing.
+
+What is left is linear in the length of the text, or quadratic: the steps of a quadratic one are bounded by not asking
+it about long texts (`LONGEST_TEXT`).
 
 Source: Weber and Seidl, "On the degree of ambiguity of finite automata" (1991), criteria EDA and IDA.
 """
@@ -18,8 +22,10 @@ from itertools import product
 
 from lbgen.labels.values.value_type import BadValue
 
-MAX_WAYS = 4096  # outside loops: what optional parts and alternatives that begin alike multiply to
-MAX_CHAIN = 3  # loops in a row that can read the same text: at worst the square of its length
+MAX_WAYS = 256  # outside loops: what optional parts and alternatives that begin alike multiply to
+MAX_WAYS_QUADRATIC = 8  # the same, of an expression that is quadratic
+MAX_CHAIN = 2  # loops in a row that can read the same text: at worst the square of its length
+LONGEST_TEXT = 1024  # characters that a quadratic expression is asked about: half a million steps for each way
 _UNROLLED = 16  # a fixed count up to this is written out; a higher one counts as a loop
 _BUDGET = 100_000  # steps of this analysis, some tens of milliseconds
 _SHARED_BUDGET = 500_000  # of all expressions that are judged together
@@ -45,8 +51,18 @@ class Chars:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """The beginning of the text: ``^``."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of the text: ``$``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sequence:
-    """One part after the other; without parts the empty text, which anchors count as."""
+    """One part after the other; without parts the empty text, which ``\\b`` and ``\\B`` count as."""
 
     parts: tuple[Node, ...] = ()
 
@@ -67,7 +83,10 @@ class Repeat:
     high: int | None  # None: without end
 
 
-Node = Chars | Sequence | Choice | Repeat
+Node = Chars | Start | End | Sequence | Choice | Repeat
+_ALL = (1 << 129) - 1
+_DOT = _ALL ^ 1 << ord("\n")  # texts that are asked about have no line ends
+_ANYTHING = Repeat(Chars(_ALL), 0, None)  # what may stand before an expression without ^
 
 
 @dataclass(slots=True)
@@ -80,17 +99,18 @@ class _Piece:
     ways: int = 1  # outside loops
 
 
-def refuse_explosive(root: Node) -> None:
-    """Refuse an expression that some text makes a backtracking engine try for ages.
+def refuse_explosive(root: Node) -> bool:
+    """Refuse an expression that some text makes a backtracking engine try for ages; tell whether it is quadratic.
 
     Raises:
         BadValue: it is one, or it is too intricate to tell within bounded time.
     """
     automaton = _Automaton()
-    if automaton.build(root).ways > MAX_WAYS:
-        raise BadValue(
-            "has too many optional parts and alternatives that begin alike", "write fewer, or split the rule with ||"
-        )
+    searched = _less_tail(root)
+    whole = searched if _at_start(searched) else Sequence((_ANYTHING, searched))
+    ways = automaton.build(whole).ways
+    if ways > MAX_WAYS:
+        raise BadValue(_TOO_MANY_WAYS, "write fewer, or split the rule with ||")
     for loop in automaton.loops:
         if automaton.is_ambiguous(loop):
             raise BadValue(
@@ -98,10 +118,45 @@ def refuse_explosive(root: Node) -> None:
                 "repeat a class such as [a-z-]+ instead of nesting quantifiers or alternatives that overlap",
             )
     if automaton.has_chain(MAX_CHAIN + 1):
+        before = "" if whole is searched else ", with whatever stands before it as the first"
         raise BadValue(
-            f"has more than {MAX_CHAIN} repetitions in a row that can read the same text",
-            "write classes that exclude what follows, such as [^/]+ instead of .*",
+            f"has more than {MAX_CHAIN} repetitions in a row that can read the same text{before}",
+            "begin it with ^, and write classes that exclude what follows, such as [^/]+ instead of .*",
         )
+    quadratic = automaton.has_chain(2)
+    if quadratic and ways > MAX_WAYS_QUADRATIC:
+        raise BadValue(f"{_TOO_MANY_WAYS} beside repetitions", "write fewer, or begin it with ^")
+    return quadratic
+
+
+_TOO_MANY_WAYS = "has too many optional parts and alternatives that begin alike"
+
+
+def _at_start(node: Node) -> bool:
+    """Tell whether an expression is looked for at the beginning of a text only."""
+    match _flat(node):
+        case (Start(), *_):
+            return True
+        case (Repeat(Chars(mask), 0, None), *_):  # PCRE does not look further on for what begins with .*
+            return mask == _DOT
+        case (Choice(parts), *_):
+            return all(map(_at_start, parts))
+    return False
+
+
+def _less_tail(node: Node) -> Node:
+    """Return the expression without repetitions at its end that cannot fail: nothing is tried again after them."""
+    match _flat(node):
+        case (*parts, Repeat(Chars(mask) as part, low, None), End()) if mask in (_DOT, _ALL):
+            return Sequence((*parts, *[part] * low))
+        case (*parts, Repeat(Chars() as part, low, None)):
+            return _less_tail(Sequence((*parts, *[part] * low)))
+    return node
+
+
+def _flat(node: Node) -> tuple[Node, ...]:
+    """Return the parts of a sequence, those of the groups in it too."""
+    return tuple(each for part in node.parts for each in _flat(part)) if isinstance(node, Sequence) else (node,)
 
 
 class _Automaton:
@@ -122,6 +177,8 @@ class _Automaton:
                 self.follow.append({})
                 at = len(self.masks) - 1
                 return _Piece(0, {at: 1}, {at: 1})
+            case Start() | End():
+                return _Piece(1)
             case Sequence(parts):
                 return self._sequence(self.build(part) for part in parts)
             case Choice(parts):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbgen.labels.values.regex import MAX_DEPTH, MAX_REGEX, regex, tree
-from lbgen.labels.values.regex_cost import Chars, Choice, Node, Repeat, Sequence
+from lbgen.labels.values.regex import MAX_DEPTH, MAX_REGEX, longest_text, regex, tree
+from lbgen.labels.values.regex_cost import LONGEST_TEXT, Chars, Choice, Node, Repeat, Sequence
 from lbgen.labels.values.value_type import BadValue
 
 WORDS = "|".join(f"w{index:02}" for index in range(99))
@@ -131,7 +131,7 @@ def test_bad(text, message):
 
 TWICE = "can read the same text in two ways"
 EMPTY = "can be empty"
-CHAIN = "more than 3 repetitions in a row"
+CHAIN = "more than 2 repetitions in a row"
 WAYS = "too many optional parts"
 INTRICATE = "too intricate"
 
@@ -158,6 +158,12 @@ INTRICATE = "too intricate"
         ("(a?){20}", EMPTY),
         ("(^)*", EMPTY),
         (r"\d+\d+\d+\d+x", CHAIN),
+        ("a*a*[bc]", CHAIN),
+        ("a*a*a*[bc]", CHAIN),
+        (r"\w*\w*\w*[!~]", CHAIN),
+        ("[a-z]*[a-z]*[a-z]*[12]$", CHAIN),
+        ("a.*b.*c", CHAIN),
+        ("^" + "(a|ab)" * 4 + ".*x.*y", WAYS),
         ("^.*a.*b.*c.*$", CHAIN),
         ("(.*a){16}", CHAIN),
         ("[a-f]{1,9}[a-f]{0,9}[a-e]{2,}e*x", CHAIN),
@@ -232,12 +238,38 @@ EXPRESSIONS = st.recursive(
 )
 
 
-@given(EXPRESSIONS, st.text("ab", min_size=1, max_size=3))
+@given(EXPRESSIONS, st.text("ab", min_size=1, max_size=3), st.booleans())
 @settings(deadline=None, max_examples=400)
-def test_accepted_is_tame(expression, word):
-    """The ways to try an accepted expression grow with the cube of the text's length at most, never exponentially."""
+def test_accepted_is_tame(expression, word, anchored):
+    """The ways to try an accepted expression, from every place, grow with the square of the text's length at most, and
+    with the length itself where it is asked about texts of any length."""
+    failing = f"{'^' * anchored}{expression}x"  # all ways are tried in vain
     with contextlib.suppress(BadValue):
-        regex(expression)
+        regex(failing)
         text = (word * 60)[:60]
-        tries = sum(derivations(tree(expression), [1] + [0] * len(text), text))
-        assert tries <= 64 * len(text) ** 3
+        begun = [1, *[int(not anchored)] * len(text)]
+        tries = sum(derivations(tree(f"{expression}"), begun, text))
+        assert tries <= 64 * len(text) ** (2 if longest_text(failing) else 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "longest"),
+    [
+        ("^/v[12]/", None),
+        ("(?i)bot", None),
+        (r"\.(php|html?)$", None),
+        ("(^|; )canary=1", None),
+        (".*bot.*", None),
+        (r"^https?://(.+)\.old\.org/(.*)$", None),
+        (r"^[a-z]+\.[a-z]+\.example\.org$", None),
+        (r"[a-z]+\.example\.org$", LONGEST_TEXT),
+        ("a.*b", LONGEST_TEXT),
+        ("a*[bc]", LONGEST_TEXT),
+        ("^a*a*[bc]", LONGEST_TEXT),
+        ("^.*/edit/.*/x", LONGEST_TEXT),
+    ],
+)
+def test_longest_text(text, longest):
+    """Only an expression that is quadratic is kept from long texts; one that is found anywhere counts as one more loop,
+    and what cannot fail at its end as none."""
+    assert (regex(text), longest_text(text)) == (text, longest)
