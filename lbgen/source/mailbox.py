@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from lbgen.base.errors import SourceError
 
 T = TypeVar("T")
+MOST_CHANGES = 100_000  # unread; of more only the kinds are kept: listing them costs less than keeping them
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,29 @@ class Mailbox:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock  # what everybody goes by who follows a source
         self._condition = threading.Condition()
-        self._messages: list[Mail] = []
+        self._told = self._relist = False
+        self._kinds: set[str] = set()
+        self._changes: dict[tuple[str, str], Change] = {}  # by kind and id: of an object only the newest counts
         self._closed = False
 
     def tell(self, kinds: Iterable[str] = (), changes: Iterable[Change] = ()) -> None:
         """Say that kinds have changed, or what objects have become; without any, only wake the follower up."""
-        self._put(Mail(frozenset(kinds), tuple(changes)))
+        with self._condition:
+            self._kinds.update(kinds)
+            for change in changes:
+                known = self._changes.setdefault((change.kind, change.id), change)
+                if change.version >= known.version:
+                    self._changes[change.kind, change.id] = change
+            if len(self._changes) > MOST_CHANGES:
+                self._kinds.update(kind for kind, _ in self._changes)
+                self._changes.clear()
+            self._put()
 
     def relist(self) -> None:
         """Ask for everything anew."""
-        self._put(Mail(relist=True))
+        with self._condition:
+            self._relist = True
+            self._put()
 
     def close(self) -> None:
         """End every wait, now and later."""
@@ -67,19 +81,17 @@ class Mailbox:
     @property
     def unread(self) -> Mail:
         """What was said since the last `wait`."""
-        messages = list(self._messages)
-        return Mail(
-            kinds=frozenset().union(*(mail.kinds for mail in messages)),
-            changes=tuple(change for mail in messages for change in mail.changes),
-            relist=any(mail.relist for mail in messages),
-        )
+        with self._condition:
+            return Mail(frozenset(self._kinds), tuple(self._changes.values()), self._relist)
 
     def wait(self, until: float) -> Mail:
         """Return the unread messages as one, as soon as there is one, or at `until` by the clock; raise Closed."""
         with self._condition:
-            self._wait_for(lambda: bool(self._messages), until - self.clock())
+            self._wait_for(lambda: self._told, until - self.clock())
             unread = self.unread
-            self._messages.clear()
+            self._kinds.clear()
+            self._changes.clear()
+            self._told = self._relist = False
             return unread
 
     def pause(self, seconds: float) -> None:
@@ -91,32 +103,32 @@ class Mailbox:
         with self._condition:
             self._wait_for(reached, seconds)
 
-    def run(self, who: str, work: Callable[[], T], limit: float) -> T:
+    def run(self, who: str, work: Callable[[], T], limit: float, hang_up: Callable[[], None]) -> T:
         """Return or raise what `work` does, in a thread of its own.
 
-        Work that hangs is left behind: it ends by its own timeouts, and what it still returns is closed.
+        Work that is given up is told to end by `hang_up`, and what it still returns is closed.
 
         Args:
             who: the endpoint, for the error.
-            limit: seconds after which it counts as hanging: SourceError.
+            limit: seconds after which it is given up: SourceError.
+            hang_up: makes the work end soon, also while it waits.
         """
         future: Future[T] = Future()
         threading.Thread(target=_fulfil, args=(future, work), name="lbgen-source-request", daemon=True).start()
         future.add_done_callback(lambda _: self._notify())
         try:
             self.wait_until(future.done, limit)
-        except Closed:
+            if not future.done():
+                raise SourceError(f"{who}: no whole answer within {limit:g} s: it, or the way to it, is too slow")
+        except (Closed, SourceError):
             future.add_done_callback(_discard)
+            hang_up()
             raise
-        if not future.done():
-            future.add_done_callback(_discard)
-            raise SourceError(f"{who}: no result within {limit:g} s")
         return future.result()
 
-    def _put(self, mail: Mail) -> None:
-        with self._condition:
-            self._messages.append(mail)
-            self._condition.notify_all()
+    def _put(self) -> None:
+        self._told = True
+        self._condition.notify_all()
 
     def _notify(self) -> None:
         with self._condition:

@@ -21,9 +21,10 @@ import socket
 import socketserver
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.paths import FIXTURES
@@ -52,6 +53,8 @@ class FakeEngine:
         self.requests: list[tuple[str, str]] = []  # method, path without version and query
         self.queries: list[tuple[str, dict[str, list[str]]]] = []
         self.versions: set[str] = set()  # asked for in paths
+        self.raw: dict[str, Callable[[BinaryIO], None]] = {}  # path -> writes the whole reply, its head too
+        self.on_headers: Any = None  # called with the request's headers
         self.before_reply: Any = None  # called with the path before each reply is made
         self.silent = False  # events that happen are not sent
         self.opened = 0  # event streams so far
@@ -185,10 +188,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.engine.versions.add(versioned[1])
         self.engine.requests.append((self.command, path))
         self.engine.queries.append((path, parse_qs(url.query)))
+        if self.engine.on_headers:
+            self.engine.on_headers(dict(self.headers))
         self._hang(path)
         if self.engine.before_reply:
             self.engine.before_reply(path)
-        if path in self.engine.failures:
+        if path in self.engine.raw:
+            self.close_connection = True
+            self.engine.raw[path](self.wfile)
+        elif path in self.engine.failures:
             status, message = self.engine.failures[path]
             self._reply(status, {"message": message})
         elif path == "/events":

@@ -7,7 +7,6 @@ timeout, every failure is a SourceError that names endpoint and remedy.
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -17,9 +16,11 @@ from typing import Any, TypeVar
 import requests
 import urllib3
 
+from lbgen.base import json_text
 from lbgen.base.errors import SourceError
-from lbgen.source.engine import errors
+from lbgen.source.engine import errors, replies
 from lbgen.source.engine.endpoints import Endpoint, client
+from lbgen.source.engine.line import Line
 
 PATHS = frozenset({"/_ping", "/version", "/info", "/swarm", "/services", "/tasks", "/nodes", "/networks", "/events"})
 # The newest version whose replies lbgen was written for; an older shape of a reply beats an unknown one.
@@ -33,10 +34,15 @@ class Engine:
     Not for several requests at once, except that a stream may be read beside them.
     """
 
-    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
-        """Connect and negotiate; raise SourceError if that fails."""
-        self.endpoint, self.timeout = endpoint, timeout
-        self._client = client(endpoint, timeout)
+    def __init__(self, endpoint: Endpoint, timeout: float, line: Line | None = None) -> None:
+        """Connect and negotiate; raise SourceError if that fails.
+
+        Args:
+            timeout: longest silence of the engine, in seconds.
+            line: for another thread to hang up with, also while this one waits here.
+        """
+        self.endpoint, self.timeout, self.line = endpoint, timeout, line or Line()
+        self._client = client(endpoint, timeout, self.line)
         self._prefix = ""
         self._clock_ahead = 0.0
         try:
@@ -52,20 +58,20 @@ class Engine:
         """Return a reply's JSON object."""
         body = self.body(path)
         try:
-            reply: object = json.loads(body)
+            reply: object = json_text.data_in(body)
         except ValueError:
             reply = None
         if not isinstance(reply, dict):
-            raise SourceError(f"{self.endpoint.name}: GET {path} answered, but not with a JSON object: {body[:80]!r}")
+            raise SourceError(f"{self._what(path)} answered, but not with a JSON object: {body[:80]!r}")
         return reply
 
     def body(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
         """Return a reply's bytes."""
-        return self._read(path, params, lambda response: bytes(response.content))
+        return self._read(path, params, lambda response: replies.whole(response, self._what(path)))
 
     def stream(self, path: str, params: Mapping[str, str] | None = None) -> Stream:
         """Return an open stream of lines. When this returns, the engine has subscribed us."""
-        return self._read(path, params, Stream)
+        return self._read(path, params, lambda response: Stream(response, self._what(path)))
 
     def cluster(self) -> str:
         """Return the id of the cluster that this engine manages; raise SourceError if it manages none right now."""
@@ -87,6 +93,9 @@ class Engine:
     def close(self) -> None:
         self._client.close()
 
+    def _what(self, path: str) -> str:
+        return f"{self.endpoint.name}: GET {path}"
+
     def _read(self, path: str, params: Mapping[str, str] | None, read: Callable[[requests.Response], T]) -> T:
         try:
             return read(self._request(path, params))
@@ -101,15 +110,19 @@ class Engine:
         with contextlib.suppress(ValueError, TypeError):  # absent behind some proxies: the clocks are taken as equal
             self._clock_ahead = parsedate_to_datetime(response.headers.get("Date", "")).timestamp() - time.time()
         if response.status_code != 200:
-            raise errors.refused(self.endpoint, path, response.status_code, response.content)
+            raise errors.refused(self.endpoint, path, response.status_code, replies.error_text(response))
         return response
 
 
 class Stream:
     """An endless reply, read line by line in one thread and ended from another."""
 
-    def __init__(self, response: requests.Response) -> None:
-        self._response = response
+    def __init__(self, response: requests.Response, what: str) -> None:
+        """
+        Args:
+            what: the request, for errors.
+        """
+        self._response, self._what = response, what
         # Taken now: once the reply has ended, urllib3 no longer knows its socket.
         connection = getattr(response.raw, "connection", None)
         self._socket: socket.socket | None = getattr(connection, "sock", None)
@@ -118,11 +131,8 @@ class Stream:
 
     def lines(self) -> Generator[bytes, None, None]:
         """Yield each whole line as it arrives; end when the stream does, raise SourceError if it breaks."""
-        rest = b""
         try:
-            for chunk in self._response.iter_content(None):
-                *whole, rest = (rest + chunk).split(b"\n")
-                yield from (line for line in whole if line.strip())
+            yield from replies.lines(self._response, self._what)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
             # The last two are what http.client raises when its socket is shut down under it.
             raise SourceError(f"the stream broke: {error}") from error

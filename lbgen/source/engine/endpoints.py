@@ -20,12 +20,14 @@ import requests
 import urllib3
 from docker.errors import DockerException
 from docker.tls import TLSConfig
+from docker.transport.unixconn import UnixHTTPConnection
 
 from lbgen.base.address import host_port
 from lbgen.base.errors import SourceError
 from lbgen.source.engine import docker_context
 from lbgen.source.engine.docker_context import Tls
-from lbgen.source.engine.ssh import CommandAdapter, ssh_command
+from lbgen.source.engine.line import Line, OnePool, mount
+from lbgen.source.engine.ssh import CommandConnection, ssh_command
 
 __all__ = ["Endpoint", "Tls", "client", "resolve"]
 
@@ -60,18 +62,19 @@ def resolve(text: str, tls: Tls | None = None, environ: Mapping[str, str] = os.e
     return Endpoint(shown, target.host, _tls_for(target.host, tls or target.tls))
 
 
-def client(endpoint: Endpoint, timeout: float) -> docker.APIClient:
+def client(endpoint: Endpoint, timeout: float, line: Line) -> docker.APIClient:
     """Return a docker-py client for the endpoint; it sends nothing before it is asked to.
 
     Args:
         timeout: longest silence on the connection, in seconds, before a request fails.
+        line: that all its connections belong to.
     Raises:
         SourceError: the TLS files cannot be used, or docker-py does not understand the address.
     """
     url = urlsplit(endpoint.host)
     try:
         if url.scheme == "ssh":
-            return _over_ssh(url, timeout)
+            return _over_ssh(url, timeout, line)
         # A version is given so that docker-py does not ask for one yet; requests here name theirs themselves.
         made = docker.APIClient(_address(url, endpoint), "1.41", ceil(timeout), _tls_config(endpoint) or False)
     except (DockerException, ValueError, AttributeError, TypeError) as error:
@@ -79,16 +82,23 @@ def client(endpoint: Endpoint, timeout: float) -> docker.APIClient:
         raise SourceError(f"{endpoint.name}: {error}") from error
     # Off because REQUESTS_CA_BUNDLE would replace the engine's own CA, and a .netrc add a password.
     made.trust_env = False
-    if url.scheme != "unix":
+    made.headers["Accept-Encoding"] = "identity"  # a few KiB of gzip can stand for gigabytes
+    if url.scheme == "unix":
+        path, kind = endpoint.host.removeprefix("unix://"), line.watch(UnixHTTPConnection)
+        made.mount(made.base_url, OnePool(lambda: kind(made.base_url, path, ceil(timeout)), ceil(timeout)))
+    else:
+        mount(made, line)
         made.proxies.update(requests.utils.get_environ_proxies(made.base_url))  # as docker does
     return made
 
 
-def _over_ssh(url: SplitResult, timeout: float) -> docker.APIClient:
+def _over_ssh(url: SplitResult, timeout: float, line: Line) -> docker.APIClient:
     """docker-py's ssh client opens one ssh per request, cannot time out and asks for paramiko: only HTTP is its own."""
     made = docker.APIClient("http://ssh:80", "1.41", ceil(timeout))
     made.trust_env = False
-    made.mount(made.base_url, CommandAdapter(ssh_command(url), timeout))
+    made.headers["Accept-Encoding"] = "identity"
+    command, kind = ssh_command(url), line.watch(CommandConnection)
+    made.mount(made.base_url, OnePool(lambda: kind(command, timeout), timeout))
     return made
 
 

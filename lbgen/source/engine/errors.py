@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import socket
 import ssl
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import requests
 import urllib3
 
+from lbgen.base import json_text
 from lbgen.base.errors import SourceError
 from lbgen.source.engine.endpoints import Endpoint
 
@@ -113,6 +113,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _message(body: bytes) -> str:
     """Return the engine's own words: ``{"message": "..."}``, or plain text from a proxy."""
     try:
-        return str(json.loads(body)["message"])
+        return str(json_text.data_in(body)["message"])
     except (ValueError, KeyError, TypeError):
         return body.decode("utf-8", "replace").strip()[:300]

@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from lbgen.base import json_text
 from lbgen.base.errors import SourceError
 from lbgen.source.mailbox import Mailbox
 
@@ -141,6 +142,6 @@ def kinds_of(line: bytes) -> frozenset[str]:
     "time": ..., "timeNano": ...}``.
     """
     try:
-        return KINDS.get(json.loads(line)["Type"], frozenset())
+        return KINDS.get(json_text.data_in(line)["Type"], frozenset())
     except (ValueError, KeyError, TypeError) as error:
         raise SourceError(f"not an event: {line[:80]!r}") from error

@@ -211,4 +211,5 @@ class Follower:
         return look, ""
 
     def _run(self, work: Callable[[], T]) -> T:
-        return self._needs.mailbox.run(self._engine.endpoint.name, work, 6 * self._needs.pace.timeout)
+        limit = 6 * self._needs.pace.timeout
+        return self._needs.mailbox.run(self._engine.endpoint.name, work, limit, self._engine.line.cut)

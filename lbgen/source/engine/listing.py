@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lbgen.base import json_text
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import Service, Snapshot, Task
 from lbgen.source import decode
@@ -43,7 +44,7 @@ class Lister:
 
     def _read(self, kind: str, body: bytes) -> tuple[Mapping[str, Any], Mapping[str, int]]:
         try:
-            raw = json.loads(body)
+            raw = json_text.data_in(body)
             items = decode.read(kind, raw)
             self.objects += len(raw)
             return items, decode.versions(raw)

@@ -25,6 +25,7 @@ class Pace:
 
     fast: float = 1.0  # between task listings while anything is in motion
     slow: float = 5.0  # between task listings otherwise
+    rest: float = 0.1  # between two listings for events: a storm of them costs ten a second
     settle: float = 0.25  # a second look at the tasks after an event: the orchestrator acts after it
     excited: float = 5.0  # how long an event keeps the pace fast
     quiet: float = 60.0  # a motion in which nothing changes for so long is none: a task that fits on no node, say
@@ -48,8 +49,8 @@ class Schedule:
         self._pace, self._rng, self.polled = pace, rng, polled
         self._wanted = set(ALL)
         self._excited_until = self._next_poll = self._next_full = 0.0
-        self._rest_until = 0.0
-        self._event = False
+        self._rest_until = self._calm_until = 0.0
+        self._event = self._urgent = False
 
     def heard(self, kinds: Iterable[str], now: float) -> None:
         """Something said that these kinds have changed."""
@@ -61,11 +62,13 @@ class Schedule:
     def want_all(self) -> None:
         """Everything is to be listed anew."""
         self._wanted |= ALL
+        self._urgent = True
 
     def due(self) -> float:
         """Return when the next listing is due."""
         soonest = 0.0 if self._wanted else min(self._next_full, self._next_poll if self.polled else self._next_full)
-        return max(soonest, self._rest_until)
+        told_of = self._event and not self._urgent
+        return max(soonest, self._rest_until, self._calm_until if told_of else 0.0)
 
     def begin(self, now: float) -> frozenset[str]:
         """Return the kinds to list now; they count as listed."""
@@ -81,9 +84,10 @@ class Schedule:
         """A listing of these kinds, begun at `started`, is complete; plan the next."""
         # Rest as long as the listing took, so that events in a burst do not keep the manager busy with us alone.
         self._rest_until = now + min(now - started, self._pace.slow)
+        self._calm_until = now + self._pace.rest
         interval = self._pace.fast if moving or now < self._excited_until else self._pace.slow
         self._next_poll = now + (min(interval, self._pace.settle) if self._event else interval)
-        self._event = False
+        self._event = self._urgent = False
         if frozenset(kinds) >= ALL:
             self._next_full = now + self._pace.resync * self._rng.uniform(0.9, 1.1)
 

@@ -23,6 +23,7 @@ from lbgen.source.engine.api import Engine
 from lbgen.source.engine.endpoints import Tls, resolve
 from lbgen.source.engine.events import EVENTS
 from lbgen.source.engine.follower import Dependencies, Follower, Known
+from lbgen.source.engine.line import Line
 from lbgen.source.engine.listing import Lister, Round, combined
 from lbgen.source.engine.schedule import Pace
 from lbgen.source.engine.subscription import Counters
@@ -177,11 +178,13 @@ class EngineSource:
                 self._known = follower.known
                 self._session = _Session(engine.endpoint.name)
 
-    def _run(self, text: str, work: Callable[[str], T]) -> T:
-        return self.mailbox.run(text or "Docker's own endpoint", lambda: work(text), 6 * self._pace.timeout)
+    def _run(self, text: str, work: Callable[[str, Line], T]) -> T:
+        line = Line()
+        who, limit = text or "Docker's own endpoint", 6 * self._pace.timeout
+        return self.mailbox.run(who, lambda: work(text, line), limit, line.cut)
 
-    def _taken(self, text: str) -> Snapshot:
-        with closing(self._connected(text)) as engine:
+    def _taken(self, text: str, line: Line) -> Snapshot:
+        with closing(self._connected(text, line)) as engine:
             look = Round(Lister(engine), EMPTY, {})
             look.list(KINDS)
             snapshot = combined(Snapshot(), look.facts, self._verified(engine))
@@ -189,8 +192,8 @@ class EngineSource:
         causes = diff.between(Snapshot(), snapshot, now)
         return replace(snapshot, taken_at=now, listing=self._number(), causes=causes)
 
-    def _connected(self, text: str) -> Engine:
-        engine = Engine(resolve(text, self._tls, self._environ), self._pace.timeout)
+    def _connected(self, text: str, line: Line) -> Engine:
+        engine = Engine(resolve(text, self._tls, self._environ), self._pace.timeout, line)
         try:
             self._verified(engine)
         except BaseException:

@@ -14,9 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import SplitResult, unquote
 
-from docker.transport.basehttpadapter import BaseHTTPAdapter
 from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool
 
 
 def ssh_command(url: SplitResult) -> list[str]:
@@ -33,34 +31,6 @@ def ssh_command(url: SplitResult) -> list[str]:
     option = [f"--host=unix://{unquote(socket_path)}"] if socket_path else []
     remote = shlex.join(["docker", *option, "system", "dial-stdio"])
     return [*command, "--", str(url.hostname), remote]
-
-
-class CommandAdapter(BaseHTTPAdapter):
-    """A requests adapter whose connections are runs of `command`."""
-
-    def __init__(self, command: Sequence[str], timeout: float) -> None:
-        self._pool = _CommandPool(tuple(command), timeout)
-        super().__init__()
-
-    def get_connection(self, url: str | bytes, proxies: object = None) -> HTTPConnectionPool:  # noqa: ARG002
-        """Return the one pool there is; called by docker-py's base class for every request."""
-        return self._pool
-
-    def request_url(self, request: Any, proxies: object) -> str:  # noqa: ARG002 -- the signature is requests' own
-        return str(request.path_url)
-
-    def close(self) -> None:
-        super().close()
-        self._pool.close()
-
-
-class _CommandPool(HTTPConnectionPool):
-    def __init__(self, command: tuple[str, ...], timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout, maxsize=4)
-        self._command, self._seconds = command, timeout
-
-    def _new_conn(self) -> CommandConnection:
-        return CommandConnection(self._command, self._seconds)
 
 
 class CommandConnection(HTTPConnection):

@@ -693,9 +693,8 @@ def test_close(engine, when):
             before = len(engine.requests)
             following.source.relist()
             wait_for(lambda: len(engine.requests) > before)
-    engine.resume()  # what was still under way is closed as soon as it is there
-    wait_for(lambda: engine.opened or when in ("connecting hangs", "engine gone"))
-    wait_for(lambda: engine.streams == 0, "the stream to be closed")
+    engine.resume()
+    wait_for(lambda: not engine.connections and engine.streams == 0, "connections and stream to be closed")
 
 
 def test_close_ends_take(engine):

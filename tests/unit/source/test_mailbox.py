@@ -43,7 +43,7 @@ def test_waiting_ends_by_the_clock():
         lambda mailbox: mailbox.wait(math.inf),
         lambda mailbox: mailbox.pause(math.inf),
         lambda mailbox: mailbox.wait_until(lambda: False, math.inf),
-        lambda mailbox: mailbox.run("engine", threading.Event().wait, math.inf),
+        lambda mailbox: mailbox.run("engine", threading.Event().wait, math.inf, lambda: None),
     ],
 )
 def test_close_ends_every_wait(wait):
@@ -56,7 +56,7 @@ def test_close_ends_every_wait(wait):
 
 
 def test_work_that_hangs():
-    """It is left behind with an error; what it returns in the end is closed."""
+    """It is given up with an error, and told to end; what it returns in the end is closed."""
     go_on, closed = threading.Event(), threading.Event()
 
     class Connection:
@@ -67,16 +67,15 @@ def test_work_that_hangs():
         return Connection()
 
     mailbox = Mailbox()
-    with pytest.raises(SourceError, match=r"engine: no result within 0\.01 s"):
-        mailbox.run("engine", work, 0.01)
-    go_on.set()
+    with pytest.raises(SourceError, match=r"engine: no whole answer within 0\.01 s"):
+        mailbox.run("engine", work, 0.01, go_on.set)
     assert closed.wait(PATIENCE)
 
 
 def test_work_that_fails():
     """Its error is raised where it was asked for."""
     with pytest.raises(ZeroDivisionError):
-        Mailbox().run("engine", lambda: 1 // 0, PATIENCE)
+        Mailbox().run("engine", lambda: 1 // 0, PATIENCE, lambda: None)
 
 
 def test_mistake_in_reading_a_stream():
