@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lbgen.proxies.kind import Check, Setup
 from lbgen.proxies.registry import kind_of
 from lbgen.render.context import TargetContext
+from lbgen.render.kept_credentials import KeptCredentials
 from lbgen.render.limits import Limits
 from lbgen.render.renderer import Renderer
 from lbgen.render.templates import find
@@ -64,11 +65,12 @@ class Assembly:
         self._setup = Setup(name, target, settings, templates, output, target.binary or templates.manifest.binary)
         self._kind = kind_of(templates.manifest.proxy)
 
-    def renderer(self, *, program: bool = True) -> Renderer:
+    def renderer(self, *, program: bool = True, keeps: bool = False) -> Renderer:
         """Return the target's renderer; raise TemplateError if its templates cannot be used.
 
         Args:
             program: tell templates the version of the proxy's program; if not, they render as without it.
+            keeps: for a running target, where a broken certificate must not take a good one's place.
         """
         setup = self._setup
         facts = self._kind.facts(setup if program else setup.without_program())
@@ -76,7 +78,8 @@ class Assembly:
             name=setup.name, output=str(setup.output), options=setup.target.options, **asdict(facts)
         )
         limits = Limits(setup.target.render.timeout, setup.target.render.max_size)
-        return Renderer(setup.templates, context, setup.settings, setup.target.listeners, limits)
+        kept = KeptCredentials(setup.output) if keeps else None
+        return Renderer(setup.templates, context, setup.settings, setup.target.listeners, limits, kept)
 
     def preview(self) -> tuple[Renderer, Check]:
         """Return renderer and checker for files that are only looked at."""
@@ -88,7 +91,7 @@ class Assembly:
 
     def revision(self) -> tuple[Renderer, Check]:
         """Return renderer and checker for a running target; raise what `target` does."""
-        return self.renderer(), self._kind.parts(self._setup).check
+        return self.renderer(keeps=True), self._kind.parts(self._setup).check
 
     def target(self) -> Target:
         """Return the target with all that it takes to apply its files.
@@ -102,7 +105,7 @@ class Assembly:
         parts = self._kind.parts(self._setup)
         return Target(
             self._setup.name,
-            self.renderer(),
+            self.renderer(keeps=True),
             self._setup.output,
             parts.check,
             parts.proxy,

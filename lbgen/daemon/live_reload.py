@@ -72,10 +72,10 @@ class LiveReload:
             file: the settings file, if there is one.
             inbox: of the loop; a stop in it ends `run`.
         """
-        grace = settings.discovery.drain_grace
-        targets, files = list(followers.values()), CredentialReader(settings)
-        self.loop = Loop(source, settings.rules(), targets, drain_grace=grace, files=files, inbox=inbox)
         self._followers, self._file = followers, file
+        grace, files = settings.discovery.drain_grace, self._credentials(settings)
+        targets = list(followers.values())
+        self.loop = Loop(source, settings.rules(), targets, drain_grace=grace, files=files, inbox=inbox)
         self._settings = self._wanted = settings  # in force, and as last read
         self._read, self._parts = read, parts
         self._complaint = ""
@@ -153,9 +153,16 @@ class LiveReload:
         return templates.manifest != self._followers[name].renderer.templates.manifest
 
     def _take(self, settings: Settings, parts: Mapping[str, tuple[Renderer, Check]]) -> None:
-        self.loop.revise(settings.rules(), drain_grace=settings.discovery.drain_grace, files=CredentialReader(settings))
+        files = self._credentials(settings)
+        self.loop.revise(settings.rules(), drain_grace=settings.discovery.drain_grace, files=files)
         for name, (renderer, check) in parts.items():
             self._followers[name].revise(renderer, check, settings.min_reload_interval)
+
+    def _credentials(self, settings: Settings) -> CredentialReader:
+        """Return the reader for problems: what is kept for one target is kept for all."""
+        kept = [each.renderer.credentials.kept for each in self._followers.values()]
+        first = next((each for each in kept if each), None)
+        return CredentialReader(settings, kept=first.reading() if first else None)
 
     def _parts_of(self, name: str, settings: Settings) -> tuple[Renderer, Check]:
         renderer, check = self._parts(Assembly(name, settings.targets[name], settings))

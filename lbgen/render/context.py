@@ -13,7 +13,8 @@ from typing import Any
 
 from lbgen.base.problem import Problem
 from lbgen.model.types import Backend, Listener, Route, Server
-from lbgen.render.credentials import Certificate, CredentialDirectories, User
+from lbgen.render.credential_files import Certificate, User
+from lbgen.render.credentials import CredentialDirectories
 from lbgen.snapshot import Snapshot
 
 
@@ -51,6 +52,7 @@ class Context:
     servers: tuple[Server, ...]  # all of all backends, in their order
     certificates: tuple[Certificate, ...]  # of the directory `certificates`, default.pem first, then by name
     users: Mapping[str, tuple[User, ...]]  # by the users file's name
+    users_files: Mapping[str, str]  # path of each users file, by its name
     client_cas: Mapping[str, Certificate]  # authorities of clients' certificates, by name without suffix
     problems: tuple[Problem, ...]  # what is wrong with services, nodes and files
     target: TargetContext  # the proxy the files are for

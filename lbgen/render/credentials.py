@@ -6,46 +6,26 @@ a problem. Labels that name a missing file: see `credential_problems`.
 
 from __future__ import annotations
 
-import hashlib
-import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.problem import Problem, printable
 from lbgen.labels.values.value_type import BadValue
+from lbgen.render.credential_files import Certificate, Content, User, content_of
+from lbgen.render.kept_credentials import KeptCredentials
 
 if TYPE_CHECKING:
-    from cryptography import x509
+    pass
 
 SUFFIX = ".pem"
 DEFAULT = "default.pem"
 LARGEST = 1 << 20  # bytes of a file; a larger one is a mistake
-# bcrypt, which all proxies read, and SHA-crypt, which HAProxy and Nginx do. HAProxy refuses a whole configuration for
-# one hash that its libc does not know.
-_HASH = re.compile(r"\$2[aby]\$[0-9]{2}\$[A-Za-z0-9./]{53}|\$[56]\$[A-Za-z0-9./$=]+")
-_USER = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
-_HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """A PEM file: a certificate with its chain and its key, or (of `client_cas`) one or more authorities."""
-
-    name: str  # of the file: "shop.example.org.pem"
-    path: str
-    digest: str  # of its content; another one means that it was renewed
-    names: tuple[str, ...] = ()  # its hosts, "*.example.org" too, in lower case, sorted; of authorities none
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A line of a users file."""
-
-    name: str
-    hash: str  # as crypt(3) writes it: "$2y$..."; never the password itself
+KINDS = ("certificates", "users", "client_cas")  # settings that name a directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +34,7 @@ class Credentials:
 
     certificates: tuple[Certificate, ...] = ()  # by name, but default.pem first
     users: Mapping[str, tuple[User, ...]] = field(default_factory=dict)  # by the file's name
+    users_files: Mapping[str, str] = field(default_factory=dict)  # path of each users file, by its name
     client_cas: Mapping[str, Certificate] = field(default_factory=dict)  # by the file's name without suffix
     problems: tuple[Problem, ...] = ()
     readable: frozenset[str] = frozenset()  # directories that can be read: "certificates", "users", "client_cas"
@@ -78,48 +59,78 @@ class CredentialDirectories(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Reading:
     state: Fingerprint | None
-    value: Any  # BadValue: what is wrong with it; None: it has just gone
+    content: Content | BadValue | None  # BadValue: what is wrong with it; None: it has just gone
+    instead_of: BadValue | None = None  # why the newer file is not in force
 
 
 class CredentialReader:
-    """Reads the directories; a file that has not changed is not read again."""
+    """Reads the directories; a file that has not changed is not read again.
 
-    def __init__(self, directories: CredentialDirectories, base: Path = Path()) -> None:
+    With copies to go back to, a file takes the place of the one before only if it is as good.
+    """
+
+    def __init__(
+        self,
+        directories: CredentialDirectories,
+        base: Path = Path(),
+        kept: KeptCredentials | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """
         Args:
             base: what relative directories are relative to.
+            kept: the last good content of each file; None: there is no past, as in a pipeline.
+            clock: seconds since 1970.
         """
-        self._directories, self._base = directories, base
+        self._directories, self._base, self.kept, self._clock = directories, base, kept, clock
         self._known: dict[tuple[str, Path], _Reading] = {}  # by kind too: two kinds may share a directory
 
     def read(self) -> Credentials:
         """Return the files that the directories hold now, and the problems with them."""
-        readings: dict[tuple[str, Path], _Reading] = {}
-        readable = set()
-        for kind, parse in _PARSERS.items():
+        in_force: dict[tuple[str, Path], _Reading] = {}
+        seen: dict[tuple[str, Path], _Reading] = {}
+        readable, missing = set(), []
+        for kind in KINDS:
             directory = self._base / getattr(self._directories, kind)
-            if directory.is_dir():
+            names = _names_in(directory, "" if kind == "users" else SUFFIX)
+            if names is not None:
                 readable.add(kind)
-            for path in _files(directory, "" if kind == "users" else SUFFIX):
-                readings[kind, path] = self._read(kind, path, parse)
-        self._known = readings
-        values: dict[str, dict[str, Any]] = {kind: {} for kind in _PARSERS}
-        bad: dict[Path, BadValue] = {}
-        for (kind, path), reading in readings.items():
-            if isinstance(reading.value, BadValue):
-                bad.setdefault(path, reading.value)
-            elif reading.value is not None:
-                values[kind][path.name] = reading.value
-        usable = {path for (kind, path) in readings if path.name in values[kind]}  # for one of the kinds
-        return Credentials(
-            tuple(sorted(values["certificates"].values(), key=lambda item: (item.name != DEFAULT, item.name))),
-            values["users"],
-            {name.removesuffix(SUFFIX): authority for name, authority in values["client_cas"].items()},
-            tuple(_problem(path, reason) for path, reason in bad.items() if path not in usable),
-            frozenset(readable),
-        )
+            elif kept := sorted(self.kept.names(kind)) if self.kept else []:
+                missing.append(_problem(directory, _GONE, kept=True))
+                names = kept
+            for name in names or ():
+                in_force[kind, directory / name] = self._in_force(kind, directory / name, seen)
+            if self.kept and kind in readable:
+                self.kept.forget(kind, but=names or ())
+        self._known = seen
+        return _credentials(in_force, missing, frozenset(readable))
 
-    def _read(self, kind: str, path: Path, parse: Callable[[Path], Any]) -> _Reading:
+    def _in_force(self, kind: str, path: Path, seen: dict[tuple[str, Path], _Reading]) -> _Reading:
+        """Return the file, or else its copy if that is better."""
+        new = seen[kind, path] = self._read(kind, path)
+        if not self.kept:
+            return new
+        if doubt := self._doubt(new.content):
+            copy = self.kept.path(kind, path.name)
+            old = seen[kind, copy] = self._read(kind, copy)
+            better = not isinstance(new.content, Content) or not self._doubt(old.content)
+            if isinstance(old.content, Content) and better:
+                return _Reading(new.state, old.content, doubt)
+        if isinstance(new.content, Content):
+            self.kept.keep(kind, path, new.content.digest)
+        return new
+
+    def _doubt(self, content: Content | BadValue | None) -> BadValue | None:
+        """Return why this must not take the place of what is better, if so."""
+        if not isinstance(content, Content):
+            return content or _GONE
+        if content.expires <= self._clock():
+            return BadValue(f"has expired on {_stamp(content.expires)}", "put a renewed certificate there")
+        if content.value == ():
+            return BadValue("has no user any more", "write lines NAME:HASH, or remove the file to let nobody in")
+        return None
+
+    def _read(self, kind: str, path: Path) -> _Reading:
         state = fingerprint(path)
         known = self._known.get((kind, path))
         if known and state and known.state == state:
@@ -127,7 +138,7 @@ class CredentialReader:
         try:
             if state and state.size > LARGEST:
                 raise BadValue(f"is larger than {LARGEST >> 20} MiB", "put a smaller file there")
-            return _Reading(state, parse(path))
+            return _Reading(state, content_of(kind, path, path.read_bytes()))
         except BadValue as bad:
             return _Reading(state, bad)
         except FileNotFoundError:
@@ -136,102 +147,51 @@ class CredentialReader:
             return _Reading(None, BadValue(f"cannot be read: {error.strerror}", "let lbgen's account read it"))
 
 
-def _problem(path: Path, bad: BadValue) -> Problem:
-    return Problem("", bad.message, f"{bad.remedy}; it is left out till then", file=printable(str(path), 200))
+_GONE = BadValue("is not there any more", "put it back")
 
 
-def _files(directory: Path, suffix: str) -> list[Path]:
+def _credentials(
+    readings: Mapping[tuple[str, Path], _Reading], problems: list[Problem], readable: frozenset[str]
+) -> Credentials:
+    found: dict[str, dict[str, Content]] = {kind: {} for kind in KINDS}
+    bad: dict[Path, Problem] = {}
+    for (kind, path), reading in readings.items():
+        if isinstance(reading.content, Content):
+            found[kind][path.name] = reading.content
+    usable = {path for (kind, path) in readings if path.name in found[kind]}  # for one of the kinds
+    for (_, path), reading in readings.items():
+        if reading.instead_of and not (reading.instead_of is _GONE and problems):
+            bad[path] = _problem(path, reading.instead_of, reading.state, kept=True)
+        elif isinstance(reading.content, BadValue) and path not in usable:
+            bad.setdefault(path, _problem(path, reading.content))
+    certificates = (content.value for content in found["certificates"].values())
+    return Credentials(
+        certificates=tuple(sorted(certificates, key=lambda item: (item.name != DEFAULT, item.name))),
+        users={name: content.value for name, content in found["users"].items()},
+        users_files={name: content.path for name, content in found["users"].items()},
+        client_cas={name.removesuffix(SUFFIX): content.value for name, content in found["client_cas"].items()},
+        problems=(*problems, *bad.values()),
+        readable=readable,
+    )
+
+
+def _problem(path: Path, bad: BadValue, state: Fingerprint | None = None, *, kept: bool = False) -> Problem:
+    message = bad.message + (f" (since {_stamp(state.modified / 1e9)})" if state else "")
+    effect = "what was good last stays in force till then" if kept else "it is left out till then"
+    return Problem("", message, f"{bad.remedy}; {effect}", file=printable(str(path), 200))
+
+
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _names_in(directory: Path, suffix: str) -> list[str] | None:
+    """Return the names of the files in a directory; None if it is not there, or not for us to see."""
     try:
         return sorted(
-            path
+            path.name
             for path in directory.iterdir()
             if path.name.endswith(suffix) and not path.name.startswith(".") and not path.is_dir()
         )
-    except OSError:  # no such directory
-        return []
-
-
-def _printable_name(path: Path) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_*][A-Za-z0-9._*@+-]*", path.name):
-        raise BadValue("has a name that labels and proxies cannot use", "use letters, digits and . _ -")
-
-
-def _certificate(path: Path) -> Certificate:
-    """Read a certificate and check that its key fits: a proxy would refuse all certificates for one without."""
-    # Here and not above: it takes a tenth of a second, and most commands read no certificates.
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    _printable_name(path)
-    content = path.read_bytes()
-    try:
-        first = x509.load_pem_x509_certificates(content)[0]
-        key = serialization.load_pem_private_key(content, None)
-    except (ValueError, TypeError) as error:
-        raise BadValue(
-            f"is not a certificate with its key: {printable(str(error))}",
-            "put the certificate, its chain and its key, without a pass phrase, into one PEM file",
-        ) from error
-    spelt = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    if key.public_key().public_bytes(*spelt) != first.public_key().public_bytes(*spelt):
-        raise BadValue("has a key that does not fit its certificate", "put a matching pair into it")
-    return Certificate(path.name, str(path), _digest(content), _names(first))
-
-
-def _names(certificate: x509.Certificate) -> tuple[str, ...]:
-    """Return the hosts of a certificate; its common name counts if it has no alternative names (RFC 6125, 6.4.4)."""
-    from cryptography import x509
-
-    try:
-        alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = alternative.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, ValueError):
-        names = []
-    if not names:
-        common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        names = [str(item.value) for item in common]
-    return tuple(sorted({name.lower() for name in names if _HOST.fullmatch(name.lower())}))
-
-
-def _authorities(path: Path) -> Certificate:
-    from cryptography import x509
-
-    _printable_name(path)
-    content = path.read_bytes()
-    try:
-        x509.load_pem_x509_certificates(content)
-    except ValueError as error:
-        raise BadValue("holds no certificate", "put the authority's certificate into it, in PEM format") from error
-    return Certificate(path.name, str(path), _digest(content))
-
-
-def _users(path: Path) -> tuple[User, ...]:
-    _printable_name(path)
-    users = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise BadValue("is not UTF-8", "write lines NAME:HASH") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        name, _, hashed = line.strip().partition(":")
-        # Never the line itself: it may hold a password.
-        if not _USER.fullmatch(name):
-            raise BadValue(f"line {number} has no user name", "write NAME:HASH, with letters, digits and . _ @ + -")
-        if not _HASH.fullmatch(hashed):
-            raise BadValue(f"line {number} has no password hash", "write what `htpasswd -nB NAME` prints")
-        users[name] = User(name, hashed)
-    return tuple(users[name] for name in sorted(users))
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
-_PARSERS: Mapping[str, Callable[[Path], object]] = {
-    "certificates": _certificate,
-    "users": _users,
-    "client_cas": _authorities,
-}
+    except OSError:
+        return None

@@ -16,6 +16,7 @@ from lbgen.render.budget import Budget
 from lbgen.render.context import Context, TargetContext
 from lbgen.render.credentials import CredentialDirectories, CredentialReader
 from lbgen.render.environment import BytecodeMemory, Environment, environment
+from lbgen.render.kept_credentials import KeptCredentials
 from lbgen.render.limits import Limits
 from lbgen.render.outputs import EACH, Output, items_by_path, items_for
 from lbgen.render.template_errors import template_error
@@ -111,17 +112,19 @@ class Renderer:
         settings: CredentialDirectories,
         listeners: Sequence[str] | None = None,
         limits: Limits = Limits(),  # noqa: B008 -- frozen
+        kept: KeptCredentials | None = None,
     ) -> None:
         """
         Args:
             target: its options are those that the settings choose.
             listeners: names of those that this target serves; None: all.
+            kept: the last good content of certificates and the like; None: there is no past.
         Raises:
             TemplateError: the set does not have one of the chosen options.
         """
         self.settings = settings
         self._target, self.limits = target, limits
-        self.credentials = CredentialReader(settings)
+        self.credentials = CredentialReader(settings, kept=kept)
         self.listeners = None if listeners is None else frozenset(listeners)
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
         self._bytecode: dict[str, BytecodeMemory] = {}
@@ -157,6 +160,7 @@ class Renderer:
             servers=model.servers,
             certificates=credentials.certificates,
             users=credentials.users,
+            users_files=credentials.users_files,
             client_cas=credentials.client_cas,
             problems=model.problems,
             target=loaded.target,

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from lbgen.model import Listener
 from lbgen.model.types import TlsHost
-from lbgen.render.credentials import SUFFIX, Certificate
+from lbgen.render.credential_files import Certificate
+from lbgen.render.credentials import SUFFIX
 
 
 class SniTable:

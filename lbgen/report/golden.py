@@ -181,6 +181,9 @@ class LocalCredentials(CredentialReader):
         return Credentials(
             certificates=() if "certificates" in self._elsewhere else tuple(map(self._named, credentials.certificates)),
             users={} if "users" in self._elsewhere else credentials.users,
+            users_files={}
+            if "users" in self._elsewhere
+            else {name: path.removeprefix(self._prefix) for name, path in credentials.users_files.items()},
             client_cas={}
             if "client_cas" in self._elsewhere
             else {name: self._named(ca, "path") for name, ca in credentials.client_cas.items()},

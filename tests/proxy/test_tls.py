@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import shutil
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +29,7 @@ from lbgen.daemon.target import Target
 from lbgen.model import Model, build
 from lbgen.render.credential_problems import with_credential_problems
 from lbgen.render.credentials import CredentialReader
+from lbgen.render.kept_credentials import KeptCredentials
 from lbgen.report.lint import limits
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
@@ -122,7 +125,7 @@ class Site:
             }
         )
         self.target: Target = assembly.Assembly("edge", self.settings.targets["edge"], self.settings).target()
-        self._reader = CredentialReader(self.settings)
+        self._reader = CredentialReader(self.settings, kept=KeptCredentials(directory / "out", writes=False))
         self.snapshot: Snapshot = a_snapshot()
         self.model = Model()
 
@@ -307,6 +310,78 @@ def test_renewal(site):
             assert [site.shown(name) for name in ("a.org", "b.org")] == ["a", "b"]
             servers.release.set()
             assert answer(connection) == "127.1.0.1"
+
+
+@contextlib.contextmanager
+def handshakes(port: int, name: str) -> Iterator[list[str]]:
+    """Shake hands and ask on new connections while the block runs; give what failed, by then."""
+    failed: list[str] = []
+    done, count = threading.Event(), 0
+
+    def go_on() -> None:
+        nonlocal count
+        while not done.is_set() and count < 100_000:
+            count += 1
+            try:
+                if (found := ask(port, name)) == REFUSED:
+                    failed.append(f"{count}: refused")
+                elif isinstance(found, int):
+                    failed.append(f"{count}: status {found}")
+            except OSError as error:
+                failed.append(f"{count}: {error}")
+            done.wait(0.005)
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    try:
+        wait_for(lambda: count > 3, "traffic")
+        yield failed
+        before = count
+        wait_for(lambda: count > before + 3, "traffic")
+    finally:
+        done.set()
+        thread.join(PATIENCE)
+
+
+@EVERY
+def test_broken_renewal(site, port):
+    """While the only certificate is written anew in pieces nobody is turned away; then the new one is shown.
+
+    Neither does a start of the proxy need the whole file, nor one of lbgen.
+    """
+    path = self_signed(site.certificates / "a.pem", "a.org")
+    site.serve(*app("a", "127.1.0.1", port))
+    self_signed(site.directory / "renewed.pem", "a.org")
+    renewed, good = (site.directory / "renewed.pem").read_bytes(), path.read_bytes()
+    shutil.copy(path, site.certificates / "before.txt")  # for `shown`
+    key = renewed.index(b"-----BEGIN PRIVATE")
+    pieces = [
+        b"",
+        renewed[:300],
+        renewed[:key],
+        renewed[:-30],
+        renewed[:key] + good[good.index(b"-----BEGIN PRIVATE") :],
+    ]
+    with handshakes(site.port(), "a.org") as failed:
+        for piece in pieces:
+            path.write_bytes(piece)
+            site.again()
+            assert site.shown("a.org") == "before"
+            assert [problem.file for problem in site.model.problems] == [str(path)]
+        assert failed == []
+        site.serve(*app("a", "127.1.0.1", port), *app("b", "127.1.0.2", port, host="b.org"))  # a change meanwhile
+        assert ask(site.port(), "b.org") == "127.1.0.2"
+        assert failed == []
+    site.target.stop()
+    site.target = assembly.Assembly("edge", site.settings.targets["edge"], site.settings).target()
+    site.target.start()
+    site.again()
+    assert site.shown("a.org") == "before"
+    with handshakes(site.port(), "a.org") as failed:
+        path.write_bytes(renewed)
+        site.again()
+        wait_for(lambda: site.shown("a.org") == "a", "the renewed certificate")
+    assert (failed, site.model.problems) == ([], ())
 
 
 @EVERY

@@ -10,11 +10,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def certificate(path: Path, *names: str) -> Path:
-    """Write a self-signed certificate for these names, with its key, as one PEM file."""
+def certificate(path: Path, *names: str, days: float = 0.0) -> Path:
+    """Write a self-signed certificate for these names, with its key, as one PEM file.
+
+    Args:
+        days: from now to the middle of the two days that it is valid.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) + timedelta(days=days)
     signed = (
         x509.CertificateBuilder()
         .subject_name(name)

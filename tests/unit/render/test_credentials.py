@@ -10,8 +10,9 @@ import pytest
 
 from lbgen.model import Model
 from lbgen.render import credentials
+from lbgen.render.credential_files import User
 from lbgen.render.credential_problems import missing_credentials, with_credential_problems
-from lbgen.render.credentials import CredentialReader, Credentials, User
+from lbgen.render.credentials import CredentialReader, Credentials
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, modelled
 from tests.support.certificates import certificate
 
@@ -181,7 +182,7 @@ def test_unreadable(places, monkeypatch):
     def refuse(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     assert "Permission denied" in CredentialReader(places).read().problems[0].message
 
 
