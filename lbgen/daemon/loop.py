@@ -16,6 +16,7 @@ from typing import Protocol
 from lbgen.base.logs import log
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.drain_clock import DrainClock
+from lbgen.daemon.flapping import Flapping
 from lbgen.daemon.shrink_guard import ShrinkGuard
 from lbgen.model import Builder, Model, Rules
 from lbgen.model.servers import draining
@@ -107,6 +108,8 @@ class Loop:
         self.source, self.targets, self.files = source, targets, files
         self.counters = Counters()
         self.accepted: Snapshot | None = None  # the snapshot in force, and the model of it
+        self.flapping = Flapping(clock)
+        self._newest: Snapshot | None = None  # as the source gave the one in force
         self.model = Model()
         self.held = 0  # servers that would vanish in a snapshot that the shrink guard holds
         self.busy_since: float | None = None  # when the round under way began, by the clock
@@ -123,7 +126,7 @@ class Loop:
             while not (news := self._inbox.wait(self._next_due())).stop:
                 for change in news.changes:
                     change()
-                if newest := news.snapshot or self.accepted:
+                if newest := news.snapshot or self._newest:
                     self.round(newest)
         finally:
             self.source.close()
@@ -154,10 +157,7 @@ class Loop:
         """Bring every target to the snapshot; return False instead if the shrink guard holds it."""
         self.busy_since = began = self._clock()
         try:
-            accepted = self._bring_to(snapshot)
-            if accepted:
-                self.accepted = replace(snapshot, causes=())  # they are the targets' to remember now
-            return accepted
+            return self._bring_to(snapshot)
         finally:
             self.busy_since = None
             self.counters.observe("round", self._clock() - began)
@@ -170,13 +170,15 @@ class Loop:
             self._inbox.put(News(stop=True, error=error))
 
     def _next_due(self) -> float | None:
-        moments = [target.due() for target in self.targets] + [self._drains.due()]
+        moments = [target.due() for target in self.targets] + [self._drains.due(), self.flapping.due()]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _bring_to(self, snapshot: Snapshot) -> bool:
-        model = self._builder.build(snapshot, self._drains.expired(draining(snapshot)))
-        vanished = self._guard.vanished(model, snapshot.listing)
-        if snapshot is not self.accepted:  # rendered again, that one says nothing about what is held
+        again = snapshot is self._newest or snapshot is self.accepted  # rendered again, it says nothing new
+        served = self.flapping.damped(snapshot, self._builder.rules.label_context(), news=not again)
+        model = self._builder.build(served, self._drains.expired(draining(served)))
+        vanished = self._guard.vanished(model, served.listing)
+        if not again:
             self.held = vanished
         if vanished:
             log.warning("held", servers_vanished=vanished, remedy="waiting for a second listing to confirm it")
@@ -184,10 +186,13 @@ class Loop:
             return False
         if self.files:
             model = with_credential_problems(model, self.files.read(), here=True)
+        model = replace(model, problems=tuple(sorted({*model.problems, *self.flapping.problems})))
         self.model = model
         self._report(model)
         for target in self.targets:
-            target.bring_to(model, snapshot)
+            target.bring_to(model, served)
+        # Causes are the targets' to remember now.
+        self._newest, self.accepted = replace(snapshot, causes=()), replace(served, causes=())
         return True
 
     def _report(self, model: Model) -> None:

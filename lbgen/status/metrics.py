@@ -95,6 +95,15 @@ class _Numbers(Collector):
         problems = len(self._view.problems()["problems"])
         yield GaugeMetricFamily("lbgen_problems", "Services and nodes that need their owner.", problems)
         yield _gauge("lbgen_servers", "Servers of all backends, by state.", "state", self._view.servers())
+        flapping = loop.flapping
+        yield GaugeMetricFamily(
+            "lbgen_flapping_services", "Services that keep earlier labels, since theirs flap.", len(flapping.problems)
+        )
+        yield CounterMetricFamily(
+            "lbgen_label_changes_held",
+            "Changes of labels that came while a service flapped.",
+            flapping.counters.counts("label_changes_held").get("", 0),
+        )
         yield GaugeMetricFamily("lbgen_servers_held", "Servers kept by the shrink guard until it is sure.", loop.held)
 
     def _source(self) -> Iterator[Metric]:

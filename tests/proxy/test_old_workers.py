@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from lbgen.daemon import assembly
+from lbgen.daemon.loop import Loop
 from lbgen.daemon.target import Target
 from lbgen.daemon.worker import Worker
 from lbgen.model import build
 from lbgen.proxies.proxy import Workers
 from lbgen.settings import ListenerSettings, Settings, TargetSettings
 from lbgen.snapshot import Snapshot
+from lbgen.source import Source
 from tests.support import real_haproxy
 from tests.support.builders import a_network, a_node, a_snapshot, app
 from tests.support.clients import Client
@@ -41,6 +43,24 @@ PROXIES: dict[str, dict[str, Any]] = {
 }
 
 
+class Nothing(Source):
+    """A source that tells of nothing: tests hand the loop their snapshots."""
+
+    def take(self) -> Snapshot:
+        """Not asked."""
+        raise NotImplementedError
+
+    def follow(self) -> Iterator[Snapshot]:
+        """Tell of nothing."""
+        return iter(())
+
+    def relist(self) -> None:
+        """Tell of nothing again."""
+
+    def close(self) -> None:
+        """End nothing."""
+
+
 class Site:
     """A proxy that lbgen runs in front of one service, whose labels change as often as they like."""
 
@@ -53,6 +73,7 @@ class Site:
         settings = TargetSettings(templates=[proxy], output=directory / "out", probe=probe, **PROXIES[proxy])
         self.target: Target = assembly.Assembly("edge", settings, self._settings).target()
         self._worker = Worker(self.target)
+        self.loop = Loop(Nothing(), self._settings.rules(), [self._worker])
         self._downloads: list[threading.Thread] = []
         self.answers: list[object] = []
 
@@ -65,11 +86,18 @@ class Site:
         finally:
             self._worker.stop()
 
-    def label(self, number: int, *addresses: str) -> None:
+    def label(self, number: int, *addresses: str, damped: bool = False) -> None:
         """Change the labels so that only a reload brings them in."""
         keys = {"host": "a.org", "request-header.x-number": number}
         facts: Snapshot = a_snapshot(a_node(), a_network(), *app("web", keys, self._server_port, *addresses))
-        self._worker.bring_to(build(facts, self._settings.rules()), facts)
+        if damped:
+            self.loop.round(facts)
+        else:
+            self._worker.bring_to(build(facts, self._settings.rules()), facts)
+
+    def renderings(self) -> int:
+        """How often the target was brought to something; 0 while it is under way."""
+        return 0 if self._worker.busy_since else self.target.counters.counts("renders")[""]
 
     def ask(self, **headers: str) -> object:
         """What a new connection's request gets: the server that answered, or why none did."""
@@ -136,3 +164,30 @@ def test_bounded(site, servers):
     assert site.answers == ["127.1.0.1"] * (CHANGES - 1)
     wait_for(lambda: site.workers().old == 0, "old workers to end")
     wait_for(lambda: site.target.old_workers.number == 0, "the number to follow")
+
+
+def test_flapping(site):
+    """A service that flaps costs six reloads, and nothing more; its tasks are followed at once, and nobody notices."""
+    site.label(0, "127.1.0.1", damped=True)
+    stop, bad = threading.Event(), []
+
+    def traffic() -> None:
+        while not stop.is_set():
+            if not str(answer := site.ask()).startswith("127."):
+                bad.append(answer)
+
+    asking = threading.Thread(target=traffic)
+    asking.start()
+    for number in range(1, CHANGES):
+        address = f"127.1.0.{1 + number // 10}"
+        renderings = site.renderings()
+        site.label(number, address, damped=True)
+        wait_for(lambda before=renderings: site.renderings() > before, "the change to have been looked at")
+        if number % 10 == 0:
+            wait_for(lambda wanted=address: site.ask() == wanted, "the new task")
+    stop.set()
+    asking.join()
+    assert bad == []
+    # The start, those of labels, and Nginx's of the three tasks.
+    assert sum(site.target.counters.counts("reloads").values()) <= 1 + 6 + 3
+    assert len(site.loop.flapping.problems) == 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbgen.daemon.counters import Counters
+from lbgen.daemon.flapping import Flapping
 from lbgen.daemon.history import Change, Failure, History
 from lbgen.daemon.quarantine import Quarantine
 from lbgen.model import Model
@@ -54,6 +55,7 @@ class FakeLoop:
     files: CredentialReader | None = None
     busy_since: float | None = None
     held: int = 0
+    flapping: Flapping = field(default_factory=Flapping)
     counters: Counters = field(default_factory=Counters)
 
 

@@ -318,3 +318,20 @@ def test_signal_between_two_steps():
     thread.join(PATIENCE)
     assert not thread.is_alive()
     assert target.log == ["start", "stop"]
+
+
+def test_flapping():
+    """A service whose labels change again and again keeps earlier ones, its tasks are followed, and a problem tells."""
+    target = FakeTarget()
+    loop = Loop(FakeSource(), a_rules(), [target])
+    with capture_logs() as logs:
+        for weight in range(1, 20):
+            assert loop.round(cluster(weight, weight=weight))
+    models = target.models
+    assert [model.servers[0].weight for model in models] == [1, 2, 3, 4, 5, *[6] * 14]
+    assert [model.servers[0].address for model in models] == [f"10.0.0.{number}" for number in range(1, 20)]
+    (problem,) = models[-1].problems
+    assert "flapping" in problem.message
+    assert sum("flapping" in str(entry.get("problem")) for entry in logs) == 1
+    assert loop.accepted.services["web-id"].labels["lbgen.weight"] == "6"
+    assert loop.flapping.due() is not None

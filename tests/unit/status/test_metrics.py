@@ -161,6 +161,15 @@ def test_the_same_refusal_again(bench):
         assert not bench.target.failing
 
 
+def test_flapping():
+    """Services that flap are counted, and what they said meanwhile."""
+    loop = FakeLoop()
+    for weight in range(1, 9):
+        loop.flapping.damped(a_snapshot(a_service("web", {"weight": weight})), a_rules().label_context())
+    numbers = samples(loop)
+    assert (numbers["lbgen_flapping_services",], numbers["lbgen_label_changes_held_total",]) == (1, 2)
+
+
 def test_old_workers():
     """Old workers are a number where they can be seen, and none where they cannot."""
     seen, unseen = FakeTarget("seen"), FakeTarget("unseen")

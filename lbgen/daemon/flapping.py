@@ -1,0 +1,158 @@
+"""Flapping: a service whose labels change again and again keeps its last ones until it has been calm for a while.
+
+Each change of labels may cost every proxy a reload, and its old workers. The service's tasks, ports and networks are
+followed all the time: what is held goes into the snapshot, before the model is made of it. New labels that close what
+the held ones leave open are in force at once.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from lbgen.base.problem import Problem
+from lbgen.daemon.counters import Counters
+from lbgen.labels import dialects
+from lbgen.labels.context import LabelContext
+from lbgen.labels.route_spec import RouteSpec, ServiceLabels
+from lbgen.snapshot import Cause, Snapshot
+
+WINDOW, MOST = 60.0, 5  # seconds, and changes of labels in them that are taken as they come
+CALM = 15.0  # seconds without a change after which it is over
+FIRST_HOLD, LONGEST_HOLD = 30.0, 300.0  # seconds after which the newest labels are taken once, though it goes on
+FORGET = 600.0  # seconds without a change after which the next hold is the first again
+GUARDS = ("allow_ip", "deny_ip", "basic_auth", "client_ca")  # keys that keep clients out
+# Labels of a guard, in any dialect, where it cannot be honoured and so the route is not served.
+_GUARD_LABEL = re.compile(r"allow|auth|client-?ca|deny|middlewares|users|whitelist", re.IGNORECASE)
+
+Labels = Mapping[str, str]
+Closes = Callable[[Labels, Labels], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Flap:
+    """How often a service's labels have changed lately, and what it is served by instead of them."""
+
+    said: Labels  # as it says now
+    changes: tuple[float, ...] = ()  # when the last of them changed, by the clock; no more than are counted
+    held: Labels | None = None  # what it is served by; None: by what it says
+    until: float = 0.0  # when the newest labels are taken, calm or not
+    hold: float = FIRST_HOLD  # seconds that it is held for next time
+
+    @property
+    def served(self) -> Labels:
+        """The labels it is served by."""
+        return self.said if self.held is None else self.held
+
+    @property
+    def due(self) -> float | None:
+        """When, by the clock, it is served by what it says again."""
+        return None if self.held is None else min(self.changes[-1] + CALM, self.until)
+
+    def after(self, labels: Labels, now: float, closes: Closes) -> Flap:
+        """Return it after it has said something else.
+
+        Args:
+            closes: tells whether the second labels close something that the first leave open.
+        """
+        changes = (*(at for at in self.changes if at > now - WINDOW), now)[-MOST - 1 :]
+        if len(changes) <= MOST and self.held is None:
+            return replace(self, said=labels, changes=changes)
+        if closes(self.served, labels):
+            return replace(self, said=labels, changes=changes, held=None)
+        if self.held is not None:
+            return replace(self, said=labels, changes=changes)
+        longer = min(2 * self.hold, LONGEST_HOLD)
+        return replace(self, said=labels, changes=changes, held=self.said, until=now + self.hold, hold=longer)
+
+    def at(self, now: float) -> Flap:
+        """Return it when time has passed."""
+        if self.due is not None and now >= self.due:
+            return replace(self, held=None, changes=self.changes[-1:] if self.due < self.until else self.changes)
+        if self.changes and self.held is None and now >= self.changes[-1] + FORGET:
+            return Flap(self.said)
+        return self
+
+
+class Flapping:
+    """Remembers the labels of every service in the newest snapshot, and which of them flap."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.problems: tuple[Problem, ...] = ()  # one for each service that is held
+        self.counters = Counters()
+        self._clock = clock
+        self._flaps: dict[str, Flap] = {}  # by the service's id
+
+    def due(self) -> float | None:
+        """Return when, by the clock, a service is to be served by its newest labels, or None."""
+        return min((flap.due for flap in self._flaps.values() if flap.due is not None), default=None)
+
+    def damped(self, snapshot: Snapshot, context: LabelContext, *, news: bool = True) -> Snapshot:
+        """Return the snapshot with the labels by which services are served.
+
+        Args:
+            context: what labels are read with.
+            news: it is the newest; if not, its labels are nothing that a service has just said.
+        """
+        now, before = self._clock(), self._flaps
+        flaps, over = {}, []
+        for id_, service in snapshot.services.items():
+            was = before.get(id_) or Flap(service.labels)
+            flap = was.at(now)
+            if news and flap.said != service.labels:
+                flap = flap.after(service.labels, now, partial(closes, service.name, context))
+                if flap.held is not None:
+                    self.counters.count("label_changes_held")
+            if was.held is not None and flap.held is None:
+                over.append(service.name)
+            flaps[id_] = flap
+        self._flaps = flaps
+        held = {id_: flap.held for id_, flap in flaps.items() if flap.held is not None}
+        self.problems = tuple(map(_problem, sorted(snapshot.services[id_].name for id_ in held)))
+        if not held and not over:
+            return snapshot
+        services = {
+            id_: replace(service, labels=held[id_]) if id_ in held else service
+            for id_, service in snapshot.services.items()
+        }
+        return replace(snapshot, services=services, causes=(*snapshot.causes, *_causes(over)))
+
+
+def closes(name: str, context: LabelContext, before: Labels, after: Labels) -> bool:
+    """Tell whether new labels close what the old ones leave open: by a guard, or because the service takes no part."""
+    was, now = dialects.parse(name, before, context), dialects.parse(name, after, context)
+    if was.enabled and not now.enabled:
+        return True
+    known = {(route.protocol, route.name): _guards(route) for route in was.routes}
+    somewhere = frozenset[str]().union(*known.values())
+    if any(_guards(route) - known.get((route.protocol, route.name), somewhere) for route in now.routes):
+        return True
+    return bool(_guards_missed(now) - _guards_missed(was))
+
+
+def _guards(route: RouteSpec) -> frozenset[str]:
+    return frozenset(name for name in GUARDS if getattr(route.keys, name))
+
+
+def _guards_missed(labels: ServiceLabels) -> frozenset[tuple[str, str]]:
+    """Return the guards that cannot be honoured, so that what they are of is not served."""
+    return frozenset(
+        (problem.route, problem.label) for problem in labels.problems if _GUARD_LABEL.search(problem.label)
+    )
+
+
+def _problem(service: str) -> Problem:
+    return Problem(
+        service,
+        f"flapping: its labels have changed more than {MOST} times in {WINDOW:.0f} s, so earlier ones stay in force; "
+        "its tasks are followed all the time",
+        f"leave its labels alone for {CALM:.0f} s",
+    )
+
+
+def _causes(names: Iterable[str]) -> Iterable[Cause]:
+    at = time.time()
+    return (Cause(f"service {name}: flapping is over, its newest labels are in force", at) for name in names)
