@@ -14,7 +14,7 @@ from tests.support.builders import a_node, a_renderer, a_service, a_snapshot, a_
 FACTS = [a_node(), a_service("web", ports=(ingress(),)), a_task()]
 SMALL = Limits(timeout=0.2, max_size=1 << 20)
 # What is right renders within this on any machine: the processor time of a whole set doubles beside busy neighbours.
-ROOMY = Limits(timeout=3, max_size=1 << 20)
+ROOMY = Limits(timeout=1, max_size=1 << 20)
 PARTS = {
     "_macro.j2": "{% macro shout(x) %}\n{{ x.upper() }}{{ 1 // 0 if x == 'zero' }}\n{% endmacro %}\n",
     "_bytes.j2": b"one\ntwo \xff",
