@@ -13,6 +13,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from lbgen.base.unexpected import UNEXPECTED
+
 # Traefik and Caddy are packages of PyPI's, and stand beside Python, wherever that is.
 os.environ["PATH"] += os.pathsep + str(Path(sys.executable).parent)
 # As in CI: the same examples each time, and how long one takes on a busy machine says nothing. `pytest
@@ -48,7 +50,20 @@ def short_dir() -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
+def no_unexpected_errors() -> Iterator[None]:
+    """What lbgen has caught in one test is not the next one's."""
+    yield
+    UNEXPECTED.forget()
+
+
+@pytest.fixture(autouse=True)
 def plain_logging() -> Iterator[None]:
-    """A command that a test runs in this process sets up logging for the whole of it; the next test begins anew."""
+    """A command that a test runs in this process sets up logging for the whole of it; the next test begins anew.
+
+    Without structlog's own colours: it takes minutes to draw a traceback with all that its frames know.
+    """
+    words = [structlog.processors.add_log_level, structlog.processors.format_exc_info]
+    structlog.reset_defaults()
+    structlog.configure(processors=[*words, structlog.processors.KeyValueRenderer()])
     yield
     structlog.reset_defaults()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lbgen.base.fingerprint import fingerprint, identity, walk
 from lbgen.base.logs import log
+from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
@@ -45,14 +47,21 @@ class FileWatch:
         changed: Callable[[], None],
         pace: Pace = Pace(),
         clock: Callable[[], float] = time.monotonic,
+        unexpected: UnexpectedErrors = UNEXPECTED,
     ) -> None:
         """
         Args:
             paths: those that matter now; asked for at each look.
         """
         self._paths, self._changed, self._pace, self._clock = paths, changed, pace, clock
+        self._look_guard = unexpected.guard(Part.SAVES, "watching files")
+        self._call_guard = unexpected.guard(
+            Part.SAVES, "what was saved", event="save_not_taken", effect="what runs goes on; it is tried again"
+        )
         self._news: SimpleQueue[str] = SimpleQueue()  # an Event could be set twice at once by a signal, and hang
-        self._first = self._stamp()
+        self._fresh = False  # something has changed, or somebody has asked, since the last call
+        self._seen: dict[Path, tuple[int, ...] | None] = {}
+        self._look_guard.tried(self._first_look)
         self.ready = threading.Event()  # set once what happens is noticed at once
 
     def ask(self) -> None:
@@ -63,17 +72,26 @@ class FileWatch:
         self._news.put(_ENDED)
 
     def run(self) -> None:
-        """Look, call back, wait; returns after `end`. What the call raises is a mistake, and no reason to stop."""
+        """Look, call back, wait; returns after `end`. What a look or a call raises is no reason to stop."""
         notifications = _Notifications(self._paths, lambda: self._news.put(_CHANGED))
-        seen, news = self._first, frozenset[str]()
+        news = frozenset[str]()
         while _ENDED not in news:
-            notifications.renew()  # first, so that no change falls between looking and watching
-            before, seen = seen, self._stamp()
-            if seen != before or _ASKED in news:
-                self._call()
+            self._fresh |= _ASKED in news
+            self._look_guard.tried(lambda: self._look(notifications))
+            if self._fresh or (self._call_guard.due or math.inf) <= self._clock():
+                self._fresh = False
+                self._call_guard.tried(self._changed)
             self.ready.set()
             news = self._burst()
         notifications.close()
+
+    def _first_look(self) -> None:
+        self._seen = self._stamp()
+
+    def _look(self, notifications: _Notifications) -> None:
+        notifications.renew()  # first, so that no change falls between looking and watching
+        before, self._seen = self._seen, self._stamp()
+        self._fresh |= self._seen != before
 
     def _burst(self) -> frozenset[str]:
         """Return the next news, and what follows until there are none for a moment; empty if it is time to look."""
@@ -87,12 +105,6 @@ class FileWatch:
         with contextlib.suppress(Empty):
             return frozenset({self._news.get(timeout=seconds)})
         return frozenset()
-
-    def _call(self) -> None:
-        try:
-            self._changed()
-        except Exception:
-            log.exception("save_not_taken", effect="what runs goes on; the next save is another chance")
 
     def _stamp(self) -> dict[Path, tuple[int, ...] | None]:
         stamp: dict[Path, tuple[int, ...] | None] = {}

@@ -17,8 +17,9 @@ def status_lines(document: Document, problems: Document) -> Iterator[str]:
     """Yield the lines of a daemon's state: of `/api/v1/status` and `/api/v1/problems`."""
     state = click.style("ready", "green") if document["ready"] else click.style("not ready", "red")
     if not document["alive"]:
-        state = click.style("stuck", "red")
+        state = click.style("failing" if document["keeps_failing"] else "stuck", "red")
     yield f"lbgen {document['version']}, up {duration(document['uptime_seconds'])}: {state}"
+    yield from (f"  {line}" for failure in document["keeps_failing"] for line in plain(failure))
     yield from (f"  {line}" for reason in document["not_ready"] for line in plain(reason))
     yield from _source(document["source"])
     servers = ", ".join(f"{number} {state}" for state, number in document["servers"].items())

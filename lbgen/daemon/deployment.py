@@ -61,6 +61,11 @@ class Deployment:
         if self._supervisor:
             self._supervisor.stop()
 
+    def leave(self) -> None:
+        """Leave the proxy running if it is supervised: the next lbgen takes it over."""
+        if self._supervisor:
+            self._supervisor.leave()
+
     def revise(self, check: Check) -> None:
         """Ask this checker from now on, also about what the one before refused."""
         self._check, self.refused = check, ""
@@ -109,6 +114,9 @@ class Deployment:
             raise
         except ApplyFailed as error:
             return str(error)
+        except Exception:  # nobody knows how far it came
+            self.running = None
+            raise
         self.running = desired
         return ""
 
@@ -134,6 +142,9 @@ class Deployment:
             raise
         except ApplyFailed:
             self._put_back(before, set(desired.texts) - set(before))
+            raise
+        except Exception:  # nobody knows how far it came
+            self.running = None
             raise
         self.running, self._saved = desired, desired.generation
         disk.note(self.output, set(desired.texts) - set(fixed))

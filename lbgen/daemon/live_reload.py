@@ -110,8 +110,10 @@ class LiveReload:
             return
         try:
             settings, parts = self._reread()
-        except LbgenError as error:
+        except Exception as error:
             self._stamp = None  # what it complains of may be in any file
+            if not isinstance(error, LbgenError):
+                raise
             self._complain(error)
             self.loop.poke()  # templates may have been saved too
             return

@@ -14,6 +14,7 @@ from functools import reduce
 from typing import Protocol
 
 from lbgen.base.logs import log
+from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.drain_clock import DrainClock
 from lbgen.daemon.flapping import Flapping
@@ -33,15 +34,13 @@ class News:
     snapshot: Snapshot | None = None  # the newest, with the causes of those that it replaces
     changes: tuple[Callable[[], None], ...] = ()  # to be made before the next round
     stop: bool = False
-    error: Exception | None = None  # why it stops, if that is not meant
 
     def then(self, later: News) -> News:
         """Return both as one."""
         newest = later.snapshot or self.snapshot
         if self.snapshot and later.snapshot:
             newest = replace(later.snapshot, causes=self.snapshot.causes + later.snapshot.causes)
-        changes = self.changes + later.changes
-        return News(newest, changes, self.stop or later.stop, self.error or later.error)
+        return News(newest, self.changes + later.changes, self.stop or later.stop)
 
 
 class Inbox:
@@ -79,6 +78,9 @@ class LoopTarget(Protocol):
     def stop(self) -> None:
         """End what was started."""
 
+    def leave(self) -> None:
+        """End, but leave running what was started: the next lbgen takes it over."""
+
     def due(self) -> float | None:
         """Return when it wants to be asked again, by the clock, without a change, or None."""
 
@@ -99,11 +101,13 @@ class Loop:
         files: CredentialReader | None = None,
         inbox: Inbox | None = None,
         clock: Callable[[], float] = time.monotonic,
+        unexpected: UnexpectedErrors = UNEXPECTED,
     ) -> None:
         """
         Args:
             files: reads what labels name, so that what is missing is a problem.
             inbox: for who has something to say before there is a loop, such as a signal handler.
+            unexpected: goes by the same clock.
         """
         self.source, self.targets, self.files = source, targets, files
         self.counters = Counters()
@@ -116,24 +120,31 @@ class Loop:
         self._clock, self._inbox = clock, inbox or Inbox(clock)
         self._builder, self._drains, self._guard = Builder(rules), DrainClock(drain_grace, clock), ShrinkGuard()
         self._problems: frozenset[str] = frozenset()
+        self._to_do = News()  # what is known and not done: it failed, say
+        self._ended = threading.Event()
+        self._source_guard = unexpected.guard(Part.SOURCE, "following")
+        self._turn_guard = unexpected.guard(Part.ROUND, "what is due")
+        self._round_guard = unexpected.guard(Part.ROUND, "the newest snapshot")
+        self._change_guard = unexpected.guard(Part.SAVES, "saved settings")
+        self._end_guard = unexpected.guard(Part.END)
 
     def run(self) -> None:
-        """Start the targets on their last good files, then follow until `stop`; raise what ends the source."""
+        """Start the targets on their last good files, then follow until `stop`, which ends what they started.
+
+        Whatever else ends this leaves it running, as a SIGKILL would.
+        """
         for target in self.targets:
             target.start()
         threading.Thread(target=self._follow, name="follow", daemon=True).start()
         try:
-            while not (news := self._inbox.wait(self._next_due())).stop:
-                for change in news.changes:
-                    change()
-                if newest := news.snapshot or self._newest:
-                    self.round(newest)
+            while not self._to_do.stop:
+                if not self._turn_guard.tried(self._turn):
+                    self._hear(self._turn_guard.due)
         finally:
-            self.source.close()
-            for target in self.targets:
-                target.stop()
-        if news.error:
-            raise news.error
+            self._ended.set()
+            ends = [target.stop if self._to_do.stop else target.leave for target in self.targets]
+            for end in (self.source.close, *ends):
+                self._end_guard.tried(end)
 
     def stop(self) -> None:
         """End `run`. Safe in a signal handler."""
@@ -163,14 +174,30 @@ class Loop:
             self.counters.observe("round", self._clock() - began)
 
     def _follow(self) -> None:
-        try:
-            for snapshot in self.source.follow():
-                self._inbox.put(News(snapshot))
-        except Exception as error:  # a source that dies silently would leave the proxy without news for ever
-            self._inbox.put(News(stop=True, error=error))
+        self._source_guard.keep_up(self._hand_on, self._ended.wait)
+
+    def _hand_on(self) -> None:
+        for snapshot in self.source.follow():
+            self._inbox.put(News(snapshot))
+            self._source_guard.worked()
+
+    def _hear(self, until: float | None) -> None:
+        self._to_do = self._to_do.then(self._inbox.wait(until))
+
+    def _turn(self) -> None:
+        """Wait for news, and act on them; what fails unexpectedly is left to do."""
+        self._hear(self._next_due())
+        if self._to_do.stop:
+            return
+        news, self._to_do = self._to_do, News()
+        undone = tuple(change for change in news.changes if not self._change_guard.tried(change))
+        newest = news.snapshot or self._newest
+        done = newest is None or self._round_guard.tried(lambda: self.round(newest))
+        self._to_do = News(None if done else news.snapshot, undone)
 
     def _next_due(self) -> float | None:
-        moments = [target.due() for target in self.targets] + [self._drains.due(), self.flapping.due()]
+        moments = [target.due() for target in self.targets]
+        moments += [self._drains.due(), self.flapping.due(), self._round_guard.due, self._change_guard.due]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _bring_to(self, snapshot: Snapshot) -> bool:

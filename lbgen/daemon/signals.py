@@ -12,6 +12,8 @@ import socket
 import threading
 from collections.abc import Callable
 
+from lbgen.base.unexpected import UNEXPECTED, Part
+
 _calls: dict[int, Callable[[], None]] = {}  # a process has one set of signals
 _started: list[socket.socket] = []
 
@@ -32,4 +34,4 @@ def _run(reading: socket.socket) -> None:
     while numbers := reading.recv(64):
         for number in numbers:
             if call := _calls.get(number):
-                call()
+                UNEXPECTED.guard(Part.SIGNALS, signal.Signals(number).name).tried(call)

@@ -90,12 +90,13 @@ class Target:
 
     def stop(self) -> None:
         """End what was started here; what was changed live a moment ago is on disk then."""
-        try:
-            if self.deployment.unsaved:
-                self.deployment.save()
-        except LbgenError as error:
-            log.error("not_saved", target=self.name, error=str(error))
+        self._save_at_the_end()
         self.deployment.stop()
+
+    def leave(self) -> None:
+        """Leave running what was started here, for the next lbgen to take over; what was changed live is on disk."""
+        self._save_at_the_end()
+        self.deployment.leave()
 
     def revise(self, renderer: Renderer, check: Check, min_reload_interval: float) -> None:
         """Render and check with these from now on; what the proxy runs stays as it is."""
@@ -239,6 +240,13 @@ class Target:
             self.counters.count("reloads", method if method is Method.START else step.kind)
         self._applied(attempt, method, step.reason, desired)
         return True
+
+    def _save_at_the_end(self) -> None:
+        try:
+            if self.deployment.unsaved:
+                self.deployment.save()
+        except Exception as error:  # whatever it is, what was started here is to be ended
+            log.error("not_saved", target=self.name, error=str(error))
 
     def _save(self) -> None:
         if self.deployment.unsaved and self.schedule.may_save():

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from lbgen.base.logs import log
+from lbgen.base.errors import LbgenError
+from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.daemon.target import Target
 from lbgen.model import Model
 from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Snapshot
 
-PAUSE = 1.0  # seconds after a mistake: whatever is due at once would be due at once again
 ENDING = 30.0  # seconds that a target under way may hold up the end
 
 Work = tuple[Model, Snapshot]
@@ -27,29 +27,49 @@ Step = Callable[[], object]
 class Worker:
     """One target in a thread of its own. To the loop it is a target that is always done at once."""
 
-    def __init__(self, target: Target, *, pause: float = PAUSE, clock: Callable[[], float] = time.monotonic) -> None:
-        self.target, self._pause, self._clock = target, pause, clock
+    def __init__(
+        self,
+        target: Target,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        unexpected: UnexpectedErrors = UNEXPECTED,
+    ) -> None:
+        """
+        Args:
+            unexpected: goes by the same clock.
+        """
+        self.target, self._clock = target, clock
+        self._guard = unexpected.guard(Part.TARGET, target.name, event="target_failed", target=target.name)
+        self._look_guard = unexpected.guard(Part.TARGET, f"{target.name}: its old workers")
+        self._started = False
         self.busy_since: float | None = None  # when what is under way began, by the clock
         self._news = threading.Condition()
         self._next: Work | None = None  # not begun yet
         self._last: Work | None = None
         self._revision: Callable[[], None] | None = None  # goes with the next model
+        self._revising: Callable[[], None] | None = None  # goes with the model under way
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"target-{target.name}", daemon=True)
 
     def start(self) -> None:
-        """Start the target, then follow. What starting it raises is raised here."""
-        self.target.start()
+        """Start the target, then follow. An error that starting it is known to raise is raised here."""
+        try:
+            self._start()
+        except LbgenError:
+            raise
+        except Exception as error:
+            self._failed(error)
         self._thread.start()
 
     def stop(self) -> None:
         """Let it finish what is under way, then end it."""
-        with self._news:
-            self._stopping = True
-            self._news.notify()
-        if self._thread.is_alive():
-            self._thread.join(ENDING)
+        self._end()
         self.target.stop()
+
+    def leave(self) -> None:
+        """Let it finish what is under way, then leave its proxy running."""
+        self._end()
+        self.target.leave()
 
     def due(self) -> float | None:
         """Return None: the worker itself waits for its target's time."""
@@ -75,38 +95,80 @@ class Worker:
         return True
 
     def _run(self) -> None:
+        self._guard.keep_up(self._start, self._paused)  # unless it is started already
         while step := self._await():
             self.busy_since = self._clock()
             try:
                 step()
-            except Exception as error:  # a mistake of lbgen's own: this target stays as it is, the others go on
-                log.exception("target_failed", target=self.target.name)
-                self.target.failed("target_failed", error)
-                with self._news:
-                    self._news.wait_for(lambda: self._stopping, self._pause)
             finally:
                 self.busy_since = None
+
+    def _start(self) -> None:
+        if not self._started:
+            self.target.start()
+            self._started = True
+
+    def _bring_to(self, model: Model, snapshot: Snapshot) -> None:
+        try:
+            if self._revising:
+                self._revising()
+                self._revising = None
+            self.target.bring_to(model, snapshot)
+            self._guard.worked()
+        except Exception as error:  # a mistake of lbgen's own: this target stays as it is, the others go on
+            self._failed(error)
+
+    def _look(self) -> None:
+        self._look_guard.tried(self.target.old_workers.look)
+
+    def _failed(self, error: Exception) -> None:
+        self._guard.failed(error)
+        self.target.failed("target_failed", error)
+
+    def _paused(self, seconds: float) -> bool:
+        """Wait for so many seconds; return whether this is the end."""
+        with self._news:
+            return self._news.wait_for(lambda: self._stopping, seconds)
+
+    def _end(self) -> None:
+        with self._news:
+            self._stopping = True
+            self._news.notify()
+        if self._thread.is_alive():
+            self._thread.join(ENDING)
 
     def _await(self) -> Step | None:
         """Wait for a model, or for the target's own time; return what to do then, or None at the end."""
         with self._news:
             while not self._stopping:
                 if self._next:
-                    return partial(self.target.bring_to, *self._begin(self._next))
-                due, look = (self.target.due(), self.target.old_workers.due()) if self._last else (None, None)
+                    return partial(self._bring_to, *self._begin(self._next))
+                due, look = (self._due(), self._look_due()) if self._last else (None, None)
                 now = self._clock()
                 if self._last and due is not None and due <= now:
-                    return partial(self.target.bring_to, *self._last)
+                    return partial(self._bring_to, *self._last)
                 if look is not None and look <= now:
-                    return self.target.old_workers.look
+                    return self._look
                 moments = [moment - now for moment in (due, look) if moment is not None]
                 self._news.wait(min(moments, default=None))
             return None
 
+    def _due(self) -> float | None:
+        """Return when to bring the target to the same once more: after a mistake not at once."""
+        if self._guard.due is not None:
+            return self._guard.due
+        try:
+            return self.target.due()
+        except Exception as error:
+            self._failed(error)
+            return self._guard.due
+
+    def _look_due(self) -> float | None:
+        return self.target.old_workers.due() if self._look_guard.due is None else self._look_guard.due
+
     def _begin(self, work: Work) -> Work:
         model, snapshot = work
-        if self._revision:
-            self._revision()
-        self._next = self._revision = None
+        self._revising, self._revision = self._revision or self._revising, None
+        self._next = None
         self._last = model, replace(snapshot, causes=())  # they are the target's to remember now
         return work

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from lbgen.base.backoff import Backoff
 from lbgen.base.logs import log
+from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.proxies.wait import looks
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between two starts of a proxy that does not stay
@@ -38,6 +39,7 @@ class Supervisor:
         backoff: Backoff | None = None,
         steady: float = STEADY,
         insist: float = INSIST,
+        unexpected: UnexpectedErrors = UNEXPECTED,
     ) -> None:
         """
         Args:
@@ -51,6 +53,7 @@ class Supervisor:
         self.words, self.name, self._find, self._graceful = list(words), name, find, graceful
         self._backoff = backoff or Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._steady, self._insist = steady, insist
+        self._guard = unexpected.guard(Part.PROXY, name)
         self.starts = 0  # how often an instance was started or taken over
         self.pid = 0  # of the instance that runs; 0 between two attempts
         self._stopping, self._wake = threading.Event(), threading.Event()
@@ -76,6 +79,11 @@ class Supervisor:
         for number, patience in ways:
             if not self._thread or self._end(self._thread, number, patience):
                 return
+
+    def leave(self) -> None:
+        """Let it run on, and start no other: the next lbgen takes it over."""
+        self._stopping.set()
+        self._wake.set()
 
     def restart(self, timeout: float) -> None:
         """End the instance that runs, gently, and start another one without a pause; wait until it has ended."""
@@ -105,7 +113,7 @@ class Supervisor:
         while not self._stopping.is_set():
             self._wake.clear()
             began = time.monotonic()
-            ended = self._once()
+            ended = self._attempt()
             if self._stopping.is_set():
                 return
             if time.monotonic() - began > self._steady:
@@ -113,6 +121,16 @@ class Supervisor:
             pause = self._backoff.pause()
             log.error("proxy_ended", proxy=self.name, reason=ended, restart_in_s=pause)
             self._wake.wait(pause)
+
+    def _attempt(self) -> str:
+        """Run or follow one instance; what nobody expected is a reason like any other to look for it again."""
+        try:
+            ended = self._once()
+        except Exception as error:
+            self._guard.failed(error)
+            return f"unexpected error: {error}"
+        self._guard.worked()
+        return ended
 
     def _once(self) -> str:
         """Run or follow one instance to its end; return how it ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -62,6 +63,7 @@ def _certificate(path: Path, content: bytes) -> Content:
     """Read a certificate and check that its key fits: a proxy would refuse all certificates for one without."""
     # Here and not above: it takes a tenth of a second, and most commands read no certificates.
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -69,15 +71,21 @@ def _certificate(path: Path, content: bytes) -> Content:
     try:
         first = x509.load_pem_x509_certificates(content)[0]
         key = serialization.load_pem_private_key(content, None)
+        spelt = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        fits = key.public_key().public_bytes(*spelt) == first.public_key().public_bytes(*spelt)
+        digest, expires = digest_of(content), first.not_valid_after_utc.timestamp()
+    except UnsupportedAlgorithm as error:
+        raise BadValue(
+            f"has a key of a kind that lbgen does not know: {printable(str(error))}",
+            "use an RSA key, or one on the curve P-256 or P-384",
+        ) from error
     except (ValueError, TypeError) as error:
         raise BadValue(
             f"is not a certificate with its key: {printable(str(error))}",
             "put the certificate, its chain and its key, without a pass phrase, into one PEM file",
         ) from error
-    spelt = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    if key.public_key().public_bytes(*spelt) != first.public_key().public_bytes(*spelt):
+    if not fits:
         raise BadValue("has a key that does not fit its certificate", "put a matching pair into it")
-    digest, expires = digest_of(content), first.not_valid_after_utc.timestamp()
     return Content(Certificate(path.name, str(path), digest, _names(first)), str(path), digest, expires)
 
 
@@ -96,9 +104,15 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
         names = alternative.get_values_for_type(x509.DNSName)
     except (x509.ExtensionNotFound, ValueError):
         names = []
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise BadValue(
+            f"has alternative names that lbgen cannot read: {printable(str(error))}",
+            "put a certificate there with names of kind DNS only",
+        ) from error
     if not names:
-        common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        names = [str(item.value) for item in common]
+        with contextlib.suppress(ValueError):  # bytes that are no text, say
+            common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+            names = [str(item.value) for item in common]
     return tuple(sorted({name.lower() for name in names if _HOST.fullmatch(name.lower())}))
 
 

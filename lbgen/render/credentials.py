@@ -11,16 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.problem import Problem, printable
+from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.labels.values.value_type import BadValue
 from lbgen.render.credential_files import Certificate, Content, User, content_of
 from lbgen.render.kept_credentials import KeptCredentials
-
-if TYPE_CHECKING:
-    pass
 
 SUFFIX = ".pem"
 DEFAULT = "default.pem"
@@ -98,8 +96,12 @@ class CredentialReader:
             elif kept := sorted(self.kept.names(kind)) if self.kept else []:
                 missing.append(_problem(directory, _GONE, kept=True))
                 names = kept
+            guard = UNEXPECTED.guard(Part.CREDENTIALS, kind)
+            errors = guard.count
             for name in names or ():
                 in_force[kind, directory / name] = self._in_force(kind, directory / name, seen)
+            if guard.count == errors:
+                guard.worked()
             if self.kept and kind in readable:
                 self.kept.forget(kind, but=names or ())
         self._known = seen
@@ -145,6 +147,10 @@ class CredentialReader:
             return _Reading(None, None)
         except OSError as error:
             return _Reading(None, BadValue(f"cannot be read: {error.strerror}", "let lbgen's account read it"))
+        except Exception as error:  # one file, and not all of them
+            UNEXPECTED.guard(Part.CREDENTIALS, kind).failed(error, file=str(path))
+            why = printable(f"cannot be read, for a reason that lbgen did not expect: {error!r}", 300)
+            return _Reading(None, BadValue(why, "put another file there"))
 
 
 _GONE = BadValue("is not there any more", "put it back")

@@ -73,6 +73,9 @@ class Preview:
     def stop(self) -> None:
         """Nothing was started."""
 
+    def leave(self) -> None:
+        """Nothing was started."""
+
     def due(self) -> float | None:
         """Nothing is retried."""
         return None

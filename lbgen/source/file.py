@@ -22,6 +22,7 @@ from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.file_watch import Pace, watched
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.logs import log
+from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.snapshot import Note, Snapshot, moment
 from lbgen.source import decode, diff
 from lbgen.source.compose.load import is_compose, load_stack
@@ -44,6 +45,7 @@ class FileSource:
         stack: str = "",
         pace: Pace = Pace(),  # noqa: B008 -- frozen
         wall_clock: Callable[[], float] = time.time,
+        unexpected: UnexpectedErrors = UNEXPECTED,
     ) -> None:
         """Read nothing yet.
 
@@ -57,6 +59,7 @@ class FileSource:
         self._mailbox = Mailbox()
         self._numbers = itertools.count(1)
         self._findings = _Findings(self.paths)
+        self._guard = unexpected.guard(Part.SOURCE, "files")
 
     def take(self) -> Snapshot:
         """Return the files' snapshot, or raise SourceError."""
@@ -92,6 +95,10 @@ class FileSource:
         except SourceError as error:
             sure = self._findings.unusable(str(error))
             return None, self._pace.poll if sure else min(SECOND_LOOK, self._pace.poll)
+        except Exception as error:  # what is in the files is somebody else's, and may be anything
+            self._findings.unusable(f"unexpected {error!r}")
+            return None, self._guard.failed(error)
+        self._guard.worked()
         if self._fingerprints() != before:
             return None, self._pace.settle  # written to meanwhile: what was read may be a mixture
         self._findings.usable(facts.notes)

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from lbgen.base.errors import UnknownService
-from lbgen.base.logs import log
+from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.proxies.traefik.feed import Feed
 from lbgen.status.metrics import registry_of
 from lbgen.status.view import Document, View
@@ -21,38 +21,36 @@ from lbgen.status.view import Document, View
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def application(view: View, feeds: Mapping[str, Feed]) -> Starlette:
+def application(view: View, feeds: Mapping[str, Feed], unexpected: UnexpectedErrors = UNEXPECTED) -> Starlette:
     """Return the application that answers for this view.
 
     Args:
         feeds: dynamic configurations to hand out, by target.
     """
-    answers = _Answers(view, feeds)
-    return Starlette(
-        routes=[
-            Route("/healthz", answers.healthz),
-            Route("/readyz", answers.readyz),
-            Route("/metrics", answers.metrics),
-            Route("/api/v1/status", _document(view.status)),
-            Route("/api/v1/model", _document(view.model)),
-            Route("/api/v1/problems", _document(view.problems)),
-            Route("/api/v1/history", answers.history),
-            Route("/api/v1/explain/{service:path}", answers.explain),
-            Route("/traefik/{target}", answers.traefik),
-        ],
-        exception_handlers={Exception: _failed},
-    )
+    answers = _Answers(view, feeds, unexpected)
+    endpoints: Mapping[str, Endpoint] = {
+        "/healthz": answers.healthz,
+        "/readyz": answers.readyz,
+        "/metrics": answers.metrics,
+        "/api/v1/status": _document(view.status),
+        "/api/v1/model": _document(view.model),
+        "/api/v1/problems": _document(view.problems),
+        "/api/v1/history": answers.history,
+        "/api/v1/explain/{service:path}": answers.explain,
+        "/traefik/{target}": answers.traefik,
+    }
+    return Starlette(routes=[Route(path, _guarded(path, answer, unexpected)) for path, answer in endpoints.items()])
 
 
 class _Answers:
     """The addresses that answer with more, or with something else, than a document of the view."""
 
-    def __init__(self, view: View, feeds: Mapping[str, Feed]) -> None:
-        self._view, self._feeds, self._registry = view, feeds, registry_of(view)
+    def __init__(self, view: View, feeds: Mapping[str, Feed], unexpected: UnexpectedErrors) -> None:
+        self._view, self._feeds, self._registry = view, feeds, registry_of(view, unexpected)
 
     async def healthz(self, _: Request) -> Response:
-        stuck = self._view.stuck()
-        return _text(stuck or "alive", 503 if stuck else 200)
+        unhealthy = self._view.unhealthy()
+        return _text("\n".join(unhealthy) or "alive", 503 if unhealthy else 200)
 
     async def readyz(self, _: Request) -> Response:
         unready = self._view.unready()
@@ -90,9 +88,23 @@ def _document(document: Callable[[], Document]) -> Endpoint:
     return answer
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    log.error("status_failed", path=request.url.path, exc_info=error)
-    return _text("this cannot be told; lbgen's log says why", 500)
+def _guarded(path: str, answer: Endpoint, unexpected: UnexpectedErrors) -> Endpoint:
+    guard = unexpected.guard(Part.STATUS, path, event="status_failed", path=path)
+    serving = unexpected.guard(Part.STATUS, "serving")
+
+    async def answered(request: Request) -> Response:
+        serving.worked()
+        try:
+            response = await answer(request)
+        except HTTPException:
+            raise
+        except Exception as error:
+            guard.failed(error)
+            return _text("this cannot be told; lbgen's log says why", 500)
+        guard.worked()
+        return response
+
+    return answered
 
 
 def _limit(request: Request) -> int | None:

@@ -7,13 +7,15 @@ does not grow; only that of `lbgen_generation_info` changes its label, and loses
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 import lbgen
+from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.daemon.counters import BOUNDS, Histogram
 from lbgen.proxies.plan import Method, ReloadKind
 from lbgen.status.view import View
@@ -32,22 +34,29 @@ COUNTERS = (
 )
 
 
-def registry_of(view: View) -> CollectorRegistry:
+def registry_of(view: View, unexpected: UnexpectedErrors = UNEXPECTED) -> CollectorRegistry:
     """Return a registry of its own with everything that is counted in this view."""
     registry = CollectorRegistry()
-    registry.register(_Numbers(view))
+    registry.register(_Numbers(view, unexpected))
     return registry
 
 
 class _Numbers(Collector):
-    def __init__(self, view: View) -> None:
-        self._view = view
+    def __init__(self, view: View, unexpected: UnexpectedErrors) -> None:
+        self._view, self._unexpected = view, unexpected
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("lbgen_build_info", "Always 1; the label is the version.", "version", {lbgen.__version__: 1})
-        yield from self._targets()
-        yield from self._loop()
-        yield from self._source()
+        for subject, numbers in (("targets", self._targets), ("loop", self._loop), ("source", self._source)):
+            collected: list[Metric] = []
+            self._unexpected.guard(Part.METRICS, subject).tried(partial(_collect, numbers, collected))
+            yield from collected  # of what fails, as far as it came
+        errors = CounterMetricFamily(
+            "lbgen_unexpected_errors", "Exceptions that lbgen caught and did not expect: its mistakes.", labels=["part"]
+        )
+        for part, number in self._unexpected.counts().items():
+            errors.add_metric([part], number)
+        yield errors
 
     def _targets(self) -> Iterator[Metric]:
         targets = self._view.targets
@@ -119,6 +128,10 @@ class _Numbers(Collector):
         ):
             if key in source:
                 yield CounterMetricFamily(f"lbgen_source_{key}", text, source[key])
+
+
+def _collect(numbers: Callable[[], Iterable[Metric]], collected: list[Metric]) -> None:
+    collected.extend(numbers())
 
 
 def _gauge(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:

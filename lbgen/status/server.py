@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lbgen.base.address import host_port
 from lbgen.base.logs import log
+from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.proxies.traefik.feed import Feed
 from lbgen.status.view import View
 
@@ -72,42 +73,46 @@ class StatusServer:
     def __init__(self, view: View, listening: socket.socket, feeds: Mapping[str, Feed] | None = None) -> None:
         self._view, self._listening, self._feeds = view, listening, feeds or {}
         self._server: Server | None = None
-        self._stopping = False
+        self._stopping = threading.Event()
+        effect = "no status and no metrics till it is started again; all else goes on"
+        self._guard = UNEXPECTED.guard(Part.STATUS, "serving", event="status_ended", effect=effect)
 
     def run(self) -> None:
-        try:
-            # Here and not above: they take a quarter of a second, during which the proxy can be brought up.
-            import uvicorn
+        self._guard.keep_up(self._serve, self._stopping.wait)
+        self._listening.close()
 
-            from lbgen.status.app import application
-            from lbgen.status.uvicorn_server import Server
+    def _serve(self) -> None:
+        # Here and not above: they take a quarter of a second, during which the proxy can be brought up.
+        import uvicorn
 
-            settings = uvicorn.Config(
-                application(self._view, self._feeds),
-                loop="asyncio",
-                http="h11",
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                log_level="critical",  # a client's garbage is no news
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                limit_concurrency=MOST_CONNECTIONS,
-                timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=1,
-            )
-            self._server = Server(settings)
-            if not self._stopping:
-                self._server.run(sockets=[self._listening])
-        except Exception:
-            log.exception("status_ended", effect="no status and no metrics; all else goes on")
-        finally:
-            self._listening.close()
+        from lbgen.status.app import application
+        from lbgen.status.uvicorn_server import Server
+
+        settings = uvicorn.Config(
+            application(self._view, self._feeds),
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="critical",  # a client's garbage is no news
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = Server(settings)
+        if not self._stopping.is_set():
+            with self._listening.dup() as listening:  # it closes what it is given
+                self._server.run(sockets=[listening])
+            if not self._stopping.is_set():
+                raise RuntimeError("the server ended by itself")
 
     def stop(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         for feed in self._feeds.values():
             feed.close()
         if self._server:

@@ -14,6 +14,7 @@ from typing import Any
 
 import lbgen
 from lbgen.base.problem import Problem
+from lbgen.base.unexpected import UNEXPECTED, UnexpectedErrors
 from lbgen.daemon.history import Change
 from lbgen.daemon.loop import Loop
 from lbgen.daemon.target import Target
@@ -34,8 +35,10 @@ class View:
         targets: Sequence[Target],
         workers: Sequence[Worker] = (),
         clock: Callable[[], float] = time.monotonic,
+        unexpected: UnexpectedErrors = UNEXPECTED,
     ) -> None:
         self.loop, self.targets, self._workers, self._clock = loop, targets, workers, clock
+        self._unexpected = unexpected
         self._started, self._started_at = clock(), time.time()
 
     def stuck(self) -> str:
@@ -44,6 +47,10 @@ class View:
         began = self.loop.busy_since, *(worker.busy_since for worker in self._workers)
         seconds = now - min((since for since in began if since is not None), default=now)
         return f"a round has been under way for {seconds:.0f} s" if seconds > STUCK else ""
+
+    def unhealthy(self) -> list[str]:
+        """Return what keeps lbgen from its work though nobody else is to blame: what is stuck, what keeps failing."""
+        return [*filter(None, [self.stuck()]), *self._unexpected.keep_failing()]
 
     def unready(self) -> list[str]:
         """Return the targets that have never served a snapshot yet, and why not."""
@@ -55,7 +62,8 @@ class View:
             "version": lbgen.__version__,
             "started_at": stamp(self._started_at),
             "uptime_seconds": round(self._clock() - self._started, 1),
-            "alive": not self.stuck(),
+            "alive": not self.unhealthy(),
+            "keeps_failing": self._unexpected.keep_failing(),
             "ready": not self.unready(),
             "not_ready": self.unready(),
             "source": self.source(),

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
 import socket
 import stat
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from structlog.testing import capture_logs
 
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable
@@ -28,12 +23,10 @@ from lbgen.proxies.haproxy import apply as haproxy
 from lbgen.proxies.haproxy.apply import ask
 from lbgen.render.templates import BUILTIN
 from lbgen.settings import ApplySettings, ListenerSettings, Settings, TargetSettings
-from lbgen.source import decode
-from tests.support import json_log
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task, cluster
 from tests.support.certificates import certificate
 from tests.support.clients import Client
-from tests.support.paths import ROOT
+from tests.support.daemon import Daemon, alive, master_of
 from tests.support.ports import free_port
 from tests.support.real_haproxy import BINARY, Process
 from tests.support.real_servers import Servers, http_servers
@@ -54,17 +47,6 @@ def cluster_of(name: str, port: int) -> list[Fact]:
     labels = {"lbgen.port": str(port), "lbgen.host": f"{name}.test"}
     service = a_service(name, labels=labels, networks=("edge-id",))
     return [a_node(), a_network(), service, a_task(name, 1, addresses={"edge-id": "127.1.0.1"})]
-
-
-def master_of(directory: Path) -> str:
-    """The master's line of ``show proc``: pid, type, reloads, uptime. It refuses to answer while it starts anew."""
-
-    def asked() -> str:
-        with contextlib.suppress(ProxyUnreachable):
-            return next(text for text in ask(directory / "master.sock", "show proc").splitlines() if " master " in text)
-        return ""
-
-    return wait_for(asked, "HAProxy's master")
 
 
 # What the checker accepts, and nobody but the HAProxy that loads it can tell that it will not work.
@@ -299,110 +281,6 @@ def test_nobody_there(tmp_path):
 # ------------------------------------------------------------------------------------------------ lbgen run
 
 
-class Daemon:
-    """``lbgen run`` on a snapshot file, with a HAProxy of its own."""
-
-    def __init__(self, directory: Path, port: int) -> None:
-        self.directory, self.output, self.port, self.server_port = directory, directory / "out", free_port(), port
-        self.log = directory / "log"
-        self.templates = directory / "templates"
-        self.templates.mkdir()
-        settings = {
-            "listeners": {"web": {"bind": f"127.0.0.1:{self.port}"}},
-            "source": {"file": str(directory / "snapshot.json")},
-            "min_reload_interval": "0s",
-            "targets": {
-                "edge": {
-                    "templates": [str(self.templates), "haproxy"],
-                    "output": str(self.output),
-                    "binary": BINARY,
-                    "apply": {"run": True},
-                }
-            },
-            "log": {"format": "json"},
-            "status": {"bind": f"127.0.0.1:{free_port()}"},
-        }
-        self.settings: dict[str, Any] = settings
-        self.save()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def save(self) -> None:
-        """Save the settings file, as an editor does."""
-        (self.directory / "new.yml").write_text(yaml.safe_dump(self.settings))
-        (self.directory / "new.yml").replace(self.directory / "lbgen.yml")
-
-    def file(self, name: str = "haproxy.cfg") -> str:
-        """A rendered file, as it is on disk."""
-        return (self.output / name).read_text()
-
-    def cluster(self, *addresses: str, **keys: object) -> None:
-        """Write the snapshot of a cluster."""
-        self.write(cluster(self.server_port, *addresses, **keys))
-
-    def write(self, found: list[Fact]) -> None:
-        """Write the snapshot."""
-        facts = decode.document(a_snapshot(*found))
-        (self.directory / "new.json").write_text(json.dumps(facts))
-        (self.directory / "new.json").replace(self.directory / "snapshot.json")
-
-    def start(self) -> None:
-        """Start lbgen."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LBGEN_")}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "lbgen", "run", "--config", str(self.directory / "lbgen.yml")],
-                env={**environment, "PYTHONPATH": str(ROOT)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-
-    def answers(self, *addresses: str) -> None:
-        """Wait until new requests go to these servers, and to no others."""
-
-        def asked() -> set[str]:
-            found = set()
-            with contextlib.suppress(OSError):
-                for _ in range(2 * len(addresses)):
-                    client = Client(self.port)
-                    found.add(client.ask().server)
-                    client.close()
-            return found
-
-        wait_for(lambda: asked() == set(addresses), f"answers of {addresses}")
-
-    def master(self) -> int:
-        """The pid of HAProxy's master."""
-        return int(master_of(self.output).split()[0])
-
-    def reloads(self) -> int:
-        """How often the master has reloaded."""
-        return int(master_of(self.output).split()[2])
-
-    def events(self) -> list[dict[str, object]]:
-        """Every log line, of HAProxy's own words none."""
-        return json_log.events(self.log)
-
-    def said(self, event: str) -> list[dict[str, object]]:
-        """The log lines of one event."""
-        return [entry for entry in self.events() if entry["event"] == event]
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """End lbgen; return its exit status. HAProxy loses a signal that comes in the moment of its start."""
-        assert self.process
-        with contextlib.suppress(AssertionError, ProxyUnreachable):
-            self.master()
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process is there and more than a zombie."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False
-
-
 @pytest.fixture
 def daemon(short_dir, servers) -> Iterator[Daemon]:
     """A daemon that is not started yet; HAProxy is ended with the test, whatever runs it."""
@@ -464,6 +342,24 @@ def test_run_takes_over(daemon):
     assert len(daemon.said("proxy_started")) == 1
     assert daemon.said("apply_failed") == []
     daemon.end()
+    wait_for(lambda: not alive(master), "haproxy to end")
+
+
+def test_run_that_ends_by_an_error(daemon):
+    """An lbgen that dies of what it cannot catch leaves HAProxy running, and the next lbgen takes it over."""
+    daemon.cluster("127.1.0.1")
+    daemon.start(raising={"lbgen.daemon.loop.Loop.round": "SystemExit"})
+    daemon.answers("127.1.0.1")
+    master = daemon.master()
+    daemon.faults("lbgen.daemon.loop.Loop.round")
+    daemon.cluster("127.1.0.1", "127.1.0.2")
+    assert daemon.process.wait(PATIENCE) != 0
+    daemon.answers("127.1.0.1")
+    assert daemon.master() == master
+    daemon.start()
+    daemon.answers("127.1.0.1", "127.1.0.2")
+    assert (daemon.master(), len(daemon.said("proxy_taken_over"))) == (master, 1)
+    assert daemon.end() == 0
     wait_for(lambda: not alive(master), "haproxy to end")
 
 

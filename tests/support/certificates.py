@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,3 +39,29 @@ def certificate(path: Path, *names: str, days: float = 0.0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + private)
     return path
+
+
+def on_unknown_curve(path: Path, curve: str) -> None:
+    """Write a certificate on a curve that openssl knows and cryptography does not: prime239v1, SM2."""
+    _by_openssl(path, "-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}")
+
+
+def with_x400_address(path: Path) -> None:
+    """Write a certificate whose alternative names are an X.400 address and a.test; cryptography refuses the former."""
+    _by_openssl(path, "-newkey", "rsa:2048", "-addext", "subjectAltName=DER:300AA3033001008203612E62")
+
+
+def _by_openssl(path: Path, *words: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as place:
+        key, signed = Path(place, "key"), Path(place, "signed")
+        command = ["openssl", "req", "-x509", "-nodes", "-subj", "/CN=a.test", "-days", "30", *words]
+        subprocess.run([*command, "-keyout", str(key), "-out", str(signed)], check=True, capture_output=True)
+        path.write_bytes(signed.read_bytes() + key.read_bytes())
+
+
+UNREADABLE: Mapping[str, Callable[[Path], None]] = {
+    "prime239v1": lambda path: on_unknown_curve(path, "prime239v1"),
+    "SM2": lambda path: on_unknown_curve(path, "SM2"),
+    "x400Address": with_x400_address,
+}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lbgen.base import json_text
 from lbgen.base.errors import SourceError
+from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.source.mailbox import Mailbox
 
 if TYPE_CHECKING:  # it loads Docker's client
@@ -85,6 +86,7 @@ class ThreadedStream(ABC):
         """
         self._messages, self._end, self._mailbox = messages, end, mailbox
         self.ended, self.last = "", mailbox.clock()
+        self._guard = UNEXPECTED.guard(Part.STREAM, mode)
         threading.Thread(target=self._read, name=f"lbgen-source-{mode}", daemon=True).start()
 
     def close(self) -> None:
@@ -101,17 +103,26 @@ class ThreadedStream(ABC):
 
     def _read(self) -> None:
         try:
-            with closing(self._messages) as messages:
-                for message in messages:
-                    self.last = self._mailbox.clock()
-                    self.received(message)
-            why = "the engine ended the stream"
+            why = self._end_of_messages()
         except SourceError as error:
             why = str(error)
-        except Exception as error:  # whatever it is, the next best stream carries on, and the log has it
+        except Exception as error:  # whatever it is, the next best stream carries on
             why = repr(error)
-        self.ended = self.ended or self.explained(why)
-        self._mailbox.tell()
+            if not self.ended:  # what breaks when it is closed is no news
+                self._guard.failed(error)
+        try:
+            why = self.explained(why)
+        finally:
+            self.ended = self.ended or why
+            self._mailbox.tell()
+
+    def _end_of_messages(self) -> str:
+        with closing(self._messages) as messages:
+            for message in messages:
+                self.last = self._mailbox.clock()
+                self.received(message)
+                self._guard.worked()
+        return "the engine ended the stream"
 
 
 class EventStream(ThreadedStream):

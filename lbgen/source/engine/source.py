@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from lbgen.base.errors import SourceError
 from lbgen.base.logs import log
+from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.snapshot import Snapshot
 from lbgen.source import diff
 from lbgen.source.engine.api import Engine
@@ -72,6 +73,7 @@ class EngineSource:
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        unexpected: UnexpectedErrors = UNEXPECTED,
     ) -> None:
         """Contact nobody yet.
 
@@ -93,6 +95,7 @@ class EngineSource:
         self.mailbox, self._wall_clock = Mailbox(clock), wall_clock
         self._known, self._counters, self._lock = Known(), Counters(), threading.Lock()
         self._contact = _Contact(clock)
+        self._guard = unexpected.guard(Part.SOURCE, "an engine")
         self._session = _Session()
 
     def take(self) -> Snapshot:
@@ -118,6 +121,11 @@ class EngineSource:
                     yield from self._follow(text)
                 except SourceError as error:
                     self._contact.failed(text, error)
+                except Closed:
+                    return
+                except Exception as error:  # the next endpoint may do better
+                    self._guard.failed(error)
+                    self._contact.failed(text, SourceError(f"{text}: unexpected {error!r}"))
                 if self._contact.ended() > self._pace.retry_max:
                     backoff.reset()
                     failures = 0
@@ -230,6 +238,8 @@ class EngineSource:
                 mode=self.stats.mode,
                 **({} if gone is None else {"gone_s": round(gone, 1)}),
             )
+        else:  # at the first listing nobody knows yet whether this session is better than the one that failed
+            self._guard.worked()
         return self._number()
 
 

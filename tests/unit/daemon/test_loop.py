@@ -6,15 +6,17 @@ import queue
 import threading
 from dataclasses import dataclass, field, replace
 
+import pytest
 from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
+from lbgen.base.unexpected import Part, UnexpectedErrors
 from lbgen.daemon.loop import Inbox, Loop
 from lbgen.render.credentials import CredentialReader
 from lbgen.settings import Settings
-from lbgen.snapshot import Snapshot
+from lbgen.snapshot import Cause, Snapshot
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task
-from tests.support.wait import PATIENCE
+from tests.support.wait import PATIENCE, wait_for
 
 
 class FakeSource:
@@ -51,6 +53,12 @@ class FakeSource:
         self.tell(None)
 
 
+def raising(error: BaseException | None) -> None:
+    """Raise it, if there is one."""
+    if error:
+        raise error
+
+
 @dataclass
 class FakeTarget:
     """A target that remembers the models it was brought to, and can be made to wait."""
@@ -59,6 +67,8 @@ class FakeTarget:
     brought: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     may_go_on: threading.Event = field(default_factory=threading.Event)
     log: list[str] = field(default_factory=list)
+    mistakes: list[BaseException | None] = field(default_factory=list)  # what the next calls raise
+    snapshots: list[Snapshot] = field(default_factory=list)
     wanted: float | None = None
 
     def __post_init__(self) -> None:
@@ -70,10 +80,15 @@ class FakeTarget:
     def stop(self) -> None:
         self.log.append("stop")
 
+    def leave(self) -> None:
+        self.log.append("leave")
+
     def due(self) -> float | None:
         return self.wanted
 
-    def bring_to(self, model, _snapshot) -> bool:
+    def bring_to(self, model, snapshot) -> bool:
+        raising(self.mistakes.pop(0) if self.mistakes else None)
+        self.snapshots.append(snapshot)
         self.models.append(model)
         self.wanted = None
         self.brought.release()
@@ -87,10 +102,11 @@ class FakeTarget:
 
 
 class Running:
-    """A loop in a thread of its own."""
+    """A loop in a thread of its own, which tries again soon."""
 
     def __init__(self, source: FakeSource, *targets: FakeTarget, grace: float = 10.0) -> None:
-        self.loop = Loop(source, a_rules(), targets, drain_grace=grace)
+        self.unexpected = UnexpectedErrors(first_pause=0.001, longest_pause=0.01)
+        self.loop = Loop(source, a_rules(), targets, drain_grace=grace, unexpected=self.unexpected)
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -247,13 +263,91 @@ def test_drained_server_goes():
     assert slots(target) == [["1", "2"], ["1"]]
 
 
-def test_source_that_dies():
-    """A source that raises ends the loop with its error, after everything was stopped."""
-    target, source = FakeTarget(), FakeSource(SourceError("gone"))
+@pytest.mark.parametrize("error", [SourceError("gone"), RecursionError("too deep"), AttributeError("get")])
+def test_source_that_dies(error):
+    """A source that raises is followed anew: what it says then arrives."""
+    target, source = FakeTarget(), FakeSource(cluster(1))
+    running = Running(source, target)
+    target.wait()
+    source.tell(error)
+    source.tell(cluster(1, 2))
+    target.wait()
+    running.stop()
+    assert slots(target) == [["1"], ["1", "2"]]
+    assert running.error is None
+    assert running.unexpected.counts()[Part.SOURCE] == 1
+
+
+def test_round_that_raises():
+    """A round that raises changes nothing, and is made again, with the same snapshot and all its causes."""
+    target, source = FakeTarget(), FakeSource(cluster(1))
+    running = Running(source, target)
+    target.wait()
+    target.mistakes = [RuntimeError("a mistake")] * 3
+    source.tell(replace(cluster(1, 2), causes=(Cause("one more", 0.0),)))
+    target.wait()
+    assert running.unexpected.counts()[Part.ROUND] == 3
+    source.tell(cluster(1, 2, 3))
+    target.wait()
+    running.stop()
+    assert slots(target) == [["1"], ["1", "2"], ["1", "2", "3"]]
+    assert [cause.text for cause in target.snapshots[1].causes] == ["one more"]
+    assert running.unexpected.keep_failing() == []
+
+
+def test_round_that_raises_without_news():
+    """A round that nobody asked for and that raises is made again, too: a drain is over, a target is due."""
+    target, source = FakeTarget(), FakeSource(cluster(1, 2, draining=(2,)))
+    target.mistakes = [RuntimeError("a mistake"), None, RuntimeError("a mistake")]
+    running = Running(source, target, grace=0.05)
+    target.wait(2)
+    running.stop()
+    assert slots(target) == [["1", "2"], ["1"]]
+
+
+def test_change_that_raises():
+    """A change between two rounds that raises is made again; the rounds go on meanwhile."""
+    target, source, tries = FakeTarget(), FakeSource(cluster(1)), []
+    done = threading.Event()
+    running = Running(source, target)
+    target.wait()
+
+    def change() -> None:
+        tries.append(len(target.models))
+        if len(tries) < 4:
+            raise RuntimeError("a mistake")
+        done.set()
+
+    running.loop.between_rounds(change)
+    assert done.wait(PATIENCE)
+    running.stop()
+    assert len(tries) == 4
+    assert tries[0] < tries[-1]
+    assert running.unexpected.counts()[Part.SAVES] == 3
+
+
+def test_due_that_raises():
+    """A target that cannot say when it is due does not end the loop; nor does it hold up a stop, or the others' end."""
+    target, other = FakeTarget(), FakeTarget()
+    target.due = other.stop = lambda: raising(RuntimeError("a mistake"))
+    source = FakeSource(cluster(1))
+    running = Running(source, other, target)
+    wait_for(lambda: running.unexpected.counts()[Part.ROUND] > 3, "the mistakes")
+    running.stop()
+    assert running.error is None
+    assert target.log == ["start", "stop"]
+    assert running.unexpected.counts()[Part.END] == 1
+
+
+def test_ended_by_an_error():
+    """A loop that ends by anything but a stop leaves running what its targets have started."""
+    target, source = FakeTarget(), FakeSource(cluster(1))
+    target.mistakes = [SystemExit(70)]
     running = Running(source, target)
     running.end()
-    assert isinstance(running.error, SourceError)
-    assert target.log == ["start", "stop"]
+    assert isinstance(running.error, SystemExit)
+    assert target.log == ["start", "leave"]
+    assert source.closed
 
 
 def test_shrunk_listing_is_held():

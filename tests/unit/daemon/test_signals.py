@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.daemon.loop import Inbox, News
 from lbgen.daemon.signals import on_signal
-from tests.support.wait import PATIENCE
+from tests.support.wait import PATIENCE, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +38,22 @@ def test_the_main_thread_waits():
     waiting.set()
     assert inbox.wait(began + PATIENCE).stop
     assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_call_that_raises():
+    """What is called may raise: the next signal is noticed all the same."""
+    calls, called = [], threading.Semaphore(0)
+
+    def call() -> None:
+        calls.append(len(calls))
+        called.release()
+        raise RuntimeError("a mistake")
+
+    on_signal(signal.SIGUSR1, call)
+    for _ in range(3):
+        signal.raise_signal(signal.SIGUSR1)
+        assert called.acquire(timeout=PATIENCE)
+    wait_for(lambda: UNEXPECTED.counts()[Part.SIGNALS] == 3, "the mistakes")
 
 
 def test_several_times():

@@ -10,11 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from lbgen.base.errors import SettingsError
+from lbgen.base.unexpected import Part, UnexpectedErrors
 from lbgen.daemon.worker import Worker
 from lbgen.model import Model
 from lbgen.snapshot import Cause, Snapshot
 from tests.support.builders import a_snapshot
-from tests.support.wait import PATIENCE
+from tests.support.wait import PATIENCE, wait_for
 
 
 class SlowLook:
@@ -52,6 +53,9 @@ class SlowTarget:
     def stop(self) -> None:
         self.log.append("stop")
 
+    def leave(self) -> None:
+        self.log.append("leave")
+
     def due(self) -> float | None:
         return self.wanted
 
@@ -78,7 +82,7 @@ class SlowTarget:
 @pytest.fixture
 def workers():
     """Two workers that run."""
-    made = [Worker(SlowTarget("slow"), pause=0.0), Worker(SlowTarget("quick"))]
+    made = [Worker(SlowTarget("slow")), Worker(SlowTarget("quick"))]
     for worker in made:
         worker.start()
     yield made
@@ -177,6 +181,79 @@ def test_mistake(workers):
     assert [entry["target"] for entry in logs if entry["event"] == "target_failed"] == ["slow"]
 
 
+def test_mistake_is_tried_again():
+    """What raised is brought to the target once more, without any news, until it does not raise."""
+    unexpected = UnexpectedErrors(first_pause=0.001, longest_pause=0.01)
+    worker = Worker(SlowTarget(), unexpected=unexpected)
+    worker.target.mistakes = [RuntimeError("a mistake") for _ in range(6)]
+    model = Model()
+    worker.start()
+    worker.bring_to(model, caused("first"))
+    for _ in range(7):
+        worker.target.wait()
+    wait_for(lambda: not unexpected.keep_failing(), "the last one")
+    worker.stop()
+    assert [id(brought) for brought, _ in worker.target.brought] == [id(model)] * 7
+    assert unexpected.counts()[Part.TARGET] == 6
+
+
+def test_revision_that_raises():
+    """Other settings that cannot be taken over are tried again with their model, never left out."""
+    unexpected = UnexpectedErrors(first_pause=0.001, longest_pause=0.01)
+    worker = Worker(SlowTarget(), unexpected=unexpected)
+    tries = []
+
+    def revise(*_: object) -> None:
+        tries.append(len(worker.target.brought))
+        if len(tries) < 3:
+            raise RuntimeError("a mistake")
+
+    worker.target.revise = revise
+    worker.start()
+    worker.revise("renderer", "check", 2.0)
+    worker.bring_to(Model(), caused())
+    worker.target.wait()
+    worker.stop()
+    assert tries == [0, 0, 0]
+
+
+def test_start_that_raises():
+    """A target whose start raises what nobody expected is started again in its thread, before any model."""
+    unexpected = UnexpectedErrors(first_pause=0.001, longest_pause=0.01)
+    worker, tries, started = Worker(SlowTarget(), unexpected=unexpected), [], threading.Event()
+
+    def start() -> None:
+        tries.append(len(tries))
+        if len(tries) < 4:
+            raise RuntimeError("a mistake")
+        started.set()
+
+    worker.target.start = start
+    worker.start()
+    assert started.wait(PATIENCE)
+    worker.bring_to(Model(), caused())
+    worker.target.wait()
+    worker.stop()
+    assert tries == [0, 1, 2, 3]
+
+
+def test_due_that_raises(workers):
+    """A target that cannot say when it is due still gets every model."""
+    worker = workers[0]
+    worker.target.due = lambda: 1 / 0
+    for number in range(3):
+        worker.bring_to(Model(), caused())
+        worker.target.wait()
+        wait_for(lambda number=number: len(worker.target.failures) > number, "the mistake")
+
+
+def test_leave(workers):
+    """A worker that is left ends its thread, but not what its target has started."""
+    worker = workers[0]
+    worker.leave()
+    assert worker.target.log == ["start", "leave"]
+
+
 def test_start_and_stop():
     """What starting a target raises is the caller's; a worker that never began can be stopped."""
 
@@ -205,7 +282,7 @@ def test_end_waits_for_what_is_under_way(workers):
 
 def test_end_does_not_wait_for_the_pause_after_a_mistake():
     """A worker that pauses after a mistake ends at once."""
-    worker = Worker(SlowTarget(), pause=PATIENCE)
+    worker = Worker(SlowTarget())
     worker.target.mistakes = [ZeroDivisionError("by nothing")]
     with capture_logs():
         worker.start()

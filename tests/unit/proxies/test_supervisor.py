@@ -17,6 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from lbgen.base.backoff import Backoff
+from lbgen.base.unexpected import Part, UnexpectedErrors
 from lbgen.proxies.supervisor import Supervisor
 from tests.support.paths import ROOT
 from tests.support.wait import PATIENCE, wait_for
@@ -129,6 +130,51 @@ def test_stop_before_it_starts(supervised, pids):
         stopping.join(PATIENCE / 4)
     assert not stopping.is_alive()
     assert (pids(), logs) == ([], [])
+
+
+def test_leave(supervised, pids, tmp_path):
+    """A proxy that is left runs on, and the next supervisor takes it over."""
+    supervisor = supervised()
+    supervisor.start()
+    (pid,) = wait_for(pids)
+    supervisor.leave()
+    successor = supervised(find=lambda: pid)
+    successor.start()
+    wait_for(lambda: successor.pid == pid)
+    assert not (tmp_path / "said").exists()
+    successor.stop()
+    supervisor.stop()
+    assert (tmp_path / "said").read_text() == "SIGUSR1\n"
+    assert len(pids()) == 1
+
+
+def test_left_between_two_starts(supervised, pids):
+    """A supervisor that is left while no proxy runs starts none."""
+    supervisor = supervised(words=["/does/not/exist"], backoff=slow())
+    supervisor.start()
+    wait_for(lambda: supervisor.starts)
+    supervisor.leave()
+    supervisor.stop()
+    assert (supervisor.starts, pids()) == (1, [])
+
+
+def test_looking_that_raises(supervised, pids):
+    """What nobody expected does not end the supervision: the proxy is looked for again."""
+    unexpected, mistakes = UnexpectedErrors(), [RuntimeError("a mistake"), ValueError("another")]
+
+    def find() -> int | None:
+        if mistakes:
+            raise mistakes.pop()
+        return None
+
+    supervisor = supervised(find=find, backoff=quick(), unexpected=unexpected)
+    with capture_logs() as logs:
+        supervisor.start()
+        wait_for(pids)
+    assert supervisor.alive
+    reasons = [entry["reason"] for entry in logs if entry["event"] == "proxy_ended"]
+    assert reasons == ["unexpected error: another", "unexpected error: a mistake"]
+    assert unexpected.counts()[Part.PROXY] == 2
 
 
 @pytest.mark.parametrize(("ignored", "said"), [(["SIGUSR1"], "SIGTERM\n"), (["SIGUSR1", "SIGTERM"], "")])

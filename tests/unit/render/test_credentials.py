@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from lbgen.base.unexpected import KEEPS_FAILING, UNEXPECTED, Part
 from lbgen.model import Model
 from lbgen.render import credentials
 from lbgen.render.credential_files import User
 from lbgen.render.credential_problems import missing_credentials, with_credential_problems
 from lbgen.render.credentials import CredentialReader, Credentials
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, modelled
-from tests.support.certificates import certificate
+from tests.support.certificates import UNREADABLE, certificate
 
 BCRYPT = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
 
@@ -184,6 +185,50 @@ def test_unreadable(places, monkeypatch):
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     assert "Permission denied" in CredentialReader(places).read().problems[0].message
+
+
+@pytest.mark.parametrize("kind", sorted(UNREADABLE))
+@pytest.mark.proxy("openssl")
+def test_certificate_beyond_cryptography(places, kind):
+    """What openssl makes and cryptography cannot read is left out and told; the others stay."""
+    certificate(places.certificates / "good.pem", "a.example.org")
+    UNREADABLE[kind](places.certificates / "bad.pem")
+    UNREADABLE[kind](places.client_cas / "bad.pem")
+    found = CredentialReader(places).read()
+    assert [item.name for item in found.certificates] == ["good.pem"]
+    (problem,) = found.problems
+    assert problem.file == str(places.certificates / "bad.pem")
+    assert "lbgen" in problem.message
+    assert UNEXPECTED.counts()[Part.CREDENTIALS] == 0
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a mistake"), RecursionError(), MemoryError()])
+def test_reading_that_raises(places, monkeypatch, error):
+    """What nobody expected of one file is a problem of that file, and counted; the others stay."""
+    certificate(places.certificates / "good.pem", "a.example.org")
+    (places.users / "staff").write_text(f"bob:{BCRYPT}\n")
+
+    reading = credentials.content_of
+
+    def read(kind: str, *args: object) -> object:
+        if kind == "users":
+            raise error
+        return reading(kind, *args)
+
+    monkeypatch.setattr(credentials, "content_of", read)
+    reader = CredentialReader(places)
+    found = reader.read()
+    assert [item.name for item in found.certificates] == ["good.pem"]
+    (problem,) = found.problems
+    assert problem.file == str(places.users / "staff")
+    assert type(error).__name__ in problem.message
+    for _ in range(KEEPS_FAILING):  # it is tried again each time
+        reader.read()
+    assert UNEXPECTED.counts()[Part.CREDENTIALS] == KEEPS_FAILING + 1
+    assert len(UNEXPECTED.keep_failing()) == 1
+    monkeypatch.setattr(credentials, "content_of", reading)
+    assert reader.read().users
+    assert UNEXPECTED.keep_failing() == []
 
 
 def asking(**keys: str) -> Model:

@@ -17,10 +17,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
+from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.snapshot import Snapshot
-from lbgen.source import decode
+from lbgen.source import decode, diff
 from lbgen.source.engine.api import PATHS
-from lbgen.source.engine.events import kinds_of
+from lbgen.source.engine.events import EventStream, kinds_of
 from lbgen.source.engine.schedule import Pace
 from lbgen.source.engine.source import EngineSource
 from tests.support.fake_engine import FakeEngine, recorded
@@ -350,6 +351,60 @@ def test_broken_stream(engine, how):
         engine.label("shop", "2")
         following.until(label("shop", "2"))
         assert following.source.stats.drift == 0
+
+
+def test_deeply_nested_event(engine):
+    """An event that nobody can read ends its stream, which is opened again: lbgen does not go deaf."""
+    with capture_logs() as logs, Following(source(engine)) as following:
+        following.next()
+        for number in range(1, 4):
+            engine.send(b'{"Type":' + b"[" * 200_000 + b"\n")
+            wait_for(lambda number=number: following.source.stats.reconnects == number and engine.streams == 1)
+        engine.label("shop", "1")
+        following.until(label("shop", "1"))
+    assert "not an event: " in logged(logs, "stream_lost")[0]["error"]
+    assert UNEXPECTED.counts()[Part.STREAM] == 0
+
+
+def test_stream_that_raises(engine, monkeypatch):
+    """What nobody expected of a stream is counted, ends that stream, and it is opened again."""
+    mistakes = [RuntimeError("a mistake")]
+    received = EventStream.received
+
+    def receiving(self, message):
+        if mistakes:
+            raise mistakes.pop()
+        received(self, message)
+
+    monkeypatch.setattr(EventStream, "received", receiving)
+    with capture_logs() as logs, Following(source(engine)) as following:
+        following.next()
+        engine.label("shop", "1")
+        following.until(label("shop", "1"))
+        wait_for(lambda: following.source.stats.reconnects == 1 and engine.streams == 1)
+        engine.label("shop", "2")
+        following.until(label("shop", "2"))
+    assert "a mistake" in logged(logs, "stream_lost")[0]["error"]
+    assert UNEXPECTED.counts()[Part.STREAM] == 1
+
+
+def test_source_that_raises(engine, other, monkeypatch):
+    """What nobody expected while an engine is followed is counted, and the next endpoint is tried."""
+    mistakes = [RuntimeError("a mistake")] * 3
+    between = diff.between
+
+    def differing(*args):
+        if mistakes:
+            raise mistakes.pop()
+        return between(*args)
+
+    monkeypatch.setattr(diff, "between", differing)
+    with capture_logs() as logs, Following(source(engine, other)) as following:
+        assert len(following.next().services) == len(recorded("services"))
+    failed = logged(logs, "source_failed")
+    assert {entry["error"].split(":")[0] for entry in failed} == {"unix"}
+    assert "a mistake" in failed[0]["error"]
+    assert UNEXPECTED.counts()[Part.SOURCE] == 3
 
 
 def test_event_in_pieces(engine):

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.file_watch import Pace
+from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.snapshot import Node, Snapshot
 from lbgen.source import decode, file
 from lbgen.source.file import FileSource, load, write_snapshot
@@ -307,6 +308,26 @@ def test_broken_file_changes_nothing(path):
         assert followed.next() == a_snapshot("b")
     assert [entry["event"] for entry in logs] == ["snapshot_file_unusable", "snapshot_file_usable_again"]
     assert f"{path}:2:" in logs[0]["error"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a mistake"), RecursionError("too deep"), AttributeError("get")])
+def test_reading_that_raises(path, monkeypatch, error):
+    """What nobody expected of a file's content is logged and counted, changes nothing, and does not end following."""
+    reading = decode.snapshot
+    with capture_logs() as logs, following(path) as followed:
+        first = followed.next()
+
+        def refuse(*_: object, **__: object) -> Snapshot:
+            raise error
+
+        monkeypatch.setattr(decode, "snapshot", refuse)
+        save(path, text("b"))
+        wait_for(lambda: UNEXPECTED.counts()[Part.SOURCE])
+        assert followed.pending == 0
+        monkeypatch.setattr(decode, "snapshot", reading)
+        second = followed.next()
+    assert (first, second) == (a_snapshot("a"), a_snapshot("b"))
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["unexpected_error"]
 
 
 def test_broken_file_is_told_without_polling(path):

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lbgen.base.errors import ApplyFailed
 from lbgen.base.problem import Problem
+from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.daemon.counters import BOUNDS, Counters, Histogram
 from lbgen.daemon.history import MOST_CAUSES
 from lbgen.daemon.loop import Loop
@@ -387,6 +388,22 @@ def test_everything_from_the_start():
     assert found["lbgen_target_ready", "edge"] == 0
     assert found["lbgen_round_seconds_count",] == 0
     assert not [key for key in found if key[0] == "lbgen_generation_info"]
+
+
+def test_unexpected_errors():
+    """They are counted by part, from 0 on; numbers that cannot be gathered leave the others."""
+    found = samples(FakeLoop(), FakeTarget())
+    assert {found["lbgen_unexpected_errors_total", part] for part in Part} == {0}
+    UNEXPECTED.guard(Part.TARGET, "edge").failed(RuntimeError("a mistake"))
+    UNEXPECTED.guard(Part.TARGET, "other").failed(RuntimeError("a mistake"))
+    loop = FakeLoop()
+    loop.counters = None
+    found = samples(loop, FakeTarget())
+    assert found["lbgen_unexpected_errors_total", "target"] == 2
+    assert found["lbgen_unexpected_errors_total", "metrics"] == 1
+    assert ("lbgen_round_seconds_count",) not in found
+    assert ("lbgen_target_ready", "edge") in found
+    assert ("lbgen_source_mode", "push") in found
 
 
 def test_names():

@@ -25,6 +25,7 @@ from structlog.testing import capture_logs
 
 import lbgen
 from lbgen.base.problem import Problem
+from lbgen.base.unexpected import KEEPS_FAILING, UNEXPECTED, Part
 from lbgen.cli import status_text
 from lbgen.cli.main import main
 from lbgen.daemon.bisection import Held
@@ -35,6 +36,7 @@ from lbgen.settings import Settings, load_settings
 from lbgen.snapshot import Cause
 from lbgen.status import client
 from lbgen.status.server import StatusServer, serve_status
+from lbgen.status.uvicorn_server import Server
 from lbgen.status.view import STUCK, View
 from tests.support.bench import INTERVAL, Bench
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, modelled
@@ -126,6 +128,40 @@ def test_alive(api):
     assert not api.json("/api/v1/status")["alive"]
     api.loop.busy_since = None
     assert api.get("/healthz") == (200, "alive\n")
+
+
+def test_part_that_keeps_failing(api):
+    """503 with its name and its error, till it works; in the status as well, for people too."""
+    guard = UNEXPECTED.guard(Part.ROUND, "the newest snapshot")
+    for _ in range(KEEPS_FAILING - 1):
+        guard.failed(RuntimeError("a mistake"))
+    assert api.get("/healthz") == (200, "alive\n")
+    guard.failed(RuntimeError("a mistake"))
+    told = f"round (the newest snapshot) has failed {KEEPS_FAILING} times in a row: RuntimeError: a mistake"
+    assert api.get("/healthz") == (503, f"{told}\n")
+    document = api.json("/api/v1/status")
+    assert (document["alive"], document["keeps_failing"]) == (False, [told])
+    lines = [click.unstyle(line) for line in status_text.status_lines(document, api.json("/api/v1/problems"))]
+    assert lines[0].endswith(": failing")
+    assert lines[1] == f"  {told}"
+    guard.worked()
+    assert api.get("/healthz") == (200, "alive\n")
+
+
+def test_server_that_fails(monkeypatch):
+    """A server that ends by itself is started again, at the same port; what is asked meanwhile is answered then."""
+    mistakes = [RuntimeError("a mistake")]
+    tick = Server.on_tick
+
+    async def ticking(self: Server, counter: int) -> bool:
+        if mistakes:
+            raise mistakes.pop()
+        return await tick(self, counter)
+
+    monkeypatch.setattr(Server, "on_tick", ticking)
+    with capture_logs() as logs, serving(FakeLoop()) as made:
+        assert wait_for(lambda: made.get("/healthz"), not_yet=(OSError,)) == (200, "alive\n")
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["status_ended"]
 
 
 def test_the_longest_round_counts():
@@ -241,6 +277,7 @@ def test_status(api):
             },
         ],
         "servers": {"up": 1, "drain": 1},
+        "keeps_failing": [],
         "servers_held": 3,
         "problems": 1,
     }

@@ -1,0 +1,84 @@
+"""lbgen with mistakes in it: ``python -m tests.support.raising FILE WORDS...`` runs lbgen with these words.
+
+FILE is JSON: ``{"functions": {"lbgen.daemon.loop.Loop.round": "RuntimeError"}, "now": [], "odds": 0.1, "seed": 7}``.
+It is read anew whenever it has changed. The functions in "now" raise the exception they are listed with, as
+often as "odds" says (always, where it is 1). Each time a line is written to FILE.raised.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import importlib
+import json
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class Faults:
+    """What is to be raised now."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._raised = file, file.with_suffix(".raised")
+        self._read: tuple[int, int] = (0, 0)
+        self.plan: dict[str, Any] = {}
+        self.renew()
+        self._random = random.Random(self.plan.get("seed", 0))
+
+    def renew(self) -> None:
+        """Read the file if it has changed."""
+        status = self._file.stat()
+        if self._read != (status.st_mtime_ns, status.st_ino):
+            self._read = status.st_mtime_ns, status.st_ino
+            self.plan = json.loads(self._file.read_text())
+
+    def strike(self, name: str) -> None:
+        """Raise what this function is to raise, if it is now."""
+        self.renew()
+        if name in self.plan.get("now", ()) and self._random.random() < self.plan.get("odds", 1):
+            with self._raised.open("a") as raised:
+                raised.write(f"{name}\n")
+            raise getattr(builtins, self.plan["functions"][name])(f"a mistake in {name}")
+
+
+def put_into(name: str, faults: Faults) -> None:
+    """Replace a function of a module, or a method, by one that may raise before it is called."""
+    place, attribute = _owner(name)
+    function = vars(place)[attribute] if isinstance(place, type) else getattr(place, attribute)
+    if isinstance(function, property):
+        setattr(place, attribute, property(_faulty(name, function.fget, faults)))
+    else:
+        setattr(place, attribute, _faulty(name, function, faults))
+
+
+def _faulty(name: str, function: Any, faults: Faults) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def called(*args: Any, **keys: Any) -> Any:
+        faults.strike(name)
+        return function(*args, **keys)
+
+    return called
+
+
+def _owner(name: str) -> tuple[Any, str]:
+    module, *rest = name.split(".")
+    place: Any = importlib.import_module(module)
+    while rest[1:]:
+        part = rest.pop(0)
+        if not hasattr(place, part):
+            importlib.import_module(f"{place.__name__}.{part}")
+        place = getattr(place, part)
+    return place, rest[0]
+
+
+if __name__ == "__main__":
+    planned = Faults(Path(sys.argv[1]))
+    for each in planned.plan["functions"]:
+        put_into(each, planned)
+    from lbgen.cli.main import main
+
+    sys.argv = ["lbgen", *sys.argv[2:]]
+    main()
