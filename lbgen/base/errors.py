@@ -34,10 +34,24 @@ class CheckFailed(LbgenError):
     """
 
     exit_code = 3
+    in_haste = False  # the machine may have been busy: the same files may be accepted another time
 
     def __init__(self, command: Sequence[str], output: str) -> None:
         super().__init__(f"{command[0]} refused the rendered configuration:\n{output.strip()}")
         self.command, self.output = tuple(command), output
+
+
+class CheckTimedOut(CheckFailed):
+    """The proxy's validator took too long over the rendered files: as good as a refusal, and tried again.
+
+    Nothing was applied: the proxy still runs its previous configuration.
+    """
+
+    in_haste = True
+
+    def __init__(self, command: Sequence[str], seconds: float, output: str = "") -> None:
+        took = f"no verdict after {seconds:.0f} s"
+        super().__init__(command, f"{took}: {output.strip()}" if output.strip() else took)
 
 
 class CheckUnavailable(LbgenError):

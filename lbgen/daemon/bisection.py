@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -47,6 +48,7 @@ class WhatIf:
         return known[2]
 
 
+LONGEST_SEARCH = 60.0  # seconds; the search for a culprit that has begun by then is finished
 MOST = 8  # culprits of one round; a service that is not judged by then waits for the next
 LONGEST = 500  # characters of the checker's words that a problem repeats
 Refusal = CheckFailed | TemplateError
@@ -84,6 +86,7 @@ class Bisection:
     before: Mapping[str, Labels]  # a service that is not in it said nothing
     held: Mapping[str, Held]  # already, whatever comes of it
     judge: Judge
+    clock: Callable[[], float] = time.monotonic
     culprits: dict[str, Held] = field(default_factory=dict)
 
     def run(self, refusal: Refusal | None) -> dict[str, Held]:
@@ -93,7 +96,8 @@ class Bisection:
             refusal: of everything.
         """
         good, everybody = 0, len(self.suspects)
-        while refusal and len(self.culprits) < MOST:
+        end = self.clock() + LONGEST_SEARCH
+        while refusal and len(self.culprits) < MOST and (not self.culprits or self.clock() < end):
             bad = everybody
             while bad - good > 1:
                 middle = (good + bad) // 2

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable, ProxyUnreachable
 from lbgen.daemon.counters import Counters
-from lbgen.proxies import disk
+from lbgen.proxies import check_command, disk
 from lbgen.proxies.check_command import clear_stages
 from lbgen.proxies.plan import Live, Method, Plan
 from lbgen.proxies.proxy import Proxy
@@ -16,6 +17,7 @@ from lbgen.proxies.supervisor import Supervisor
 from lbgen.render.renderer import Files
 
 Check = Callable[[Files], None]
+SHORTEST_PATIENCE = 10.0  # seconds that a check may take at least
 
 
 class Deployment:
@@ -25,7 +27,13 @@ class Deployment:
     """
 
     def __init__(
-        self, output: Path, check: Check, proxy: Proxy, counters: Counters, supervisor: Supervisor | None = None
+        self,
+        output: Path,
+        check: Check,
+        proxy: Proxy,
+        counters: Counters,
+        supervisor: Supervisor | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.output, self.proxy = output, proxy
         self.running: Files | None = None  # what the proxy was last proven to serve
@@ -33,6 +41,7 @@ class Deployment:
         self._check, self._counters, self._supervisor = check, counters, supervisor
         self._accepted: set[str] = set()  # generations that need no verdict in this attempt
         self._saved = ""  # generation on disk
+        self._clock, self._took = clock, 0.0  # seconds of the last check that accepted
         self._starts = 0  # of the supervised process, when it was last looked at
 
     @property
@@ -84,20 +93,29 @@ class Deployment:
     def check(self, files: Files) -> None:
         """Have the files checked, and remember if they are refused; raise CheckFailed or CheckUnavailable."""
         try:
-            self.judge(files)
-        except CheckFailed:
-            self.refused = files.generation
+            self._ask(files)
+        except CheckFailed as error:
+            self.refused = "" if error.in_haste else files.generation
             raise
 
     def judge(self, files: Files) -> None:
-        """Have files checked that are only thought of; raise CheckFailed or CheckUnavailable."""
+        """Have files checked that are only thought of; raise CheckFailed or CheckUnavailable.
+
+        They are one of many, in a search for culprits, so each has less time than what is to be loaded.
+        """
+        with check_command.within(max(SHORTEST_PATIENCE, 3 * self._took)):
+            self._ask(files)
+
+    def _ask(self, files: Files) -> None:
         if files.generation in self._accepted:
             return
+        began = self._clock()
         try:
             self._check(files)
         except (CheckFailed, CheckUnavailable) as error:
             self._counters.count("checks", "refused" if isinstance(error, CheckFailed) else "unavailable")
             raise
+        self._took = self._clock() - began
         self._accepted.add(files.generation)
         self._counters.count("checks", "accepted")
 

@@ -76,7 +76,7 @@ class Quarantine:
         before = {} if self._trying else self.held
         free = [service for service in snapshot.services.values() if service.id not in before]
         for suspects, said in self._suspects(free, changed=self._accepted not in (None, stamp)):
-            search = Bisection(self._what_if, model, snapshot, suspects, said, before, judge)
+            search = Bisection(self._what_if, model, snapshot, suspects, said, before, judge, self._clock)
             if suspects and search.refusal(0) is None:
                 held = before | search.run(refusal)
                 if self._leaves_some(model, snapshot, held):

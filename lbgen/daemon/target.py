@@ -52,7 +52,7 @@ class Target:
         """
         self.name, self.renderer, self.output, self.proxy, self._clock = name, renderer, output, proxy, clock
         self.counters, self.history, self.progress = Counters(), History(), Progress()
-        self.deployment = Deployment(output, check, proxy, self.counters, supervisor)
+        self.deployment = Deployment(output, check, proxy, self.counters, supervisor, clock)
         self.schedule = ReloadSchedule(min_reload_interval, clock)
         self.old_workers = OldWorkers(name, proxy, self.schedule, clock)
         self.quarantine, self.rollback = Quarantine(clock), TemplateRollback(clock)
@@ -302,3 +302,5 @@ class Target:
         elif str(error) != self.progress.refusal:
             log.error("refused", target=self.name, error=str(error), generation=self.deployment.generation)
             self.failed("refused", error)
+        if isinstance(error, CheckFailed) and error.in_haste:
+            self.schedule.retry.pause()

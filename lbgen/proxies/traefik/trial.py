@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base import documents
-from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable, ProxyUnreachable
+from lbgen.base.errors import ApplyFailed, CheckFailed, CheckTimedOut, CheckUnavailable, ProxyUnreachable
 from lbgen.proxies import check_command
 from lbgen.proxies.traefik.api import Api
 from lbgen.proxies.traefik.apply import STATIC
 from lbgen.proxies.wait import looks
 from lbgen.render.renderer import Files
 
-TIMEOUT = 60.0  # seconds
 ATTEMPTS = 3  # at a port that nobody else takes meanwhile
 KEPT = ("entryPoints", "serversTransport", "tcpServersTransport")  # of the static file: nothing that asks others
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -36,21 +35,24 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run(files: Files, binary: str, timeout: float = TIMEOUT, free_port: Callable[[], int] = _free_port) -> None:
+def run(files: Files, binary: str, timeout: float | None = None, free_port: Callable[[], int] = _free_port) -> None:
     """Try the files.
 
     Args:
+        timeout: seconds; None: as long as every check may take.
         free_port: returns a port of 127.0.0.1 that nobody uses.
     Raises:
         CheckFailed: Traefik refuses them, or some of them: its own words.
+        CheckTimedOut: it has not read them in time.
         CheckUnavailable: it could not be asked.
     """
+    seconds = check_command.timeout() if timeout is None else timeout
     dynamic = Files({name: text for name, text in files.texts.items() if name != STATIC}, files.generation)
     with check_command.staged(dynamic) as stage:
         for _ in range(ATTEMPTS):
             trial = Trial(files, binary, stage, free_port())
             try:
-                if trial.run(timeout):
+                if trial.run(seconds):
                     return
             except OSError as error:
                 raise CheckUnavailable(f"{binary}: cannot check the files: {error}") from error
@@ -102,7 +104,7 @@ class Trial:
             if ended or "Cannot start the provider" in words:
                 raise CheckFailed((self.binary,), words or f"exit status {process.returncode} without a message")
             if last:
-                raise CheckUnavailable(f"{self.binary}: has not read the files after {timeout:.0f} s; {words}")
+                raise CheckTimedOut((self.binary,), timeout, words)
         return False
 
     def _accepted(self) -> bool:

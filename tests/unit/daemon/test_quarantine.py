@@ -15,9 +15,10 @@ from structlog.testing import capture_logs
 from lbgen.base.errors import CheckFailed, CheckUnavailable
 from lbgen.cli.main import main
 from lbgen.daemon import assembly, quarantine_store
-from lbgen.daemon.bisection import MOST
+from lbgen.daemon.bisection import LONGEST_SEARCH, MOST
 from lbgen.daemon.quarantine import FIRST_TRIAL, Quarantine
 from lbgen.model import build
+from lbgen.proxies import check_command
 from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Service, Snapshot
 from lbgen.source.file import write_snapshot
@@ -535,3 +536,80 @@ def test_real_haproxy_refuses_an_authors_template(short_dir):
         assert target.running.texts["routes.map"].count("/v2") == 12
     finally:
         target.stop()
+
+
+# ------------------------------------------------------------------------------------------------ too slow
+
+SLOW = """#!/bin/sh
+# As `nginx -t` on thousands of rules: it takes longer than anybody waits.
+if grep -q broken "$1"; then exec sleep 600; fi
+echo x >> {calls}
+"""
+
+
+def slow_checker(bench: Bench, monkeypatch) -> None:
+    """Have the checker take for ever over the word "broken", and be waited for as long as the machine needs."""
+    bench.checker.write_text(SLOW.format(calls=bench.calls))
+    monkeypatch.setattr(check_command, "TIMEOUT", 5.0)
+
+
+def test_a_checker_that_takes_too_long(bench, monkeypatch):
+    """One service that the checker takes too long over is held like one that it refuses; the others are served."""
+    slow_checker(bench, monkeypatch)
+    after = [saying(each, path="/v2") if each.name in ("s3", "s7", "s9") else each for each in services(200)]
+    after[7] = saying(after[7], **{"host-header": "broken.org"})
+    assert bring(bench, after)
+    assert events(bench) == ["applied", "quarantined"]
+    assert bench.logs[1]["service"] == "s7"
+    assert "no verdict after 5 s" in str(bench.logs[1]["error"])
+    assert bench.texts()["routes.map"].count(".org/v2/") == 2
+    assert not bench.target.failing
+
+
+def test_a_checker_that_takes_too_long_at_the_first_start(tmp_path, monkeypatch):
+    """One service never keeps the proxy from starting."""
+    bench = Bench(tmp_path)
+    slow_checker(bench, monkeypatch)
+    found = services(4)
+    found[2] = saying(found[2], **{"host-header": "broken.org"})
+    assert bring(bench, found)
+    assert bench.texts()["haproxy.cfg"].count("\nbackend s") == 3
+    assert bench.proxy.did == ["reload"]
+
+
+def test_a_checker_that_is_slow_for_everybody(bench, monkeypatch):
+    """Where nobody is to blame, it is asked again: a machine is not busy for ever."""
+    slow_checker(bench, monkeypatch)
+    bench.spoil()
+    after = [saying(each, balance="source") for each in services(2)]
+    bring(bench, after)
+    due = bench.target.due()
+    assert due is not None
+    bench.clock.now = due
+    bench.mend()
+    assert bring(bench, after)
+
+
+def test_a_search_ends():
+    """Once a search has taken its time, the culprits that are left wait for the next round; it finds one at least."""
+    after = [saying(each, **{"host-header": "bad.org"}) for each in services(8)]
+    clock = Clock()
+
+    class Slow(Checker):
+        """Takes ten seconds for each refusal."""
+
+        def __call__(self, model, snapshot) -> None:
+            try:
+                super().__call__(model, snapshot)
+            except CheckFailed:
+                clock.now += 10.0
+                raise
+
+    checker = Slow("bad.org")
+    began = clock.now
+    quarantine, found = searched(services(8), after, checker, clock)
+    assert found
+    judged = [held for held in quarantine.held.values() if held.error]
+    assert 1 <= len(judged) < 8 == len(quarantine.held)
+    assert clock.now - began <= LONGEST_SEARCH + 10.0 * (math.log2(8) + 2)
+    assert quarantine.due() == clock.now  # the others' turn is next

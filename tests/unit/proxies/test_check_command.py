@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from lbgen.base.errors import CheckFailed, CheckUnavailable
+from lbgen.base.errors import CheckFailed, CheckTimedOut, CheckUnavailable
 from lbgen.proxies import check_command as check
 from lbgen.render.renderer import Files
 
@@ -94,10 +94,18 @@ def test_not_executable(tmp_path):
 
 
 def test_hangs(monkeypatch):
-    """A checker that does not end is given up."""
+    """A checker that does not end is given up: as good as a refusal."""
     monkeypatch.setattr(check, "TIMEOUT", 0.2)
-    with pytest.raises(CheckUnavailable, match="timed out"):
+    with pytest.raises(CheckTimedOut, match="no verdict after 0 s"):
         run("import time; time.sleep(60)")
+
+
+def test_hangs_in_a_search():
+    """Where many checks are made each has less time, and afterwards as much as ever."""
+    with check.within(0.2), pytest.raises(CheckTimedOut, match="no verdict after 0 s") as caught:
+        run("import time; time.sleep(60)")
+    assert isinstance(caught.value, CheckFailed)
+    assert check.timeout() == check.TIMEOUT
 
 
 def test_without_target_directory(tmp_path):

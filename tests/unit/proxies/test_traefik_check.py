@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from lbgen.base.errors import CheckFailed, CheckUnavailable, ProxyUnreachable
+from lbgen.base.errors import CheckFailed, CheckTimedOut, CheckUnavailable, ProxyUnreachable
 from lbgen.labels.rule import parser
 from lbgen.labels.values.value_type import BadValue
 from lbgen.proxies.traefik import api as traefik_api
@@ -298,7 +298,7 @@ def test_hangs(tmp_path):
     sleep = shutil.which("sleep")
     (tmp_path / "traefik").write_text(f"#!/bin/sh\nexec {sleep} 600\n")
     (tmp_path / "traefik").chmod(0o755)
-    with pytest.raises(CheckUnavailable, match="has not read the files"):
+    with pytest.raises(CheckTimedOut, match="no verdict after 0 s"):
         traefik_trial.run(files("10.0.0.1"), str(tmp_path / "traefik"), timeout=0.3)
 
 
