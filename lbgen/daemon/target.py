@@ -18,6 +18,7 @@ from lbgen.daemon.quarantine import Quarantine
 from lbgen.daemon.reload_schedule import ReloadSchedule
 from lbgen.daemon.template_rollback import Attempt, TemplateRollback, saved
 from lbgen.model import Model
+from lbgen.proxies.output_lock import OutputLock
 from lbgen.proxies.plan import Live, Method, Nothing, Reload, ReloadKind
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
@@ -52,6 +53,7 @@ class Target:
         """
         self.name, self.renderer, self.output, self.proxy, self._clock = name, renderer, output, proxy, clock
         self.counters, self.history, self.progress = Counters(), History(), Progress()
+        self.lock = OutputLock(output)
         self.deployment = Deployment(output, check, proxy, self.counters, supervisor, clock)
         self.schedule = ReloadSchedule(min_reload_interval, clock)
         self.old_workers = OldWorkers(name, proxy, self.schedule, clock)
@@ -77,6 +79,10 @@ class Target:
         """The last failure, over or not."""
         return self.progress.failure
 
+    def may_start(self) -> bool:
+        """Take the output directory; return False while another lbgen has it, which is logged."""
+        return self.lock.take_or_tell(self.name)
+
     def start(self) -> None:
         """Find out what the proxy runs; start it on the last good files if starting it is ours to do."""
         try:
@@ -92,11 +98,13 @@ class Target:
         """End what was started here; what was changed live a moment ago is on disk then."""
         self._save_at_the_end()
         self.deployment.stop()
+        self.lock.release()
 
     def leave(self) -> None:
         """Leave running what was started here, for the next lbgen to take over; what was changed live is on disk."""
         self._save_at_the_end()
         self.deployment.leave()
+        self.lock.release()
 
     def revise(self, renderer: Renderer, check: Check, min_reload_interval: float) -> None:
         """Render and check with these from now on; what the proxy runs stays as it is."""

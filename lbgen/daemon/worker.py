@@ -18,6 +18,7 @@ from lbgen.model import Model
 from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Snapshot
 
+TURN = 0.5  # seconds between two looks whether another lbgen still has the output directory
 ENDING = 30.0  # seconds that a target under way may hold up the end
 
 Work = tuple[Model, Snapshot]
@@ -31,14 +32,16 @@ class Worker:
         self,
         target: Target,
         *,
+        turn: float = TURN,
         clock: Callable[[], float] = time.monotonic,
         unexpected: UnexpectedErrors = UNEXPECTED,
     ) -> None:
         """
         Args:
+            turn: seconds between two looks whether another lbgen still has the output directory.
             unexpected: goes by the same clock.
         """
-        self.target, self._clock = target, clock
+        self.target, self._turn, self._clock = target, turn, clock
         self._guard = unexpected.guard(Part.TARGET, target.name, event="target_failed", target=target.name)
         self._look_guard = unexpected.guard(Part.TARGET, f"{target.name}: its old workers")
         self._started = False
@@ -52,7 +55,10 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=f"target-{target.name}", daemon=True)
 
     def start(self) -> None:
-        """Start the target, then follow. An error that starting it is known to raise is raised here."""
+        """Start the target, then follow. An error that starting it is known to raise is raised here.
+
+        While another lbgen has its output directory, it is neither started nor touched.
+        """
         try:
             self._start()
         except LbgenError:
@@ -95,7 +101,10 @@ class Worker:
         return True
 
     def _run(self) -> None:
-        self._guard.keep_up(self._start, self._paused)  # unless it is started already
+        while not self._started and not self._stopping:  # another lbgen has the output, or it failed unexpectedly
+            self._guard.keep_up(self._start, self._paused)
+            if not self._started:
+                self._paused(self._turn)
         while step := self._await():
             self.busy_since = self._clock()
             try:
@@ -104,7 +113,7 @@ class Worker:
                 self.busy_since = None
 
     def _start(self) -> None:
-        if not self._started:
+        if not self._started and self.target.may_start():
             self.target.start()
             self._started = True
 

@@ -15,6 +15,7 @@ from lbgen.daemon.bisection import Refusal
 from lbgen.daemon.quarantine import culprits
 from lbgen.model import Model
 from lbgen.proxies import disk
+from lbgen.proxies.output_lock import unheld
 from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Snapshot
 
@@ -147,11 +148,12 @@ class Preview:
     def _replace(self, output: Path, texts: Mapping[str, str]) -> None:
         """Write the files, and remove those that an earlier rendering left there."""
         fixed = set(self.renderer.templates.names())
-        before = disk.names(output, fixed)
-        if extra := (before | set(texts)) - fixed:
-            disk.note(output, extra)
-        disk.write(output, texts, before - set(texts))
-        disk.note(output, set(texts) - fixed)
+        with unheld(output):
+            before = disk.names(output, fixed)
+            if extra := (before | set(texts)) - fixed:
+                disk.note(output, extra)
+            disk.write(output, texts, before - set(texts))
+            disk.note(output, set(texts) - fixed)
 
 
 def differences(files: Files, directory: Path) -> Iterable[str]:

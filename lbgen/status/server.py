@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lbgen.base.address import host_port
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 MOST_CONNECTIONS = 64  # at a time; more are told 503, so that they do not take the descriptors that proxies need
+RETRY = 1.0  # seconds between two looks whether an address that is in use has become free
 ENDING = 2.0  # seconds that unfinished answers may hold up the end
 KEEP_ALIVE = 15  # seconds without a question; Traefik asks anew after 5 where pollInterval is not set
 
@@ -31,21 +33,22 @@ def serve_status(where: tuple[str, int] | None, view: View, feeds: Mapping[str, 
         where: address ("*" for all of IPv4) and port (0 for any that is free); None for no status.
         feeds: dynamic configurations that Traefiks ask for, by target.
     """
-    listening = _listening_socket(where) if where else None
-    if not listening:
+    if not where:
         yield 0
         return
-    server = StatusServer(view, listening, feeds)
+    listening = _listening_socket(where)
+    make = partial(StatusServer, view, feeds=feeds)
+    server = make(listening) if listening else _WhenFree(where, make)
     thread = threading.Thread(target=server.run, name="status", daemon=True)
     thread.start()
     try:
-        yield listening.getsockname()[1]
+        yield listening.getsockname()[1] if listening else 0
     finally:
         server.stop()
         thread.join(ENDING)
 
 
-def _listening_socket(where: tuple[str, int]) -> socket.socket | None:
+def _listening_socket(where: tuple[str, int], *, quiet: bool = False) -> socket.socket | None:
     address, port = where
     shown = host_port(address, port)
     # With the protocol named, asyncio sets TCP_NODELAY: else the end of an answer may wait 40 ms for the client's ACK.
@@ -57,16 +60,41 @@ def _listening_socket(where: tuple[str, int]) -> socket.socket | None:
         listening.listen()  # at once: only this tells of another process that listens there
     except OSError as error:
         listening.close()
+        if quiet:
+            return None
         log.error(
             "status_unavailable",
             address=shown,
             error=error.strerror,
-            effect="no status and no metrics; all else goes on",
+            effect="no status and no metrics until it is free; all else goes on",
             remedy="free the port, or set status.bind (LBGEN_STATUS__BIND) to another address, or to nothing",
         )
         return None
     log.info("status", address=shown)
     return listening
+
+
+class _WhenFree:
+    """Serves as soon as another process lets go of the address: the lbgen that this one takes over from, say."""
+
+    def __init__(self, where: tuple[str, int], make: Callable[[socket.socket], StatusServer]) -> None:
+        self._where, self._make = where, make
+        self._stopping = threading.Event()
+        self._server: StatusServer | None = None
+
+    def run(self) -> None:
+        while not self._stopping.wait(RETRY):
+            if listening := _listening_socket(self._where, quiet=True):
+                self._server = self._make(listening)
+                if self._stopping.is_set():
+                    self._server.stop()
+                self._server.run()
+                return
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._server:
+            self._server.stop()
 
 
 class StatusServer:

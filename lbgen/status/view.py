@@ -133,6 +133,8 @@ class View:
         return sorted({*self.loop.model.problems, *refused})
 
     def _obstacle(self, target: Target) -> str:
+        if holder := target.lock.holder:
+            return f"{target.lock.output} is in use: {holder}; it is taken over when that one ends"
         if target.failing and target.failure:
             return target.failure.error
         if self.loop.accepted or self.loop.busy_since:

@@ -11,8 +11,7 @@ import json
 import shutil
 import socket
 import ssl
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +38,7 @@ from tests.support.certificates import certificate as self_signed
 from tests.support.clients import anybody
 from tests.support.ports import free_port
 from tests.support.real_servers import http_servers, tcp_servers
+from tests.support.steady import steady
 from tests.support.wait import PATIENCE, wait_for
 
 KINDS = ["haproxy", "nginx", "traefik"]
@@ -312,35 +312,14 @@ def test_renewal(site):
             assert answer(connection) == "127.1.0.1"
 
 
-@contextlib.contextmanager
-def handshakes(port: int, name: str) -> Iterator[list[str]]:
-    """Shake hands and ask on new connections while the block runs; give what failed, by then."""
-    failed: list[str] = []
-    done, count = threading.Event(), 0
+def handshakes(port: int, name: str) -> Callable[[], str]:
+    """One handshake after the other, each with a request."""
 
-    def go_on() -> None:
-        nonlocal count
-        while not done.is_set() and count < 100_000:
-            count += 1
-            try:
-                if (found := ask(port, name)) == REFUSED:
-                    failed.append(f"{count}: refused")
-                elif isinstance(found, int):
-                    failed.append(f"{count}: status {found}")
-            except OSError as error:
-                failed.append(f"{count}: {error}")
-            done.wait(0.005)
+    def shake() -> str:
+        found = ask(port, name)
+        return "" if isinstance(found, str) else "refused" if found == REFUSED else f"status {found}"
 
-    thread = threading.Thread(target=go_on, daemon=True)
-    thread.start()
-    try:
-        wait_for(lambda: count > 3, "traffic")
-        yield failed
-        before = count
-        wait_for(lambda: count > before + 3, "traffic")
-    finally:
-        done.set()
-        thread.join(PATIENCE)
+    return shake
 
 
 @EVERY
@@ -362,26 +341,26 @@ def test_broken_renewal(site, port):
         renewed[:-30],
         renewed[:key] + good[good.index(b"-----BEGIN PRIVATE") :],
     ]
-    with handshakes(site.port(), "a.org") as failed:
+    with steady(handshakes(site.port(), "a.org")) as traffic:
         for piece in pieces:
             path.write_bytes(piece)
             site.again()
             assert site.shown("a.org") == "before"
             assert [problem.file for problem in site.model.problems] == [str(path)]
-        assert failed == []
+        assert traffic.failed == []
         site.serve(*app("a", "127.1.0.1", port), *app("b", "127.1.0.2", port, host="b.org"))  # a change meanwhile
         assert ask(site.port(), "b.org") == "127.1.0.2"
-        assert failed == []
+        assert traffic.failed == []
     site.target.stop()
     site.target = assembly.Assembly("edge", site.settings.targets["edge"], site.settings).target()
     site.target.start()
     site.again()
     assert site.shown("a.org") == "before"
-    with handshakes(site.port(), "a.org") as failed:
+    with steady(handshakes(site.port(), "a.org")) as traffic:
         path.write_bytes(renewed)
         site.again()
         wait_for(lambda: site.shown("a.org") == "a", "the renewed certificate")
-    assert (failed, site.model.problems) == ([], ())
+    assert (traffic.failed, site.model.problems) == ([], ())
 
 
 @EVERY

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import http.client
 import json
 import os
 import signal
@@ -64,6 +66,27 @@ class Daemon:
         self.save()
         self.process: subprocess.Popen[bytes] | None = None
         self.raising: Mapping[str, str] = {}
+        self.environment: dict[str, str] = {}
+
+    def second(self) -> Daemon:
+        """Another one with the same settings, but for the address of its status, and a log of its own."""
+        made = copy.copy(self)
+        made.process, made.log = None, self.directory / "log of the second"
+        made.environment = {"LBGEN_STATUS__BIND": f"127.0.0.1:{free_port()}"}
+        return made
+
+    def status(self, path: str) -> tuple[int, str]:
+        """What its status answers at a path; 0: nothing."""
+        bind = self.environment.get("LBGEN_STATUS__BIND", self.settings["status"]["bind"])
+        connection = http.client.HTTPConnection(bind, timeout=PATIENCE)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError:
+            return 0, ""
+        finally:
+            connection.close()
 
     def save(self) -> None:
         """Save the settings file, as an editor does."""
@@ -108,7 +131,7 @@ class Daemon:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *program, "run", "--config", str(self.directory / "lbgen.yml")],
-                env={**environment, "PYTHONPATH": str(ROOT)},
+                env={**environment, "PYTHONPATH": str(ROOT), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -10,6 +10,7 @@ from lbgen.daemon.flapping import Flapping
 from lbgen.daemon.history import Change, Failure, History
 from lbgen.daemon.quarantine import Quarantine
 from lbgen.model import Model
+from lbgen.proxies.output_lock import OutputLock
 from lbgen.render.credentials import CredentialReader
 from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Cause, Snapshot
@@ -80,6 +81,7 @@ class FakeTarget:
     counters: Counters = field(default_factory=Counters)
     quarantine: Quarantine = field(default_factory=Quarantine)
     old_workers: FakeOldWorkers = field(default_factory=FakeOldWorkers)
+    lock: OutputLock = field(default_factory=lambda: OutputLock(Path("/out")))  # not taken
 
     def applied(self, after: float = 0.0, *causes: Cause, **facts: object) -> None:
         """A change that was live so many seconds after AT."""

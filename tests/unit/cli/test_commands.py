@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 
 import lbgen
 from lbgen.cli.main import COMMANDS, main
+from lbgen.proxies.output_lock import OutputLock
 from lbgen.settings import Settings
 from lbgen.source.file import load
 from tests.support.certificates import certificate
@@ -674,3 +675,16 @@ def test_stack_files_in_all_commands(tmp_path, monkeypatch):
     assert explained.exit_code == 0
     wrong = CliRunner().invoke(main, ["lint", "--stack", "shop"])
     assert (wrong.exit_code, "stack is the name that stack files are deployed under" in wrong.stderr) == (2, True)
+
+
+def test_output_of_a_running_lbgen(tmp_path):
+    """A directory that a running lbgen writes is refused: its proxy would load files unknown to it."""
+    directory = kept(tmp_path / "out")
+    lock = OutputLock(directory)
+    assert lock.take()
+    before = contents(directory)
+    result = render("-o", directory)
+    assert (result.exit_code, contents(directory)) == (2, before)
+    assert f"{directory}: lbgen with pid {os.getpid()} " in result.stderr
+    lock.release()
+    assert render("-o", directory).exit_code == 0

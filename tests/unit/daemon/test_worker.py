@@ -46,6 +46,12 @@ class SlowTarget:
         self.failures: list[tuple[str, str]] = []
         self.log: list[str] = []
         self.old_workers = SlowLook()
+        self.free = True  # no other lbgen has its output
+        self.looks = 0
+
+    def may_start(self) -> bool:
+        self.looks += 1
+        return self.free
 
     def start(self) -> None:
         self.log.append("start")
@@ -292,3 +298,28 @@ def test_end_does_not_wait_for_the_pause_after_a_mistake():
         worker.stop()
     assert time.monotonic() - began < PATIENCE / 4
     assert worker.target.log == ["start", "stop"]
+
+
+def test_waits_for_its_output():
+    """While another lbgen has the output nothing is started or brought; then the newest model is."""
+    worker = Worker(SlowTarget(), turn=0.01)
+    worker.target.free = False
+    worker.start()
+    worker.bring_to(Model(), caused("one"))
+    worker.bring_to(Model(), caused("two"))
+    wait_for(lambda: worker.target.looks > 3, "looks")
+    assert (worker.target.log, worker.target.brought, worker.busy_since) == ([], [], None)
+    worker.target.free = True
+    worker.target.wait()
+    assert worker.target.log == ["start"]
+    assert [[cause.text for cause in snapshot.causes] for _, snapshot in worker.target.brought] == [["one", "two"]]
+    worker.stop()
+
+
+def test_ends_while_it_waits():
+    """A worker that waits for its output ends at once, without having started anything."""
+    worker = Worker(SlowTarget(), turn=PATIENCE)
+    worker.target.free = False
+    worker.start()
+    worker.stop()
+    assert worker.target.log == ["stop"]

@@ -193,6 +193,11 @@ def test_ready(api):
     assert api.get("/readyz") == (503, "b: haproxy: unknown keyword\n")
     status = api.json("/api/v1/status")
     assert (status["ready"], status["not_ready"]) == (False, ["b: haproxy: unknown keyword"])
+    b.lock.holder = "lbgen with pid 7 on host edge1, since 2026-11-22 10:00:00 UTC"
+    held = f"/out is in use: {b.lock.holder}; it is taken over when that one ends"
+    assert api.get("/readyz") == (503, f"b: {held}\n")
+    assert held in run("status", "--status", api.url).stdout
+    b.lock.holder = ""
     b.ready, b.failing = True, False
     assert api.get("/readyz") == (200, "ready\n")
     assert api.json("/api/v1/status")["ready"]
