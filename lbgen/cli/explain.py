@@ -56,5 +56,5 @@ def _from_source(common: CommonOptions, service: str) -> dict[str, Any]:
         TargetFacts.of(name, assembly.Assembly(name, target, settings).renderer())
         for name, target in common.targets(settings).items()
     )
-    snapshot, model = read_source(settings)
+    snapshot, model = read_source(settings, {target.proxy for target in targets})
     return explanation(Facts(snapshot, model, CredentialReader(settings).read(), targets), service)

@@ -63,10 +63,11 @@ def lint(common: CommonOptions, strict: bool, form: str) -> None:
 
 def _report(common: CommonOptions, settings: Settings) -> Report:
     targets = common.targets(settings)
-    snapshot, model = read_source(settings)
+    renderers = {name: Assembly(name, target, settings).renderer() for name, target in targets.items()}
+    proxies = {name: renderer.templates.manifest.proxy for name, renderer in renderers.items()}
+    snapshot, model = read_source(settings, {*proxies.values()})
     listed: list[Limit] = []
-    for name, target in targets.items():
-        renderer = Assembly(name, target, settings).renderer()
-        proxy = renderer.templates.manifest.proxy
+    for name, renderer in renderers.items():
+        proxy = proxies[name]
         listed += limits(renderer.served(model), snapshot, name, proxy, renderer.target.version)
     return lint_report(snapshot, model, listed, settings.discovery.dialects)

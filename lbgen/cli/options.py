@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from lbgen.base.errors import SettingsError, SourceError
 from lbgen.cli.output import print_json, print_lines
 from lbgen.daemon import assembly
 from lbgen.model import Model, build
-from lbgen.render.credential_problems import unseen_certificates, with_credential_problems
+from lbgen.render.credential_problems import slow_passwords, unseen_certificates, with_credential_problems
 from lbgen.render.credentials import CredentialReader
 from lbgen.render.templates import builtin_names
 from lbgen.settings import ENV_FILE, Settings, TargetSettings, default_file, load_settings
@@ -159,13 +159,18 @@ def common_options(*, source: bool = True, target: bool = True, file: bool = Tru
     return decorate
 
 
-def read_source(settings: Settings) -> tuple[Snapshot, Model]:
-    """Read the source once; return the snapshot and its model, with notes and problems of the credentials."""
+def read_source(settings: Settings, proxies: Collection[str] = ()) -> tuple[Snapshot, Model]:
+    """Read the source once; return the snapshot and its model, with notes and problems of the credentials.
+
+    Args:
+        proxies: kinds of the targets' proxies; empty: not known.
+    """
     snapshot = assembly.source(settings).take()
     model = build(snapshot, settings.rules())
-    credentials = CredentialReader(settings).read()
+    credentials = CredentialReader(settings, proxies=proxies).read()
     unseen = unseen_certificates(model, credentials, settings.certificates)
-    return replace(snapshot, notes=snapshot.notes + unseen), with_credential_problems(model, credentials)
+    notes = snapshot.notes + unseen + slow_passwords(credentials)
+    return replace(snapshot, notes=notes), with_credential_problems(model, credentials)
 
 
 @contextlib.contextmanager

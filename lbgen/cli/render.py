@@ -63,7 +63,8 @@ def render(
 def _once(common: CommonOptions, options: PreviewOptions, form: str) -> None:
     settings = common.settings_with_targets("warning")
     previews = _previews(settings, options)
-    snapshot, model = read_source(settings)
+    proxies = {preview.renderer.templates.manifest.proxy for preview in previews.values()}
+    snapshot, model = read_source(settings, proxies)
     if form != "github":  # which shows them itself
         for note in snapshot.notes:
             log.warning("note", note=str(note), refused=note.refused)

@@ -164,7 +164,8 @@ class LiveReload:
         """Return the reader for problems: what is kept for one target is kept for all."""
         kept = [each.renderer.credentials.kept for each in self._followers.values()]
         first = next((each for each in kept if each), None)
-        return CredentialReader(settings, kept=first.reading() if first else None)
+        proxies = {each.renderer.templates.manifest.proxy for each in self._followers.values()}
+        return CredentialReader(settings, kept=first.reading() if first else None, proxies=proxies)
 
     def _parts_of(self, name: str, settings: Settings) -> tuple[Renderer, Check]:
         renderer, check = self._parts(Assembly(name, settings.targets[name], settings))

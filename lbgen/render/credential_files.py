@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lbgen.base.problem import printable
 from lbgen.labels.values.value_type import BadValue
+from lbgen.render.password_cost import Level, cost_of
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -40,6 +41,11 @@ class User:
 
     name: str
     hash: str  # as crypt(3) writes it: "$2y$..."; never the password itself
+
+    @property
+    def costly(self) -> bool:
+        """Whether a wrong password takes so long that HAProxy and Nginx are not given the hash."""
+        return cost_of(self.hash).level is Level.REFUSED
 
 
 @dataclass(frozen=True, slots=True)

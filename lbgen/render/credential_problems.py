@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from lbgen.base.problem import Problem
 from lbgen.model import Backend, Model, Route
 from lbgen.render.credentials import DEFAULT, SUFFIX, Credentials
+from lbgen.render.password_cost import REMEDY, WAITING, Level, cost_of
 from lbgen.snapshot import Note
 
+_MOST_USERS = 5  # named in one message
 _INSTEAD = {
     "users": "nobody is let in",
     "client_cas": "nobody is let in",
@@ -64,10 +66,39 @@ def unseen_certificates(model: Model, credentials: Credentials, directory: Path)
     return (Note(str(directory), 0, "", message, remedy),)
 
 
+def slow_passwords(credentials: Credentials) -> tuple[Note, ...]:
+    """Return a note for each users file with hashes that are used, but make other requests wait."""
+    return tuple(
+        Note(path, 0, "", f"HAProxy and Nginx let every other request wait while they compare: {users}", REMEDY)
+        for path, users in _costs(credentials, Level.TOLD)
+    )
+
+
 def with_credential_problems(model: Model, credentials: Credentials, *, here: bool = False) -> Model:
     """Return the model with the problems of the credentials, and of those that it names and are missing."""
-    problems = {*credentials.problems, *missing_credentials(model, credentials, here=here)}
+    missing = missing_credentials(model, credentials, here=here)
+    problems = {*credentials.problems, *missing, *_refused_passwords(credentials)}
     return replace(model, problems=tuple(sorted({*model.problems, *problems}))) if problems else model
+
+
+def _refused_passwords(credentials: Credentials) -> Iterator[Problem]:
+    """Yield a problem for each users file with hashes that HAProxy and Nginx are not given."""
+    for path, users in _costs(credentials, Level.REFUSED):
+        message = f"has hashes that take too long to compare, while every other request waits: {users}"
+        effect = "till then HAProxy does not let these users in, and Nginx nobody of the file"
+        yield Problem("", message, f"{REMEDY}; {effect}", file=path)
+
+
+def _costs(credentials: Credentials, level: Level) -> Iterator[tuple[str, str]]:
+    """Yield the path of each users file that has hashes of this level, with the users, if it is for such a proxy."""
+    if credentials.proxies and not WAITING & credentials.proxies:
+        return
+    for name, users in sorted(credentials.users.items()):
+        costs = ((user.name, cost_of(user.hash)) for user in users)
+        found = [f"user {user} has {cost.text}" for user, cost in costs if cost.level is level]
+        if found:
+            more = f", and {len(found) - _MOST_USERS} more" if len(found) > _MOST_USERS else ""
+            yield credentials.users_files[name], ", ".join(found[:_MOST_USERS]) + more
 
 
 def _missing_file(kind: str, name: str, key: str, route: Route, backend: Backend) -> Problem:

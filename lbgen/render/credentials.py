@@ -7,8 +7,8 @@ a problem. Labels that name a missing file: see `credential_problems`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +36,7 @@ class Credentials:
     client_cas: Mapping[str, Certificate] = field(default_factory=dict)  # by the file's name without suffix
     problems: tuple[Problem, ...] = ()
     readable: frozenset[str] = frozenset()  # directories that can be read: "certificates", "users", "client_cas"
+    proxies: frozenset[str] = frozenset()  # kinds of proxies that they are for; empty: not known
 
 
 class CredentialDirectories(Protocol):
@@ -73,13 +74,17 @@ class CredentialReader:
         base: Path = Path(),
         kept: KeptCredentials | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        proxies: Iterable[str] = (),
     ) -> None:
         """
         Args:
             base: what relative directories are relative to.
             kept: the last good content of each file; None: there is no past, as in a pipeline.
             clock: seconds since 1970.
+            proxies: kinds of proxies that the files are for; empty: not known.
         """
+        self._proxies = frozenset(proxies)
         self._directories, self._base, self.kept, self._clock = directories, base, kept, clock
         self._known: dict[tuple[str, Path], _Reading] = {}  # by kind too: two kinds may share a directory
 
@@ -105,7 +110,7 @@ class CredentialReader:
             if self.kept and kind in readable:
                 self.kept.forget(kind, but=names or ())
         self._known = seen
-        return _credentials(in_force, missing, frozenset(readable))
+        return replace(_credentials(in_force, missing, frozenset(readable)), proxies=self._proxies)
 
     def _in_force(self, kind: str, path: Path, seen: dict[tuple[str, Path], _Reading]) -> _Reading:
         """Return the file, or else its copy if that is better."""

@@ -4,3 +4,9 @@ from __future__ import annotations
 
 # "secret", with a cost that no test has to wait for.
 HASH = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
+# The same with other costs: a comparison takes 60 ms of processor, and 240.
+BCRYPT_10 = "$2y$10$abcdefghijklmnopqrstuuqflPDzB6gcMhKa1rZqKiun2YGL5sa2u"
+BCRYPT_12 = "$2y$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/IJhW"
+SHA_100001 = (
+    "$6$rounds=100001$saltsalt$pnAT0Eyji/wrKntEilWHMLe/1bgKiB7LNwlewHWYfEzFdQ4N14nhHLrzCJFgc.ucqKry3wvwQ7pbhlL1GWBeS1"
+)

@@ -392,7 +392,8 @@ def _in_haproxy(lines: list[list[str]], model: Model) -> Iterator[Count]:
     firsts = [words[0] for words in lines]
     streams = [item for item in model.backends if item.protocol != "udp"]
     yield "frontends", firsts.count("frontend"), sum(item.protocol != "udp" for item in model.listeners)
-    yield "backends", firsts.count("backend"), len(streams)
+    tables = sum(words[0] == "backend" and words[1].endswith((":wrong", ":right")) for words in lines)
+    yield "backends", firsts.count("backend") - tables, len(streams)
     yield "servers", firsts.count("server"), sum(len(item.servers) for item in streams if not item.redirect)
 
 

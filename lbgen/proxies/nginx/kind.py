@@ -173,7 +173,7 @@ CAPABILITIES = {
     "passwords": Support(
         PARTLY,
         "Nginx's workers read the file at the path that lbgen has it at, on their own account; where they cannot, "
-        "nobody is let in",
+        "nobody is let in; wrong passwords are not counted, since `limit_req` counts requests, right ones too",
     ),
     "host header": Support(PARTLY, "of several servers all see the address of the first"),
     "response headers": Support(NO, "the header Server is Nginx's own, and stays"),

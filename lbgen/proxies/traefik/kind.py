@@ -165,7 +165,11 @@ CAPABILITIES = {
     ),
     "retries of TCP routes": Support(NO, "a connection that fails is not tried elsewhere"),
     "concurrent requests for each server": Support(NO, "there is no limit"),
-    "passwords": Support(PARTLY, "only users whose hash is one of bcrypt, as `htpasswd -nB` makes it, are let in"),
+    "passwords": Support(
+        PARTLY,
+        "only users whose hash is one of bcrypt, as `htpasswd -nB` makes it, are let in; wrong passwords are not "
+        "counted, but no other request waits for them",
+    ),
     "certificates by name": Support(NO, "Traefik chooses by the names in the certificates"),
     "client certificates": Support(
         PARTLY, "all routes of its hosts ask for them, since Traefik asks before it knows the path"

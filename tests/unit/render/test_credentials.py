@@ -12,8 +12,9 @@ from lbgen.base.unexpected import KEEPS_FAILING, UNEXPECTED, Part
 from lbgen.model import Model
 from lbgen.render import credentials
 from lbgen.render.credential_files import User
-from lbgen.render.credential_problems import missing_credentials, with_credential_problems
+from lbgen.render.credential_problems import missing_credentials, slow_passwords, with_credential_problems
 from lbgen.render.credentials import CredentialReader, Credentials
+from lbgen.render.password_cost import REMEDY, Cost, Level, cost_of
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, modelled
 from tests.support.certificates import UNREADABLE, certificate
 
@@ -174,6 +175,59 @@ def test_bad_users(places, line):
     assert found.users == {}
     assert "line 2" in found.problems[0].message
     assert "s3cret" not in found.problems[0].message + found.problems[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("start", "level", "text"),
+    [
+        ("$2y$04$", Level.CHEAP, "bcrypt of cost 4"),
+        ("$2a$08$", Level.CHEAP, "bcrypt of cost 8"),
+        ("$2b$09$", Level.TOLD, "bcrypt of cost 9"),
+        ("$2y$10$", Level.TOLD, "bcrypt of cost 10"),
+        ("$2y$11$", Level.REFUSED, "bcrypt of cost 11"),
+        ("$2y$31$", Level.REFUSED, "bcrypt of cost 31"),
+        ("$5$salt$x", Level.CHEAP, "SHA-crypt of 5000 rounds"),
+        ("$6$rounds=25000$salt$x", Level.CHEAP, "SHA-crypt of 25000 rounds"),
+        ("$6$rounds=25001$salt$x", Level.TOLD, "SHA-crypt of 25001 rounds"),
+        ("$5$rounds=100000$salt$x", Level.TOLD, "SHA-crypt of 100000 rounds"),
+        ("$5$rounds=100001$salt$x", Level.REFUSED, "SHA-crypt of 100001 rounds"),
+        ("$6$rounds=030000000$salt$x", Level.REFUSED, "SHA-crypt of 30000000 rounds"),
+        ("$6$rounds=" + "9" * 5000 + "$salt$x", Level.REFUSED, "SHA-crypt of 999999999999 rounds"),
+        ("$y$j9T$salt$x", Level.REFUSED, "a hash of an unknown kind"),
+        ("$7$CU..../....salt$x", Level.REFUSED, "a hash of an unknown kind"),
+    ],
+)
+def test_cost(start, level, text):
+    """Where the limits are: what two proxies ask crypt() for while every other request waits."""
+    assert cost_of(start) == Cost(level, text)
+
+
+@pytest.mark.parametrize("proxies", [(), ("haproxy",), ("traefik", "nginx")])
+def test_costly_hashes(places, proxies):
+    """The file stays in use; a problem names it, the users, the costs and the remedy. What is only slow is a note."""
+    hashes = {f"u{number}": BCRYPT.replace("$04$", "$12$") for number in range(1, 8)}
+    hashes |= {"anna": BCRYPT, "bob": "$6$rounds=30000000$salt$abc", "slow": BCRYPT.replace("$04$", "$10$")}
+    (places.users / "staff").write_text("".join(f"{name}:{hashed}\n" for name, hashed in hashes.items()))
+    (places.users / "fine").write_text(f"anna:{BCRYPT}\n")
+    found = CredentialReader(places, proxies=proxies).read()
+    assert [user.name for user in found.users["staff"] if not user.costly] == ["anna", "slow"]
+    (problem,) = with_credential_problems(modelled(), found).problems
+    assert problem.file == str(places.users / "staff")
+    assert "user bob has SHA-crypt of 30000000 rounds, user u1 has bcrypt of cost 12" in problem.message
+    assert problem.message.endswith("user u4 has bcrypt of cost 12, and 3 more")
+    assert "`htpasswd -B -C 8`" in problem.remedy
+    (note,) = slow_passwords(found)
+    assert (note.file, note.remedy, note.refused) == (problem.file, REMEDY, False)
+    assert note.message.endswith("user slow has bcrypt of cost 10")
+    assert "abcdefghijkl" not in f"{problem} {note}"
+
+
+def test_costly_hashes_elsewhere(places):
+    """To proxies that compare passwords beside other requests their costs do not matter."""
+    (places.users / "staff").write_text(f"bob:{BCRYPT.replace('$04$', '$12$')}\n")
+    found = CredentialReader(places, proxies=["traefik", "other"]).read()
+    assert with_credential_problems(modelled(), found).problems == ()
+    assert slow_passwords(found) == ()
 
 
 def test_unreadable(places, monkeypatch):
