@@ -40,3 +40,10 @@ def is_address(text: str) -> bool:
         ipaddress.ip_address(text)
         return True
     return False
+
+
+def owner(address: str) -> str:
+    """Return what clients are told apart by: an IPv4 address, of an IPv6 address its /64, all of which one may have."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.IPv6Network((address.partition("%")[0], 64), strict=False))

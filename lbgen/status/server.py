@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from lbgen.base.address import host_port
 from lbgen.base.logs import log
@@ -16,28 +16,34 @@ from lbgen.proxies.traefik.feed import Feed
 from lbgen.status.view import View
 
 if TYPE_CHECKING:
+    from lbgen.status.connections import Patience
     from lbgen.status.uvicorn_server import Server
 
 
-MOST_CONNECTIONS = 64  # at a time; more are told 503, so that they do not take the descriptors that proxies need
 RETRY = 1.0  # seconds between two looks whether an address that is in use has become free
 ENDING = 2.0  # seconds that unfinished answers may hold up the end
 KEEP_ALIVE = 15  # seconds without a question; Traefik asks anew after 5 where pollInterval is not set
 
 
 @contextlib.contextmanager
-def serve_status(where: tuple[str, int] | None, view: View, feeds: Mapping[str, Feed] | None = None) -> Iterator[int]:
+def serve_status(
+    where: tuple[str, int] | None,
+    view: View,
+    feeds: Mapping[str, Feed] | None = None,
+    patience: Patience | None = None,
+) -> Iterator[int]:
     """Serve while the block runs; give the port, 0 if it is not served.
 
     Args:
         where: address ("*" for all of IPv4) and port (0 for any that is free); None for no status.
         feeds: dynamic configurations that Traefiks ask for, by target.
+        patience: with clients; None: as usual.
     """
     if not where:
         yield 0
         return
     listening = _listening_socket(where)
-    make = partial(StatusServer, view, feeds=feeds)
+    make = partial(StatusServer, view, feeds=feeds, patience=patience)
     server = make(listening) if listening else _WhenFree(where, make)
     thread = threading.Thread(target=server.run, name="status", daemon=True)
     thread.start()
@@ -98,8 +104,14 @@ class _WhenFree:
 
 
 class StatusServer:
-    def __init__(self, view: View, listening: socket.socket, feeds: Mapping[str, Feed] | None = None) -> None:
-        self._view, self._listening, self._feeds = view, listening, feeds or {}
+    def __init__(
+        self,
+        view: View,
+        listening: socket.socket,
+        feeds: Mapping[str, Feed] | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._view, self._listening, self._feeds, self._patience = view, listening, feeds or {}, patience
         self._server: Server | None = None
         self._stopping = threading.Event()
         effect = "no status and no metrics till it is started again; all else goes on"
@@ -114,12 +126,16 @@ class StatusServer:
         import uvicorn
 
         from lbgen.status.app import application
+        from lbgen.status.connections import LARGEST_HEAD, Connection, Patience
+        from lbgen.status.pace import Budget, paced
         from lbgen.status.uvicorn_server import Server
 
+        patience = self._patience or Patience()
         settings = uvicorn.Config(
-            application(self._view, self._feeds),
+            paced(application(self._view, self._feeds), Budget()),
             loop="asyncio",
-            http="h11",
+            http=cast("Any", partial(Connection, patience=patience)),
+            h11_max_incomplete_event_size=LARGEST_HEAD,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -128,7 +144,7 @@ class StatusServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=MOST_CONNECTIONS,
+            backlog=patience.most,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=1,
         )

@@ -7,7 +7,9 @@ import contextlib
 
 import uvicorn
 
-TICK = 1.0  # seconds between two looks at the clock, for the header Date
+from lbgen.status.connections import Connection
+
+TICK = 1.0  # seconds between two looks at the clock, for the header Date and connections that take too long
 
 
 class Server(uvicorn.Server):
@@ -22,6 +24,9 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         while not self.should_exit:
             await self.on_tick(0)  # renews the date
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.tend()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), TICK)
 

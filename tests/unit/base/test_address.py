@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbgen.base.address import dialable, host_port, split_bind
+from lbgen.base.address import dialable, host_port, owner, split_bind
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,18 @@ def test_host_port(host, written):
 def test_dialable(listening, dialed):
     """What listens everywhere is dialed at the loopback of its family, all else where it listens."""
     assert dialable(listening) == dialed
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8:0:0:ffff::1", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_owner(address, expected):
+    """One client may have all of a /64."""
+    assert owner(address) == expected
