@@ -23,7 +23,7 @@ from lbgen.model import Builder, Model, Rules
 from lbgen.model.servers import draining
 from lbgen.render.credential_problems import with_credential_problems
 from lbgen.render.credentials import CredentialReader
-from lbgen.snapshot import Snapshot
+from lbgen.snapshot import Service, Snapshot
 from lbgen.source import Source
 
 
@@ -118,13 +118,15 @@ class Loop:
         self.held = 0  # servers that would vanish in a snapshot that the shrink guard holds
         self.busy_since: float | None = None  # when the round under way began, by the clock
         self._clock, self._inbox = clock, inbox or Inbox(clock)
-        self._builder, self._drains, self._guard = Builder(rules), DrainClock(drain_grace, clock), ShrinkGuard()
+        self._builder, self._guard = Builder(rules, self._mistaken), ShrinkGuard()
+        self._drains = DrainClock(drain_grace, clock)
         self._problems: frozenset[str] = frozenset()
         self._to_do = News()  # what is known and not done: it failed, say
         self._ended = threading.Event()
         self._source_guard = unexpected.guard(Part.SOURCE, "following")
         self._turn_guard = unexpected.guard(Part.ROUND, "what is due")
         self._round_guard = unexpected.guard(Part.ROUND, "the newest snapshot")
+        self._service_guard = unexpected.guard(Part.ROUND, "a service")
         self._change_guard = unexpected.guard(Part.SAVES, "saved settings")
         self._end_guard = unexpected.guard(Part.END)
 
@@ -160,7 +162,7 @@ class Loop:
 
     def revise(self, rules: Rules, *, drain_grace: float, files: CredentialReader | None) -> None:
         """Go by other settings. Only between two rounds."""
-        self._builder, self.files = Builder(rules), files
+        self._builder, self.files = Builder(rules, self._mistaken), files
         self._drains.grace = drain_grace
         self._guard = ShrinkGuard()  # servers that vanish now are meant to
 
@@ -200,10 +202,20 @@ class Loop:
         moments += [self._drains.due(), self.flapping.due(), self._round_guard.due, self._change_guard.due]
         return min((moment for moment in moments if moment is not None), default=None)
 
+    def _built(self, snapshot: Snapshot) -> Model:
+        mistakes = self._service_guard.count
+        model = self._builder.build(snapshot, self._drains.expired(draining(snapshot)))
+        if self._service_guard.count == mistakes:
+            self._service_guard.worked()
+        return model
+
+    def _mistaken(self, service: Service, error: Exception) -> None:
+        self._service_guard.failed(error, service=service.name)
+
     def _bring_to(self, snapshot: Snapshot) -> bool:
         again = snapshot is self._newest or snapshot is self.accepted  # rendered again, it says nothing new
         served = self.flapping.damped(snapshot, self._builder.rules.label_context(), news=not again)
-        model = self._builder.build(served, self._drains.expired(draining(served)))
+        model = self._built(served)
         vanished = self._guard.vanished(model, served.listing)
         if not again:
             self.held = vanished

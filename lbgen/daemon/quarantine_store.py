@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from lbgen.base import json_text
 from lbgen.base.errors import ApplyFailed
 from lbgen.base.logs import log
 from lbgen.proxies import disk
@@ -20,7 +21,7 @@ Labels = Mapping[str, str]
 def read(output: Path) -> dict[str, Labels]:
     """Return the labels by service id; nothing where there is no file, or none that can be read."""
     try:
-        found = json.loads((output / FILE).read_text(encoding="utf-8"))
+        found = json_text.data_in((output / FILE).read_text(encoding="utf-8"))
         return {
             str(id_): {str(key): str(value) for key, value in labels.items()} for id_, labels in found["labels"].items()
         }

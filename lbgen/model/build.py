@@ -6,7 +6,7 @@ cluster renders the same bytes. Each service is decided alone; only what they co
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
@@ -85,8 +85,12 @@ class Builder:
     A service's labels are parsed again only when they change, not with its tasks.
     """
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
+    def __init__(self, rules: Rules, mistaken: Callable[[Service, Exception], None] | None = None) -> None:
+        """
+        Args:
+            mistaken: is told of what nobody expected of one service, which then stays as it was; None: it is raised.
+        """
+        self.rules, self._mistaken = rules, mistaken
         self.parsed = self.decided = self.tabled = 0  # services parsed and decided, listeners' tables made, so far
         self._decided: dict[str, _Decided] = {}  # by the service's id
         self._routes: list[tuple[Route, ...]] = []
@@ -110,13 +114,30 @@ class Builder:
             own = tuple(tasks.get(service.id, ()))
             over = drained_nodes | {task.id for task in own if task.id in drained}
             inputs = _Inputs(service, own, snapshot.nodes, snapshot.networks, over)
-            decided[service.id] = self._decide(inputs, around)
-            parts.append(decided[service.id].part)
+            parts.append(self._part(inputs, around, decided))
         self._decided = decided
         return self._assemble(parts, Basis(self.rules, drained))
 
-    def _decide(self, inputs: _Inputs, around: Surroundings) -> _Decided:
-        before = self._decided.get(inputs.service.id)
+    def _part(self, inputs: _Inputs, around: Surroundings, decided: dict[str, _Decided]) -> Part:
+        """Return what a service gets, and keep it in ``decided``. A mistake of lbgen's leaves it what it had."""
+        id_, name = inputs.service.id, inputs.service.name
+        before = self._decided.get(id_)
+        try:
+            decided[id_] = self._decide(inputs, around, before)
+        except Exception as error:
+            if not self._mistaken:
+                raise
+            self._mistaken(inputs.service, error)
+            kept = "what it had stays in force" if before else "it is left out"
+            message = f"lbgen made a mistake with its labels ({type(error).__name__}), so {kept}"
+            problem = Problem(name, message, "report it, with the traceback in lbgen's log")
+            if before is None:
+                return Part(problems=(problem,))
+            decided[id_] = before
+            return replace(before.part, problems=(*before.part.problems, problem))
+        return decided[id_].part
+
+    def _decide(self, inputs: _Inputs, around: Surroundings, before: _Decided | None) -> _Decided:
         if before and before.inputs.same(inputs):
             return before
         self.decided += 1

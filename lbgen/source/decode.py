@@ -64,7 +64,7 @@ def read(kind: str, items: object) -> dict[str, Any]:
 
 def versions(items: Iterable[Any]) -> dict[str, int]:
     """Return, by id, the version of each of the engine's own objects that has one (networks have none)."""
-    return {item["ID"]: get(item, "Version.Index", int, 0) for item in items if "Version" in item}
+    return {get(item, _id_key(item), str): get(item, "Version.Index", int, 0) for item in items if "Version" in item}
 
 
 def keyed(kind: str, items: Iterable[object], build: Callable[[Json], T]) -> dict[str, T]:
@@ -74,13 +74,17 @@ def keyed(kind: str, items: Iterable[object], build: Callable[[Json], T]) -> dic
         try:
             if not isinstance(item, Mapping):
                 raise SourceError(f": expected an object, found {type(item).__name__}")
-            key = "ID" if "ID" in item else "Id"
+            key = _id_key(item)
             if (id_ := get(item, key, str)) in built:
                 raise SourceError(f".{key}: {id_!r} is there twice")
             built[id_] = build(item)
         except SourceError as error:
             raise SourceError(f"{kind}[{index}]{error}") from error
     return dict(sorted(built.items()))
+
+
+def _id_key(item: Json) -> str:
+    return "ID" if "ID" in item else "Id"
 
 
 def node(item: Json) -> Node:
@@ -156,7 +160,7 @@ def _attachment(item: Json) -> tuple[str, str]:
 def network(item: Json) -> Network:
     """Read one item of ``GET /networks``."""
     return Network(
-        id=get(item, "Id" if "Id" in item else "ID", str),
+        id=get(item, _id_key(item), str),
         name=get(item, "Name", str),
         driver=get(item, "Driver", str, "overlay"),
         ingress=get(item, "Ingress", bool, False),

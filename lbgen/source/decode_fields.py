@@ -5,6 +5,7 @@ An error reads ``.Spec.Name: expected a text, found nothing``; the caller puts t
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -75,4 +76,4 @@ def labels(item: Json, path: str) -> dict[str, str]:
 
 
 def _shown(value: object) -> str:
-    return "nothing" if value is None else f"{type(value).__name__} {value!r}"[:60]
+    return "nothing" if value is None else f"{type(value).__name__} {reprlib.repr(value)}"[:60]

@@ -166,6 +166,13 @@ def parse(text: str, name: str) -> Snapshot:
 
 def _snapshot_of(texts: Sequence[tuple[str, str]], stack: str) -> Snapshot:
     files = [(name, text, documents.parse(text, name, SourceError)) for name, text in texts]
+    try:
+        return _read(files, stack)
+    except RecursionError:  # JSON can be parsed that is too deep for what reads the data; its traceback is as long
+        raise SourceError(f"{', '.join(name for name, *_ in files)}: nested too deeply") from None
+
+
+def _read(files: Sequence[tuple[str, str, object]], stack: str) -> Snapshot:
     name, _, data = files[0]
     if len(files) > 1 and (alone := next((name for name, _, data in files if _is_snapshot(data)), "")):
         raise SourceError(f"{alone}: only Compose files can be read together, and this is a snapshot: give one file")

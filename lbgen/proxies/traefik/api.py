@@ -6,13 +6,14 @@ by. A router or service that Traefik could not make is ``disabled``, with the re
 
 from __future__ import annotations
 
+import contextlib
 import http.client
-import json
 import socket
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, TypeVar
 
+from lbgen.base import json_text
 from lbgen.base.address import host_port
 from lbgen.base.errors import ProxyUnreachable
 
@@ -40,13 +41,10 @@ class Api:
             connection.request("GET", f"/api/{path}")
             answer = connection.getresponse()
             # Traefik itself answers 404 in plain text while it has no API.
-            document = json.loads(answer.read())
+            document = json_text.data_in(answer.read())
             return (None if answer.status == 404 else document), int(answer.headers.get("X-Next-Page") or 1)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ProxyUnreachable(
-                f"{self.shown}: Traefik's API does not answer there: {error}; start Traefik with its API "
-                "(api.insecure) on this address, or set targets.NAME.probe to the one it has"
-            ) from error
+            raise self._unreachable(error) from error
         finally:
             connection.close()
 
@@ -56,13 +54,15 @@ class Api:
         Args:
             provider: "http" or "file": how it got there.
         """
-        marker, _ = self.get(f"http/middlewares/{MARKER}@{provider}")
-        headers = (marker or {}).get("headers", {}).get("customResponseHeaders", {})
-        return str(headers.get(MARKER_HEADER, ""))
+        with self._as_traefik_answers():
+            marker, _ = self.get(f"http/middlewares/{MARKER}@{provider}")
+            headers = (marker or {}).get("headers", {}).get("customResponseHeaders", {})
+            return str(headers.get(MARKER_HEADER, ""))
 
     def entry_points(self) -> dict[str, str]:
         """Return where each entry point listens: ``{"web": ":80", "dns": ":53/udp"}``."""
-        return {item["name"]: item.get("address", "") for item in self._all("entrypoints?")}
+        with self._as_traefik_answers():
+            return {str(item["name"]): str(item.get("address", "")) for item in self._all("entrypoints?")}
 
     def refused(self, provider: str, ours: Callable[[dict[str, Any]], bool]) -> list[str]:
         """Return the elements of this provider that Traefik refused, each with its own words.
@@ -70,18 +70,34 @@ class Api:
         Args:
             ours: tells whether a router, service or middleware is to be counted.
         """
-        overview, _ = self.get("overview")
-        refusals = []
-        for protocol in ("http", "tcp", "udp"):
-            for kind, count in sorted((overview or {}).get(protocol, {}).items()):
-                items = self._all(f"{protocol}/{kind}?status=disabled&") if count.get("errors") else ()
-                for item in items:
-                    if item.get("provider") == provider and ours(item):
-                        name = item["name"].removesuffix(f"@{provider}")
-                        leads = f" to service {item['service']}" if item.get("service") else ""
-                        said = "; ".join(item.get("error", [])) or "no reason given"
-                        refusals.append(f"{protocol} {kind.removesuffix('s')} {name}{leads}: {said}")
-        return refusals
+        with self._as_traefik_answers():
+            overview, _ = self.get("overview")
+            kinds = [
+                (protocol, kind)
+                for protocol in ("http", "tcp", "udp")
+                for kind, count in sorted((overview or {}).get(protocol, {}).items())
+                if count.get("errors")
+            ]
+            return [
+                _refusal(protocol, kind, provider, item)
+                for protocol, kind in kinds
+                for item in self._all(f"{protocol}/{kind}?status=disabled&")
+                if item.get("provider") == provider and ours(item)
+            ]
+
+    @contextlib.contextmanager
+    def _as_traefik_answers(self) -> Iterator[None]:
+        """Take an answer of another shape as what it is: another program's."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError) as error:
+            raise self._unreachable(f"not an answer of Traefik's ({error!r})") from error
+
+    def _unreachable(self, why: object) -> ProxyUnreachable:
+        return ProxyUnreachable(
+            f"{self.shown}: Traefik's API does not answer there: {why}; start Traefik with its API "
+            "(api.insecure) on this address, or set targets.NAME.probe to the one it has"
+        )
 
     def _all(self, path: str) -> Iterator[dict[str, Any]]:
         """Yield the items of a list, page by page; ``path`` ends in ``?`` or ``&``."""
@@ -92,6 +108,13 @@ class Api:
             if following <= page:
                 return
             page = following
+
+
+def _refusal(protocol: str, kind: str, provider: str, item: dict[str, Any]) -> str:
+    name = item["name"].removesuffix(f"@{provider}")
+    leads = f" to service {item['service']}" if item.get("service") else ""
+    said = "; ".join(item.get("error", [])) or "no reason given"
+    return f"{protocol} {kind.removesuffix('s')} {name}{leads}: {said}"
 
 
 class Fleet:

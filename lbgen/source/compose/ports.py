@@ -22,6 +22,14 @@ def is_short(value: object) -> bool:
         return False
 
 
+def is_range(text: str) -> bool:
+    """Tell whether the text is a port, or a range of ports."""
+    try:
+        return bool(_range(text))
+    except ValueError:
+        return False
+
+
 def short(value: object) -> list[PublishedPort]:
     """Read ``[[ADDRESS:]PUBLISHED:]TARGET[/PROTOCOL]``, either of them a range; always mode ingress.
 

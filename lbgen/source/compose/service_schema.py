@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lbgen.source.compose.ports import is_short
+from lbgen.source.compose.ports import is_range, is_short
 from lbgen.source.compose.schema_types import (
     BOOLEAN,
     INTEGER,
@@ -72,8 +72,8 @@ _DEPLOY = Shape(
 _PUBLISHED = Shape(
     ("integer",),
     since=2,
-    form=lambda value: not isinstance(value, str) or is_short(value),
-    expected="a port",
+    form=lambda value: not isinstance(value, str) or is_range(value),
+    expected="a port, or a range of ports such as 8080-8082",
     compose={"text": "write the number without quotes"},
 )
 _PORT = Shape(

@@ -10,14 +10,16 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import requests
 import urllib3
 
 from lbgen.base import json_text
 from lbgen.base.errors import SourceError
+from lbgen.source.decode_fields import Json, each, get
 from lbgen.source.engine import errors, replies
 from lbgen.source.engine.endpoints import Endpoint, client
 from lbgen.source.engine.line import Line
@@ -25,6 +27,7 @@ from lbgen.source.engine.line import Line
 PATHS = frozenset({"/_ping", "/version", "/info", "/swarm", "/services", "/tasks", "/nodes", "/networks", "/events"})
 # The newest version whose replies lbgen was written for; an older shape of a reply beats an unknown one.
 NEWEST = (1, 44)
+_VERSIONS = ("Version", "ApiVersion", "MinAPIVersion")
 T = TypeVar("T")
 
 
@@ -46,16 +49,20 @@ class Engine:
         self._prefix = ""
         self._clock_ahead = 0.0
         try:
-            told = self.get("/version")
-            self.version = str(told.get("Version", ""))
-            self.api = negotiated(str(told.get("ApiVersion", "")), str(told.get("MinAPIVersion", "")))
+            self.version, self.api = self.negotiate()
         except BaseException:
             self.close()
             raise
         self._prefix = f"/v{self.api}"
 
-    def get(self, path: str) -> dict[str, Any]:
-        """Return a reply's JSON object."""
+    def negotiate(self) -> tuple[str, str]:
+        """Return the engine's version, and that of the API to speak with it."""
+        told = self.asked("/version", lambda reply: [get(reply, key, str, "") for key in _VERSIONS])
+        version, newest, oldest = told
+        return version, negotiated(newest, oldest)
+
+    def asked(self, path: str, read: Callable[[Json], T]) -> T:
+        """Return what `read` makes of a reply's JSON object; its errors get the path."""
         body = self.body(path)
         try:
             reply: object = json_text.data_in(body)
@@ -63,7 +70,10 @@ class Engine:
             reply = None
         if not isinstance(reply, dict):
             raise SourceError(f"{self._what(path)} answered, but not with a JSON object: {body[:80]!r}")
-        return reply
+        try:
+            return read(reply)
+        except SourceError as error:
+            raise SourceError(f"{self._what(path)}: {error}") from error
 
     def body(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
         """Return a reply's bytes."""
@@ -75,16 +85,14 @@ class Engine:
 
     def cluster(self) -> str:
         """Return the id of the cluster that this engine manages; raise SourceError if it manages none right now."""
-        swarm = self.get("/info").get("Swarm") or {}
-        state = swarm.get("LocalNodeState") or "inactive"
-        if state != "active":
-            raise errors.not_in_a_swarm(self.endpoint, state)
-        if not swarm.get("ControlAvailable"):
-            known = sorted(str(manager.get("Addr")) for manager in swarm.get("RemoteManagers") or [])
-            raise errors.not_a_manager(self.endpoint, ", ".join(known))
-        if not (id_ := (swarm.get("Cluster") or {}).get("ID")):
-            raise SourceError(f"{self.endpoint.name}: the Swarm cannot answer: {swarm.get('Error') or 'no leader'}")
-        return str(id_)
+        swarm = self.asked("/info", _Membership.of)
+        if swarm.state != "active":
+            raise errors.not_in_a_swarm(self.endpoint, swarm.state)
+        if not swarm.manager:
+            raise errors.not_a_manager(self.endpoint, ", ".join(sorted(swarm.managers)))
+        if not swarm.cluster:
+            raise SourceError(f"{self.endpoint.name}: the Swarm cannot answer: {swarm.error or 'no leader'}")
+        return swarm.cluster
 
     def now(self) -> float:
         """Return the engine's clock, in seconds since 1970, good to a second."""
@@ -112,6 +120,27 @@ class Engine:
         if response.status_code != 200:
             raise errors.refused(self.endpoint, path, response.status_code, replies.error_text(response))
         return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Membership:
+    """What ``GET /info`` says of the Swarm."""
+
+    state: str
+    manager: bool
+    managers: list[str]  # addresses
+    cluster: str
+    error: str
+
+    @classmethod
+    def of(cls, reply: Json) -> _Membership:
+        return cls(
+            get(reply, "Swarm.LocalNodeState", str, "") or "inactive",
+            get(reply, "Swarm.ControlAvailable", bool, False),
+            each(reply, "Swarm.RemoteManagers", lambda manager: get(manager, "Addr", str, "")),
+            get(reply, "Swarm.Cluster.ID", str, ""),
+            get(reply, "Swarm.Error", str, ""),
+        )
 
 
 class Stream:

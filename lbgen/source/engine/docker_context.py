@@ -9,11 +9,11 @@ does not verify where SkipTLSVerify is absent.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lbgen.base import json_text
 from lbgen.base.errors import SourceError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -56,14 +56,14 @@ def named(name: str, environ: Mapping[str, str]) -> DockerHost:
     key = hashlib.sha256(name.encode()).hexdigest()
     meta = store / "meta" / key / "meta.json"
     try:
-        endpoint = json.loads(meta.read_text("utf-8"))["Endpoints"]["docker"]
+        endpoint = json_text.data_in(meta.read_text("utf-8"))["Endpoints"]["docker"]
         host, skip = str(endpoint["Host"]), bool(endpoint.get("SkipTLSVerify", False))
     except FileNotFoundError as error:
         raise SourceError(
             f"Docker context {name!r} does not exist in {store}: `docker context ls` lists those there are; "
             "DOCKER_CONFIG names another directory"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError(f"Docker context {name!r} cannot be read from {meta}: {error!r}") from error
     return DockerHost(host, _tls_of_context(store / "tls" / key / "docker", skip), f"context {name}")
 
@@ -94,7 +94,7 @@ def _tls_in(directory: Path, verify: bool) -> Tls:
 def _current_name(environ: Mapping[str, str]) -> str:
     """Return config.json's currentContext; a file that is missing or broken has none, as for docker itself."""
     try:
-        config = json.loads((_directory(environ) / "config.json").read_text("utf-8"))
+        config = json_text.data_in((_directory(environ) / "config.json").read_text("utf-8"))
         return str(config.get("currentContext") or "")
     except (OSError, ValueError, AttributeError):
         return ""

@@ -45,8 +45,9 @@ class StreamCall:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             context.load_verify_locations(cadata=root)
-        except ssl.SSLError as error:
-            raise SourceError(f"TLS: the root to trust is not a certificate ({error.reason})") from error
+        except (ssl.SSLError, ValueError, TypeError) as error:  # the latter two: it is empty, or not ASCII
+            why = getattr(error, "reason", error)
+            raise SourceError(f"TLS: the root to trust is not a certificate ({why})") from error
         context.set_alpn_protocols(["h2"])  # newer managers insist on it
         self._name = name
         self._socket = context.wrap_socket(connection, server_hostname=name, do_handshake_on_connect=False)

@@ -139,8 +139,15 @@ def network(item: pb.Network) -> Json | None:
 
 
 def moment(time: Timestamp) -> str:
-    """Return a time as Go writes it: RFC 3339 with nanoseconds, without trailing zeros; an absent one is 1970."""
-    text = datetime.fromtimestamp(time.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    """Return a time as Go writes it: RFC 3339 with nanoseconds, without trailing zeros; an absent one is 1970.
+
+    Raises:
+        SourceError: it is none that can be written so.
+    """
+    try:
+        text = datetime.fromtimestamp(time.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError) as error:
+        raise SourceError(f"{time.seconds} s after 1970 is no time") from error
     fraction = f"{time.nanos:09d}".rstrip("0")
     return f"{text}.{fraction}Z" if fraction else f"{text}Z"
 

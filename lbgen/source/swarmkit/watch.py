@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lbgen.base.errors import SourceError
+from lbgen.source.decode_fields import get
 from lbgen.source.engine.events import NotOffered, StreamKind
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def _subscribe(setting: str, engine: Engine, mailbox: Mailbox) -> ChangeStream:
     try:
         from lbgen.source.swarmkit.stream import WatchStream  # here: a tenth of the start-up time
 
-        root = (engine.get("/swarm").get("TLSInfo") or {}).get("TrustRoot")
-        if not isinstance(root, str):
+        root = engine.asked("/swarm", lambda reply: get(reply, "TLSInfo.TrustRoot", str, ""))
+        if not root:
             raise SourceError(f"{engine.endpoint.name}: GET /swarm tells no TLSInfo.TrustRoot to trust {path} by")
         return WatchStream(path, connection, root, mailbox)
     except BaseException:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
 
-from lbgen.model import Builder, build
-from lbgen.snapshot import Snapshot
+from lbgen.model import Builder, Rules, build
+from lbgen.model.routes import service_routes
+from lbgen.snapshot import Service, Snapshot
 from tests.support.builders import a_network, a_node, a_renderer, a_rules, a_service, a_snapshot, a_task
 
 SERVICES = 200
@@ -42,6 +44,35 @@ def test_one_task_decides_one_service(cluster):
     changed = [new.name for old, new in zip(before.backends, after.backends, strict=True) if old is not new]
     assert changed == ["app7"]
     assert after.listeners[0] is before.listeners[0]
+
+
+def test_mistake_with_one_service(cluster, monkeypatch):
+    """What nobody expected of one service leaves it what it had, and is its problem; all others follow."""
+    mistakes, asked = [], service_routes
+
+    def routes(service: Service, rules: Rules) -> object:
+        if service.labels.get("bad"):
+            raise RecursionError("too deep")
+        return asked(service, rules)
+
+    monkeypatch.setattr(sys.modules[Builder.__module__], "service_routes", routes)
+    builder = Builder(a_rules(), lambda service, error: mistakes.append((service.name, type(error))))
+    before = builder.build(cluster)
+    keys = {"port": 80, "host": "new.test"}
+    bad = [cluster.services["app7-id"], a_service("new", keys, networks=("edge-id",))]
+    services = cluster.services | {each.id: replace(each, labels={**each.labels, "bad": "1"}) for each in bad}
+    changed = with_task(replace(cluster, services=services), "app8-2-id", desired_state="shutdown")
+    for _ in range(2):  # as long as it is so
+        after = builder.build(changed)
+        assert [problem.service for problem in after.problems] == ["app7", "new"]
+        assert "RecursionError" in after.problems[0].message
+        different = [new.name for old, new in zip(before.backends, after.backends, strict=True) if old is not new]
+        assert different == ["app8"]
+    assert mistakes == [("app7", RecursionError), ("new", RecursionError)] * 2
+    again = builder.build(cluster)
+    assert (again.problems, again.backends) == ((), before.backends)
+    with pytest.raises(RecursionError):
+        build(changed, a_rules())
 
 
 def test_labels_are_parsed_once(cluster):

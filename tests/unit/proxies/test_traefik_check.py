@@ -16,7 +16,7 @@ from lbgen.labels.values.value_type import BadValue
 from lbgen.proxies.traefik import api as traefik_api
 from lbgen.proxies.traefik import check as traefik_check
 from lbgen.proxies.traefik import trial as traefik_trial
-from lbgen.proxies.traefik.api import Fleet
+from lbgen.proxies.traefik.api import Api, Fleet
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC, entry_points
 from lbgen.proxies.traefik.check import Checker
 from lbgen.render.renderer import Files
@@ -340,6 +340,19 @@ class Several:
         monkeypatch.setattr(traefik_api, "Api", Api)
         monkeypatch.setattr(traefik_api.socket, "getaddrinfo", lambda *_, **__: found)
         self.fleet = Fleet("tasks.traefik", 8080)
+
+
+@pytest.mark.parametrize("answer", [[1], "x", {"headers": "x"}, {"headers": {"customResponseHeaders": [1]}}, 5])
+def test_answers_of_another_program(monkeypatch, answer):
+    """What answers there in another way than Traefik is as good as nobody."""
+    api = Api("127.0.0.1", 8080)
+    monkeypatch.setattr(api, "get", lambda _: (answer, 1))
+    asks = [lambda: api.generation("http"), api.entry_points]
+    if not isinstance(answer, dict):
+        asks.append(lambda: api.refused("http", lambda _: True))
+    for ask in asks:
+        with pytest.raises(ProxyUnreachable, match="not an answer of Traefik's"):
+            ask()
 
 
 def test_all_have_to_serve_it(monkeypatch):

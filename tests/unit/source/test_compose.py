@@ -275,6 +275,13 @@ def test_no_short_ports(text):
             "99999 is not a port; write 1 to 65535, or leave it",
         ),
         (a_service("ports: [{target: 80, published: x}]"), "services.web.ports[0].published: 'x' is not a port"),
+        *[
+            (
+                a_service(f"ports: [{{target: 80, published: '{text}'}}]"),
+                f"a.yml:4: services.web.ports[0].published: '{text}' is not a port, or a range of ports such as",
+            )
+            for text in ("8080:80", "80-", "-1", "80/tcp", "90-80", "99999")
+        ],
         (a_service("networks: [front]"), "a.yml:4: services.web.networks: there is no network front; add it to"),
         (a_service("extends: {service: a}"), "services.web.extends: `docker stack deploy` does not know it; copy what"),
         ("services: {}\ninclude: [a.yml]", "include: `docker stack deploy` does not know it; give both files"),
