@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable, ProxyUnreachable
@@ -14,6 +14,7 @@ from lbgen.proxies.check_command import clear_stages
 from lbgen.proxies.plan import Live, Method, Plan
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
+from lbgen.proxies.written_files import WrittenFiles
 from lbgen.render.renderer import Files
 
 Check = Callable[[Files], None]
@@ -43,6 +44,8 @@ class Deployment:
         self._saved = ""  # generation on disk
         self._clock, self._took = clock, 0.0  # seconds of the last check that accepted
         self._starts = 0  # of the supervised process, when it was last looked at
+        self._reached = 0  # the same, when it last answered
+        self._on_disk = WrittenFiles(output)
 
     @property
     def generation(self) -> str:
@@ -143,7 +146,7 @@ class Deployment:
         names = {*desired.texts, *(self.running.texts if self.running else ()), *disk.names(self.output, fixed)}
         before = disk.read(self.output, names)
         disk.note(self.output, names - set(fixed))
-        self.proxy.write(self.output, desired.texts, names - set(desired.texts))
+        self._write(desired.texts, names - set(desired.texts))
         return before
 
     def load(self, desired: Files, before: dict[str, str], fixed: Collection[str]) -> Method:
@@ -165,6 +168,7 @@ class Deployment:
             self.running = None
             raise
         self.running, self._saved = desired, desired.generation
+        self._reached = self._supervisor.starts if self._supervisor else 0
         disk.note(self.output, set(desired.texts) - set(fixed))
         return method
 
@@ -177,7 +181,7 @@ class Deployment:
         """Have on disk what the proxy runs, so that it comes up the same when it is started again."""
         if self.running:
             self.check(self.running)
-            self.proxy.write(self.output, self.running.texts)
+            self._write(self.running.texts)
             self._saved = self.running.generation
 
     def serves(self, files: Files) -> bool:
@@ -188,6 +192,37 @@ class Deployment:
         """Return whether the proxy serves these files, and will after a restart."""
         return self.generation == files.generation == self._saved
 
+    def altered(self) -> list[str]:
+        """Return the files on disk that are missing, or not as lbgen wrote or found them."""
+        return self._on_disk.altered()
+
+    def cut_off(self) -> list[str]:
+        """Return what the proxy that lbgen runs was spoken to by, and is missing."""
+        if self._supervisor and self._supervisor.alive and self._reached == self._supervisor.starts:
+            return self.proxy.cut_off()
+        return []  # it is starting, or it is not ours to mend
+
+    def mend(self, fixed: Collection[str]) -> None:
+        """Write again what is missing or altered on disk, and have the proxy make again what it is spoken to by.
+
+        Raises:
+            ApplyFailed: it cannot be done.
+        """
+        texts, altered = self._on_disk.texts, self._on_disk.altered()
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+            self.proxy.ready(self.output)
+        except OSError as error:
+            raise ApplyFailed(f"{self.output}: cannot be made again: {error.strerror}") from error
+        self._write({name: texts[name] for name in altered})
+        disk.note(self.output, set(texts) - set(fixed))
+        if self._supervisor and self.cut_off():
+            self._counters.count("repairs", "connection")
+            self.proxy.reconnect(self._supervisor.pid, self.output, self._on_disk.texts)
+            self._discover(fixed)
+        if altered:
+            self._counters.count("repairs", "files")
+
     def tidy(self) -> bool:
         """Finish what earlier changes left to do in the proxy; return whether something is still left."""
         with contextlib.suppress(ProxyUnreachable):
@@ -196,11 +231,17 @@ class Deployment:
 
     def _discover(self, fixed: Collection[str]) -> None:
         texts = disk.read(self.output, disk.names(self.output, fixed))
+        self._on_disk.found(texts)
         try:
             self.running = disk.generation_on_disk(texts, self.proxy.generation())
+            self._reached = self._supervisor.starts if self._supervisor else 0
         except ProxyUnreachable:
             self.running = None
         self._saved = self.generation
+
+    def _write(self, texts: Mapping[str, str], remove: Collection[str] = ()) -> None:
+        self.proxy.write(self.output, texts, remove)
+        self._on_disk.wrote(texts, remove)
 
     def _load(self, desired: Files) -> Method:
         start = self._supervisor is not None and not self._supervisor.alive
@@ -215,7 +256,7 @@ class Deployment:
         """Restore the files on disk; reload only if the proxy has left what it ran before."""
         if not before:
             return
-        self.proxy.write(self.output, before, new)
+        self._write(before, new)
         if self.running and self.proxy.generation() != self.running.generation:
             # What ran may be ahead of the files by live changes; they are made again from there.
             self.running = disk.generation_on_disk(before, self._saved)

@@ -14,6 +14,7 @@ from lbgen.daemon.counters import Counters
 from lbgen.daemon.deployment import Check, Deployment
 from lbgen.daemon.history import Change, Event, Failure, History, Progress
 from lbgen.daemon.old_workers import OldWorkers
+from lbgen.daemon.output_watch import OutputWatch
 from lbgen.daemon.quarantine import Quarantine
 from lbgen.daemon.reload_schedule import ReloadSchedule
 from lbgen.daemon.template_rollback import Attempt, TemplateRollback, saved
@@ -56,6 +57,7 @@ class Target:
         self.lock = OutputLock(output)
         self.deployment = Deployment(output, check, proxy, self.counters, supervisor, clock)
         self.schedule = ReloadSchedule(min_reload_interval, clock)
+        self.output_watch = OutputWatch(name, self.deployment, self.lock, self.history, clock)
         self.old_workers = OldWorkers(name, proxy, self.schedule, clock)
         self.quarantine, self.rollback = Quarantine(clock), TemplateRollback(clock)
 
@@ -113,7 +115,8 @@ class Target:
 
     def due(self) -> float | None:
         """Return when, by the clock, `bring_to` has something left to do, or None."""
-        moments = self.schedule.due(), self.quarantine.due(), self.rollback.due()
+        wanted = self._clock() if self.output_watch.wanted else None
+        moments = self.schedule.due(), self.quarantine.due(), self.rollback.due(), wanted
         return min((moment for moment in moments if moment is not None), default=None)
 
     def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
@@ -126,6 +129,7 @@ class Target:
         self.history.expect(snapshot.causes)
         held = self.quarantine.held
         try:
+            self.output_watch.mend(self.renderer.templates.names())
             served = self._by_newest_templates(model, snapshot, self._clock())
             self.progress = self.progress.after(Event.SERVED if served else Event.POSTPONED)
             return served

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Protocol
 
 from lbgen.base.errors import LbgenError
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
@@ -23,6 +24,16 @@ ENDING = 30.0  # seconds that a target under way may hold up the end
 
 Work = tuple[Model, Snapshot]
 Step = Callable[[], object]
+
+
+class Watcher(Protocol):
+    """What is looked at again and again, besides what the target is brought to."""
+
+    def due(self) -> float | None:
+        """Return when, by the clock, the next look is due, or None."""
+
+    def look(self) -> None:
+        """Look."""
 
 
 class Worker:
@@ -43,7 +54,10 @@ class Worker:
         """
         self.target, self._turn, self._clock = target, turn, clock
         self._guard = unexpected.guard(Part.TARGET, target.name, event="target_failed", target=target.name)
-        self._look_guard = unexpected.guard(Part.TARGET, f"{target.name}: its old workers")
+        watchers: dict[str, Watcher] = {"its old workers": target.old_workers, "its output": target.output_watch}
+        self._looks = [
+            (unexpected.guard(Part.TARGET, f"{target.name}: {what}"), each) for what, each in watchers.items()
+        ]
         self._started = False
         self.busy_since: float | None = None  # when what is under way began, by the clock
         self._news = threading.Condition()
@@ -128,7 +142,12 @@ class Worker:
             self._failed(error)
 
     def _look(self) -> None:
-        self._look_guard.tried(self.target.old_workers.look)
+        """Look at what it is time for."""
+        now = self._clock()
+        for guard, watcher in self._looks:
+            due = watcher.due() if guard.due is None else guard.due
+            if due is not None and due <= now:
+                guard.tried(watcher.look)
 
     def _failed(self, error: Exception) -> None:
         self._guard.failed(error)
@@ -173,7 +192,8 @@ class Worker:
             return self._guard.due
 
     def _look_due(self) -> float | None:
-        return self.target.old_workers.due() if self._look_guard.due is None else self._look_guard.due
+        moments = [watcher.due() if guard.due is None else guard.due for guard, watcher in self._looks]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def _begin(self, work: Work) -> Work:
         model, snapshot = work

@@ -92,6 +92,12 @@ class OutputLock:
             )
         return taken
 
+    def retake(self) -> None:
+        """Take the lock again if its file was removed; a directory that was never locked stays so."""
+        if self._handle >= 0:
+            with contextlib.suppress(OSError):  # what the directory is for fails as well then, and is told
+                self.take()
+
     def release(self) -> None:
         """Let go of the lock. The file stays: without it two could hold a lock of the same name."""
         if self._handle >= 0:

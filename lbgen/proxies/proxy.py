@@ -53,6 +53,18 @@ class Proxy(ABC):
         """Return its workers; None: it has none that outlive a reload, or they cannot be seen."""
         return None
 
+    def cut_off(self) -> list[str]:
+        """Return the files by which the running proxy is spoken to and that are missing; a cheap look."""
+        return []
+
+    def reconnect(self, pid: int, output: Path, texts: Mapping[str, str]) -> None:  # noqa: B027
+        """Have the running proxy make those files again; raise ApplyFailed.
+
+        Args:
+            pid: of its master.
+            texts: the files in the output directory.
+        """
+
     @abstractmethod
     def reload(self, running: Files | None, desired: Files) -> None:
         """Make it load the files from disk; raise ApplyFailed, or ProxyUnreachable if it does not run."""

@@ -29,6 +29,7 @@ COUNTERS = (
     ("live_changes", "lbgen_live_changes", "Changes made in the running proxy, without a reload.", "", ()),
     ("reloads", "lbgen_reloads", "Reloads and starts, by what made them necessary.", "reason", REASONS),
     ("published", "lbgen_publications", "Files that a proxy took without a reload.", "", ()),
+    ("repairs", "lbgen_output_repairs", "Output directories made as they were.", "what", ("files", "connection")),
     ("refused", "lbgen_refusals", "Files that a template or the checker refused.", "", ()),
     ("apply_failed", "lbgen_apply_failures", "Attempts to bring files to the proxy that failed.", "", ()),
 )

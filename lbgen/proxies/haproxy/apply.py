@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
+import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
@@ -30,6 +32,7 @@ REPLY_TIMEOUT = 30.0  # seconds; a reload of 10,000 servers takes 0.4 s, one tha
 VERIFY_TIMEOUT = 15.0
 WORKERS_TIMEOUT = 2.0
 PATIENCE = 2.0  # with a master that has just been started
+CONF = "haproxy.cfg"
 NO_STATE = "1\n"  # a state file that says nothing
 _DESCRIPTION = re.compile(r"^[Dd]escription: lbgen-([0-9a-f]+)$", re.MULTILINE)
 _FAILED = re.compile(r"\[failed: (\d+)\]")
@@ -110,6 +113,7 @@ class HAProxy(Proxy):
         reload: Callable[[], None],
         state_file: Path,
         workers: Callable[[], Workers | None] = lambda: None,
+        master: Path | None = None,
     ) -> None:
         """
         Args:
@@ -117,7 +121,9 @@ class HAProxy(Proxy):
             reload: has HAProxy load the files from disk.
             state_file: what the configuration loads server states from.
             workers: counts them; raises ProxyUnreachable.
+            master: socket of a master that lbgen started.
         """
+        self._master = master
         self.stats_socket, self._reload, self._state_file, self._workers = stats_socket, reload, state_file, workers
         self._runtime = Runtime(lambda line: ask(stats_socket, line, half_close=False))
 
@@ -144,6 +150,33 @@ class HAProxy(Proxy):
         """Make the state file that the configuration refers to."""
         if not self._state_file.exists():
             disk.write(output, {self._state_file.name: NO_STATE})
+
+    def cut_off(self) -> list[str]:
+        """Return which of its sockets are missing."""
+        return [str(path) for path in (self.stats_socket, self._master) if path and not path.exists()]
+
+    def reconnect(self, pid: int, output: Path, texts: Mapping[str, str]) -> None:
+        """Have it make its sockets again, by two reloads, in which no connection is lost.
+
+        By SIGUSR2 the master makes its own one anew. A worker takes over the stats socket of the one before by its
+        path, without a look whether that is still there; spelt differently it is another one, which is made.
+        """
+        spelt = f"{self.stats_socket.parent}//{self.stats_socket.name}"
+        disk.write(output, {CONF: texts[CONF].replace(str(self.stats_socket), spelt)})
+        try:
+            os.kill(pid, signal.SIGUSR2)
+            for last in looks(VERIFY_TIMEOUT):
+                if not self.cut_off():
+                    break
+                if last:
+                    raise ApplyFailed(f"HAProxy does not make {', '.join(self.cut_off())} again")
+        except ProcessLookupError as error:
+            raise ProxyUnreachable(f"HAProxy's master {pid} has ended") from error
+        finally:
+            disk.write(output, {CONF: texts[CONF]})
+        patiently(self.version, VERIFY_TIMEOUT)
+        self._reload()
+        self._runtime.forget()
 
     def reload(self, running: Files | None, desired: Files) -> None:
         """Make HAProxy load the files from disk.

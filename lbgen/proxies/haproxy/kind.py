@@ -16,6 +16,8 @@ from lbgen.proxies.proxy import Workers
 from lbgen.proxies.reload_command import Command, Signal, running_pid_in
 from lbgen.proxies.supervisor import Supervisor
 
+MASTER = "master.sock"  # of a HAProxy that lbgen runs
+
 
 def facts(setup: Setup) -> Facts:
     """Return the facts about it that templates see."""
@@ -25,7 +27,8 @@ def facts(setup: Setup) -> Facts:
 def parts(setup: Setup) -> Parts:
     """Return the proxy, its checker, and what keeps it running."""
     reload, supervisor, workers = _way(setup)
-    proxy = HAProxy(_stats_socket(setup), reload, setup.output / "servers.state", workers)
+    master = setup.output / MASTER if supervisor else None
+    proxy = HAProxy(_stats_socket(setup), reload, setup.output / "servers.state", workers, master)
     return Parts(proxy, checker(setup, setup.output), supervisor)
 
 
@@ -49,7 +52,7 @@ def _way(setup: Setup) -> tuple[Callable[[], None], Supervisor | None, Callable[
     if apply.command:
         return Command(apply.command).reload, None, lambda: None
     setup.needs_run("HAProxy takes run, master_socket, pid_file or command")
-    path = setup.output / "master.sock"
+    path = setup.output / MASTER
     words = [setup.binary, "-W", "-S", f"{path},mode,600", "-f", str(setup.output / "haproxy.cfg")]
     supervisor = Supervisor(words, "haproxy", lambda: _master_pid(path), signal.SIGUSR1)
     master = Master(path)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from lbgen.base.address import host_port
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
+from lbgen.proxies import disk
 from lbgen.proxies.nginx import plan, processes
 from lbgen.proxies.nginx.error_log import Excerpt, from_now
 from lbgen.proxies.plan import Plan
@@ -42,7 +45,12 @@ class Nginx(Proxy):
     """One Nginx: reload it, and ask what it serves."""
 
     def __init__(
-        self, probe: tuple[str, int], error_log: Path, reload: Callable[[], None], master: Callable[[], int]
+        self,
+        probe: tuple[str, int],
+        error_log: Path,
+        reload: Callable[[], None],
+        master: Callable[[], int],
+        pid_file: Path | None = None,
     ) -> None:
         """
         Args:
@@ -50,7 +58,9 @@ class Nginx(Proxy):
             error_log: as in the rendered configuration.
             reload: makes Nginx load the files from disk.
             master: returns the master's pid; raises ProxyUnreachable if it cannot be seen.
+            pid_file: of a master that lbgen started.
         """
+        self._pid_file = pid_file
         self.probe, self._error_log, self._reload, self._master = probe, error_log, reload, master
         self._handover = Handover(from_now(error_log))
 
@@ -63,6 +73,17 @@ class Nginx(Proxy):
         if texts:
             self._handover = Handover(from_now(self._error_log))
         super().write(output, texts, remove)
+
+    def cut_off(self) -> list[str]:
+        """Return its pid file if that is missing."""
+        return [str(self._pid_file)] if self._pid_file and not self._pid_file.exists() else []
+
+    def reconnect(self, pid: int, output: Path, texts: Mapping[str, str]) -> None:  # noqa: ARG002
+        """Write its pid file, which it writes itself only at its start, and have it open its log again."""
+        if self._pid_file:
+            disk.write(output, {self._pid_file.name: f"{pid}\n"})
+        with contextlib.suppress(ProcessLookupError):  # it has just ended: it is started again then
+            os.kill(pid, signal.SIGUSR1)
 
     def reload(self, running: Files | None, desired: Files) -> None:  # noqa: ARG002
         """Make Nginx load the files from disk; raise ProxyUnreachable if it does not run."""

@@ -49,17 +49,18 @@ def parts(setup: Setup) -> Parts:
     """Return the proxy, its checker, and what keeps it running."""
     apply = setup.target.apply
     conf = setup.output / "nginx.conf"
-    supervisor = None
+    supervisor, own_pid = None, None
     master = partial(processes.master_by_name, conf)
     if apply.pid_file:
         master = partial(processes.master_by_file, apply.pid_file.absolute())
     elif not apply.command and not apply.process:
         setup.needs_run("Nginx takes run, pid_file, process or command")
-        master = partial(processes.master_by_file, Path(processes.pid_file(setup)))
+        own_pid = Path(processes.pid_file(setup))
+        master = partial(processes.master_by_file, own_pid)
         words = [setup.binary, "-c", str(conf), "-g", "daemon off;"]
         supervisor = Supervisor(words, "nginx", partial(_left_running, setup, conf), signal.SIGQUIT)
     way = Command(apply.command) if apply.command else Signal(master, signal.SIGHUP, PATIENCE)
-    proxy = Nginx(_probe(setup)[1], setup.output / error_log.NAME, way.reload, master)
+    proxy = Nginx(_probe(setup)[1], setup.output / error_log.NAME, way.reload, master, own_pid)
     return Parts(proxy, checker(setup, setup.output), supervisor)
 
 

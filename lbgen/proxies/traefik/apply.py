@@ -15,6 +15,7 @@ from typing import Any
 
 from lbgen.base import documents
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
+from lbgen.base.fingerprint import identity
 from lbgen.base.logs import log
 from lbgen.proxies import disk
 from lbgen.proxies.plan import Method, Plan
@@ -58,6 +59,8 @@ class Traefik(Proxy):
         self._provider = "http" if feed else "file"
         self._missing: frozenset[str] | None = None  # entry points that it does not have; None: not looked at yet
         self._text = ""  # what it was last given
+        self._directory = Path()  # what it may watch
+        self._watched: tuple[int, ...] | None = None  # which directory that was at its start
 
     def plan(self, running: Files | None, desired: Files) -> Plan:
         """Return whether the files have changed."""
@@ -78,11 +81,25 @@ class Traefik(Proxy):
 
     def ready(self, output: Path) -> None:
         """Hand out the last good document, so that a Traefik that starts now need not wait for Docker."""
-        (output / DYNAMIC).parent.mkdir(exist_ok=True)
+        self._directory = (output / DYNAMIC).parent
+        self._directory.mkdir(exist_ok=True)
+        self._watched = self._watched or identity(self._directory)
         placeholder_certificate.ensure(output)
         texts = disk.read(output, disk.names(output, self._names()))
         if disk.generation_on_disk(texts, _generation(texts)):
             self._hand_out(texts)
+
+    def cut_off(self) -> list[str]:
+        """Return the directory that it watches if that is another one by now: it does not notice."""
+        lost = self._restart and not self.feed and identity(self._directory) != self._watched
+        return [str(self._directory)] if lost else []
+
+    def reconnect(self, pid: int, output: Path, texts: Mapping[str, str]) -> None:  # noqa: ARG002
+        """Start it anew, which is the only way to have it watch another directory; fed over HTTP it needs none."""
+        log.info("proxy_restarted", proxy="traefik", reason="the directory that it watched was removed")
+        self._watched = identity(self._directory)
+        if self._restart:
+            self._restart()
 
     def reload(self, running: Files | None, desired: Files) -> None:
         """Check that it has the entry points; the files themselves it takes by itself.

@@ -45,7 +45,7 @@ class SlowTarget:
         self.mistakes: list[Exception] = []
         self.failures: list[tuple[str, str]] = []
         self.log: list[str] = []
-        self.old_workers = SlowLook()
+        self.old_workers, self.output_watch = SlowLook(), SlowLook()
         self.free = True  # no other lbgen has its output
         self.looks = 0
 
