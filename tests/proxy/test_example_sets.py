@@ -212,7 +212,7 @@ def servers() -> Iterator[Servers]:
 
 def answer(port: int, host: str, path: str = "/") -> str:
     """Status and server of a request to Caddy; the error if there is none."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request("GET", path, headers={"Host": host})
         reply = connection.getresponse()

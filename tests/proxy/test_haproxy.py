@@ -36,7 +36,7 @@ from tests.support.real_haproxy import BINARY, Process
 from tests.support.real_haproxy import check as haproxy_check
 from tests.support.real_servers import http_servers, tcp_servers
 from tests.support.routing_cases import random_requests, random_services, sni_services
-from tests.support.wait import wait_for
+from tests.support.wait import PATIENCE, wait_for
 
 pytestmark = pytest.mark.proxy(BINARY)
 EDGE = a_network("edge")
@@ -366,7 +366,7 @@ def test_slow_hello(start, tls_context):
         with pytest.raises(ssl.SSLWantReadError):
             client.do_handshake()
         hello = outgoing.read()
-        with socket.create_connection(("127.0.0.1", ports["pg"]), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", ports["pg"]), timeout=PATIENCE) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for piece in (hello[:1], hello[1:9], hello[9:100], hello[100:]):
                 connection.sendall(piece)

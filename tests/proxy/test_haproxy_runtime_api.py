@@ -24,7 +24,7 @@ from lbgen.render.renderer import PLACEHOLDER, Files
 from tests.lab import probe
 from tests.lab.settings import LabError
 from tests.support import proxies
-from tests.support.wait import wait_for
+from tests.support.wait import PATIENCE, wait_for
 
 BUSY = threading.Event()  # a slow request has reached an application
 
@@ -149,7 +149,7 @@ frontend web
     def stop(self) -> None:
         if self._process:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(PATIENCE)
 
 
 @pytest.fixture(params=["2.6", "3.0"])
@@ -198,10 +198,10 @@ def test_a_request_under_way_ends_well(running: Running, applications: dict[str,
     answers = []
     BUSY.clear()
     slow = threading.Thread(
-        target=lambda: answers.append(probe.get("127.0.0.1", running.port, "/slow", host="a.test", timeout=10))
+        target=lambda: answers.append(probe.get("127.0.0.1", running.port, "/slow", host="a.test", timeout=PATIENCE))
     )
     slow.start()
-    assert BUSY.wait(10)
+    assert BUSY.wait(PATIENCE)
     running.change(running.of(f"s2={applications['b']}"))
     assert running.answered_by() == {"b"}
     slow.join()
@@ -219,7 +219,7 @@ def test_a_name_in_use_is_taken_up_again(running: Running, applications: dict[st
     BUSY.clear()
     for thread in slow:
         thread.start()
-    assert BUSY.wait(10)
+    assert BUSY.wait(PATIENCE)
     running.change(running.of(f"s2={applications['b']}"))
     running.change(running.of(f"s1={applications['c']} s2={applications['b']}"))
     assert running.answered_by() == {"b", "c"}

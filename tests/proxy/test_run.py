@@ -19,7 +19,6 @@ from lbgen.daemon import assembly
 from lbgen.daemon.target import Target
 from lbgen.model import build
 from lbgen.proxies import disk, reload_command
-from lbgen.proxies.haproxy import apply as haproxy
 from lbgen.proxies.haproxy.apply import ask
 from lbgen.render.templates import BUILTIN
 from lbgen.settings import ApplySettings, ListenerSettings, Settings, TargetSettings
@@ -117,9 +116,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(short_dir, servers, monkeypatch) -> Iterator[Bench]:
+def bench(short_dir, servers) -> Iterator[Bench]:
     """A directory, a port and servers; whatever is run there is ended with the test."""
-    monkeypatch.setattr(haproxy, "VERIFY_TIMEOUT", 2.0)
     made = Bench(short_dir, servers.port)
     yield made
     if made.process:

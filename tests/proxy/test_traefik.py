@@ -29,7 +29,7 @@ from tests.support.real_servers import http_servers, tcp_servers
 from tests.support.real_traefik import BINARY, EDGE, Process, rendered, renderer, write
 from tests.support.real_udp import udp_servers
 from tests.support.routing_cases import random_requests, random_services
-from tests.support.wait import wait_for
+from tests.support.wait import PATIENCE, wait_for
 
 pytestmark = pytest.mark.proxy(BINARY)
 Start = Callable[..., tuple[Process, dict[str, int]]]
@@ -289,7 +289,7 @@ def test_certificates(start, short_dir):
         _, ports = start(*app("web", {}, servers.port, "127.1.0.1"), protocols={"web": "http+tls"})
         found = {}
         for name in ("a.org", "x.a.org", "b.org", "unknown.org"):
-            with socket.create_connection(("127.0.0.1", ports["web"]), timeout=10) as plain:
+            with socket.create_connection(("127.0.0.1", ports["web"]), timeout=PATIENCE) as plain:
                 context = anybody()
                 context.set_alpn_protocols(["h2", "http/1.1"])
                 with context.wrap_socket(plain, server_hostname=name) as secure:

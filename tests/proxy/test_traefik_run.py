@@ -31,7 +31,7 @@ from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.real_traefik import BINARY, generation_of, pid_of
 from tests.support.traefik_bench import Bench, bench, servers
-from tests.support.wait import wait_for
+from tests.support.wait import PATIENCE, wait_for
 
 __all__ = ["bench", "servers"]  # fixtures
 pytestmark = pytest.mark.proxy(BINARY)
@@ -379,7 +379,7 @@ class Daemon:
         """End lbgen; return its exit status."""
         assert self.process
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ from tests.support.clients import anybody
 from tests.support.conformance_suite import Case, Suite, shares
 from tests.support.real_servers import http_servers, tcp_servers
 from tests.support.real_udp import udp_servers
-from tests.support.wait import PATIENCE
+from tests.support.wait import PATIENCE, wait_for
 
+REFUSED = "refused"
 _NEAR = 3  # so many questions more or fewer than a server's share: a turn of the servers need not end with the last one
 _TIMES = 8  # that a question is asked to which there are several answers
 
@@ -74,7 +75,7 @@ def _asked(case: Case, port: int) -> str:
         status, location, address = _request(case, port)
         if not address:
             return f"{status} {location}".strip()
-    return address or "refused"
+    return address or REFUSED
 
 
 def _none(answer: str) -> bool:
@@ -126,12 +127,19 @@ def stream(port: int, name: str | None, source: str = "") -> str:
 
 
 def _datagram(port: int) -> str:
-    """Send a datagram; return the address that answers, empty if none."""
+    """Send datagrams until one is answered; return the address that answers, empty if the port is nobody's."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.settimeout(0.5)
         probe.connect(("127.0.0.1", port))
-        for _ in range(4):
-            with contextlib.suppress(TimeoutError, ConnectionError):
+
+        def asked() -> str | None:
+            try:
                 probe.send(b"hello")
                 return probe.recv(1024).decode()
-    return ""
+            except TimeoutError:  # lost, or nobody got round to it
+                return None
+            except ConnectionRefusedError:
+                return REFUSED
+
+        answer = wait_for(asked, "a datagram")
+    return "" if answer == REFUSED else answer

@@ -121,7 +121,6 @@ class Bench:
 @pytest.fixture
 def bench(short_dir, servers, monkeypatch) -> Iterator[Bench]:
     """A directory, ports and servers; whatever is run there is ended with the test."""
-    monkeypatch.setattr(traefik, "VERIFY_TIMEOUT", 3.0)
     monkeypatch.setattr(traefik, "PATIENCE", 0.2)
     made = Bench(short_dir, servers.port)
     yield made

@@ -38,7 +38,7 @@ class Calls:
         self._more.clear()
         before = self.number
         change()
-        self._more.wait(20)
+        assert self._more.wait(PATIENCE)
         while self._more.is_set():
             self._more.clear()
             time.sleep(QUIET)

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -489,8 +488,8 @@ class Author:
     def verdict(self) -> tuple[str, str]:
         """Wait for the next verdict; return what was printed since the last one, and the verdict."""
         out, err = self._out, self._err
-        wait_for(lambda: "== haproxy: " in err.read_text()[self._read[1] :] or self._process.poll(), "a verdict")
-        time.sleep(0.1)  # for the end of the line
+        said = re.compile(r"^== haproxy: .*\n", re.MULTILINE)
+        wait_for(lambda: said.search(err.read_text()[self._read[1] :]) or self._process.poll(), "a verdict")
         texts = out.read_text()[self._read[0] :], err.read_text()[self._read[1] :]
         self._read = [len(out.read_text()), len(err.read_text())]
         return texts

@@ -26,8 +26,10 @@ from tests.support.wait import PATIENCE, wait_for
 PROXY = """
 import os, signal, sys, time
 pids, said, *ignored = sys.argv[1:]
+ending = []
 def end(number, _):
-    if signal.Signals(number).name not in ignored:
+    if signal.Signals(number).name not in ignored and not ending:  # it may be told again while it ends
+        ending.append(number)
         open(said, "a").write(signal.Signals(number).name + "\\n")
         os._exit(0)
 for number in (signal.SIGUSR1, signal.SIGTERM):
@@ -76,7 +78,7 @@ def test_start_and_stop(supervised, pids, tmp_path):
     assert not supervisor.alive
     supervisor.start()
     wait_for(pids)
-    assert supervisor.alive
+    wait_for(lambda: supervisor.alive)  # the proxy may be quicker than who started it
     supervisor.start()  # once more changes nothing
     supervisor.stop()
     assert not supervisor.alive
@@ -123,9 +125,9 @@ def test_stop_before_it_starts(supervised, pids):
     with capture_logs() as logs:
         supervisor.start()
         assert looking.wait(PATIENCE)
+        supervisor.leave()  # the first half of a stop, which cannot be seen from here: from now on nothing is started
         stopping = threading.Thread(target=supervisor.stop, args=[PATIENCE])
         stopping.start()
-        time.sleep(0.1)  # it is stopping by now
         may_go_on.set()
         stopping.join(PATIENCE / 4)
     assert not stopping.is_alive()
@@ -171,16 +173,18 @@ def test_looking_that_raises(supervised, pids):
     with capture_logs() as logs:
         supervisor.start()
         wait_for(pids)
-    assert supervisor.alive
+        wait_for(lambda: supervisor.alive)
     reasons = [entry["reason"] for entry in logs if entry["event"] == "proxy_ended"]
     assert reasons == ["unexpected error: another", "unexpected error: a mistake"]
     assert unexpected.counts()[Part.PROXY] == 2
 
 
-@pytest.mark.parametrize(("ignored", "said"), [(["SIGUSR1"], "SIGTERM\n"), (["SIGUSR1", "SIGTERM"], "")])
-def test_stop_insists(supervised, pids, tmp_path, ignored, said):
+@pytest.mark.parametrize(
+    ("ignored", "insist", "said"), [(["SIGUSR1"], PATIENCE, "SIGTERM\n"), (["SIGUSR1", "SIGTERM"], 0.3, "")]
+)
+def test_stop_insists(supervised, pids, tmp_path, ignored, insist, said):
     """A proxy that does not end in time is ended with more force."""
-    supervisor = supervised(*ignored, insist=0.3)
+    supervisor = supervised(*ignored, insist=insist)
     supervisor.start()
     (pid,) = wait_for(pids)
     supervisor.stop(grace=0.1)
@@ -202,7 +206,7 @@ def test_killed(supervised, pids):
         (first,) = wait_for(pids)
         os.kill(first, signal.SIGKILL)
         wait_for(lambda: len(pids()) == 2)
-    assert supervisor.alive
+        wait_for(lambda: supervisor.alive)
     assert [entry["reason"] for entry in logs if entry["event"] == "proxy_ended"] == ["signal 9"]
 
 
@@ -253,7 +257,7 @@ def test_start_now(supervised, pids, tmp_path):
         file.chmod(0o755)
         supervisor.start()
         wait_for(pids)
-    assert supervisor.alive
+        wait_for(lambda: supervisor.alive)
 
 
 def test_stop_during_pause(supervised):

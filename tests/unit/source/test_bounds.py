@@ -112,8 +112,9 @@ def test_slow_answers(engine, reply, path):
     """Given up by their whole time, though never silent; neither thread nor connection stays behind."""
     gone, before = threading.Event(), set(threading.enumerate())
     engine.raw = {path: reply(gone)}
-    with pytest.raises(SourceError, match=r"no whole answer within 1\.8 s"):
-        source(engine, Pace(timeout=0.3)).take()
+    with pytest.raises(SourceError, match="no whole answer within 6 s"):
+        # The honest answers before those of /tasks have to meet it, and so has each of the drops.
+        source(engine, Pace(timeout=1.0)).take()
     assert gone.wait(PATIENCE)
     wait_for(lambda: not engine.connections)
     left = "lbgen-source-request"

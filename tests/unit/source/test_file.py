@@ -391,7 +391,7 @@ def test_unrelated_changes_are_no_news(path):
 
 def test_burst(path):
     """Several changes at short intervals are one: what lies between them is never handed on."""
-    with following(path, settle=1.0) as followed:
+    with following(path, settle=3.0, longest=NEVER) as followed:
         followed.next()
         for name in "bcd":
             overwrite(path, text(name))
