@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import LbgenError
 from lbgen.base.yaml_tree import KeyPath, Refused, data_in, lines_in, tree_of
 
@@ -33,14 +33,13 @@ def read(path: str | os.PathLike[str], error: type[LbgenError]) -> object:
 
 
 def read_text(path: str | os.PathLike[str], error: type[LbgenError]) -> str:
-    """Return a file's text (UTF-8, byte order mark allowed, at most 64 MiB), or raise `error`."""
+    """Return the text of a file or pipe (UTF-8, byte order mark allowed, at most 64 MiB), or raise `error`."""
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = bounded_file.read(path, MAX_BYTES, pipes=True)
+    except bounded_file.TooLarge as cause:
+        raise error(f"{os.fspath(path)}: {cause.strerror}") from cause
     except OSError as cause:
         raise error(f"{os.fspath(path)}: cannot be read: {cause.strerror}") from cause
-    if len(content) > MAX_BYTES:
-        raise error(f"{os.fspath(path)}: larger than {MAX_BYTES // 1024**2} MiB")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as cause:
@@ -124,16 +123,14 @@ def complaints(
 
 def _json(text: str) -> object:
     try:
-        data: object = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        data: object = json_text.data_in(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
         if "\\ud" in text.lower():  # half of an escaped pair can be read but never be written again
             json.dumps(data, ensure_ascii=False).encode()
     except json.JSONDecodeError as cause:
         raise Refused(cause.msg, cause.lineno, cause.colno) from cause
-    except RecursionError as cause:
-        raise Refused("nested too deeply") from cause
     except UnicodeEncodeError as cause:
         raise Refused("an escape like \\ud800 stands alone: half a character") from cause
-    except ValueError as cause:  # a number of thousands of digits
+    except ValueError as cause:  # nested too deeply, too many values, a number of thousands of digits
         raise Refused(str(cause)) from cause
     except Refused:
         tree_of(text)  # raises the same, with its line, if YAML can read the text

@@ -18,6 +18,7 @@ except ImportError:  # PyYAML without libyaml: the same, slower
 
 KeyPath = tuple[str | int, ...]
 MAX_DEPTH = 100  # libyaml's composer recurses in C: a file of brackets would end the process, not raise
+MAX_VALUES = 300_000  # keys count too; one costs a KiB while a file is read
 MAX_REPEATED = 100_000  # values that exist only because an alias names them again
 
 _TAG = "tag:yaml.org,2002:"
@@ -81,7 +82,9 @@ def tree_of(text: str) -> yaml.Node | None:
 
 def _limit_depth(text: str) -> None:
     depth = 0
-    for event in yaml.parse(text, _Loader):
+    for values, event in enumerate(yaml.parse(text, _Loader)):
+        if values > MAX_VALUES:
+            raise _at(event, f"more than {MAX_VALUES} values; write so much as JSON, which costs less")
         if isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         elif isinstance(event, yaml.CollectionStartEvent):

@@ -9,19 +9,20 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from lbgen.base import json_text
+from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import ApplyFailed
 from lbgen.base.logs import log
 from lbgen.proxies import disk
 
 FILE = ".lbgen-last-good.json"
+LARGEST = 64 << 20  # bytes
 Labels = Mapping[str, str]
 
 
 def read(output: Path) -> dict[str, Labels]:
     """Return the labels by service id; nothing where there is no file, or none that can be read."""
     try:
-        found = json_text.data_in((output / FILE).read_text(encoding="utf-8"))
+        found = json_text.data_in(bounded_file.read(output / FILE, LARGEST))
         return {
             str(id_): {str(key): str(value) for key, value in labels.items()} for id_, labels in found["labels"].items()
         }

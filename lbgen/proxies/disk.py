@@ -15,11 +15,13 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from lbgen.base import bounded_file
 from lbgen.base.errors import ApplyFailed
 from lbgen.render.outputs import is_inside
 from lbgen.render.renderer import PLACEHOLDER, Files
 
 LEDGER = ".lbgen-files"  # in the output directory: one path a line
+LARGEST = 256 << 20  # bytes of a file that lbgen may have written
 _PREFIX = ".lbgen-new-"
 
 
@@ -28,7 +30,7 @@ def read(output: Path, names: Iterable[str]) -> dict[str, str]:
     texts = {}
     for name in names:
         try:
-            texts[name] = (output / name).read_bytes().decode("utf-8")  # line ends as they are
+            texts[name] = bounded_file.read(output / name, LARGEST).decode("utf-8")  # line ends as they are
         except (OSError, UnicodeDecodeError):
             continue  # not there or not ours: it will be written
     return texts

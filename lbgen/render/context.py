@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from lbgen.base import bounded_file
 from lbgen.base.problem import Problem
 from lbgen.model.types import Backend, Listener, Route, Server
 from lbgen.render.credential_files import Certificate, User
@@ -36,7 +37,7 @@ class TargetContext:
     def own_certificate(self) -> str:
         """Traefik: the text of OUTPUT/default.pem, which says nothing about anybody; empty without one."""
         try:
-            return (Path(self.output) / "default.pem").read_text()
+            return bounded_file.read_text(Path(self.output) / "default.pem", 1 << 20)
         except OSError:
             return ""
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from lbgen.base import bounded_file
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.problem import Problem, printable
 from lbgen.base.unexpected import UNEXPECTED, Part
@@ -143,15 +144,17 @@ class CredentialReader:
         if known and state and known.state == state:
             return known
         try:
-            if state and state.size > LARGEST:
-                raise BadValue(f"is larger than {LARGEST >> 20} MiB", "put a smaller file there")
-            return _Reading(state, content_of(kind, path, path.read_bytes()))
+            return _Reading(state, content_of(kind, path, bounded_file.read(path, LARGEST)))
         except BadValue as bad:
             return _Reading(state, bad)
         except FileNotFoundError:
             return _Reading(None, None)
+        except bounded_file.TooLarge as error:
+            return _Reading(state, BadValue(f"is {error.strerror}", "put a smaller file there"))
         except OSError as error:
-            return _Reading(None, BadValue(f"cannot be read: {error.strerror}", "let lbgen's account read it"))
+            return _Reading(
+                None, BadValue(f"cannot be read: {error.strerror}", "put a file there that lbgen's account can read")
+            )
         except Exception as error:  # one file, and not all of them
             UNEXPECTED.guard(Part.CREDENTIALS, kind).failed(error, file=str(path))
             why = printable(f"cannot be read, for a reason that lbgen did not expect: {error!r}", 300)

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.utils import Namespace
 
+from lbgen.base import bounded_file
 from lbgen.base.errors import TemplateError
 from lbgen.base.problem import printable
 
@@ -148,7 +149,7 @@ def _filter(frames: Sequence[FrameType], env: Environment) -> str:
 
 def _text(file: str) -> str:
     try:
-        return Path(file).read_text(encoding="utf-8", errors="replace")
+        return bounded_file.read_text(file, 1 << 20)
     except OSError:
         return ""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lbgen.base import bounded_file, documents
 from lbgen.base.errors import LbgenError, SettingsError
 from lbgen.daemon import assembly
 from lbgen.model import Model, build
@@ -157,7 +158,7 @@ class GoldenSuite:
 
     def _difference(self, case: Path, text: str) -> str:
         path = self.golden_of(case)
-        before = path.read_bytes().decode() if path.exists() else ""
+        before = bounded_file.read(path, documents.MAX_BYTES).decode() if path.exists() else ""
         lines = difflib.unified_diff(
             before.splitlines(keepends=True),
             text.splitlines(keepends=True),

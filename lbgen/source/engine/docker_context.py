@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbgen.base import json_text
+from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import SourceError
 
+_LARGEST = 1 << 20  # bytes of a file of Docker's
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
@@ -56,7 +57,7 @@ def named(name: str, environ: Mapping[str, str]) -> DockerHost:
     key = hashlib.sha256(name.encode()).hexdigest()
     meta = store / "meta" / key / "meta.json"
     try:
-        endpoint = json_text.data_in(meta.read_text("utf-8"))["Endpoints"]["docker"]
+        endpoint = json_text.data_in(bounded_file.read(meta, _LARGEST))["Endpoints"]["docker"]
         host, skip = str(endpoint["Host"]), bool(endpoint.get("SkipTLSVerify", False))
     except FileNotFoundError as error:
         raise SourceError(
@@ -94,7 +95,7 @@ def _tls_in(directory: Path, verify: bool) -> Tls:
 def _current_name(environ: Mapping[str, str]) -> str:
     """Return config.json's currentContext; a file that is missing or broken has none, as for docker itself."""
     try:
-        config = json_text.data_in((_directory(environ) / "config.json").read_text("utf-8"))
+        config = json_text.data_in(bounded_file.read(_directory(environ) / "config.json", _LARGEST))
         return str(config.get("currentContext") or "")
     except (OSError, ValueError, AttributeError):
         return ""

@@ -22,6 +22,7 @@ from docker.errors import DockerException
 from docker.tls import TLSConfig
 from docker.transport.unixconn import UnixHTTPConnection
 
+from lbgen.base import bounded_file
 from lbgen.base.address import host_port
 from lbgen.base.errors import SourceError
 from lbgen.source.engine import docker_context
@@ -31,6 +32,7 @@ from lbgen.source.engine.ssh import CommandConnection, ssh_command
 
 __all__ = ["Endpoint", "Tls", "client", "resolve"]
 
+_LARGEST_TLS_FILE = 4 << 20  # bytes; a bundle of the authorities of the world has 250 KiB
 _SCHEMES = "unix:///path, tcp://host:port, ssh://user@host, context:NAME, or nothing for what docker itself uses"
 
 
@@ -115,8 +117,11 @@ def _tls_config(endpoint: Endpoint) -> TLSConfig | None:
     if tls is None:
         return None
     for path in filter(None, (tls.ca, tls.cert, tls.key)):
-        if not os.access(path, os.R_OK):
-            raise SourceError(f"{endpoint.name}: TLS file {path} is missing or not readable")
+        try:
+            bounded_file.read(path, _LARGEST_TLS_FILE)  # OpenSSL reads whatever it is given, without end
+        except OSError as error:
+            why = f"is missing or not readable ({error.strerror})"
+            raise SourceError(f"{endpoint.name}: TLS file {path} {why}") from error
     if bool(tls.cert) != bool(tls.key):
         raise SourceError(f"{endpoint.name}: a client certificate and its key go together; one of them is missing")
     if not tls.verify:  # asked for: warned of once where the settings are read, not by urllib3 at every request

@@ -95,7 +95,7 @@ def test_read_once(places, monkeypatch):
     certificate(places.certificates / "a.pem", "a.example.org")
     reader = CredentialReader(places)
     first = reader.read()
-    monkeypatch.setattr(Path, "read_bytes", None)
+    monkeypatch.setattr(os, "open", None)
     assert reader.read() == first
 
 
@@ -237,7 +237,7 @@ def test_unreadable(places, monkeypatch):
     def refuse(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert "Permission denied" in CredentialReader(places).read().problems[0].message
 
 

@@ -312,6 +312,8 @@ def test_tls_wanted_but_not_given(tmp_path):
 def test_tls_files(engine, authority, files):
     """Missing halves and files are named."""
     assert "TLS file /none.pem is missing or not readable" in refusal("tcp://127.0.0.1:1", Tls(ca="/none.pem"))
+    endless = refusal("tcp://127.0.0.1:1", Tls(ca="/dev/zero"))
+    assert "TLS file /dev/zero is missing or not readable (it is a device, not a file)" in endless
     assert "a client certificate and its key go together" in refusal("tcp://127.0.0.1:1", Tls(cert=files.cert))
     with Port(engine.path, authority.issue("server", "127.0.0.1"), authority.ca) as port:
         assert "TLS: " in refusal(port.endpoint, Tls(files.ca, files.ca, files.ca))
