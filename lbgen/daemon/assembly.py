@@ -110,6 +110,7 @@ class Assembly:
             parts.check,
             parts.proxy,
             supervisor=parts.supervisor,
+            unservable=parts.unservable,
             min_reload_interval=self._setup.settings.min_reload_interval,
         )
 

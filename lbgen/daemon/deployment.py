@@ -9,9 +9,10 @@ from pathlib import Path
 
 from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable, ProxyUnreachable
 from lbgen.daemon.counters import Counters
+from lbgen.daemon.history import Failure
 from lbgen.proxies import check_command, disk
 from lbgen.proxies.check_command import clear_stages
-from lbgen.proxies.plan import Live, Method, Plan
+from lbgen.proxies.plan import Live, Method
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.proxies.written_files import WrittenFiles
@@ -40,12 +41,22 @@ class Deployment:
         self.running: Files | None = None  # what the proxy was last proven to serve
         self.refused = ""  # generation that the checker refused: asking again would give the same answer
         self._check, self._counters, self._supervisor = check, counters, supervisor
+        if supervisor:
+            proxy.down = lambda: supervisor.down
         self._accepted: set[str] = set()  # generations that need no verdict in this attempt
         self._saved = ""  # generation on disk
         self._clock, self._took = clock, 0.0  # seconds of the last check that accepted
         self._starts = 0  # of the supervised process, when it was last looked at
         self._reached = 0  # the same, when it last answered
         self._on_disk = WrittenFiles(output)
+
+    @property
+    def down(self) -> Failure | None:
+        """Why the proxy does not run, where it is ours to start; None if it does."""
+        supervisor = self._supervisor
+        if supervisor and (why := supervisor.down):
+            return Failure(supervisor.ended_at, "proxy_ended", why)
+        return None
 
     @property
     def generation(self) -> str:
@@ -86,12 +97,17 @@ class Deployment:
         """Start an attempt: what was accepted in the one before needs a verdict again."""
         self._accepted = set()
 
-    def plan(self, desired: Files, fixed: Collection[str]) -> Plan:
-        """Return the least that brings the proxy to the files; what it runs is found out if it may be another."""
+    def refresh(self, fixed: Collection[str]) -> None:
+        """Find out what the proxy runs, if that may be something else than before."""
         before, self._starts = self._starts, self._supervisor.starts if self._supervisor else 0
         if self.running is None or self._starts != before:  # started again, it runs what is on disk
             self._discover(fixed)
-        return self.proxy.plan(self.running, desired)
+
+    @property
+    def knows_sockets(self) -> bool:
+        """Whether each socket that can be opened is free for the proxy, or its own by what it runs."""
+        # What somebody else runs may be elsewhere, with other rights, and has files of its own at first.
+        return self._supervisor is not None and (self.running is not None or not self._supervisor.alive)
 
     def check(self, files: Files) -> None:
         """Have the files checked, and remember if they are refused; raise CheckFailed or CheckUnavailable."""

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from lbgen.base.logs import log
+from lbgen.model import Model
 from lbgen.snapshot import Cause
 
 KEPT = 200  # changes of a target
@@ -29,6 +31,23 @@ class Change:
     def lags(self) -> tuple[float, ...]:
         """Seconds from each cause, by Swarm's own clock, to live; at least 0, since clocks differ."""
         return tuple(max(0.0, self.at - cause.at) for cause in self.causes)
+
+    def tell(self, model: Model) -> None:
+        """Log it, with what the proxy serves now."""
+        causes = self.causes
+        log.info(
+            "applied",
+            target=self.target,
+            method=self.method,
+            detail=self.detail,
+            cause=causes[0].text + (f" and {len(causes) - 1} more" if causes[1:] else "") if causes else "",
+            servers_up=sum(server.state == "up" for server in model.servers),
+            servers_draining=sum(server.state == "drain" for server in model.servers),
+            problems=len(model.problems),
+            duration_ms=round(self.seconds * 1000, 1),
+            lag_ms=round(max(self.lags) * 1000, 1) if causes else None,
+            generation=self.generation,
+        )
 
 
 @dataclass(frozen=True, slots=True)

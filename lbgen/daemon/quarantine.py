@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from lbgen.base.backoff import Backoff
+from lbgen.base.logs import log
 from lbgen.base.problem import Problem
 from lbgen.daemon.bisection import Bisection, Held, Judge, Labels, Refusal, WhatIf
+from lbgen.daemon.counters import Counters
 from lbgen.model import Model
 from lbgen.snapshot import Service, Snapshot, moment
 
@@ -44,6 +46,17 @@ class Quarantine:
     def problems(self, target: str) -> list[Problem]:
         """Return a problem for each culprit."""
         return [held.problem(target) for held in self.held.copy().values() if held.error]
+
+    def tell(self, target: str, before: Mapping[str, Held], counters: Counters) -> bool:
+        """Log and count which services are held from now on, and which no longer are; return whether that differs."""
+        for id_, held in self.held.items():
+            if held.error and before.get(id_) != held:
+                instead = "what it asked for before" if held.instead is not None else "left out"
+                log.error("quarantined", target=target, service=held.name, error=held.error, instead=instead)
+                counters.count("refused")
+        for id_ in before.keys() - self.held.keys():
+            log.info("quarantine_over", target=target, service=before[id_].name)
+        return self.held != before
 
     def to_serve(self, model: Model, snapshot: Snapshot, stamp: object) -> tuple[Model, Snapshot]:
         """Return both with what is held as it is served; forget what is not to be held any longer."""

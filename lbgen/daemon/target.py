@@ -9,7 +9,7 @@ from pathlib import Path
 from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable, LbgenError, SettingsError, TemplateError
 from lbgen.base.logs import log
 from lbgen.daemon import quarantine_store
-from lbgen.daemon.bisection import Held
+from lbgen.daemon.closed_listeners import ClosedListeners
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.deployment import Check, Deployment
 from lbgen.daemon.history import Change, Event, Failure, History, Progress
@@ -44,6 +44,7 @@ class Target:
         proxy: Proxy,
         *,
         supervisor: Supervisor | None = None,
+        unservable: Mapping[str, str] | None = None,
         min_reload_interval: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,6 +52,7 @@ class Target:
         Args:
             check: raises CheckFailed or CheckUnavailable.
             supervisor: starts the proxy and keeps it running, if that is ours to do.
+            unservable: listeners that the proxy cannot serve, and why.
         """
         self.name, self.renderer, self.output, self.proxy, self._clock = name, renderer, output, proxy, clock
         self.counters, self.history, self.progress = Counters(), History(), Progress()
@@ -60,6 +62,7 @@ class Target:
         self.output_watch = OutputWatch(name, self.deployment, self.lock, self.history, clock)
         self.old_workers = OldWorkers(name, proxy, self.schedule, clock)
         self.quarantine, self.rollback = Quarantine(clock), TemplateRollback(clock)
+        self.closed = ClosedListeners(name, proxy, unservable, clock)
 
     @property
     def running(self) -> Files | None:
@@ -73,13 +76,13 @@ class Target:
 
     @property
     def failing(self) -> bool:
-        """Whether something has failed since a model was live."""
-        return self.progress.failing
+        """Whether something has failed since a model was live, or the proxy has ended and does not come up."""
+        return self.progress.failing or self.deployment.down is not None
 
     @property
     def failure(self) -> Failure | None:
         """The last failure, over or not."""
-        return self.progress.failure
+        return self.progress.failure if self.progress.failing else self.deployment.down or self.progress.failure
 
     def may_start(self) -> bool:
         """Take the output directory; return False while another lbgen has it, which is logged."""
@@ -116,7 +119,7 @@ class Target:
     def due(self) -> float | None:
         """Return when, by the clock, `bring_to` has something left to do, or None."""
         wanted = self._clock() if self.output_watch.wanted else None
-        moments = self.schedule.due(), self.quarantine.due(), self.rollback.due(), wanted
+        moments = self.schedule.due(), self.quarantine.due(), self.rollback.due(), self.closed.due(), wanted
         return min((moment for moment in moments if moment is not None), default=None)
 
     def bring_to(self, model: Model, snapshot: Snapshot) -> bool:
@@ -126,18 +129,23 @@ class Target:
         """
         self.schedule.begin()
         self.deployment.begin()
+        self.closed.begin()
         self.history.expect(snapshot.causes)
         held = self.quarantine.held
         try:
             self.output_watch.mend(self.renderer.templates.names())
             served = self._by_newest_templates(model, snapshot, self._clock())
-            self.progress = self.progress.after(Event.SERVED if served else Event.POSTPONED)
+            if self.closed.report():
+                self.failed("apply_failed", ApplyFailed(self.closed.failure))
+            whole = served and not self.closed.failure
+            self.progress = self.progress.after(Event.SERVED if whole else Event.POSTPONED)
             return served
         except LbgenError as error:
             self._report_failure(error)
             return False
         finally:
-            self._report_held(held)
+            if self.quarantine.tell(self.name, held, self.counters):
+                quarantine_store.write(self.output, self.quarantine.fallbacks())
 
     def failed(self, kind: str, error: Exception) -> None:
         """Write down that the proxy cannot be brought to the newest model."""
@@ -188,10 +196,10 @@ class Target:
     def _serve(self, attempt: Attempt) -> bool:
         """Render the files and bring the proxy to them as far as they may be now; return whether it serves them."""
         self.counters.count("renders")
-        desired = attempt.render()
+        desired = self.closed.render(attempt, self.deployment)
         if self.deployment.tidy():
             self.schedule.ask_again(TIDY_INTERVAL)
-        step = self.deployment.plan(desired, attempt.fixed)
+        step = self.proxy.plan(self.running, desired)
         if isinstance(step, Live) and (failure := self._change(attempt, step, desired)):
             self._reload_if_due(
                 attempt, Reload(f"runtime API: {failure}", ReloadKind.RUNTIME_API, urgent=True), desired
@@ -271,40 +279,14 @@ class Target:
         Args:
             whole: else part of what is desired still waits for a reload.
         """
-        causes, model = self.history.causes, attempt.model
         seconds = self._clock() - attempt.began
-        change = Change(time.time(), self.name, desired.generation, method, detail, seconds, causes)
+        change = Change(time.time(), self.name, desired.generation, method, detail, seconds, self.history.causes)
         self.history.changes.append(change)
         if whole:
             self.history.settle()
             for lag in change.lags:
                 self.counters.observe("change_live", lag, method)
-        log.info(
-            "applied",
-            target=self.name,
-            method=method,
-            detail=detail,
-            cause=causes[0].text + (f" and {len(causes) - 1} more" if causes[1:] else "") if causes else "",
-            servers_up=sum(server.state == "up" for server in model.servers),
-            servers_draining=sum(server.state == "drain" for server in model.servers),
-            problems=len(model.problems),
-            duration_ms=round(change.seconds * 1000, 1),
-            lag_ms=round(max(change.lags) * 1000, 1) if causes else None,
-            generation=desired.generation,
-        )
-
-    def _report_held(self, before: Mapping[str, Held]) -> None:
-        """Log which services are held from now on, and which no longer are."""
-        now = self.quarantine.held
-        for id_, held in now.items():
-            if held.error and before.get(id_) != held:
-                instead = "what it asked for before" if held.instead is not None else "left out"
-                log.error("quarantined", target=self.name, service=held.name, error=held.error, instead=instead)
-                self.counters.count("refused")
-        if now != before:
-            quarantine_store.write(self.output, self.quarantine.fallbacks())
-        for id_ in before.keys() - now.keys():
-            log.info("quarantine_over", target=self.name, service=before[id_].name)
+        change.tell(attempt.model)
 
     def _report_failure(self, error: LbgenError) -> None:
         if isinstance(error, ApplyFailed | CheckUnavailable):

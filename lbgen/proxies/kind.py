@@ -74,6 +74,7 @@ class Parts:
     proxy: Proxy
     check: Check
     supervisor: Supervisor | None = None
+    unservable: Mapping[str, str] = field(default_factory=dict)  # listeners that it cannot serve, and why
 
 
 @dataclass(frozen=True, slots=True)

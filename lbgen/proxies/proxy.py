@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable
 from lbgen.proxies import disk, plan
 from lbgen.proxies.plan import Live, Method, Plan
+from lbgen.proxies.sockets import Socket
 from lbgen.render.renderer import Files
 
 
@@ -25,6 +26,7 @@ class Proxy(ABC):
     """One running proxy. What is not abstract holds for a proxy that only ever takes whole files."""
 
     takes = Method.RELOAD  # how new files reach it: RELOAD or PUBLISH
+    down: Callable[[], str] = staticmethod(lambda: "")  # why it does not run, where lbgen is to run it; else empty
 
     def plan(self, running: Files | None, desired: Files) -> Plan:
         """Return the smallest change from one set of files to the other; None: not known what it runs."""
@@ -48,6 +50,10 @@ class Proxy(ABC):
 
     def ready(self, output: Path) -> None:  # noqa: B027
         """Make what the rendered files refer to besides each other."""
+
+    def sockets(self, files: Files) -> frozenset[Socket]:  # noqa: ARG002
+        """Return where it listens with these files, as far as that can be told."""
+        return frozenset()
 
     def workers(self) -> Workers | None:
         """Return its workers; None: it has none that outlive a reload, or they cannot be seen."""
@@ -76,6 +82,11 @@ class Proxy(ABC):
     @abstractmethod
     def verify(self, generation: str) -> None:
         """Wait until it serves the generation; raise VerifyFailed."""
+
+    def check_up(self) -> None:
+        """Raise ApplyFailed if it has ended, so that there is nothing to wait for."""
+        if why := self.down():
+            raise ApplyFailed(f"the proxy does not run: {why}")
 
     def served(self) -> str:
         """Return the generation it serves, for messages: "none", or why it cannot be asked."""

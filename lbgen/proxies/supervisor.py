@@ -10,19 +10,25 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from typing import IO
 
 from lbgen.base.backoff import Backoff
 from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.proxies.wait import looks
 
+EXIT_STATUS = "exit status"
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between two starts of a proxy that does not stay
 STEADY = 10.0  # seconds after which a proxy counts as having stayed
 INSIST = 2.0  # seconds between SIGTERM and SIGKILL for one that does not end by itself
 STOP_GRACE = 10.0  # seconds its connections have to end when lbgen stops
+STAYS = 1.0  # seconds after which a proxy that was started counts as running
+WORDS, LONGEST_WORD = 10, 500  # lines, and characters of each, that it said last before it ended
 FIRST_REMINDER = 0.2  # seconds until a process that was told to end is told again
 
 
@@ -56,6 +62,9 @@ class Supervisor:
         self._guard = unexpected.guard(Part.PROXY, name)
         self.starts = 0  # how often an instance was started or taken over
         self.pid = 0  # of the instance that runs; 0 between two attempts
+        self._began = 0.0  # when it was started, or taken over
+        self.ended_at = 0.0  # when the last one ended, in seconds since 1970
+        self._ended = ""  # how the last one ended; empty: none has since it was to be started
         self._stopping, self._wake = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -64,8 +73,15 @@ class Supervisor:
         """Whether the process runs now, as opposed to being between two attempts or never started."""
         return self.pid != 0
 
+    @property
+    def down(self) -> str:
+        """Why it does not run, in its own words if it said any; empty if it runs, or if that is not known yet."""
+        stays = self.pid != 0 and time.monotonic() - self._began >= STAYS
+        return "" if stays else self._ended
+
     def start(self) -> None:
         """Take over the instance that runs, or start one; if it waits for its next attempt, make that one now."""
+        self._ended = ""
         self._wake.set()
         if not self._thread:
             self._thread = threading.Thread(target=self._keep, name=f"supervise-{self.name}", daemon=True)
@@ -116,6 +132,8 @@ class Supervisor:
             ended = self._attempt()
             if self._stopping.is_set():
                 return
+            if not self._wake.is_set():  # else it is to be started again, so its end was meant
+                self._ended, self.ended_at = ended, time.time()
             if time.monotonic() - began > self._steady:
                 self._backoff.reset()
             pause = self._backoff.pause()
@@ -126,34 +144,67 @@ class Supervisor:
         """Run or follow one instance; what nobody expected is a reason like any other to look for it again."""
         try:
             ended = self._once()
+            if self._asks_why(ended):
+                ended = self._once(hear=True)
         except Exception as error:
             self._guard.failed(error)
             return f"unexpected error: {error}"
         self._guard.worked()
         return ended
 
-    def _once(self) -> str:
-        """Run or follow one instance to its end; return how it ended."""
+    def _asks_why(self, ended: str) -> bool:
+        """Tell whether to start it once more, only to hear why it does not stay."""
+        # Its words otherwise go where lbgen's go, so that nothing of them is lost when lbgen is killed.
+        quick = time.monotonic() - self._began < STAYS
+        failed = ended.startswith(EXIT_STATUS) and ended != f"{EXIT_STATUS} 0"
+        return quick and failed and not self._stopping.is_set()
+
+    def _once(self, *, hear: bool = False) -> str:
+        """Run or follow one instance to its end; return how it ended.
+
+        Args:
+            hear: say also what it said last.
+        """
         pid = self._find()
         self.starts += 1
         if not pid and self._stopping.is_set():
             return "not started any more"
         try:
-            process = None if pid else subprocess.Popen(self.words, stdin=subprocess.DEVNULL, start_new_session=True)
+            process = None if pid else self._popen(hear=hear)
         except OSError as error:
             return f"{self.words[0]} cannot be started: {error.strerror}"
-        self.pid = process.pid if process else pid or 0
+        self.pid, self._began = process.pid if process else pid or 0, time.monotonic()
         log.info("proxy_started" if process else "proxy_taken_over", proxy=self.name, pid=self.pid)
         try:
             return _exit_of(process) if process else _gone(self.pid)
         finally:
             self.pid = 0
 
+    def _popen(self, *, hear: bool) -> subprocess.Popen[bytes]:
+        words = subprocess.PIPE if hear else None
+        return subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stderr=words, start_new_session=True)
+
 
 def _exit_of(process: subprocess.Popen[bytes]) -> str:
-    """Wait for a child to end; return how it did."""
+    """Wait for a child to end; return how it did, and what it said last if that is heard."""
+    said: deque[bytes] = deque(maxlen=WORDS)
+    # Beside the waiting: its children may outlive it, and hold its standard error open.
+    hearing = threading.Thread(target=_pass_on, args=(process.stderr, said), daemon=True)
+    hearing.start()
     status = process.wait()
-    return f"exit status {status}" if status >= 0 else f"signal {-status}"
+    hearing.join(STAYS)
+    words = "\n".join(line.decode(errors="replace").strip()[:LONGEST_WORD] for line in said)
+    how = f"{EXIT_STATUS} {status}" if status >= 0 else f"signal {-status}"
+    return f"{how}: {words}" if words else how
+
+
+def _pass_on(words: IO[bytes] | None, said: deque[bytes]) -> None:
+    """Remember what a child says, and say it where it would have been said."""
+    for line in words or ():
+        said.append(line)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
 
 
 def _gone(pid: int) -> str:

@@ -453,11 +453,11 @@ def test_run_after_the_master_was_killed(supervised):
 
 
 def test_run_cannot_start(supervised):
-    """If Nginx cannot be started, its own words are told, and it is started as soon as it can be."""
+    """If Nginx cannot be started, the reason is told, and it is started as soon as it can be."""
     with socket.create_server(("127.0.0.1", supervised.port)):
         target = supervised.target(run=True)
         assert not supervised.bring(target, "127.1.0.1")
-        assert f"bind() to 127.0.0.1:{supervised.port} failed (98: Address already in use)" in supervised.error
+        assert f"cannot bind socket (Address already in use) [127.0.0.1:{supervised.port}]" in supervised.error
     target.schedule.retry.hasten()
 
     def serves() -> bool:
@@ -469,14 +469,14 @@ def test_run_cannot_start(supervised):
 
 
 def test_two_on_one_probe(supervised, by_pid):
-    """A second Nginx whose probe's port the first one has is told so by Nginx itself."""
+    """A second Nginx whose probe's port the first one has is not started, and that is told."""
     supervised.running(**by_pid)
     first, supervised.output = supervised.output, supervised.output.parent / "second"
     supervised.port = free_port()
     target = supervised.target(run=True)
     try:
         assert not supervised.bring(target, "127.1.0.1")
-        assert f"bind() to {supervised.probe} failed (98: Address already in use)" in supervised.error
+        assert f"cannot bind socket (Address already in use) [{supervised.probe}]" in supervised.error
     finally:
         end_all_in(supervised.output)
         supervised.output = first

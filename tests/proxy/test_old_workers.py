@@ -18,11 +18,11 @@ from lbgen.model import build
 from lbgen.proxies.proxy import Workers
 from lbgen.settings import ListenerSettings, Settings, TargetSettings
 from lbgen.snapshot import Snapshot
-from lbgen.source import Source
 from tests.support import real_haproxy
 from tests.support.builders import a_network, a_node, a_snapshot, app
 from tests.support.clients import Client
 from tests.support.ports import free_port
+from tests.support.quiet_source import QuietSource
 from tests.support.real_servers import Servers, http_servers
 from tests.support.wait import wait_for
 
@@ -43,24 +43,6 @@ PROXIES: dict[str, dict[str, Any]] = {
 }
 
 
-class Nothing(Source):
-    """A source that tells of nothing: tests hand the loop their snapshots."""
-
-    def take(self) -> Snapshot:
-        """Not asked."""
-        raise NotImplementedError
-
-    def follow(self) -> Iterator[Snapshot]:
-        """Tell of nothing."""
-        return iter(())
-
-    def relist(self) -> None:
-        """Tell of nothing again."""
-
-    def close(self) -> None:
-        """End nothing."""
-
-
 class Site:
     """A proxy that lbgen runs in front of one service, whose labels change as often as they like."""
 
@@ -73,7 +55,7 @@ class Site:
         settings = TargetSettings(templates=[proxy], output=directory / "out", probe=probe, **PROXIES[proxy])
         self.target: Target = assembly.Assembly("edge", settings, self._settings).target()
         self._worker = Worker(self.target)
-        self.loop = Loop(Nothing(), self._settings.rules(), [self._worker])
+        self.loop = Loop(QuietSource(), self._settings.rules(), [self._worker])
         self._downloads: list[threading.Thread] = []
         self.answers: list[object] = []
 

@@ -229,7 +229,7 @@ def test_cannot_be_started(bench):
     (bench.templates / "haproxy.cfg.j2").write_text(UNLOADABLE)
     try:
         assert not bench.bring(target, "127.1.0.1")
-        assert "does not serve generation" in str(bench.logs[-1]["error"])
+        assert "cannot bind UNIX socket" in str(bench.logs[-1]["error"])
         (bench.templates / "haproxy.cfg.j2").unlink()
         target.schedule.retry.hasten()
         assert bench.bring(target, "127.1.0.1")

@@ -171,6 +171,7 @@ class FakeSupervisor:
         self.alive = False
         self.starts = 0
         self.stopped = False
+        self.down, self.ended_at = "", 0.0
         self.on_start: Callable[[], None] = lambda: None
 
     def start(self) -> None:

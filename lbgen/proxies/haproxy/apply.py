@@ -8,23 +8,23 @@ and the worker itself tell. A worker that is replaced keeps its connections unti
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
-from lbgen.proxies import disk
+from lbgen.proxies import disk, sockets
 from lbgen.proxies.haproxy import plan
 from lbgen.proxies.haproxy.configuration import NotPlain, Section, ServerLine, binds, sections
 from lbgen.proxies.haproxy.runtime_api import GENERATION, OLDEST, Runtime, down_rows
 from lbgen.proxies.plan import Live, Plan
 from lbgen.proxies.proxy import Proxy, Workers
+from lbgen.proxies.sockets import Socket
 from lbgen.proxies.wait import PAUSE, looks, patiently
 from lbgen.render.renderer import Files
 
@@ -187,7 +187,9 @@ class HAProxy(Proxy):
             ProxyUnreachable: it does not run.
         """
         if running:
-            _try_binds(binds(_sections(desired)) - binds(_sections(running)))
+            taken = sockets.taken(self.sockets(desired) - self.sockets(running))
+            if taken:
+                raise ApplyFailed("; ".join(taken))
         self._keep_health(desired)
         self._reload()
         self._runtime.forget()
@@ -196,6 +198,10 @@ class HAProxy(Proxy):
         """Return the running version, (2, 6) say."""
         match = re.search(r"^Version: (\d+)\.(\d+)", ask(self.stats_socket, "show info"), re.MULTILINE)
         return (int(match[1]), int(match[2])) if match else (0, 0)
+
+    def sockets(self, files: Files) -> frozenset[Socket]:
+        """Return where its bind lines say."""
+        return frozenset(filter(None, map(Socket.of, binds(_sections(files)))))
 
     def workers(self) -> Workers | None:
         """Return how many workers its master has; None: nobody can say."""
@@ -219,11 +225,13 @@ class HAProxy(Proxy):
 
         Raises:
             VerifyFailed: it still serves another one after VERIFY_TIMEOUT.
+            ApplyFailed: it has ended.
         """
         for last in looks(VERIFY_TIMEOUT, 0.01):
             served = self.served()
             if served == generation:
                 return
+            self.check_up()
             if last:
                 raise VerifyFailed(f"HAProxy does not serve generation {generation} (found: {served})")
 
@@ -243,21 +251,3 @@ def _servers(files: Files) -> Iterator[ServerLine]:
         for name in section.servers:
             with contextlib.suppress(NotPlain):
                 yield section.server(name)
-
-
-def _try_binds(wanted: Iterable[str]) -> None:
-    """Raise ApplyFailed if another process has one of these ADDRESS:PORT, as HAProxy writes them."""
-    for where in sorted(wanted):
-        address, _, port = where.rpartition(":")
-        address = address.strip("[]").replace("*", "")
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address, int(port)))
-            except OSError as error:
-                # Anything else (no right to bind, an address of another namespace) says nothing about HAProxy.
-                if error.errno == errno.EADDRINUSE:
-                    raise ApplyFailed(
-                        f"bind {where}: another process has this port; free it, or give the listener another"
-                    ) from error

@@ -24,12 +24,14 @@ from lbgen.proxies.nginx import plan, processes
 from lbgen.proxies.nginx.error_log import Excerpt, from_now
 from lbgen.proxies.plan import Plan
 from lbgen.proxies.proxy import Proxy, Workers
+from lbgen.proxies.sockets import Socket
 from lbgen.proxies.wait import looks
 from lbgen.render.renderer import Files
 
 PATH = "/__lbgen"  # where it answers its generation
 VERIFY_TIMEOUT = 15.0  # seconds; a reload of 10,000 servers takes 0.6 s
 STEADY = 0.25  # seconds without an old answer that prove a reload where the workers cannot be seen
+_LISTEN = re.compile(r"^[ \t]+listen[ \t]+(\S+?)((?:[ \t][^;\n]*)?);", re.MULTILINE)
 PATIENCE = 2.0  # with a master that has just been started
 
 
@@ -93,6 +95,11 @@ class Nginx(Proxy):
         self._handover = Handover(log, old)
         self._reload()
 
+    def sockets(self, files: Files) -> frozenset[Socket]:
+        """Return where its directives ``listen`` say."""
+        lines = (match for text in files.texts.values() for match in _LISTEN.finditer(text))
+        return frozenset(filter(None, (Socket.of(_address(line[1]), udp="udp" in line[2].split()) for line in lines)))
+
     def workers(self) -> Workers | None:
         """Return how many workers its master has; None: the master cannot be seen."""
         with contextlib.suppress(ProxyUnreachable):
@@ -139,6 +146,7 @@ class Nginx(Proxy):
             served = self.served()
             now = time.monotonic()
             since = (since or now) if served == generation else 0.0
+            self.check_up()
             if since and (alone or (old is None and now - since >= STEADY)):
                 return
             if last:
@@ -154,3 +162,8 @@ class Nginx(Proxy):
         elif served == generation:
             served = "some connections still get an older one"
         return "\n".join([f"Nginx does not serve generation {generation}: {served}", *self._handover.log.said()])
+
+
+def _address(listen: str) -> str:
+    """Return ``80`` as ``:80``, what has an address as it is."""
+    return f":{listen}" if listen.isdecimal() else listen

@@ -20,6 +20,8 @@ from lbgen.proxies.nginx.check import checker
 from lbgen.proxies.reload_command import Command, Signal
 from lbgen.proxies.supervisor import Supervisor
 
+NO_STREAM = "{binary} has no stream module, without which Nginx serves neither tcp nor udp"
+STREAM_REMEDY = "apt-get install libnginx-mod-stream, or name its path in options.modules; then start lbgen again"
 PROBE = "127.0.0.1:9180"
 
 
@@ -35,8 +37,8 @@ def facts(setup: Setup) -> Facts:
     """Return the facts about it that templates see."""
     build = build_of(setup.binary)
     modules = _option(setup, "modules") or [build.stream]
-    if not any("stream" in module for module in modules):
-        _say_once(setup.name, setup.binary, tuple(_streams(setup)))
+    if names := tuple(_unservable(setup)):
+        _say_once(setup.name, setup.binary, names)
     return Facts(
         version=_version(setup) or build.version,
         modules=tuple(module for module in modules if module),
@@ -61,7 +63,7 @@ def parts(setup: Setup) -> Parts:
         supervisor = Supervisor(words, "nginx", partial(_left_running, setup, conf), signal.SIGQUIT)
     way = Command(apply.command) if apply.command else Signal(master, signal.SIGHUP, PATIENCE)
     proxy = Nginx(_probe(setup)[1], setup.output / error_log.NAME, way.reload, master, own_pid)
-    return Parts(proxy, checker(setup, setup.output), supervisor)
+    return Parts(proxy, checker(setup, setup.output), supervisor, _unservable(setup))
 
 
 @cache
@@ -90,21 +92,23 @@ def build_of(binary: str) -> Build:
 
 @cache
 def _say_once(target: str, binary: str, listeners: tuple[str, ...]) -> None:
-    if listeners:
-        log.warning(
-            "listeners_left_out",
-            target=target,
-            listeners=", ".join(listeners),
-            reason=f"{binary} has no stream module, without which Nginx serves neither tcp nor udp",
-            remedy="apt-get install libnginx-mod-stream, or name its path in options.modules; then start lbgen again",
-        )
+    log.warning(
+        "listeners_left_out",
+        target=target,
+        listeners=", ".join(listeners),
+        reason=NO_STREAM.format(binary=binary),
+        remedy=STREAM_REMEDY,
+    )
 
 
-def _streams(setup: Setup) -> list[str]:
-    """Return the names of the target's listeners that take more than HTTP."""
-    served = setup.target.listeners
-    listeners = setup.settings.listeners.items()
-    return [name for name, each in listeners if each.protocol != "http" and (served is None or name in served)]
+def _unservable(setup: Setup) -> dict[str, str]:
+    """Return why the target's listeners for TCP and UDP are not served, if so, by name."""
+    modules = _option(setup, "modules") or [build_of(setup.binary).stream]
+    if any("stream" in module for module in modules):
+        return {}
+    why = f"{NO_STREAM.format(binary=setup.binary)}; {STREAM_REMEDY}"
+    served, listeners = setup.target.listeners, setup.settings.listeners.items()
+    return {name: why for name, each in listeners if each.protocol != "http" and (served is None or name in served)}
 
 
 def _option(setup: Setup, name: str) -> Any:

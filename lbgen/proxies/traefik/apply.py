@@ -20,6 +20,7 @@ from lbgen.base.logs import log
 from lbgen.proxies import disk
 from lbgen.proxies.plan import Method, Plan
 from lbgen.proxies.proxy import Proxy
+from lbgen.proxies.sockets import Socket
 from lbgen.proxies.traefik import placeholder_certificate, plan
 from lbgen.proxies.traefik.api import MARKER_HEADER, Fleet
 from lbgen.proxies.traefik.feed import Document, Feed
@@ -129,6 +130,11 @@ class Traefik(Proxy):
             )
         self._missing = missing
 
+    def sockets(self, files: Files) -> frozenset[Socket]:
+        """Return where its entry points are."""
+        points = (address.partition("/") for address in entry_points(files.texts.get(STATIC, "")).values())
+        return frozenset(filter(None, (Socket.of(address, udp=kind == "udp") for address, _, kind in points)))
+
     def generation(self) -> str:
         """Return the generation it serves; without an API, the last one it came back from.
 
@@ -156,6 +162,7 @@ class Traefik(Proxy):
                     raise
             if served == generation:
                 break
+            self.check_up()
             if last:
                 raise self._not_taken(generation, served, began)
         refused = self._api.refused(self._provider, self._is_ours) if self._api else []

@@ -239,7 +239,7 @@ def test_new_port_in_use(short_dir):
         old = Files.of({"haproxy.cfg": "frontend a\n    bind :1\n"})
         for where, port in (("127.0.0.1", taken), ("", taken), ("*", taken), ("[::1]", taken6)):
             new = Files.of({"haproxy.cfg": f"frontend a\n    bind :1\nfrontend b\n    bind {where}:{port} ssl\n"})
-            with pytest.raises(ApplyFailed, match=f":{port}: another process has this port"):
+            with pytest.raises(ApplyFailed, match=rf":{port}\]; another process has this port"):
                 proxy.reload(old, new)
             assert reloads == []
         proxy.reload(new, new)

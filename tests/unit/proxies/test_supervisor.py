@@ -378,3 +378,38 @@ def test_reap_orphans():
         check=False,
     )
     assert done.stdout == "7 []\n", done.stderr
+
+
+def test_why_it_does_not_run(supervised, capfd):
+    """What it says last before it ends is heard, and said where it would have been said; that it runs ends it."""
+    words = [sys.executable, "-c", "import sys; sys.stderr.write('cannot bind\\n' * 30); sys.exit(3)"]
+    supervisor = supervised(words=words, backoff=slow())
+    assert supervisor.down == ""
+    supervisor.start()
+    wait_for(lambda: supervisor.down, "the reason")
+    assert supervisor.down == "exit status 3: " + "\n".join(["cannot bind"] * 10)
+    assert supervisor.ended_at > 0
+    assert capfd.readouterr().err.count("cannot bind") == 60  # once as ever, once heard
+    supervisor.words = [sys.executable, "-c", "import time; time.sleep(600)"]
+    supervisor.start()
+    assert supervisor.down == ""  # not known yet
+    wait_for(lambda: supervisor.alive, "the start")
+    assert supervisor.down == ""
+
+
+def test_a_program_that_is_not_there_is_a_reason(supervised):
+    """It cannot be heard, but the system says why."""
+    supervisor = supervised(words=["/does/not/exist"], backoff=slow())
+    supervisor.start()
+    wait_for(lambda: supervisor.down == "/does/not/exist cannot be started: No such file or directory", "the reason")
+    assert supervisor.starts == 1
+
+
+def test_an_end_that_was_meant_is_no_reason(supervised, pids):
+    """While it is started anew, as Traefik is for new entry points, it does not count as down."""
+    supervisor = supervised()
+    supervisor.start()
+    wait_for(pids)
+    supervisor.restart(PATIENCE)
+    wait_for(lambda: len(pids()) == 2, "the second instance")
+    assert supervisor.down == ""

@@ -1,0 +1,26 @@
+"""A source that tells of nothing: tests hand the loop their snapshots themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lbgen.snapshot import Snapshot
+from lbgen.source import Source
+
+
+class QuietSource(Source):
+    """It follows nothing."""
+
+    def take(self) -> Snapshot:
+        """Not asked."""
+        raise NotImplementedError
+
+    def follow(self) -> Iterator[Snapshot]:
+        """Tell of nothing."""
+        return iter(())
+
+    def relist(self) -> None:
+        """Tell of nothing again."""
+
+    def close(self) -> None:
+        """End nothing."""
