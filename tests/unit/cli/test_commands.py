@@ -368,6 +368,23 @@ def test_relative_certificates(tmp_path, monkeypatch, beside):
     assert "default.pem" not in run("lint", *words).stdout
 
 
+@pytest.mark.parametrize(
+    ("proxy", "status", "told"), [("haproxy", 5, True), ("nginx", 5, True), ("traefik", 0, False), ("", 5, True)]
+)
+def test_costly_passwords(tmp_path, proxy, status, told):
+    """They are a problem, and slow ones a note, where other requests wait for them, or where nothing is known."""
+    (tmp_path / "users").mkdir()
+    hashed = "$2y$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/IJhW"
+    (tmp_path / "users" / "staff").write_text(f"bob:{hashed}\nanna:{hashed.replace('$12$', '$10$')}\n")
+    (tmp_path / "lbgen.yml").write_text("users: users\n")
+    checked = run("lint", "--from", MESH, *(("--proxy", proxy) if proxy else ()))
+    assert checked.exit_code == status, checked.output
+    said = " ".join(checked.stdout.split())
+    assert ("problem: has hashes that take too long to compare" in said) == told
+    assert ("note: HAProxy and Nginx let every other request wait while they compare" in said) == told
+    assert ("user bob has bcrypt of cost 12" in said) == ("user anna has bcrypt of cost 10" in said) == told
+
+
 def test_no_certificate_is_told(tmp_path):
     """A listener with TLS without a certificate stays closed: lint, --strict and render say so."""
     (tmp_path / "lbgen.yml").write_text(

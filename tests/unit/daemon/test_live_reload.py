@@ -111,6 +111,13 @@ def test_settings(site):
     assert all(preview.renderer is not before[name] for name, preview in site.previews.items())
 
 
+def test_credentials_know_their_proxies(site):
+    """What is too costly for a password depends on whom the files are for, also after the settings were saved."""
+    assert site.live.loop.files.read().proxies == {"haproxy"}
+    site.save("lbgen.yml", site.file.read_text() + "certificates: /certs\n")
+    assert site.live.loop.files.read().proxies == {"haproxy"}
+
+
 def test_manifest(site):
     """To save a manifest has it taken over: its options, say."""
     site.save("one/set.yml", "options: {mine: 2}\n")
