@@ -7,12 +7,16 @@ from collections.abc import MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from lbgen.base.problem import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
     from structlog.typing import FilteringBoundLogger
 
+LONGEST = 4000  # characters of a line of a value
+_LINES = ("error", "exception", "stack")  # what may have several lines: a checker's words, a traceback
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -64,15 +68,20 @@ def _configure(level: str, format_: str, file: TextIO) -> None:
 
 
 def _text(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    """``TIME level event key=value ...``; the further lines of a value follow indented, as the proxy wrote them."""
+    """``TIME level event key=value ...``; the further lines of an error follow indented, as the proxy wrote them.
+
+    Names of nodes, versions and whatever else comes from outside can neither begin a line nor control a terminal.
+    """
     head = f"{event.pop('time')} {event.pop('level')} {event.pop('event')}"
     trailing = []
     for key, value in event.items():
-        first, *rest = str(value).splitlines() or [""]
+        first, *rest = (str(value).strip("\n").split("\n") if key in _LINES else [str(value)]) or [""]
         head += f" {key}={_word(first)}"
-        trailing += [f"    {line}" for line in rest]
+        trailing += [f"    {printable(line, LONGEST)}" for line in rest]
     return "\n".join([head, *trailing])
 
 
 def _word(text: str) -> str:
-    return text if text and not any(char.isspace() or char in "\"'=" for char in text) else repr(text)
+    plain = text.isprintable() and text and not any(char.isspace() or char in "\"'=" for char in text)
+    shown = text if len(text) <= LONGEST else text[:LONGEST] + "..."
+    return shown if plain else repr(shown)

@@ -21,7 +21,7 @@ from lbgen.model import Model, build
 from lbgen.render.credential_problems import slow_passwords, unseen_certificates, with_credential_problems
 from lbgen.render.credentials import CredentialReader
 from lbgen.render.templates import builtin_names
-from lbgen.settings import ENV_FILE, Settings, TargetSettings, default_file, load_settings
+from lbgen.settings import ENV_FILE, Settings, TargetSettings, default_file, foreign_variables, load_settings
 from lbgen.snapshot import Snapshot
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -100,7 +100,17 @@ class CommonOptions:
         flags["source", "stack"] = self.stack
         settings = load_settings(self.file, os.environ, flags)
         logs.configure(settings.log.level, settings.log.format)
+        self._foreign_variables_told  # noqa: B018 -- told once
         return settings
+
+    @cached_property
+    def _foreign_variables_told(self) -> None:
+        if names := foreign_variables(os.environ):
+            logs.log.warning(
+                "variables_ignored",
+                names=", ".join(names),
+                effect="they are taken for somebody else's, such as Kubernetes' links to services",
+            )
 
     @cached_property
     def file(self) -> Path | None:

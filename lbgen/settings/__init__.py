@@ -1,6 +1,6 @@
 """One YAML file, the environment over it, flags over both."""
 
-from lbgen.settings.loader import ENV_FILE, default_file, load_settings
+from lbgen.settings.loader import ENV_FILE, default_file, foreign_variables, load_settings
 from lbgen.settings.settings import (
     STATE_DIRECTORY,
     ApplySettings,
@@ -19,5 +19,6 @@ __all__ = [
     "Settings",
     "TargetSettings",
     "default_file",
+    "foreign_variables",
     "load_settings",
 ]

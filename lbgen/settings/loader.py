@@ -5,11 +5,14 @@ Everything wrong is listed at once, each with the line or the variable it stands
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import functools
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lbgen.base import documents
 from lbgen.base.errors import SettingsError
@@ -18,6 +21,12 @@ from lbgen.settings.settings import Settings
 
 ENV_PREFIX = "LBGEN_"
 ENV_FILE = "LBGEN_CONFIG"
+# What Kubernetes sets for a service: LBGEN_SERVICE_HOST, LBGEN_PORT_80_TCP_ADDR; also of one called lbgen-status.
+_SERVICE_LINK = re.compile(
+    r"(?:.+_)?(?:service_host|service_port(?:_.+)?|port(?:_[0-9]+_(?:tcp|udp|sctp)(?:_(?:proto|port|addr))?)?)"
+)
+_LIKE = 0.75  # of two names, from 0 to 1: "sorce" and "source" have 0.91
+_TELLING = 4  # letters of a name's beginning: "min_reload"
 DEFAULT_FILES = (Path("lbgen.yml"), Path("/etc/lbgen/lbgen.yml"))
 
 
@@ -55,6 +64,8 @@ def load_settings(
     for variable, key, value in _environment(environ):
         _put(document, key, value)
         origins[key] = variable
+        for length in range(1, len(key)):  # an unknown section is complained of as a whole
+            origins.setdefault(key[:length], variable)
     for key, value in flags.items():
         if value is not None:
             _put(document, key, value)
@@ -72,7 +83,7 @@ def _environment(environ: Mapping[str, str]) -> list[tuple[str, tuple[str, ...],
     """List (variable, key path, value) of every setting in the environment; a value is read as YAML."""
     settings: list[tuple[str, tuple[str, ...], object]] = []
     for variable, text in sorted(environ.items()):
-        if variable.startswith(ENV_PREFIX) and variable != ENV_FILE:
+        if variable.startswith(ENV_PREFIX) and variable != ENV_FILE and not _foreign(variable):
             key = tuple(variable.removeprefix(ENV_PREFIX).lower().split("__"))
             try:
                 value = documents.parse(text, variable, SettingsError)
@@ -80,6 +91,40 @@ def _environment(environ: Mapping[str, str]) -> list[tuple[str, tuple[str, ...],
                 value = text  # ":80" is not YAML, but a good value
             settings.append((variable, key, text if isinstance(value, str) or value is None else value))
     return settings
+
+
+def foreign_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that begin like lbgen's and that nobody can have meant as settings: they are not read."""
+    return sorted(name for name in environ if name.startswith(ENV_PREFIX) and name != ENV_FILE and _foreign(name))
+
+
+def _foreign(variable: str) -> bool:
+    """Tell whether a variable is somebody else's, such as Kubernetes' for a service of the name lbgen.
+
+    What has two underscores in a row, or looks like a setting, is a setting that is misspelt, and an error.
+    """
+    name = variable.removeprefix(ENV_PREFIX).lower()
+    if "__" in name or name in Settings.model_fields:
+        return False
+    if _SERVICE_LINK.fullmatch(name):
+        return True
+    begun = len(name) >= _TELLING and any(known.startswith(name) for known in _setting_names())
+    return not begun and not difflib.get_close_matches(name, _setting_names(), 1, _LIKE)
+
+
+@functools.cache
+def _setting_names() -> tuple[str, ...]:
+    """Return every setting as it would be written with single underscores: "log", "log_level"."""
+    return tuple(_names_in(Settings, ""))
+
+
+def _names_in(section: type[BaseModel], before: str) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield before + name
+        inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        for kind in inner:
+            if issubclass(kind, BaseModel):
+                yield from _names_in(kind, f"{before}{name}_")
 
 
 def _put(document: dict[Any, Any], key: tuple[str, ...], value: object) -> None:

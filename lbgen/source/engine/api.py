@@ -19,6 +19,7 @@ import urllib3
 
 from lbgen.base import json_text
 from lbgen.base.errors import SourceError
+from lbgen.base.problem import printable
 from lbgen.source.decode_fields import Json, each, get
 from lbgen.source.engine import errors, replies
 from lbgen.source.engine.endpoints import Endpoint, client
@@ -91,7 +92,8 @@ class Engine:
         if not swarm.manager:
             raise errors.not_a_manager(self.endpoint, ", ".join(sorted(swarm.managers)))
         if not swarm.cluster:
-            raise SourceError(f"{self.endpoint.name}: the Swarm cannot answer: {swarm.error or 'no leader'}")
+            why = printable(swarm.error or "no leader", 300)
+            raise SourceError(f"{self.endpoint.name}: the Swarm cannot answer: {why}")
         return swarm.cluster
 
     def now(self) -> float:

@@ -13,6 +13,7 @@ import urllib3
 
 from lbgen.base import json_text
 from lbgen.base.errors import SourceError
+from lbgen.base.problem import printable
 from lbgen.source.engine.endpoints import Endpoint
 
 _MOUNT = "mount it (-v /var/run/docker.sock:/var/run/docker.sock:ro), or name the right one"
@@ -46,7 +47,7 @@ def refused(endpoint: Endpoint, path: str, status: int, body: bytes) -> SourceEr
 
 def not_a_manager(endpoint: Endpoint, managers: str = "") -> SourceError:
     """Return the error for an engine that cannot tell about services; `managers` are addresses to suggest."""
-    known = f" (it knows {managers})" if managers else ""
+    known = f" (it knows {printable(managers, 300)})" if managers else ""
     return SourceError(f"{endpoint.name}: this engine is not a Swarm manager; give the endpoint of one{known}")
 
 
@@ -113,6 +114,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _message(body: bytes) -> str:
     """Return the engine's own words: ``{"message": "..."}``, or plain text from a proxy."""
     try:
-        return str(json_text.data_in(body)["message"])
+        said = str(json_text.data_in(body)["message"])
     except (ValueError, KeyError, TypeError):
-        return body.decode("utf-8", "replace").strip()[:300]
+        said = body.decode("utf-8", "replace")
+    return printable(said.strip(), 300)

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from lbgen.base.errors import SourceError
 from lbgen.base.logs import log
+from lbgen.base.problem import printable
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.snapshot import Snapshot
 from lbgen.source import diff
@@ -216,8 +217,8 @@ class EngineSource:
             pinned = self._cluster = self._cluster or cluster
         if cluster != pinned:
             raise SourceError(
-                f"{engine.endpoint.name}: belongs to cluster {cluster}, but {pinned} is followed: "
-                "remove this endpoint, or restart lbgen to follow the other cluster"
+                f"{engine.endpoint.name}: belongs to cluster {printable(cluster)}, but {printable(pinned)} "
+                "is followed: remove this endpoint, or restart lbgen to follow the other cluster"
             )
         return cluster
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lbgen.base.errors import SettingsError
-from lbgen.settings import DockerSettings, ListenerSettings, Settings, load_settings
+from lbgen.settings import DockerSettings, ListenerSettings, Settings, foreign_variables, load_settings
 from tests.support.builders import a_listener
 
 
@@ -360,6 +360,39 @@ def test_who_wins(tmp_path):
     settings = load(text, environ, {("log", "level"): "debug", ("log", "format"): None}, tmp_path)
     assert (settings.log.level, settings.log.format, settings.min_reload_interval) == ("debug", "json", 9.0)
     assert load(text, environ, tmp_path=tmp_path).log.level == "warning"
+
+
+KUBERNETES = {
+    "LBGEN_PORT": "tcp://10.0.0.1:9099",
+    "LBGEN_PORT_9099_TCP": "tcp://10.0.0.1:9099",
+    "LBGEN_PORT_9099_TCP_ADDR": "10.0.0.1",
+    "LBGEN_PORT_9099_TCP_PORT": "9099",
+    "LBGEN_PORT_9099_TCP_PROTO": "tcp",
+    "LBGEN_SERVICE_HOST": "10.0.0.1",
+    "LBGEN_SERVICE_PORT": "9099",
+    "LBGEN_SERVICE_PORT_HTTP": "9099",
+    "LBGEN_STATUS_PORT": "tcp://10.0.0.1:9099",  # of a service called lbgen-status
+    "LBGEN_STATUS_SERVICE_HOST": "10.0.0.1",
+    "LBGEN_NAMESPACE": "edge",
+}
+
+
+def test_variables_of_others():
+    """Kubernetes' links to services change nothing, and do not keep lbgen from starting; they are named."""
+    assert load(environ={**KUBERNETES, "LBGEN_LOG__LEVEL": "debug"}).log.level == "debug"
+    environ = {**KUBERNETES, "LBGEN_LOG__LEVEL": "debug", "LBGEN_CONFIG": "a", "HOME": "/"}
+    assert foreign_variables(environ) == sorted(KUBERNETES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CERTIFICATE", "CLIENT_CA", "LOG_LEVEL", "STATUS_BIND", "MIN_RELOAD", "PORT__X", "SERVICE__HOST"],
+)
+def test_misspelt_variables(name):
+    """A setting that somebody meant must not be lost in silence."""
+    with pytest.raises(SettingsError, match=f"LBGEN_{name}: "):
+        load(environ={f"LBGEN_{name}": "x"})
+    assert foreign_variables({f"LBGEN_{name}": "x"}) == []
 
 
 def test_environment_over_other_kind(tmp_path):
