@@ -14,12 +14,12 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
 from lbgen.proxies import disk, sockets
-from lbgen.proxies.haproxy import plan
+from lbgen.proxies.haproxy import plan, switch
 from lbgen.proxies.haproxy.configuration import NotPlain, Section, ServerLine, binds, sections
 from lbgen.proxies.haproxy.runtime_api import GENERATION, OLDEST, Runtime, down_rows
 from lbgen.proxies.plan import Live, Plan
@@ -32,7 +32,6 @@ REPLY_TIMEOUT = 30.0  # seconds; a reload of 10,000 servers takes 0.4 s, one tha
 VERIFY_TIMEOUT = 15.0
 WORKERS_TIMEOUT = 2.0
 PATIENCE = 2.0  # with a master that has just been started
-CONF = "haproxy.cfg"
 NO_STATE = "1\n"  # a state file that says nothing
 _DESCRIPTION = re.compile(r"^[Dd]escription: lbgen-([0-9a-f]+)$", re.MULTILINE)
 _FAILED = re.compile(r"\[failed: (\d+)\]")
@@ -146,6 +145,10 @@ class HAProxy(Proxy):
         """Delete removed servers whose connections have ended; return whether some still have any."""
         return self._runtime.tidy()
 
+    def write(self, output: Path, texts: Mapping[str, str], remove: Iterable[str] = ()) -> None:
+        """Replace files in the output directory, all at once for a HAProxy that is started meanwhile."""
+        switch.write(output, texts, remove)
+
     def ready(self, output: Path) -> None:
         """Make the state file that the configuration refers to."""
         if not self._state_file.exists():
@@ -162,7 +165,7 @@ class HAProxy(Proxy):
         path, without a look whether that is still there; spelt differently it is another one, which is made.
         """
         spelt = f"{self.stats_socket.parent}//{self.stats_socket.name}"
-        disk.write(output, {CONF: texts[CONF].replace(str(self.stats_socket), spelt)})
+        disk.write(output, {switch.CONF: texts[switch.CONF].replace(str(self.stats_socket), spelt)})
         try:
             os.kill(pid, signal.SIGUSR2)
             for last in looks(VERIFY_TIMEOUT):
@@ -173,7 +176,7 @@ class HAProxy(Proxy):
         except ProcessLookupError as error:
             raise ProxyUnreachable(f"HAProxy's master {pid} has ended") from error
         finally:
-            disk.write(output, {CONF: texts[CONF]})
+            disk.write(output, {switch.CONF: texts[switch.CONF]})
         patiently(self.version, VERIFY_TIMEOUT)
         self._reload()
         self._runtime.forget()
