@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from lbgen.base.terminal import in_one
 from lbgen.cli.options import CommonOptions, common_options
 from lbgen.cli.output import print_json
 from lbgen.daemon import assembly
@@ -21,8 +22,8 @@ def config() -> None:
 def check(common: CommonOptions) -> None:
     """Check the settings, their template sets and whether they fit the proxies.
 
-    Lists everything that is wrong with the settings. Connects to nothing, and starts nothing but the proxies' programs,
-    to ask for their versions.
+    Lists everything that is wrong with the settings, and Docker endpoints without protection on the way. Connects to
+    nothing, and starts nothing but the proxies' programs, to ask for their versions.
 
     \b
     Exit codes:
@@ -31,7 +32,8 @@ def check(common: CommonOptions) -> None:
       3  a template set cannot be read
       4  an endpoint of Docker cannot be read
     """
-    assembly.check(common.settings())
+    for risk in assembly.check(common.settings()):
+        click.echo(f"risk: {in_one(risk)}")
     click.echo("the settings are fine")
 
 

@@ -5,7 +5,7 @@ Whether settings fit proxies and sources is decided here, where both are known; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -45,11 +45,16 @@ def source(settings: Settings) -> Source:
     return EngineSource(docker.endpoints or [""], tls=tls, cluster=docker.cluster, control_socket=docker.control_socket)
 
 
-def check(settings: Settings) -> None:
-    """Raise what `lbgen run` would: SourceError, SettingsError or TemplateError, if the settings cannot be used."""
-    source(settings)
+def check(settings: Settings) -> list[str]:
+    """Return what can be used, but is a risk.
+
+    Raises:
+        SourceError, SettingsError, TemplateError: what `lbgen run` would raise, if the settings cannot be used.
+    """
+    risks: Callable[[], list[str]] = getattr(source(settings), "risks", list)  # a file has none
     for name, target in settings.targets.items():
         Assembly(name, target, settings).revision()
+    return risks()
 
 
 class Assembly:

@@ -7,6 +7,7 @@ only that its settings make sense.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from docker.tls import TLSConfig
 from docker.transport.unixconn import UnixHTTPConnection
 
 from lbgen.base import bounded_file
-from lbgen.base.address import host_port
+from lbgen.base.address import host_port, is_address
 from lbgen.base.errors import SourceError
 from lbgen.source.engine import docker_context
 from lbgen.source.engine.docker_context import Tls
@@ -62,6 +63,26 @@ def resolve(text: str, tls: Tls | None = None, environ: Mapping[str, str] = os.e
     shown = f"{target.host} ({target.why})"
     _check(target.host, shown)
     return Endpoint(shown, target.host, _tls_for(target.host, tls or target.tls))
+
+
+def risk(endpoint: Endpoint) -> str:
+    """Return what somebody on the way to the engine could do, and the remedy; empty: nothing."""
+    url = urlsplit(endpoint.host)
+    if endpoint.tls is not None and not endpoint.tls.verify:
+        return (
+            f"{endpoint.name}: the engine's certificate is not checked (verify is off): whoever is on the way can say "
+            "where traffic goes; give its CA (source.docker.tls.ca)"
+        )
+    if endpoint.tls is None and url.scheme in ("tcp", "http") and not _is_here(url.hostname or ""):
+        return (
+            f"{endpoint.name}: plain TCP, without TLS: whoever is on the way can read all services, and say where "
+            "traffic goes; use TLS (source.docker.tls), ssh:// or a network of its own"
+        )
+    return ""
+
+
+def _is_here(host: str) -> bool:
+    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def client(endpoint: Endpoint, timeout: float, line: Line) -> docker.APIClient:

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.snapshot import Snapshot
 from lbgen.source import diff
 from lbgen.source.engine.api import Engine
-from lbgen.source.engine.endpoints import Tls, resolve
+from lbgen.source.engine.endpoints import Endpoint, Tls, resolve, risk
 from lbgen.source.engine.events import EVENTS
 from lbgen.source.engine.follower import Dependencies, Follower, Known
 from lbgen.source.engine.line import Line
@@ -96,6 +96,7 @@ class EngineSource:
         self.mailbox, self._wall_clock = Mailbox(clock), wall_clock
         self._known, self._counters, self._lock = Known(), Counters(), threading.Lock()
         self._contact = _Contact(clock)
+        self._told: set[Endpoint] = set()  # whose risk the log has
         self._guard = unexpected.guard(Part.SOURCE, "an engine")
         self._session = _Session()
 
@@ -135,6 +136,14 @@ class EngineSource:
                     self.mailbox.pause(backoff.pause())
         except Closed:
             return
+
+    def risks(self) -> list[str]:
+        """Return what somebody on the way to the endpoints could do, and the remedy; contact nobody."""
+        found = []
+        for text in self._endpoints:
+            with suppress(SourceError):  # told where it is followed
+                found.append(risk(resolve(text, self._tls, self._environ)))
+        return list(filter(None, found))
 
     def relist(self) -> None:
         """Ask `follow` for a new, independent listing, which it yields even if nothing changed."""
@@ -202,7 +211,11 @@ class EngineSource:
         return replace(snapshot, taken_at=now, listing=self._number(), causes=causes)
 
     def _connected(self, text: str, line: Line) -> Engine:
-        engine = Engine(resolve(text, self._tls, self._environ), self._pace.timeout, line)
+        endpoint = resolve(text, self._tls, self._environ)
+        if (why := risk(endpoint)) and endpoint not in self._told:
+            self._told.add(endpoint)
+            log.warning("source_unprotected", risk=why)
+        engine = Engine(endpoint, self._pace.timeout, line)
         try:
             self._verified(engine)
         except BaseException:

@@ -582,6 +582,9 @@ def test_config_check(tmp_path):
     """``lbgen config check`` says that the settings are fine, or what is not."""
     (tmp_path / "lbgen.yml").write_text("targets: {edge: {templates: haproxy}}\n")
     assert (run("config", "check").exit_code, run("config", "check").stdout) == (0, "the settings are fine\n")
+    plain = run("config", "check", LBGEN_SOURCE__DOCKER__ENDPOINTS="tcp://manager:2375").stdout
+    assert plain.startswith("risk: tcp://manager:2375: plain TCP, without TLS: ")
+    assert plain.endswith("; use TLS (source.docker.tls), ssh:// or a network of its own\nthe settings are fine\n")
     (tmp_path / "lbgen.yml").write_text("targets: {edge: {templates: haproxy, options: {maxcon: 1}}}\n")
     refused = run("config", "check")
     assert refused.exit_code != 0

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
 from lbgen.source.engine.docker_context import from_environment
@@ -224,6 +225,41 @@ def test_plain_tcp(engine):
     """Without TLS, over the network; HTTP proxies of the environment do not get in the way of an unproxied host."""
     with Port(engine.path) as port:
         assert take(port.endpoint).services
+
+
+@pytest.mark.parametrize(
+    ("text", "tls", "said"),
+    [
+        ("tcp://manager:2375", None, "tcp://manager:2375: plain TCP, without TLS"),
+        ("http://192.0.2.1:2375", None, "plain TCP"),
+        ("tcp://manager:2376", Tls(verify=False), "certificate is not checked"),
+        ("https://manager:2376", Tls(verify=False), "certificate is not checked"),
+        ("tcp://manager:2376", Tls(), ""),
+        ("https://manager:2376", None, ""),
+        ("tcp://127.0.0.1:2375", None, ""),
+        ("tcp://[::1]:2375", None, ""),
+        ("tcp://localhost:2375", None, ""),
+        ("unix:///var/run/docker.sock", None, ""),
+        ("ssh://manager", None, ""),
+    ],
+)
+def test_risk(text, tls, said):
+    """Whoever is on the way can say where traffic goes: that is told before anything is asked."""
+    found = EngineSource([text], tls=tls, environ={}).risks()
+    assert len(found) == bool(said)
+    assert all(said in risk for risk in found)
+
+
+def test_risk_is_told_once(engine):
+    """In the log, when the endpoint is first used."""
+    engine.stop()
+    source = EngineSource(["tcp://192.0.2.1:1", "tcp://127.0.0.1:1"], pace=Pace(timeout=0.05), environ={})
+    with capture_logs() as logs:
+        for _ in range(2):
+            with pytest.raises(SourceError):
+                source.take()
+    told = [line for line in logs if line["event"] == "source_unprotected"]
+    assert [line["risk"].partition(": ")[0] for line in told] == ["tcp://192.0.2.1:1"]
 
 
 def test_tcp_trouble():
