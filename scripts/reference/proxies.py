@@ -86,9 +86,14 @@ EXPRESSIONS = f"""
 Where a listener has no room left, the youngest service that does not fit is left out of it, with all its routes there.
 
 An expression has at most {regex_cost.MAX_CHAIN} repetitions in a row that can read the same text, and counts one more
-if it is not found at the beginning only: begin it with `^`, and write `[^/]+` rather than `.*`. Nginx and HAProxy
-compile expressions (`pcre_jit`, PCRE2's JIT, where they are built with it and the system lets them); Traefik's take
-linear time by themselves.
+if it is not found at the beginning only: begin it with `^`, and write `[^/]+` rather than `.*`. One that has two of
+them is asked about texts of at most {regex_cost.LONGEST_TEXT:,} characters by HAProxy and Nginx: a request that brings
+a longer path or header where the rest of the rule holds is answered 414 or 431 (Nginx: 414), since a route that was to
+be asked first must not be passed by. Nginx and HAProxy compile expressions (`pcre_jit`, PCRE2's JIT, where they are
+built with it and the system lets them); Traefik's take linear time by themselves.
+
+Within these limits no service adds a millisecond of processor time to a request for another host, and no request keeps
+a proxy busy for longer than a quarter of a second; tests/proxy/test_cost.py measures both, and searches for worse.
 """
 
 
