@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 SHELL = /bin/bash
 
-.PHONY: help demo test test-fast lint format lab lab-down bench bench-short bench-authoring mutants lock image clean
+.PHONY: help demo test test-fast faults lint format lab lab-down bench bench-short bench-authoring mutants lock image clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,6 +16,10 @@ test: lint  ## all tests: pure ones, those that ask real proxies, those on a rea
 
 test-fast: lint  ## only the tests that need neither root nor a Swarm
 	@$(PYTHON) -m pytest -m "not lab"
+
+faults:  ## what ended lbgen once, in a row, under traffic, with each proxy: requests lost (15 minutes; FAULTS=--short)
+	@scripts/setup test
+	@$(PYTHON) -m tests.support.faults $(FAULTS)
 
 lint:  ## ruff, mypy, and who may import whom (.importlinter)
 	@scripts/setup test

@@ -26,6 +26,8 @@ from lbgen.render.credentials import CredentialReader
 from lbgen.snapshot import Service, Snapshot
 from lbgen.source import Source
 
+REST = 0.1  # seconds, at least, where it is not known what is due
+
 
 @dataclass(frozen=True, slots=True)
 class News:
@@ -125,6 +127,7 @@ class Loop:
         self._ended = threading.Event()
         self._source_guard = unexpected.guard(Part.SOURCE, "following")
         self._turn_guard = unexpected.guard(Part.ROUND, "what is due")
+        self._rest_guard = unexpected.guard(Part.ROUND, "a pause")
         self._round_guard = unexpected.guard(Part.ROUND, "the newest snapshot")
         self._service_guard = unexpected.guard(Part.ROUND, "a service")
         self._change_guard = unexpected.guard(Part.SAVES, "saved settings")
@@ -140,8 +143,10 @@ class Loop:
         threading.Thread(target=self._follow, name="follow", daemon=True).start()
         try:
             while not self._to_do.stop:
-                if not self._turn_guard.tried(self._turn):
-                    self._hear(self._turn_guard.due)
+                if not self._turn_guard.tried(self._listen):
+                    self._rest_guard.tried(self._rest)
+                if not self._to_do.stop:
+                    self._act()
         finally:
             self._ended.set()
             ends = [target.stop if self._to_do.stop else target.leave for target in self.targets]
@@ -186,11 +191,17 @@ class Loop:
     def _hear(self, until: float | None) -> None:
         self._to_do = self._to_do.then(self._inbox.wait(until))
 
-    def _turn(self) -> None:
-        """Wait for news, and act on them; what fails unexpectedly is left to do."""
+    def _rest(self) -> None:
+        """Wait for news, or for a while: it is not known what is due."""
+        self._ended.wait(REST)  # not only in the inbox: that may be what fails
+        self._hear(self._turn_guard.due)
+
+    def _listen(self) -> None:
+        """Wait for news, or until something is due."""
         self._hear(self._next_due())
-        if self._to_do.stop:
-            return
+
+    def _act(self) -> None:
+        """Act on the news; what fails unexpectedly is left to do."""
         news, self._to_do = self._to_do, News()
         undone = tuple(change for change in news.changes if not self._change_guard.tried(change))
         newest = news.snapshot or self._newest

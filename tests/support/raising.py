@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import functools
-import importlib
+import importlib.util
 import json
 import random
 import sys
@@ -64,14 +64,17 @@ def _faulty(name: str, function: Any, faults: Faults) -> Callable[..., Any]:
 
 
 def _owner(name: str) -> tuple[Any, str]:
-    module, *rest = name.split(".")
-    place: Any = importlib.import_module(module)
-    while rest[1:]:
-        part = rest.pop(0)
-        if not hasattr(place, part):
-            importlib.import_module(f"{place.__name__}.{part}")
-        place = getattr(place, part)
-    return place, rest[0]
+    """Return what has the function, a module or a class, and its name there."""
+    *parts, attribute = name.split(".")
+    module = next(length for length in range(len(parts), 0, -1) if _is_module(".".join(parts[:length])))
+    return functools.reduce(getattr, parts[module:], importlib.import_module(".".join(parts[:module]))), attribute
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 if __name__ == "__main__":

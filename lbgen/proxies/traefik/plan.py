@@ -36,7 +36,7 @@ def _sections(text: str) -> dict[str, str]:
     sections: dict[str, str] = {}
     top = inner = ""
     matches = list(_HEADING.finditer(text))
-    for match, following in zip(matches, [*matches[1:], None], strict=True):
+    for match, following in zip(matches, [*matches[1:], None], strict=False):  # none: an empty file
         name, first, second = match.groups()
         top, inner = (first, "") if first else (top, second or inner)
         heading = " ".join(part for part in (top, inner, name) if part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbgen.proxies import plan
+from lbgen.proxies.traefik import plan as traefik_plan
 from lbgen.render.renderer import PLACEHOLDER, Files
 
 CONFIG = f"""\
@@ -133,3 +134,10 @@ def test_urgent(before, after, urgent):
     step = plan.between(files(before), files(after))
     assert isinstance(step, plan.Reload)
     assert step.urgent is urgent
+
+
+def test_traefik_from_an_empty_file():
+    """An empty dynamic configuration is one like any other: what comes after it can be planned."""
+    empty, full = Files.of({"lbgen.yml": ""}), Files.of({"lbgen.yml": "http:\n  routers:\n    a:\n      rule: x\n"})
+    for before, after in ((empty, full), (full, empty)):
+        assert isinstance(traefik_plan.between(before, after), plan.Reload)

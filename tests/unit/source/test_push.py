@@ -194,7 +194,8 @@ def test_many_changes_while_the_consumer_is_busy(cluster):
             "tasks", tasks[number % len(tasks)], Status__State="running", UpdatedAt=f"{2000 + number}-01-01T00:00:00Z"
         )
     last = {tasks[number % len(tasks)]["ID"]: 2000 + number for number in range(50)}
-    wait_for(lambda: len(source.mailbox.unread.changes) == 50)
+    newest = {(id_, f"{year}-01-01T00:00:00Z") for id_, year in last.items()}
+    wait_for(lambda: {(change.id, change.item.updated_at) for change in source.mailbox.unread.changes} == newest)
     found = next(snapshots)
     assert {id_: found.tasks[id_].updated_at[:4] for id_ in last} == {id_: str(year) for id_, year in last.items()}
     assert source.mailbox.unread.changes == ()
