@@ -25,6 +25,7 @@ class Patience:
 
     most: int = 64  # connections at a time: they must not take the descriptors that proxies need
     request: float = 10.0  # until a request is whole, from its first byte, the first one from the connection's begin
+    unsent: int = 64 << 20  # bytes of answers that are not taken yet, of all connections
     answer: float = 60.0  # until an answer is made and taken; one to Traefik is held for some seconds
 
 
@@ -55,11 +56,23 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         self.used_at = self.loop.time()
+        self._bound_unsent()
         begun = bool(self.conn.trailing_data[0])  # of the next request
         self._asking_since = self.used_at if begun else None
         if not self.transport.get_write_buffer_size():
             self._answering_since = None
         super().on_response_complete()  # begins to answer the next request, if that is there
+
+    def _bound_unsent(self) -> None:
+        """Hang up on whoever has been slowest to take an answer, where too much waits to be taken."""
+        waiting = [other for other in self.connections if isinstance(other, Connection) and other.unsent]
+        if sum(other.unsent for other in waiting) > self._patience.unsent and len(waiting) > 1:
+            min(waiting, key=lambda other: other.used_at).transport.abort()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of an answer that the client has not taken yet."""
+        return 0 if self.transport.is_closing() else self.transport.get_write_buffer_size()
 
     @property
     def address(self) -> str:

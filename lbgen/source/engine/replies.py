@@ -38,8 +38,10 @@ def whole(response: requests.Response, what: str) -> bytes:
 
 def error_text(response: requests.Response) -> bytes:
     """Return the beginning of an answer that is an error."""
-    encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-    return b"(compressed)" if encoded else _start(response, LARGEST_ERROR)
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        response.close()
+        return b"(compressed)"
+    return _start(response, LARGEST_ERROR)
 
 
 def lines(response: requests.Response, what: str) -> Generator[bytes, None, None]:

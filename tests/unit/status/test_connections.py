@@ -129,6 +129,30 @@ def test_answer_that_is_not_taken():
         wait_for(lambda: descriptors() < before, "the server's end to be closed")
 
 
+def test_answers_that_nobody_takes():
+    """Together they are bounded: the one that has waited longest goes, the newest is sent."""
+    sent = b"GET /api/v1/status HTTP/1.1\r\nHost: x\r\n\r\n"
+    patience = Patience(request=ENDLESS, answer=ENDLESS, unsent=100 << 20)
+    with serving(patience, view=Large) as port, holding(port, sent, 1) as [first]:
+        assert first.recv(1000)
+        with holding(port, sent, 2) as others:
+            for other in others:
+                assert other.recv(1000)
+            before = descriptors()
+            with holding(port, sent, 1) as [last]:
+                assert last.recv(1000)
+                wait_for(lambda: descriptors() == before + 1, "the first one's end to be closed")
+            assert _length(first) < 32 << 20
+
+
+def _length(connection: socket.socket) -> int:
+    length = 0
+    with contextlib.suppress(ConnectionError):
+        while piece := connection.recv(1 << 20):
+            length += len(piece)
+    return length
+
+
 def test_held_question_is_not_slow():
     """While it waits for news, the time for a request does not count; nor does it between two questions."""
     feed = Feed(hold=3.0)
