@@ -51,7 +51,7 @@ CALLBACKS = (
     "lbgen.daemon.worker.Worker.bring_to",
     "lbgen.daemon.target.Target.bring_to",
     "lbgen.daemon.target.Target.due",
-    "lbgen.daemon.deployment.Deployment.plan",
+    "lbgen.daemon.deployment.Deployment.refresh",
     "lbgen.daemon.deployment.Deployment.holds",
     "lbgen.render.renderer.Renderer.render",
     "lbgen.daemon.live_reload.LiveReload.paths",
@@ -130,6 +130,14 @@ class Bench(Daemon):
         """Return what tells whether the log has this event once more than now."""
         before = len(self.said(event))
         return lambda: len(self.said(event)) > before
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """End lbgen; return its exit status. Only HAProxy loses a signal in the moment of its start."""
+        if self.proxy == "haproxy":
+            return super().end(number)
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
 
     def close(self) -> None:
         """End everything."""

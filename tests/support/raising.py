@@ -46,7 +46,7 @@ class Faults:
 
 def put_into(name: str, faults: Faults) -> None:
     """Replace a function of a module, or a method, by one that may raise before it is called."""
-    place, attribute = _owner(name)
+    place, attribute = owner(name)
     function = vars(place)[attribute] if isinstance(place, type) else getattr(place, attribute)
     if isinstance(function, property):
         setattr(place, attribute, property(_faulty(name, function.fget, faults)))
@@ -63,7 +63,7 @@ def _faulty(name: str, function: Any, faults: Faults) -> Callable[..., Any]:
     return called
 
 
-def _owner(name: str) -> tuple[Any, str]:
+def owner(name: str) -> tuple[Any, str]:
     """Return what has the function, a module or a class, and its name there."""
     *parts, attribute = name.split(".")
     module = next(length for length in range(len(parts), 0, -1) if _is_module(".".join(parts[:length])))

@@ -5,7 +5,11 @@ from __future__ import annotations
 import ast
 import re
 
+import pytest
+
+from tests.support.faults import CALLBACKS
 from tests.support.paths import ROOT
+from tests.support.raising import owner
 
 
 def test_named_tests_exist() -> None:
@@ -18,3 +22,10 @@ def test_named_tests_exist() -> None:
         for file, name in named:
             tree = ast.parse((ROOT / file).read_text())
             assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, f"{file}::{name}"
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_callbacks_exist(name: str) -> None:
+    """What `make faults` makes raise is still called so."""
+    place, attribute = owner(name)
+    assert attribute in vars(place)
