@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import yaml
 
 from lbgen.labels.match import Test
+from lbgen.labels.values.regex import longest_text
 from lbgen.model import Backend, Cell, HealthCheck, Model, Redirect
 from lbgen.model.policy import Policy
 from lbgen.proxies.traefik.apply import DYNAMIC
@@ -49,7 +50,20 @@ def harmless(found: Any) -> Any:
         item.name: _lettered(getattr(found, item.name)) if item.name in texts else harmless(getattr(found, item.name))
         for item in dataclasses.fields(found)
     }
+    if isinstance(found, Test) and found.is_regex:
+        return _Twin(**changed)
     return dataclasses.replace(found, **changed)  # type: ignore[type-var]
+
+
+class _Twin(Test):
+    """A test whose expression has become letters; it is asked about the same texts."""
+
+    __slots__ = ()
+
+    @property
+    def longest(self) -> int | None:
+        """Of the original."""
+        return longest_text(_original(self.value))
 
 
 def _lettered(found: Any) -> Any:
