@@ -225,6 +225,7 @@ class Deployment:
             ApplyFailed: it cannot be done.
         """
         texts, altered = self._on_disk.texts, self._on_disk.altered()
+        cut_off = self.cut_off()  # first: a directory that is made again may get the number that it had
         try:
             self.output.mkdir(parents=True, exist_ok=True)
             self.proxy.ready(self.output)
@@ -232,7 +233,7 @@ class Deployment:
             raise ApplyFailed(f"{self.output}: cannot be made again: {error.strerror}") from error
         self._write({name: texts[name] for name in altered})
         disk.note(self.output, set(texts) - set(fixed))
-        if self._supervisor and self.cut_off():
+        if self._supervisor and cut_off:
             self._counters.count("repairs", "connection")
             self.proxy.reconnect(self._supervisor.pid, self.output, self._on_disk.texts)
             self._discover(fixed)
