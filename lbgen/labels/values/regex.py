@@ -17,17 +17,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lbgen.labels.values.regex_cost import (
-    LONGEST_TEXT,
-    Chars,
-    Choice,
-    End,
-    Node,
-    Repeat,
-    Sequence,
-    Start,
-    refuse_explosive,
-)
+from lbgen.labels.values.regex_cost import LONGEST_TEXT, refuse_explosive
+from lbgen.labels.values.regex_tree import Chars, Choice, End, Node, Repeat, Sequence, Start
 from lbgen.labels.values.value_type import BadValue
 
 MAX_REGEX = 512  # characters

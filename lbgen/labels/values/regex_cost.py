@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import product
 
+from lbgen.labels.values.regex_tree import Chars, Choice, End, Node, Repeat, Sequence, Start
 from lbgen.labels.values.value_type import BadValue
 
 MAX_WAYS = 256  # outside loops: what optional parts and alternatives that begin alike multiply to
@@ -43,47 +44,6 @@ def together() -> Iterator[None]:
         _shared.reset(token)
 
 
-@dataclass(frozen=True, slots=True)
-class Chars:
-    """One character out of a set."""
-
-    mask: int  # bit n: the character n; never 0
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The beginning of the text: ``^``."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The end of the text: ``$``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """One part after the other; without parts the empty text, which ``\\b`` and ``\\B`` count as."""
-
-    parts: tuple[Node, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of the parts."""
-
-    parts: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """A part, from ``low`` to ``high`` times."""
-
-    part: Node
-    low: int
-    high: int | None  # None: without end
-
-
-Node = Chars | Start | End | Sequence | Choice | Repeat
 _ALL = (1 << 129) - 1
 _DOT = _ALL ^ 1 << ord("\n")  # texts that are asked about have no line ends
 _ANYTHING = Repeat(Chars(_ALL), 0, None)  # what may stand before an expression without ^

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbgen.labels.values.regex import MAX_DEPTH, MAX_REGEX, longest_text, regex, tree
-from lbgen.labels.values.regex_cost import LONGEST_TEXT, Chars, Choice, Node, Repeat, Sequence
+from lbgen.labels.values.regex_cost import LONGEST_TEXT
+from lbgen.labels.values.regex_tree import Chars, Choice, Node, Repeat, Sequence
 from lbgen.labels.values.value_type import BadValue
 
 WORDS = "|".join(f"w{index:02}" for index in range(99))
