@@ -22,10 +22,8 @@ Labels = Mapping[str, str]
 def read(output: Path) -> dict[str, Labels]:
     """Return the labels by service id; nothing where there is no file, or none that can be read."""
     try:
-        found = json_text.data_in(bounded_file.read(output / FILE, LARGEST))
-        return {
-            str(id_): {str(key): str(value) for key, value in labels.items()} for id_, labels in found["labels"].items()
-        }
+        by_service = json_text.data_in(bounded_file.read(output / FILE, LARGEST))["labels"]
+        return {str(id_): {str(key): str(value) for key, value in labels.items()} for id_, labels in by_service.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -167,23 +167,23 @@ _GONE = BadValue("is not there any more", "put it back")
 def _credentials(
     readings: Mapping[tuple[str, Path], _Reading], problems: list[Problem], readable: frozenset[str]
 ) -> Credentials:
-    found: dict[str, dict[str, Content]] = {kind: {} for kind in KINDS}
+    good: dict[str, dict[str, Content]] = {kind: {} for kind in KINDS}
     bad: dict[Path, Problem] = {}
     for (kind, path), reading in readings.items():
         if isinstance(reading.content, Content):
-            found[kind][path.name] = reading.content
-    usable = {path for (kind, path) in readings if path.name in found[kind]}  # for one of the kinds
+            good[kind][path.name] = reading.content
+    usable = {path for (kind, path) in readings if path.name in good[kind]}  # for one of the kinds
     for (_, path), reading in readings.items():
         if reading.instead_of and not (reading.instead_of is _GONE and problems):
             bad[path] = _problem(path, reading.instead_of, reading.state, kept=True)
         elif isinstance(reading.content, BadValue) and path not in usable:
             bad.setdefault(path, _problem(path, reading.content))
-    certificates = (content.value for content in found["certificates"].values())
+    certificates = (content.value for content in good["certificates"].values())
     return Credentials(
         certificates=tuple(sorted(certificates, key=lambda item: (item.name != DEFAULT, item.name))),
-        users={name: content.value for name, content in found["users"].items()},
-        users_files={name: content.path for name, content in found["users"].items()},
-        client_cas={name.removesuffix(SUFFIX): content.value for name, content in found["client_cas"].items()},
+        users={name: content.value for name, content in good["users"].items()},
+        users_files={name: content.path for name, content in good["users"].items()},
+        client_cas={name.removesuffix(SUFFIX): content.value for name, content in good["client_cas"].items()},
         problems=(*problems, *bad.values()),
         readable=readable,
     )

@@ -52,13 +52,7 @@ def load_settings(
     Raises:
         SettingsError: one line for each thing that is wrong.
     """
-    text = documents.read_text(path, SettingsError) if path else ""
-    document = documents.parse(text, str(path), SettingsError) if text.strip() else {}
-    if document is None:  # nothing but comments
-        document = {}
-    if not isinstance(document, dict):
-        raise SettingsError(f"{path}: expected a mapping of settings, found {type(document).__name__}")
-    origins = {key: f"{path}:{line}" for key, line in documents.positions(text).items()}
+    document, origins = _file(path) if path else ({}, {})
     if path and not as_written:
         document = located(document, Settings, path.parent)
     for variable, key, value in _environment(environ):
@@ -77,6 +71,17 @@ def load_settings(
         unknown = "unknown key; see 'lbgen config schema'"
         lines = documents.complaints(error, origins, str(path or "settings"), lambda _: unknown)
         raise SettingsError("\n".join(lines)) from error
+
+
+def _file(path: Path) -> tuple[dict[str, object], dict[tuple[str | int, ...], str]]:
+    """Return what the settings file says, and where it says each key."""
+    text = documents.read_text(path, SettingsError)
+    document = documents.parse(text, str(path), SettingsError) if text.strip() else {}
+    if document is None:  # nothing but comments
+        document = {}
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path}: expected a mapping of settings, found {type(document).__name__}")
+    return document, {key: f"{path}:{line}" for key, line in documents.positions(text).items()}
 
 
 def _environment(environ: Mapping[str, str]) -> list[tuple[str, tuple[str, ...], object]]:
