@@ -17,7 +17,7 @@ test: lint  ## all tests: pure ones, those that ask real proxies, those on a rea
 test-fast: lint  ## only the tests that need neither root nor a Swarm
 	@$(PYTHON) -m pytest -m "not lab"
 
-faults:  ## what ended lbgen once, in a row, under traffic, with each proxy: requests lost (15 minutes; FAULTS=--short)
+faults:  ## what ended lbgen once, in a row, under traffic, with each proxy: requests lost (4 minutes; FAULTS=--short)
 	@scripts/setup test
 	@$(PYTHON) -m tests.support.faults $(FAULTS)
 

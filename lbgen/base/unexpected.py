@@ -22,6 +22,7 @@ KEEPS_FAILING = 5  # failures in a row
 class Part(StrEnum):
     """What fails, and is tried again, by itself; as the metric calls it."""
 
+    START = "start"  # of lbgen: what it is made of
     SOURCE = "source"  # following an engine or files
     STREAM = "stream"  # of events or of pushed changes
     CREDENTIALS = "credentials"  # reading certificates, users files, authorities

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import click
 
 import lbgen
+from lbgen.base.errors import LbgenError
 from lbgen.base.logs import log
 from lbgen.cli.options import CommonOptions, common_options
 from lbgen.daemon import assembly
 from lbgen.daemon.assembly import Assembly
 from lbgen.daemon.live_reload import LiveReload, stopped_by_signals
+from lbgen.daemon.lives import Lives
+from lbgen.daemon.loop import Inbox
+from lbgen.daemon.target import Target
 from lbgen.daemon.worker import Worker
 from lbgen.proxies.supervisor import reap_orphans
+from lbgen.settings import Settings
+from lbgen.source import Source
 from lbgen.status.server import serve_status
 from lbgen.status.view import View
 
@@ -31,25 +38,51 @@ def run(common: CommonOptions, output: Path | None) -> None:
 
     SIGTERM and SIGINT end it; SIGHUP reloads everything.
     """
-    inbox = stopped_by_signals()
-    settings = common.settings_with_targets(output=output)
-    targets = [Assembly(name, target, settings).target() for name, target in settings.targets.items()]
-    log.info("started", version=lbgen.__version__, pid=os.getpid())
-    workers = {target.name: Worker(target) for target in targets}
-    live = LiveReload(
-        assembly.source(settings),
-        workers,
-        settings,
-        lambda: common.settings_with_targets(output=output),
-        Assembly.revision,
-        common.file,
-        inbox,
-    )
-    ended = threading.Event()
+    inbox, ended = stopped_by_signals(), threading.Event()
     if os.getpid() == 1:
         threading.Thread(target=reap_orphans, args=[ended], name="reap", daemon=True).start()
-    view = View(live.loop, targets, list(workers.values()))
-    with serve_status(settings.status.address, view, assembly.feeds(targets)):
-        live.run()
+    running = _Running(common, output, inbox)
+    Lives(inbox).run(running.live)
+    running.stop()
     ended.set()
     log.info("stopped")
+
+
+class _Running:
+    """What runs; it may begin anew."""
+
+    def __init__(self, common: CommonOptions, output: Path | None, inbox: Inbox) -> None:
+        self._read = partial(common.settings_with_targets, output=output)
+        self._file, self._inbox = common.file, inbox
+        self._workers: list[Worker] = []  # they run on while it is not known how to go on
+
+    def live(self) -> None:
+        """Run until a stop is in the inbox. What else ends this leaves running what could be started."""
+        settings = self._read()
+        source = assembly.source(settings)
+        targets = [Assembly(name, target, settings).target() for name, target in settings.targets.items()]
+        log.info("started", version=lbgen.__version__, pid=os.getpid())
+        for worker in self._workers:  # the new ones take over
+            worker.leave()
+        self._workers = [Worker(target) for target in targets]
+        try:
+            self._follow(settings, source, targets)
+        except LbgenError:
+            raise
+        except BaseException:
+            for worker in self._workers:
+                worker.start()
+            raise
+        self._workers = []
+
+    def stop(self) -> None:
+        """End what runs, if it does not follow anything any more."""
+        for worker in self._workers:
+            worker.stop()
+
+    def _follow(self, settings: Settings, source: Source, targets: list[Target]) -> None:
+        workers = {worker.target.name: worker for worker in self._workers}
+        live = LiveReload(source, workers, settings, self._read, Assembly.revision, self._file, self._inbox)
+        view = View(live.loop, targets, self._workers)
+        with serve_status(settings.status.address, view, assembly.feeds(targets)):
+            live.run()

@@ -71,8 +71,10 @@ class Worker:
     def start(self) -> None:
         """Start the target, then follow. An error that starting it is known to raise is raised here.
 
-        While another lbgen has its output directory, it is neither started nor touched.
+        While another lbgen has its output directory, it is neither started nor touched. A second call does nothing.
         """
+        if self._thread.ident:
+            return
         try:
             self._start()
         except LbgenError:

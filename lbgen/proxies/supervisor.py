@@ -65,7 +65,7 @@ class Supervisor:
         self._began = 0.0  # when it was started, or taken over
         self.ended_at = 0.0  # when the last one ended, in seconds since 1970
         self._ended = ""  # how the last one ended; empty: none has since it was to be started
-        self._stopping, self._wake = threading.Event(), threading.Event()
+        self._stopping, self._wake, self._left = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
@@ -98,6 +98,7 @@ class Supervisor:
 
     def leave(self) -> None:
         """Let it run on, and start no other: the next lbgen takes it over."""
+        self._left.set()
         self._stopping.set()
         self._wake.set()
 
@@ -176,7 +177,7 @@ class Supervisor:
         self.pid, self._began = process.pid if process else pid or 0, time.monotonic()
         log.info("proxy_started" if process else "proxy_taken_over", proxy=self.name, pid=self.pid)
         try:
-            return _exit_of(process) if process else _gone(self.pid)
+            return _exit_of(process) if process else _gone(self.pid, self._left)
         finally:
             self.pid = 0
 
@@ -207,14 +208,14 @@ def _pass_on(words: IO[bytes] | None, said: deque[bytes]) -> None:
             sys.stderr.buffer.flush()
 
 
-def _gone(pid: int) -> str:
-    """Wait for a process that is nobody's child here to end."""
-    while True:
+def _gone(pid: int, left: threading.Event) -> str:
+    """Wait for a process that is nobody's child here to end, or to be left."""
+    while not left.wait(0.2):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return "gone"
-        time.sleep(0.2)
+    return "left running"
 
 
 def reap_orphans(stopping: threading.Event) -> None:

@@ -42,7 +42,7 @@ def serve_status(
     if not where:
         yield 0
         return
-    listening = _listening_socket(where)
+    listening = _listening(where)
     make = partial(StatusServer, view, feeds=feeds, patience=patience)
     server = make(listening) if listening else _WhenFree(where, make)
     thread = threading.Thread(target=server.run, name="status", daemon=True)
@@ -50,8 +50,17 @@ def serve_status(
     try:
         yield listening.getsockname()[1] if listening else 0
     finally:
-        server.stop()
+        UNEXPECTED.guard(Part.END).tried(server.stop)
         thread.join(ENDING)
+
+
+def _listening(where: tuple[str, int], *, quiet: bool = False) -> socket.socket | None:
+    """Return a socket that listens; None: not now."""
+    try:
+        return _listening_socket(where, quiet=quiet)
+    except Exception as error:
+        UNEXPECTED.guard(Part.STATUS, "listening").failed(error)
+        return None
 
 
 def _listening_socket(where: tuple[str, int], *, quiet: bool = False) -> socket.socket | None:
@@ -90,7 +99,7 @@ class _WhenFree:
 
     def run(self) -> None:
         while not self._stopping.wait(RETRY):
-            if listening := _listening_socket(self._where, quiet=True):
+            if listening := _listening(self._where, quiet=True):
                 self._server = self._make(listening)
                 if self._stopping.is_set():
                     self._server.stop()

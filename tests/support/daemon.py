@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,19 +118,23 @@ class Daemon:
         file = self.directory / "faults.raised"
         return file.read_text().splitlines() if file.exists() else []
 
-    def start(self, raising: Mapping[str, str] | None = None) -> None:
+    def start(
+        self, raising: Mapping[str, str] | None = None, now: Sequence[str] = (), through: Sequence[str] = ()
+    ) -> None:
         """Start lbgen.
 
         Args:
             raising: functions that can be made to raise, each with its exception.
+            now: those of them that do from the start.
+            through: a command that runs it.
         """
         self.raising = raising or {}
-        self.faults()
+        self.faults(*now)
         program = ["tests.support.raising", str(self.directory / "faults.json")] if raising else ["lbgen"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LBGEN_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *program, "run", "--config", str(self.directory / "lbgen.yml")],
+                [*through, sys.executable, "-m", *program, "run", "--config", str(self.directory / "lbgen.yml")],
                 env={**environment, "PYTHONPATH": str(ROOT), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

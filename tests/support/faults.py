@@ -9,31 +9,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
-import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lbgen.source import decode
-from tests.lab.traffic import Traffic
 from tests.support import endless
-from tests.support.builders import a_snapshot, cluster
-from tests.support.certificates import UNREADABLE, certificate
-from tests.support.daemon import Daemon
+from tests.support.certificates import UNREADABLE
 from tests.support.engine_answers import NINE, Answer
-from tests.support.fake_engine import FakeEngine
-from tests.support.ports import free_port
+from tests.support.faulty import LOOK, Bench, Fault, Load, Outcome
 from tests.support.real_servers import http_servers
 from tests.support.wait import PATIENCE, wait_for
 
 PROXIES = ("haproxy", "nginx", "traefik")
-RATE = 100  # requests a second
-LEAST = 50  # requests for each fault
-MOST_SECONDS = 120.0  # of traffic for each fault
-ADDRESSES = ("127.1.0.1", "127.1.0.2")
 # What lbgen calls from each of its threads and callbacks, and what a mistake in it is counted under.
 CALLBACKS = (
     "lbgen.source.engine.api.Engine.cluster",
@@ -62,149 +50,39 @@ CALLBACKS = (
     "lbgen.status.view.View.status",
     "lbgen.status.view.View.servers",
 )
-_PAGES = (
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/api/v1/status",
-    "/api/v1/model",
-    "/api/v1/problems",
-    "/api/v1/explain/web",
+# The same of the stream of pushed changes.
+PUSH_CALLBACKS = (
+    "lbgen.source.swarmkit.watch.connect",
+    "lbgen.source.swarmkit.grpc.StreamCall.messages",
+    "lbgen.source.swarmkit.stream.WatchStream.received",
+    "lbgen.source.swarmkit.objects.changes",
 )
-
-
-class Bench(Daemon):
-    """An lbgen with mistakes in it, an engine that can be made to answer anything, a proxy, and servers behind it."""
-
-    def __init__(self, proxy: str, directory: Path, server_port: int) -> None:
-        super().__init__(directory, server_port)
-        self.proxy, self.at, self.number = proxy, 0, 0
-        self.engine = FakeEngine(directory / "engine.sock")
-        self.certificates = directory / "certs"
-        certificate(self.certificates / "good.pem", "web.test")
-        self.settings["source"] = {"docker": {"endpoints": [self.engine.endpoint], "control_socket": "off"}}
-        self.settings["certificates"] = str(self.certificates)
-        target = self.settings["targets"]["edge"]
-        target |= {"templates": [str(self.templates), proxy], "binary": shutil.which(proxy) or proxy}
-        if proxy != "haproxy":
-            target["probe"] = f"127.0.0.1:{free_port()}"
-        self.save()
-        self.move()
-
-    def move(self) -> str:
-        """Have the service's only task elsewhere; return where."""
-        self.at = 1 - self.at
-        document = decode.document(a_snapshot(*cluster(self.server_port, ADDRESSES[self.at])))
-        self.engine.replies |= {kind: document[kind] for kind in ("nodes", "services", "tasks", "networks")}
-        self.engine.tell("service")
-        return ADDRESSES[self.at]
-
-    def follows(self) -> None:
-        """Wait until a change is live."""
-        self.answers(self.move())
-
-    def stir(self) -> None:
-        """Have every part of lbgen do something."""
-        self.number += 1
-        self.engine.label("web", str(self.number))
-        if self.number % 4 == 0:
-            self.engine.end_streams()
-        (self.templates / "extra.j2").write_text(f"{{# {self.number} #}}")
-        self.settings["min_reload_interval"] = f"{self.number % 2}ms"
-        self.save()
-        assert self.process is not None
-        self.process.send_signal(signal.SIGHUP)
-        for page in _PAGES:
-            self.status(page)
-
-    def until(self, reached: Callable[[], object], what: str) -> None:
-        """Stir until it is so."""
-
-        def stirred() -> object:
-            self.stir()
-            return reached()
-
-        wait_for(stirred, what, interval=0.2)
-
-    def told(self, event: str) -> Callable[[], bool]:
-        """Return what tells whether the log has this event once more than now."""
-        before = len(self.said(event))
-        return lambda: len(self.said(event)) > before
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """End lbgen; return its exit status. Only HAProxy loses a signal in the moment of its start."""
-        if self.proxy == "haproxy":
-            return super().end(number)
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-    def close(self) -> None:
-        """End everything."""
-        self.faults()
-        if self.process and self.process.poll() is None:
-            self.end()
-        self.engine.stop()
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that goes wrong for as long as the block runs; lbgen has noticed it when the block begins."""
-
-    name: str
-    put: Callable[[Bench], contextlib.AbstractContextManager[None]]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a fault cost."""
-
-    proxy: str
-    fault: str
-    sent: int
-    lost: int
-    why: Sequence[object] = field(default=())
-
-    def __str__(self) -> str:
-        return f"{self.proxy:8} {self.fault:62} {self.sent:6} sent {self.lost:4} lost"
+_ALL = dict.fromkeys(CALLBACKS + PUSH_CALLBACKS, "RuntimeError")
 
 
 def run(proxy: str, faults: Iterable[Fault], directory: Path) -> Iterator[Outcome]:
     """Yield what each fault costs; raise AssertionError where lbgen does not notice it, or follow afterwards."""
     with http_servers() as servers, contextlib.closing(Bench(proxy, directory, servers.port)) as bench:
         try:
-            bench.start(raising=dict.fromkeys(CALLBACKS, "RuntimeError"))
+            bench.start(raising=_ALL)
             bench.follows()
-            for fault in faults:
-                yield _outcome(bench, fault)
+            with contextlib.closing(Load(bench)) as load:
+                for fault in faults:
+                    yield load.during(fault)
             assert bench.end() == 0
         except BaseException:
             print(bench.log.read_text()[-20_000:] if bench.log.exists() else "not started", file=sys.stderr)
             raise
 
 
-def _traffic(bench: Bench) -> Traffic:
-    # Nginx before 1.27.4 resets connections that are idle at a reload: docs/operations.md.
-    url = f"http://127.0.0.1:{bench.port}/"
-    return Traffic(url, RATE, keepalive=bench.proxy != "nginx", most_seconds=MOST_SECONDS)
-
-
-def _outcome(bench: Bench, fault: Fault) -> Outcome:
-    with _traffic(bench) as traffic:
-        with fault.put(bench):
-            traffic.wait_for(lambda account: account.sent >= LEAST, PATIENCE)
-        bench.follows()
-    account = traffic.result
-    return Outcome(bench.proxy, fault.name, account.sent, account.failed, account.failed_first)
-
-
 def _answer(name: str, answer: Answer) -> Fault:
     @contextlib.contextmanager
     def put(bench: Bench) -> Iterator[None]:
-        noticed, kind = bench.told("source_failed"), answer.path[1:]
-        good, bench.engine.replies[kind] = bench.engine.replies[kind], answer.body
-        bench.engine.end_streams()
-        wait_for(noticed, f"{name} to be noticed")
+        kind = answer.path[1:]
+        good = bench.engine.replies[kind]
+        with bench.noticing("source_failed", name):
+            bench.engine.replies[kind] = answer.body
+            bench.engine.end_streams()
         yield
         bench.engine.replies[kind] = good
 
@@ -214,10 +92,9 @@ def _answer(name: str, answer: Answer) -> Fault:
 def _raw(name: str, path: str, reply: endless.Reply) -> Fault:
     @contextlib.contextmanager
     def put(bench: Bench) -> Iterator[None]:
-        noticed = bench.told("source_failed")
-        bench.engine.raw = {path: reply}
-        bench.engine.end_streams()
-        wait_for(noticed, f"{name} to be noticed")
+        with bench.noticing("source_failed", name):
+            bench.engine.raw = {path: reply}
+            bench.engine.end_streams()
         yield
         bench.engine.raw = {}
 
@@ -227,10 +104,9 @@ def _raw(name: str, path: str, reply: endless.Reply) -> Fault:
 def _event(name: str, line: bytes) -> Fault:
     @contextlib.contextmanager
     def put(bench: Bench) -> Iterator[None]:
-        noticed = bench.told("stream_lost")
-        wait_for(lambda: bench.engine.streams, "a stream")
-        bench.engine.send(line)
-        wait_for(noticed, f"{name} to be noticed")
+        wait_for(bench.has_its_stream, "a stream", interval=LOOK)
+        with bench.noticing("stream_lost", name):
+            bench.engine.send(line)
         yield
 
     return Fault(f"an event: {name}", put)
@@ -239,9 +115,9 @@ def _event(name: str, line: bytes) -> Fault:
 def _certificate(kind: str) -> Fault:
     @contextlib.contextmanager
     def put(bench: Bench) -> Iterator[None]:
-        noticed, file = bench.told("problem"), bench.certificates / "bad.pem"
-        UNREADABLE[kind](file)
-        wait_for(noticed, f"{kind} to be noticed")
+        file = bench.certificates / "bad.pem"
+        with bench.noticing("problem", kind):
+            UNREADABLE[kind](file)
         yield
         file.unlink()
 
@@ -260,11 +136,35 @@ def _raising(name: str) -> Fault:
     return Fault(f"RuntimeError: {name.removeprefix('lbgen.')}", put)
 
 
+def _pushed(fault: Fault) -> Fault:
+    @contextlib.contextmanager
+    def put(bench: Bench) -> Iterator[None]:
+        with bench.pushing(), fault.put(bench):
+            yield
+
+    return Fault(fault.name, put)
+
+
+def _swarm(name: str, answer: Answer) -> Fault:
+    @contextlib.contextmanager
+    def put(bench: Bench) -> Iterator[None]:
+        good = bench.engine.replies["swarm"]
+        with bench.pushing() as manager:
+            wait_for(lambda: manager.streams, "a stream")
+            bench.engine.replies["swarm"] = answer.body
+            manager.end()
+            wait_for(lambda: answer.place in bench.status("/api/v1/status")[1], f"{name} to be noticed", interval=LOOK)
+            yield
+        bench.engine.replies["swarm"] = good
+
+    return Fault(f"GET /swarm: {name}", put)
+
+
 def _at_random(number: int) -> Fault:
     @contextlib.contextmanager
     def put(bench: Bench) -> Iterator[None]:
         before = len(bench.raised())
-        bench.faults(*CALLBACKS, odds=0.2)
+        bench.faults(*_ALL, odds=0.2)
         bench.until(lambda: len(bench.raised()) >= before + number, f"{number} mistakes")
         yield
         bench.faults()
@@ -274,28 +174,27 @@ def _at_random(number: int) -> Fault:
 
 @contextlib.contextmanager
 def _killed(bench: Bench) -> Iterator[None]:
-    noticed = bench.told("proxy_taken_over")
     assert bench.process is not None
     bench.process.kill()
     bench.process.wait(PATIENCE)
-    bench.start(raising=dict.fromkeys(CALLBACKS, "RuntimeError"))
-    wait_for(noticed, "the proxy to be taken over")
+    with bench.noticing("proxy_taken_over", "the proxy that runs"):
+        bench.start(raising=_ALL)
     yield
 
 
 @contextlib.contextmanager
 def _ended(bench: Bench) -> Iterator[None]:
-    noticed = bench.told("proxy_taken_over")
     assert bench.process is not None
     bench.raising = {**bench.raising, "lbgen.daemon.loop.Loop.round": "SystemExit"}
     bench.faults("lbgen.daemon.loop.Loop.round")
     bench.until(lambda: bench.process is not None and bench.process.poll() is not None, "lbgen to end")
-    bench.start(raising=dict.fromkeys(CALLBACKS, "RuntimeError"))
-    wait_for(noticed, "the proxy to be taken over")
+    with bench.noticing("proxy_taken_over", "the proxy that runs"):
+        bench.start(raising=_ALL)
     yield
 
 
 ANSWERS = tuple(_answer(name, answer) for name, answer in NINE.items() if answer.path != "/swarm")
+SWARM = tuple(_swarm(name, answer) for name, answer in NINE.items() if answer.path == "/swarm")
 SIZES = (
     _raw("an endless body", "/tasks", endless.endless()),
     _raw("a bomb of gzip", "/services", endless.bomb()),
@@ -305,9 +204,9 @@ SIZES = (
 EVENTS = (_event("nested deeply", b'{"Type":' + b"[" * 200_000 + b"\n"), _event("not one", b"[1]\n"))
 CERTIFICATES = tuple(map(_certificate, sorted(UNREADABLE)))
 ENDS = (Fault("lbgen: SIGKILL", _killed), Fault("lbgen: ends by an error", _ended))
-MISTAKES = tuple(map(_raising, CALLBACKS))
-LONG = (*ANSWERS, *SIZES, *EVENTS, *CERTIFICATES, *MISTAKES, _at_random(100), *ENDS)
-SHORT = (ANSWERS[0], ANSWERS[2], SIZES[1], EVENTS[0], CERTIFICATES[0], _at_random(20), *ENDS)
+MISTAKES = (*map(_raising, CALLBACKS), *(_pushed(_raising(name)) for name in PUSH_CALLBACKS))
+LONG = (*ANSWERS, *SWARM, *SIZES, *EVENTS, *CERTIFICATES, *MISTAKES, _at_random(100), *ENDS)
+SHORT = (ANSWERS[0], ANSWERS[2], SIZES[1], EVENTS[0], CERTIFICATES[0], _at_random(10), *ENDS)
 
 
 def main() -> None:

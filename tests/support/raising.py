@@ -3,6 +3,8 @@
 FILE is JSON: ``{"functions": {"lbgen.daemon.loop.Loop.round": "RuntimeError"}, "now": [], "odds": 0.1, "seed": 7}``.
 It is read anew whenever it has changed. The functions in "now" raise the exception they are listed with, as
 often as "odds" says (always, where it is 1). Each time a line is written to FILE.raised.
+
+What failed is tried again after `SHORTEST` to `LONGEST` seconds: how pauses grow is tested elsewhere, by a clock.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+SHORTEST, LONGEST = 0.1, 0.5  # seconds until what failed is tried again
 
 
 class Faults:
@@ -77,8 +81,19 @@ def _is_module(name: str) -> bool:
         return False
 
 
+def hurry() -> None:
+    """Have the pauses short after which lbgen tries again: before it has made anything that has them."""
+    from lbgen.base.unexpected import UNEXPECTED, UnexpectedErrors
+    from lbgen.source.engine.schedule import Pace
+    from lbgen.source.engine.source import EngineSource
+
+    vars(EngineSource)["__init__"].__kwdefaults__["pace"] = Pace(retry_min=SHORTEST, retry_max=LONGEST)
+    vars(UNEXPECTED).update(vars(UnexpectedErrors(first_pause=SHORTEST, longest_pause=LONGEST)))
+
+
 if __name__ == "__main__":
     planned = Faults(Path(sys.argv[1]))
+    hurry()
     for each in planned.plan["functions"]:
         put_into(each, planned)
     from lbgen.cli.main import main
