@@ -57,9 +57,10 @@ class Trial:
             times = []
             for request in requests:
                 processor.per_request(pid, port, request, 3)  # what is done once
-                took, status = processor.per_request(pid, port, request, number)
-                assert status.startswith(b"HTTP/1.1 "), status
-                times.append(took)
+                # The least of three: what a proxy does by itself meanwhile is none of the requests' cost.
+                batches = [processor.per_request(pid, port, request, number // 3) for _ in range(3)]
+                assert all(status.startswith(b"HTTP/1.1 ") for _, status in batches), batches
+                times.append(min(took for took, _ in batches))
             processor.per_request(pid, port, HONEST, 1)  # it lives
             return times
         finally:
