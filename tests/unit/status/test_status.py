@@ -465,6 +465,13 @@ def test_foreign_address():
     assert [line["event"] for line in logs] == ["status_unavailable"]
 
 
+def test_listening_that_raises():
+    """So does anything else that listening raises: an OverflowError, say."""
+    with serve_status(("127.0.0.1", 70_000), View(FakeLoop(), [])) as got:
+        assert got == 0
+        assert UNEXPECTED.counts()[Part.STATUS] >= 1
+
+
 def test_off():
     """Turned off it is silent."""
     before = threading.active_count()
