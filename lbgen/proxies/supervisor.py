@@ -156,7 +156,7 @@ class Supervisor:
     def _asks_why(self, ended: str) -> bool:
         """Tell whether to start it once more, only to hear why it does not stay."""
         # Its words otherwise go where lbgen's go, so that nothing of them is lost when lbgen is killed.
-        quick = time.monotonic() - self._began < STAYS
+        quick = time.monotonic() - self._began < self._steady  # a busy machine may take seconds to refuse a start
         failed = ended.startswith(EXIT_STATUS) and ended != f"{EXIT_STATUS} 0"
         return quick and failed and not self._stopping.is_set()
 
