@@ -157,7 +157,7 @@ _NO_FIELDS: Mapping[str, Any] = {}
 
 
 class BytecodeMemory(BytecodeCache):
-    """Keeps compiled templates in memory: saving one costs the compiling of that one, not of the whole set."""
+    """Keeps compiled templates in memory, each as it was compiled last."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, CodeType]] = {}
@@ -174,16 +174,18 @@ class BytecodeMemory(BytecodeCache):
             self._known[bucket.key] = bucket.checksum, bucket.code
 
 
-def environment(
-    directories: list[Path], builtin: Path, quote: str, compiled: BytecodeCache | None = None
-) -> Environment:
+# Of the process, by the grammar whose quoting is compiled into templates where a value is known. The same text gives
+# the same code, so targets share it, and a template that is saved costs the compiling of that one, not of the set.
+_COMPILED: dict[str, BytecodeMemory] = {}
+
+
+def environment(directories: list[Path], builtin: Path, quote: str) -> Environment:
     """Return the environment for a template set.
 
     Args:
         directories: searched in order.
         builtin: directory of the built-in sets; ``haproxy/haproxy.cfg.j2`` always means the built-in file.
         quote: the grammar whose quoting the filter ``quote`` applies.
-        compiled: what was compiled for another environment with the same filters.
     """
     env = Environment(
         loader=Loader(directories, builtin),
@@ -193,7 +195,7 @@ def environment(
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
-        bytecode_cache=compiled,
+        bytecode_cache=_COMPILED.setdefault(quote, BytecodeMemory()),
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
     env.globals |= FUNCTIONS

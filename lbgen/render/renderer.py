@@ -15,7 +15,7 @@ from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.render.budget import Budget
 from lbgen.render.context import Context, TargetContext
 from lbgen.render.credentials import CredentialDirectories, CredentialReader
-from lbgen.render.environment import BytecodeMemory, Environment, environment
+from lbgen.render.environment import Environment, environment
 from lbgen.render.kept_credentials import KeptCredentials
 from lbgen.render.limits import Limits
 from lbgen.render.outputs import EACH, Output, items_by_path, items_for
@@ -59,17 +59,13 @@ class LoadedTemplates:
     sections: dict[object, tuple[object, str]] = field(default_factory=dict)  # of the last rendering, see `Renderer`
 
     @classmethod
-    def load(
-        cls, templates: TemplateSet, target: TargetContext, bytecode: dict[str, BytecodeMemory]
-    ) -> LoadedTemplates:
+    def load(cls, templates: TemplateSet, target: TargetContext) -> LoadedTemplates:
         """Read the templates; raise TemplateError if they cannot be used.
 
         Args:
             target: its options are those that the settings choose.
-            bytecode: by quoting, what was compiled for templates loaded before.
         """
-        quote = templates.manifest.quote  # it is compiled into templates where its value is known
-        env = environment(list(templates.directories), BUILTIN, quote, bytecode.setdefault(quote, BytecodeMemory()))
+        env = environment(list(templates.directories), BUILTIN, templates.manifest.quote)
         return cls(templates, templates.outputs(), replace(target, options=templates.options(target.options)), env)
 
     def names(self) -> list[str]:
@@ -127,8 +123,7 @@ class Renderer:
         self.credentials = CredentialReader(settings, kept=kept)
         self.listeners = None if listeners is None else frozenset(listeners)
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
-        self._bytecode: dict[str, BytecodeMemory] = {}
-        self._loaded = LoadedTemplates.load(templates, target, self._bytecode)
+        self._loaded = LoadedTemplates.load(templates, target)
 
     @property
     def templates(self) -> TemplateSet:
@@ -189,7 +184,7 @@ class Renderer:
         """
         templates = self._loaded.templates.reread()
         if templates is not self._loaded.templates:
-            self._loaded = LoadedTemplates.load(templates, self._target, self._bytecode)
+            self._loaded = LoadedTemplates.load(templates, self._target)
         return self._loaded
 
     def _once(self, loaded: LoadedTemplates) -> tuple[dict[object, tuple[object, str]], Callable[..., str]]:
