@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -195,7 +196,9 @@ def test_bad_listener(keys, defaults, label, message):
 # ------------------------------------------------------------------------------------------------ isolation
 
 
-@pytest.mark.parametrize("bad", BROKEN, ids=lambda service: f"{service.name[:9]!r} {dict(service.labels)}"[:60])
+@pytest.mark.parametrize(
+    "bad", BROKEN, ids=lambda service: re.sub(r"[^\w.-]+", "_", f"{service.name[:9]} {dict(service.labels)}")[:60]
+)
 def test_isolation(bad):
     """A service with a problem changes no other service's part of the model, and its problem names it."""
     alone = modelled(*FACTS, rules=RULES)
