@@ -31,6 +31,11 @@ STAYS = 1.0  # seconds after which a proxy that was started counts as running
 WORDS, LONGEST_WORD = 10, 500  # lines, and characters of each, that it said last before it ended
 FIRST_REMINDER = 0.2  # seconds until a process that was told to end is told again
 
+# What runs of what this process has started, by its command: one that was left a moment ago may not be found yet by
+# what it does (HAProxy's master has no socket before it has read its configuration). One at a time looks and starts.
+_started: dict[tuple[str, ...], int] = {}
+_starting = threading.Lock()
+
 
 class Supervisor:
     """Keeps one process running, in a thread of its own."""
@@ -166,20 +171,26 @@ class Supervisor:
         Args:
             hear: say also what it said last.
         """
-        pid = self._find()
-        self.starts += 1
-        if not pid and self._stopping.is_set():
-            return "not started any more"
-        try:
-            process = None if pid else self._popen(hear=hear)
-        except OSError as error:
-            return f"{self.words[0]} cannot be started: {error.strerror}"
-        self.pid, self._began = process.pid if process else pid or 0, time.monotonic()
+        command = tuple(self.words)
+        with _starting:
+            pid = self._find() or _started.get(command)
+            self.starts += 1
+            if not pid and self._stopping.is_set():
+                return "not started any more"
+            try:
+                process = None if pid else self._popen(hear=hear)
+            except OSError as error:
+                return f"{self.words[0]} cannot be started: {error.strerror}"
+            self.pid, self._began = process.pid if process else pid or 0, time.monotonic()
+            if process:
+                _started[command] = process.pid
         log.info("proxy_started" if process else "proxy_taken_over", proxy=self.name, pid=self.pid)
         try:
             return _exit_of(process) if process else _gone(self.pid, self._left)
         finally:
             self.pid = 0
+            if process:
+                _started.pop(command, None)
 
     def _popen(self, *, hear: bool) -> subprocess.Popen[bytes]:
         words = subprocess.PIPE if hear else None

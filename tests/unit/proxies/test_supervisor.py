@@ -134,15 +134,17 @@ def test_stop_before_it_starts(supervised, pids):
     assert (pids(), logs) == ([], [])
 
 
-def test_leave(supervised, pids, tmp_path):
-    """A proxy that is left runs on, and the next supervisor takes it over."""
+@pytest.mark.parametrize("shows", [True, False])
+def test_leave(supervised, pids, tmp_path, shows):
+    """A proxy that is left runs on, and the next supervisor takes it over: also one that does not show yet."""
     supervisor = supervised()
     supervisor.start()
     (pid,) = wait_for(pids)
     supervisor.leave()
-    successor = supervised(find=lambda: pid)
+    successor = supervised(find=lambda: pid if shows else None)
     successor.start()
-    wait_for(lambda: successor.pid == pid)
+    wait_for(lambda: successor.pid)
+    assert successor.pid == pid
     assert not (tmp_path / "said").exists()
     successor.stop()
     supervisor.stop()
