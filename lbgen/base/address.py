@@ -43,7 +43,7 @@ def is_address(text: str) -> bool:
 
 
 def owner(address: str) -> str:
-    """Return what clients are told apart by: an IPv4 address, of an IPv6 address its /64, all of which one may have."""
+    """Return the key that identifies a client: its IPv4 address, or the /64 that its IPv6 address is in."""
     if ":" not in address:
         return address
     return str(ipaddress.IPv6Network((address.partition("%")[0], 64), strict=False))

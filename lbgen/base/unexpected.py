@@ -85,7 +85,7 @@ class Guard:
             self.in_a_row += 1
             self.error = f"{type(error).__name__}: {error}"[:200]
             pause = self._backoff.pause()
-        # Whoever asks for the status can fail as often as he likes: the log has the first and then ever fewer of them.
+        # Status requests can make it fail at any rate: log the first failure, then every second, fourth, eighth, ...
         if self.in_a_row & (self.in_a_row - 1) == 0:
             log.error(
                 self._event, part=str(self.part), **self._said(), **fields, in_a_row=self.in_a_row, exc_info=error
@@ -135,7 +135,7 @@ class UnexpectedErrors:
         return counts
 
     def keep_failing(self) -> list[str]:
-        """Return what keeps failing, with the last error of each."""
+        """Return one line for each part that keeps failing, with its last error."""
         return [
             f"{guard.part}{f' ({guard.subject})' if guard.subject else ''} "
             f"has failed {guard.in_a_row} times in a row: {guard.error}"

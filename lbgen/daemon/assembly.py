@@ -46,7 +46,7 @@ def source(settings: Settings) -> Source:
 
 
 def check(settings: Settings) -> list[str]:
-    """Return what can be used, but is a risk.
+    """Check that the settings can be used; return one line for each risk in them.
 
     Raises:
         SourceError, SettingsError, TemplateError: what `lbgen run` would raise, if the settings cannot be used.

@@ -213,13 +213,13 @@ class Deployment:
         return self._on_disk.altered()
 
     def cut_off(self) -> list[str]:
-        """Return what the proxy that lbgen runs was spoken to by, and is missing."""
+        """Return the sockets and pid files of the proxy that lbgen runs which have disappeared."""
         if self._supervisor and self._supervisor.alive and self._reached == self._supervisor.starts:
             return self.proxy.cut_off()
         return []  # it is starting, or it is not ours to mend
 
     def mend(self, fixed: Collection[str]) -> None:
-        """Write again what is missing or altered on disk, and have the proxy make again what it is spoken to by.
+        """Write missing and changed files again, and have the proxy create its sockets anew.
 
         Raises:
             ApplyFailed: it cannot be done.

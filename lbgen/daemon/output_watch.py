@@ -49,7 +49,7 @@ class OutputWatch:
         self.wanted = bool(self._missing())
 
     def mend(self, fixed: Collection[str]) -> None:
-        """Write again what is missing or changed, and give the proxy back what it can be spoken to by.
+        """Write missing and changed files again, and restore the sockets that the proxy is controlled by.
 
         Raises:
             ApplyFailed: it cannot be done now.

@@ -119,7 +119,7 @@ class Builder:
         return self._assemble(parts, Basis(self.rules, drained))
 
     def _part(self, inputs: _Inputs, around: Surroundings, decided: dict[str, _Decided]) -> Part:
-        """Return what a service gets, and keep it in ``decided``. A mistake of lbgen's leaves it what it had."""
+        """Return a service's part of the model and store it in ``decided``; after an error, its last part."""
         id_, name = inputs.service.id, inputs.service.name
         before = self._decided.get(id_)
         try:

@@ -60,7 +60,7 @@ class Proxy(ABC):
         return None
 
     def cut_off(self) -> list[str]:
-        """Return the files by which the running proxy is spoken to and that are missing; a cheap look."""
+        """Return the running proxy's sockets and pid files that have disappeared; cheap to ask."""
         return []
 
     def reconnect(self, pid: int, output: Path, texts: Mapping[str, str]) -> None:  # noqa: B027

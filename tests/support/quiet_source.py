@@ -12,8 +12,8 @@ class QuietSource(Source):
     """It follows nothing."""
 
     def take(self) -> Snapshot:
-        """Not asked."""
-        raise NotImplementedError
+        """Fail: the loop only follows its source, and a test in which something else is asked for has to fail."""
+        raise AssertionError("the loop takes no single snapshot")
 
     def follow(self) -> Iterator[Snapshot]:
         """Tell of nothing."""

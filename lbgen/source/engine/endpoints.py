@@ -66,16 +66,16 @@ def resolve(text: str, tls: Tls | None = None, environ: Mapping[str, str] = os.e
 
 
 def risk(endpoint: Endpoint) -> str:
-    """Return what somebody on the way to the engine could do, and the remedy; empty: nothing."""
+    """Return what an attacker on the network path could do, and the remedy; empty if nothing."""
     url = urlsplit(endpoint.host)
     if endpoint.tls is not None and not endpoint.tls.verify:
         return (
-            f"{endpoint.name}: the engine's certificate is not checked (verify is off): whoever is on the way can say "
-            "where traffic goes; give its CA (source.docker.tls.ca)"
+            f"{endpoint.name}: the engine's certificate is not checked (verify is off): anyone on the network path can "
+            "say where traffic goes; give its CA (source.docker.tls.ca)"
         )
     if endpoint.tls is None and url.scheme in ("tcp", "http") and not _is_here(url.hostname or ""):
         return (
-            f"{endpoint.name}: plain TCP, without TLS: whoever is on the way can read all services, and say where "
+            f"{endpoint.name}: plain TCP, without TLS: anyone on the network path can read all services, and say where "
             "traffic goes; use TLS (source.docker.tls), ssh:// or a network of its own"
         )
     return ""

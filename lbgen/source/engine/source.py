@@ -138,7 +138,7 @@ class EngineSource:
             return
 
     def risks(self) -> list[str]:
-        """Return what somebody on the way to the endpoints could do, and the remedy; contact nobody."""
+        """Return one line for each endpoint that is open to attack on the network path; ask no endpoint."""
         found = []
         for text in self._endpoints:
             with suppress(SourceError):  # told where it is followed

@@ -244,7 +244,7 @@ def test_plain_tcp(engine):
     ],
 )
 def test_risk(text, tls, said):
-    """Whoever is on the way can say where traffic goes: that is told before anything is asked."""
+    """Anyone on the network path can say where traffic goes: that is told before anything is asked."""
     found = EngineSource([text], tls=tls, environ={}).risks()
     assert len(found) == bool(said)
     assert all(said in risk for risk in found)
