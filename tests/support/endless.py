@@ -51,39 +51,31 @@ def bomb() -> Reply:
 
 def dripping(gone: threading.Event) -> Reply:
     """A byte each 50 ms, for ever; `gone` is set once the reader has hung up."""
-
-    def write(file: BinaryIO) -> None:
-        try:
-            file.write(_head(200, ""))
-            ends = time.monotonic() + LONGEST
-            while time.monotonic() < ends:
-                file.write(b"1\r\n \r\n")
-                time.sleep(0.05)
-        except OSError:
-            gone.set()
-
-    return write
+    return _drip(gone, _head(200, ""), b"1\r\n \r\n")
 
 
 def dripping_head(gone: threading.Event) -> Reply:
     """The same before the head is whole."""
-
-    def write(file: BinaryIO) -> None:
-        try:
-            file.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-            ends = time.monotonic() + LONGEST
-            while time.monotonic() < ends:
-                file.write(b"a")
-                time.sleep(0.05)
-        except OSError:
-            gone.set()
-
-    return write
+    return _drip(gone, b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a")
 
 
 def deep(levels: int = 200_000) -> bytes:
     """JSON that is nested so deeply."""
     return b"[" * levels + b"]" * levels
+
+
+def _drip(gone: threading.Event, first: bytes, drop: bytes) -> Reply:
+    def write(file: BinaryIO) -> None:
+        try:
+            file.write(first)
+            ends = time.monotonic() + LONGEST
+            while time.monotonic() < ends:
+                file.write(drop)
+                time.sleep(0.05)
+        except OSError:
+            gone.set()
+
+    return write
 
 
 def _chunked(status: int, headers: str, pieces: Callable[[], Iterator[bytes]]) -> Reply:
