@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from lbgen.base.directories import make_directory
 from lbgen.base.errors import ApplyFailed, CheckFailed, CheckUnavailable, ProxyUnreachable
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.history import Failure
@@ -69,11 +70,12 @@ class Deployment:
         Raises:
             OSError: the output directory cannot be used.
         """
-        self.output.mkdir(parents=True, exist_ok=True)
+        make_directory(self.output)
         clear_stages(self.output)
         disk.clear(self.output)
         self.proxy.ready(self.output)
         texts = disk.read(self.output, disk.names(self.output, fixed))
+        disk.close_to_others(self.output, texts)
         if self._supervisor and texts:
             self._supervisor.start()
         self._discover(fixed)
@@ -227,7 +229,7 @@ class Deployment:
         texts, altered = self._on_disk.texts, self._on_disk.altered()
         cut_off = self.cut_off()  # first: a directory that is made again may get the number that it had
         try:
-            self.output.mkdir(parents=True, exist_ok=True)
+            make_directory(self.output)
             self.proxy.ready(self.output)
         except OSError as error:
             raise ApplyFailed(f"{self.output}: cannot be made again: {error.strerror}") from error

@@ -3,6 +3,9 @@
 Every file is written beside its target first, so that a full disk or a missing permission shows before anything is
 replaced; then each is renamed over its target. A file that is a bind mount cannot be renamed over (EBUSY, EXDEV):
 it is overwritten in place.
+
+Whatever the umask, a new file is for lbgen's account and its group alone. One that is there keeps owner, group and
+mode, since the proxy may run as somebody else; but what holds passwords or their hashes is nobody else's to read.
 """
 
 from __future__ import annotations
@@ -10,19 +13,26 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lbgen.base import bounded_file
+from lbgen.base.directories import make_directory
 from lbgen.base.errors import ApplyFailed
 from lbgen.render.outputs import is_inside
 from lbgen.render.renderer import PLACEHOLDER, Files
 
 LEDGER = ".lbgen-files"  # in the output directory: one path a line
 LARGEST = 256 << 20  # bytes of a file that lbgen may have written
+NEW_FILE = 0o640  # mode of a file that was not there, and the most that one with passwords may have
 _PREFIX = ".lbgen-new-"
+_PASSWORD = re.compile(  # as crypt(3), Apache and HAProxy write passwords
+    r"\$2[abxy]\$[0-9]{2}\$|\{SHA\}|insecure-password "
+    r"|\$(?:apr1|[156])\$(?:rounds=[0-9]+\$)?[^$\s]{1,16}\$[A-Za-z0-9./]{22}"
+)
 
 
 def read(output: Path, names: Iterable[str]) -> dict[str, str]:
@@ -75,7 +85,7 @@ def write(output: Path, texts: Mapping[str, str], remove: Iterable[str] = (), *,
     try:
         for name, text in texts.items():
             target = Path(os.path.realpath(output / name))  # what a link leads to is replaced, not the link
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(target.parent)
             staged[target] = _beside(target, text.encode(), stage)
         for target, new in staged.items():
             before[target] = _content(target)
@@ -91,6 +101,15 @@ def write(output: Path, texts: Mapping[str, str], remove: Iterable[str] = (), *,
     finally:
         for new in staged.values():
             new.unlink(missing_ok=True)
+
+
+def close_to_others(output: Path, texts: Mapping[str, str]) -> None:
+    """Take away what others may do with files that hold passwords: an older lbgen has written them."""
+    for name, text in texts.items():
+        with contextlib.suppress(OSError):
+            mode = stat.S_IMODE((output / name).stat().st_mode)
+            if mode & ~NEW_FILE and _PASSWORD.search(text):
+                (output / name).chmod(mode & NEW_FILE)
 
 
 def clear(output: Path) -> None:
@@ -120,14 +139,16 @@ def _beside(target: Path, content: bytes, stage: Path | None) -> Path:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        mode = NEW_FILE
         # The proxy may run as somebody else: what it could read it can read again.
         if target.exists():
             status = target.stat()
             with contextlib.suppress(PermissionError):  # only root may give files away
                 os.chown(new, status.st_uid, status.st_gid)
-            new.chmod(stat.S_IMODE(status.st_mode))
-        else:
-            new.chmod(0o644)
+            mode = stat.S_IMODE(status.st_mode) & (
+                NEW_FILE if _PASSWORD.search(content.decode(errors="replace")) else 0o777
+            )
+        new.chmod(mode)
     except OSError:
         new.unlink(missing_ok=True)
         raise
@@ -141,6 +162,8 @@ def _replace(target: Path, new: Path, *, in_place: bool) -> None:
         if not in_place or error.errno not in (errno.EBUSY, errno.EXDEV):
             raise
         data = new.read_bytes()
+        with contextlib.suppress(PermissionError):  # somebody else's
+            target.chmod(stat.S_IMODE(new.stat().st_mode))
         with target.open("r+b") as file:
             file.write(data)
             file.truncate()

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lbgen.base.backoff import Backoff
+from lbgen.base.directories import make_directory
 from lbgen.base.errors import SettingsError
 from lbgen.base.fingerprint import identity
 from lbgen.base.logs import log
@@ -49,8 +50,8 @@ class OutputLock:
         if self._unsupported or self._held():
             return True
         self.release()
-        self.output.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.output / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+        make_directory(self.output)
+        handle = os.open(self.output / NAME, os.O_RDWR | os.O_CREAT, 0o640)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Container, Iterator
 from pathlib import Path
 
+from lbgen.base.directories import make_directory
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.logs import log
 from lbgen.render.credential_files import digest_of
@@ -92,7 +93,7 @@ def _content(path: Path) -> bytes | None:
 
 def _replace(copy: Path, original: Path, content: bytes) -> None:
     """Write the copy, readable to no more people than the original."""
-    copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(copy.parent)
     copy.parent.parent.chmod(0o755)
     copy.parent.chmod(_access(original.parent))
     handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=copy.parent)

@@ -12,11 +12,13 @@ import http.client
 import os
 import re
 import signal
+import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lbgen.base import directories
 from lbgen.base.address import host_port
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
 from lbgen.proxies import disk
@@ -75,6 +77,11 @@ class Nginx(Proxy):
         if texts:
             self._handover = Handover(from_now(self._error_log))
         super().write(output, texts, remove)
+
+    def ready(self, output: Path) -> None:
+        """Let workers on an account of their own through to files of users, which they read for every request."""
+        if os.geteuid() == 0 and stat.S_IMODE(output.stat().st_mode) == directories.MODE:  # as lbgen makes it
+            output.chmod(directories.MODE | stat.S_IXOTH)
 
     def cut_off(self) -> list[str]:
         """Return its pid file if that is missing."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lbgen.base import documents
+from lbgen.base.directories import make_directory
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
 from lbgen.base.fingerprint import identity
 from lbgen.base.logs import log
@@ -83,7 +84,7 @@ class Traefik(Proxy):
     def ready(self, output: Path) -> None:
         """Hand out the last good document, so that a Traefik that starts now need not wait for Docker."""
         self._directory = (output / DYNAMIC).parent
-        self._directory.mkdir(exist_ok=True)
+        make_directory(self._directory)
         self._watched = self._watched or identity(self._directory)
         placeholder_certificate.ensure(output)
         texts = disk.read(output, disk.names(output, self._names()))

@@ -14,6 +14,7 @@ import pytest
 from lbgen.base.errors import ApplyFailed
 from lbgen.proxies import disk
 from lbgen.render.renderer import PLACEHOLDER, Files
+from tests.support.passwords import HASH, SHA_100001
 from tests.support.paths import ROOT
 
 OLD = {"a.cfg": "old a\n", "b.map": "old b\n", "sub/c": "old c\n"}
@@ -67,7 +68,53 @@ def test_mode_is_kept(output, mode):
     (output / "a.cfg").chmod(mode)
     disk.write(output, NEW)
     assert stat.S_IMODE((output / "a.cfg").stat().st_mode) == mode
-    assert stat.S_IMODE((output / "b.map").stat().st_mode) == 0o644
+
+
+SECRETS = [
+    f"    user a password '{HASH}'",
+    f"a:{SHA_100001}",
+    "a:$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/",
+    "a:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=",
+    "    user a insecure-password x",
+]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_mode_of_new_files(tmp_path, umask):
+    """New files and directories are for lbgen's account and group alone, whatever the umask."""
+    before = os.umask(umask)
+    try:
+        disk.write(tmp_path / "x/y", {"sub/a": "1"})
+    finally:
+        os.umask(before)
+    modes = {str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert modes == {"x": 0o750, "x/y": 0o750, "x/y/sub": 0o750, "x/y/sub/a": 0o640}
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_passwords_are_for_nobody_else(output, secret):
+    """A file that everybody may read is so no more once there is a password in it; one that few may read stays so."""
+    (output / "a.cfg").chmod(0o666)
+    (output / "sub/c").chmod(0o600)
+    disk.write(output, {"a.cfg": secret, "sub/c": secret})
+    assert [stat.S_IMODE((output / name).stat().st_mode) for name in ("a.cfg", "sub/c")] == [0o640, 0o600]
+
+
+def test_passwords_of_before(output):
+    """What an older lbgen has written is taken from others too, and nothing else."""
+    texts = {"a.cfg": SECRETS[0], "b.map": "redirect $1$2/$1$abc"}
+    for name, text in texts.items():
+        (output / name).write_text(text)
+        (output / name).chmod(0o644)
+    disk.close_to_others(output, {**texts, "missing": SECRETS[0]})
+    assert [stat.S_IMODE((output / name).stat().st_mode) for name in texts] == [0o640, 0o644]
+
+
+def test_group_of_a_shared_directory(tmp_path):
+    """Below a directory whose group is taken over by what is made in it, so it is further down."""
+    tmp_path.chmod(0o2755)
+    disk.write(tmp_path / "x/y", {"a": "1"})
+    assert stat.S_IMODE((tmp_path / "x/y").stat().st_mode) == 0o2750
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to change owners")
