@@ -13,6 +13,7 @@ from lbgen.labels.values.basic import spell_duration
 
 Document = dict[str, Any]
 MOST = 10  # rows of one kind; the JSON has all
+_COLOURS = {"problem": "red", "limit": "yellow", "note": "cyan"}
 _HEAD = 13  # columns of what a line is about
 
 
@@ -24,6 +25,7 @@ def explanation_lines(document: Document) -> Iterator[str]:
         yield from _route(route)
     yield from _items("problem", document["problems"])
     yield from _items("limit", document["limits"])
+    yield from _items("note", document["remarks"])
     yield from _labels(document["labels"])
 
 
@@ -170,7 +172,7 @@ def _not_servers(tasks: Sequence[Document]) -> list[tuple[str, ...]]:
 def _items(kind: str, items: Sequence[Document]) -> Iterator[str]:
     if items:
         yield ""
-        yield click.style(f"{len(items)} {kind}{'s' if items[1:] else ''}", "red" if kind == "problem" else "yellow")
+        yield click.style(f"{len(items)} {kind}{'s' if items[1:] else ''}", _COLOURS[kind])
     for item in items:
         yield from folded(item["text"], "  - ", "    ")
 

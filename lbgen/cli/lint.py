@@ -17,6 +17,7 @@ from lbgen.report.annotations import (
     limit_annotation,
     note_annotation,
     problem_annotation,
+    remark_annotation,
     unread_annotation,
 )
 from lbgen.report.lint import Limit, Report, limits, lint_report
@@ -54,6 +55,7 @@ def lint(common: CommonOptions, strict: bool, form: str) -> None:
             *(problem_annotation(problem, positions, failing=True) for problem in report.problems),
             *(limit_annotation(limit, positions, strict=strict) for limit in report.limits),
             *(unread_annotation(unread, positions) for unread in report.unread),
+            *(remark_annotation(remark, positions) for remark in report.remarks),
             *map(note_annotation, report.notes),
         ]
         print_lines(github_lines(listed) if form == "github" else [json.dumps(gitlab_report(listed), indent=2)])

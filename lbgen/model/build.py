@@ -166,18 +166,20 @@ class Builder:
             routes=tuple(sorted(flat, key=lambda route: route.name)),
             backends=tuple(sorted(backends, key=lambda backend: backend.name)),
             problems=tuple(sorted(problems)),
+            remarks=tuple(sorted({remark for group in groups for remark in group.remarks})),
             basis=basis,
         )
 
     def _join(self, parts: Sequence[Part]) -> list[Group]:
         """Join what services share; a group none of whose members changed is the same object as before."""
         members: dict[tuple[str, str], list[Member]] = {}
+        secure = {listener.name for listener in self.rules.listeners if listener.tls}
         for member in (member for part in parts for member in part.members):
             members.setdefault(member.key, []).append(member)
         before, self._groups = self._groups, {}
         for key, own in members.items():
             known = before.get(key)
-            self._groups[key] = known if known and _identical(known[0], own) else (own, join_members(own))
+            self._groups[key] = known if known and _identical(known[0], own) else (own, join_members(own, secure))
         return [group for _, group in self._groups.values()]
 
 

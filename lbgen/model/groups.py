@@ -1,17 +1,20 @@
 """Services that share a backend: the label ``group`` (canary releases, blue and green).
 
 The oldest service of a group that says which requests it wants leads it: the backend's settings are that one's. The
-others add their servers, and routes of their own where they ask for requests of their own.
+others add their servers, and routes of their own where they ask for requests of their own. Guards are nobody's alone:
+they add up, whoever leads, and a service whose guards cannot be added to those of older ones has no part in the group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import KEYS
 from lbgen.labels.route_spec import RouteSpec
+from lbgen.model import guards
+from lbgen.model.guards import CannotAdd, Guards
 from lbgen.model.types import Backend, Route, Server
 
 LARGEST_WEIGHT = 256  # HAProxy's limit
@@ -48,6 +51,11 @@ class Member:
         return self.route.protocol, self.group
 
     @property
+    def guards(self) -> Guards:
+        """What keeps requests from its servers."""
+        return Guards.of(self.backend)
+
+    @property
     def wants_all(self) -> bool:
         """Whether nothing says which requests it wants."""
         return self.route.alternatives == ((),)
@@ -60,33 +68,66 @@ class Group:
     backend: Backend
     routes: tuple[Route, ...]
     problems: tuple[Problem, ...]
+    remarks: tuple[Problem, ...]  # what its members should know of each other
+    left_out: tuple[Member, ...]  # whose guards cannot be added: their servers are not here, their routes not served
 
 
-def join_members(members: Sequence[Member]) -> Group:
-    """Join the members of one group; they are sorted by the age of their services."""
-    leader = next((member for member in members if not member.wants_all), members[0])
+def join_members(members: Sequence[Member], secure: Collection[str] = ()) -> Group:
+    """Join the members of one group; they are sorted by the age of their services.
+
+    Args:
+        secure: the listeners with TLS, without which nobody has a client certificate.
+    """
+    sum_, joined, problems = _add_guards(members, secure)
+    leader = next((member for member in joined if not member.wants_all), joined[0])
     name = backend_name(leader)
     backend = replace(
-        leader.backend, name=name, servers=tuple(_servers(members)), weight=100 if any(map(_weighs, members)) else 0
+        sum_.on(leader.backend),
+        name=name,
+        servers=tuple(_servers(joined)),
+        weight=100 if any(map(_weighs, joined)) else 0,
     )
-    others = [member for member in members if member is not leader]
-    asking = [leader, *(member for member in others if not member.wants_all)]
-    # What was meant to be guarded is not served at all where the leader does not guard it the same way.
-    routing = [member for member in asking if not _guards(member) or _guards(member) == _guards(leader)]
-    problems = [problem for member in others for problem in _overruled(member, leader)]
-    return Group(backend, tuple(replace(member.route, backend=name) for member in routing), tuple(problems))
+    others = [member for member in joined if member is not leader]
+    routing = [leader, *(member for member in others if not member.wants_all)]
+    routes = (replace(member.route, backend=name, client_ca=sum_.client_ca) for member in routing)
+    problems += [problem for member in others for problem in _overruled(member, leader)]
+    remarks = [remark for member in others for remark in _led(member, leader)]
+    remarks += [remark for member in joined for remark in _guarded(member, sum_, joined)]
+    out = tuple(member for member in members if member not in joined)
+    return Group(backend, tuple(routes), tuple(problems), tuple(remarks), out)
+
+
+def _add_guards(members: Sequence[Member], secure: Collection[str]) -> tuple[Guards, list[Member], list[Problem]]:
+    """Return the sum of the members' guards, those that it is the sum of, and why others are not among them."""
+    sum_, joined, problems = Guards(), list[Member](), list[Problem]()
+    for member in members:
+        try:
+            added = sum_ + member.guards
+            if any(map(_open_to_all(added, secure), [*joined, member])):
+                raise CannotAdd("client-ca", added.client_ca, "requests without a client certificate")
+        except CannotAdd as error:
+            problems.append(_left_out(member, joined, error))
+        else:
+            sum_ = added
+            joined.append(member)
+    return sum_, joined, problems
+
+
+def _open_to_all(sum_: Guards, secure: Collection[str]) -> Callable[[Member], bool]:
+    """Return the test for members some of whose requests cannot come with a certificate that the sum asks for."""
+
+    def is_open(member: Member) -> bool:
+        if not sum_.client_ca or member.guards.client_ca or member.wants_all:
+            return False
+        hosts = (any(test.kind == "host" and not test.negated for test in tests) for tests in member.route.alternatives)
+        return not all(hosts) or not set(member.route.listeners) <= set(secure)
+
+    return is_open
 
 
 def backend_name(member: Member) -> str:
     """Return a name that no service's own backend has: those have no dot, or two."""
     return f"{member.group}.group" + ("" if member.route.protocol == "http" else f"-{member.route.protocol}")
-
-
-def _guards(member: Member) -> tuple[object, ...]:
-    """Return the guards that keep clients out; empty if there are none."""
-    policy = member.backend.policy
-    guards = policy.allow, policy.deny, policy.users, member.backend.client_ca
-    return guards if any(guards) else ()
 
 
 def _weighs(member: Member) -> bool:
@@ -120,22 +161,63 @@ def _servers(members: Iterable[Member]) -> list[Server]:
     ]
 
 
+def _left_out(member: Member, joined: Sequence[Member], error: CannotAdd) -> Problem:
+    others = ", ".join(sorted({other.route.service for other in joined}))
+    return Problem(
+        member.route.service,
+        f"its guards cannot be added to those of the older services of group {member.group} ({others}): {error}; "
+        "so none of its servers is in the group, and requests that this service alone asks for are not served",
+        f"give them the same {error.key}, or use another group",
+        route=member.backend.route,
+    )
+
+
+def _differ(member: Member, leader: Member) -> bool:
+    mine, theirs = Guards().on(member.backend), Guards().on(leader.backend)
+    return any(getattr(mine, name) != getattr(theirs, name) for name in _SHARED)
+
+
+def _written(member: Member) -> list[str]:
+    return sorted(KEYS[key].name.removesuffix(".<name>") for key in member.asked - OWN - guards.KEYS)
+
+
 def _overruled(member: Member, leader: Member) -> Iterable[Problem]:
     """Say which settings of a member are not in force, if they are others than the leader's."""
-    mine, theirs = member.backend, leader.backend
-    if all(getattr(mine, item.name) == getattr(theirs, item.name) for item in fields(Backend) if item.name in _SHARED):
-        return
-    written = sorted(KEYS[key].name.removesuffix(".<name>") for key in member.asked - OWN)
-    if written:
-        guarded = _guards(member) and _guards(member) != _guards(leader) and not member.wants_all
+    if _differ(member, leader) and (written := _written(member)):
         yield Problem(
             member.route.service,
             f"group {member.group} is led by service {leader.route.service}, whose settings hold; "
-            f"here they differ ({', '.join(written)})"
-            + (", so requests that this service alone asks for are not served" if guarded else ""),
+            f"here they differ ({', '.join(written)})",
             "give both services the same labels, or leave these out",
             route=member.backend.route,
         )
 
 
-_SHARED = frozenset(item.name for item in fields(Backend)) - {"name", "service", "route", "via", "servers", "weight"}
+def _led(member: Member, leader: Member) -> Iterable[Problem]:
+    """Say which settings hold for a member that has none itself."""
+    if _differ(member, leader) and not _written(member) and (theirs := _written(leader)):
+        yield Problem(
+            member.route.service,
+            f"group {member.group} is led by service {leader.route.service}, whose settings hold here, too: "
+            f"{', '.join(theirs)}",
+            "nothing, if that is meant; setting claims says who may be in a group",
+            route=member.backend.route,
+        )
+
+
+def _guarded(member: Member, sum_: Guards, joined: Sequence[Member]) -> Iterable[Problem]:
+    """Say which guards of other members hold for a member's requests."""
+    if keys := list(sum_.beyond(member.guards)):
+        others = {other.route.service for other in joined if any(key in keys for key in other.guards.beyond(Guards()))}
+        names = ", ".join(sorted(others - {member.route.service})) or "another route of it"
+        yield Problem(
+            member.route.service,
+            f"guards of a group add up: those of {names} hold for group {member.group} here, too ({', '.join(keys)})",
+            "nothing, if that is meant; otherwise use another group",
+            route=member.backend.route,
+        )
+
+
+_SHARED = tuple(
+    item.name for item in fields(Backend) if item.name not in {"name", "service", "route", "via", "servers", "weight"}
+)

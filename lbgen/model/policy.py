@@ -15,7 +15,7 @@ from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.substitution import Substitution, UrlRedirect
 from lbgen.labels.values.value_type import BadValue
 
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Policy:
 NOTHING = Policy()
 
 
-_NOBODY = "255.255.255.255/32"  # no client has this address
+NOBODY = "0.0.0.0/32"  # no client has it, and Nginx takes 255.255.255.255 for no network
 
 
 @lru_cache(maxsize=1024)
@@ -100,10 +100,10 @@ def _admitted(allow: tuple[str, ...], deny: tuple[str, ...]) -> tuple[str, ...]:
     for denied in map(ipaddress.ip_network, deny):
         left = [kept for network in left for kept in _without(network, denied)]
     texts = sorted(str(network) for version in (4, 6) for network in _collapse(left, version))
-    return tuple(texts) or (_NOBODY,)
+    return tuple(texts) or (NOBODY,)
 
 
-def _without(network: _Network, denied: _Network) -> list[_Network]:
+def _without(network: Network, denied: Network) -> list[Network]:
     if network.version != denied.version or not network.overlaps(denied):
         return [network]
     # Of two networks that overlap one is part of the other.
@@ -112,7 +112,7 @@ def _without(network: _Network, denied: _Network) -> list[_Network]:
     return list(network.address_exclude(denied))  # type: ignore[arg-type]  # of the same version
 
 
-def _collapse(networks: list[_Network], version: int) -> list[_Network]:
+def _collapse(networks: list[Network], version: int) -> list[Network]:
     return list(ipaddress.collapse_addresses(network for network in networks if network.version == version))  # type: ignore[type-var]
 
 

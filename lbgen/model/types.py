@@ -173,6 +173,7 @@ class Model:
     routes: tuple[Route, ...] = ()
     backends: tuple[Backend, ...] = ()
     problems: tuple[Problem, ...] = ()
+    remarks: tuple[Problem, ...] = ()  # what services should know of each other; nothing is wrong
     basis: Basis | None = field(default=None, compare=False, repr=False)  # not for templates; None: made by hand
 
     @property
@@ -186,7 +187,7 @@ class Model:
         routes = tuple(route for route in self.routes if not listeners.isdisjoint(route.listeners))
         needed = {route.backend for route in routes}
         backends = tuple(backend for backend in self.backends if backend.name in needed)
-        return Model(kept, routes, backends, self.problems, self.basis)
+        return Model(kept, routes, backends, self.problems, self.remarks, self.basis)
 
 
 @dataclass(frozen=True, slots=True)

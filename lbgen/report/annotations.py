@@ -63,6 +63,11 @@ def problem_annotation(problem: Problem, positions: Positions, *, failing: bool)
     )
 
 
+def remark_annotation(remark: Problem, positions: Positions) -> Annotation:
+    """Return the annotation of what a service should know of another one."""
+    return Annotation("notice", f"service {remark.service}", str(remark), positions.of(remark.service))
+
+
 def limit_annotation(limit: Limit, positions: Positions, *, strict: bool = False) -> Annotation:
     """Return the annotation of what a proxy cannot do, or only in part."""
     level = "error" if strict or limit.level == NO else "warning"

@@ -67,6 +67,7 @@ class Report:
     limits: tuple[Limit, ...]
     unread: tuple[Unread, ...] = ()
     notes: tuple[Note, ...] = ()  # about the files that the snapshot was read from
+    remarks: tuple[Problem, ...] = ()  # what services should know of each other; nothing is wrong
     services: int = 0  # in the cluster
     routed: int = 0  # of these, that have a route or a share of one
 
@@ -89,6 +90,9 @@ class Report:
         for limit in self.limits:
             head = label_text(limit.label, limit.value) if limit.label else f"route {limit.route}" * bool(limit.route)
             rows.setdefault(f"service {limit.service}", []).append((limit.target, head, limit.what))
+        for remark in self.remarks:
+            head = f"route {remark.route}" if remark.route not in ("", remark.service) else ""
+            rows.setdefault(remark.whose, []).append(("note", head, remark.what))
         for unread in self.unread:
             rows.setdefault(f"service {unread.service}", []).append(("note", f"label {unread.label}", unread.message))
         for note in self.notes:
@@ -126,6 +130,7 @@ class Report:
             "limits": [item_document(limit, positions.of(limit.service, limit.label)) for limit in self.limits],
             "unread": [item_document(unread, positions.of(unread.service, unread.label)) for unread in self.unread],
             "notes": [note_document(note) for note in self.notes],
+            "remarks": [problem_document(remark, positions) for remark in self.remarks],
         }
 
 
@@ -142,6 +147,7 @@ def lint_report(snapshot: Snapshot, model: Model, limits: Iterable[Limit], read:
         tuple(limits),
         tuple(unread(snapshot, read)),
         snapshot.notes,
+        model.remarks,
         len(snapshot.services),
         len(routed),
     )

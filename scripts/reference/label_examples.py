@@ -22,7 +22,8 @@ EXAMPLES = (
     Example(
         "A canary release",
         "Both services name one group, which becomes one backend: nine of ten requests go to the old version, whatever "
-        "the number of tasks. The canary says nothing of the host, so the other one leads: its settings hold for both.",
+        "the number of tasks. The canary says nothing of the host, so the other one leads: its settings hold for both. "
+        "Guards are nobody's alone: they [add up](security.md#groups), whoever leads.",
         {
             "shop": {"host": "shop.example.org", "port": "8080", "group": "shop", "weight": "90"},
             "shop-canary": {"port": "8080", "group": "shop", "weight": "10"},

@@ -481,6 +481,26 @@ def test_wildcard(guarded):
 
 
 @EVERY
+@pytest.mark.parametrize("guarded_leads", [True, False])
+def test_group(site, port, guarded_leads):
+    """Services that share servers share the authority, whoever leads; one without TLS has no part in it."""
+    self_signed(site.certificates / "all.pem", "a.org", "b.org")
+    client = Authority(site.client_cas, "partners").client(site.directory)
+    keys: list[dict[str, object]] = [{"client_ca": "partners"}, {"listener": "secure"}]
+    first, second = keys if guarded_leads else reversed(keys)
+    site.serve(
+        *app("a", "127.1.0.1", port, host="a.org", group="shop", **first),
+        *app("b", "127.1.0.2", port, host="b.org", group="shop", **second),
+        *app("c", "127.1.0.3", port, host="c.org", group="shop", listener="web"),
+    )
+    assert [problem.service for problem in site.model.problems] == ["c"]
+    for host in ("a.org", "b.org"):
+        assert ask(site.port(), host) in (REFUSED, 400, 403)
+        assert {ask(site.port(), host, client) for _ in range(8)} == {"127.1.0.1", "127.1.0.2"}
+    assert ask(site.port(), "a.org", host="b.org") in (REFUSED, 400, 403, 421)
+
+
+@EVERY
 def test_negated_host(guarded):
     """That somebody's rule says "not this host" changes nothing for this host."""
     assert ask(guarded.port, "open.org", path="/nota") == "127.1.0.7"

@@ -124,7 +124,7 @@ class ServerKeys:
     group: str = stream_key(
         "group",
         basic.name,
-        "Services of one group are one backend; each gets its `weight` of the requests",
+        "Services of one group are one backend; each gets its `weight` of the requests, and guards add up",
         "",
         example="shop",
     )

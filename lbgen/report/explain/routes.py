@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from lbgen.base.problem import printable
 from lbgen.labels import dialects
+from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import match_text
 from lbgen.labels.route_spec import RouteSpec
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import Backend
 from lbgen.model.build import route_backend
 from lbgen.model.groups import Member, backend_name
+from lbgen.model.guards import Guards
 from lbgen.model.routes import RouteRequest, route_name, route_request
 from lbgen.model.servers import RouteServers
 from lbgen.report.explain import servers
@@ -80,7 +82,7 @@ class Routes:
         backend, routed = self._backends.get(name, alone), self._routes.get(route.name)
         listeners = self._listeners.of(routed, chosen=spec.keys.listener is not None) if routed else []
         served, why = _served(listeners)
-        if member and not routed and name in self._backends:
+        if member and member.wants_all and not routed and _among(alone, backend):
             served, why = True, f"its requests are those of group {member.group}, which service {backend.service} leads"
         return {
             "served": served,
@@ -92,17 +94,27 @@ class Routes:
             **servers.destination(self._service, self._tasks, spec, chosen, self._facts.around),
             "servers": servers.serving(chosen, backend, self._facts),
             "health_check": asdict(backend.health_check) if backend.health_check else None,
-            "settings": settings_of(self._leading(spec, backend).keys),
+            "settings": settings_of(self._in_force(spec, backend)),
         }
 
+    def _in_force(self, spec: RouteSpec, backend: Backend) -> RouteKeys:
+        """Return the settings that hold: of a group those of the service that leads it, and the guards of all."""
+        keys = self._leading(spec, backend).keys
+        return replace(keys, **Guards.of(backend).as_keys()) if keys.group else keys
+
     def _leading(self, spec: RouteSpec, backend: Backend) -> RouteSpec:
-        """Return the route whose settings hold: of a group that of the service that leads it."""
         if backend.service == self._service.name:
             return spec
         leader = self._facts.service(backend.service)
         labels = dialects.parse(leader.name, leader.labels, self._facts.rules.label_context())
         same = (route for route in labels.routes if (route.protocol, route.name) == (backend.protocol, backend.route))
         return next(same, spec)
+
+
+def _among(alone: Backend, backend: Backend) -> bool:
+    """Tell whether servers of a backend are among those of another one."""
+    others = {(server.address, server.port) for server in backend.servers}
+    return any((server.address, server.port) in others for server in alone.servers)
 
 
 def _served(listeners: Sequence[dict[str, Any]]) -> tuple[bool, str]:

@@ -47,6 +47,9 @@ def explanation(facts: Facts, name: str) -> Document:
         "networks": _networks(service, facts.snapshot.networks.values()),
         "routes": routes,
         "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
+        "remarks": [
+            asdict(remark) | {"text": str(remark)} for remark in facts.model.remarks if remark.service == service.name
+        ],
         "limits": [asdict(limit) | {"text": str(limit)} for limit in limited],
         "labels": labels.label_rows(service, read, problems, context),
     }

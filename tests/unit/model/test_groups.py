@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbgen.model import Builder, Model
+from lbgen.model.guards import Guards
 from tests.support.builders import (
     Fact,
     a_listener,
@@ -113,15 +114,94 @@ def test_settings_of_the_leader():
     assert "(balance, timeout.response)" in problem.message
 
 
-@pytest.mark.parametrize("guard", [{"allow_ip": "192.0.2.0/24"}, {"basic_auth": "staff"}, {"deny_ip": "192.0.2.1"}])
-def test_what_is_guarded_stays_guarded(guard):
-    """Requests that only the guarded member asks for are not served by a group that does not guard them."""
-    found = model(of("web-a", 1, host="a.example.org"), of("web-b", 1, host="b.example.org", **guard))
-    assert [route.service for route in found.routes] == ["web-a"]
-    assert "are not served" in found.problems[0].message
-    both = model(of("web-a", 1, host="a.example.org", **guard), of("web-b", 1, host="b.example.org", **guard))
-    assert [route.service for route in both.routes] == ["web-a", "web-b"]
-    assert both.problems == ()
+@pytest.mark.parametrize("guarded_leads", [True, False])
+@pytest.mark.parametrize(
+    "guard",
+    [
+        {"allow_ip": "192.0.2.0/24"},
+        {"basic_auth": "staff"},
+        {"deny_ip": "192.0.2.1"},
+        {"rate_limit": "5/m"},
+        {"max_concurrent": 3},
+        {"max_body": "1k"},
+    ],
+)
+def test_what_is_guarded_stays_guarded(guard, guarded_leads):
+    """All routes lead to the one backend, which has the guard, whoever leads; who has not asked for it is told."""
+    keys = {"web-a": {}, "web-b": {}, ("web-a" if guarded_leads else "web-b"): guard}
+    found = model(*(of(name, 1, host=f"{name}.example.org", **own) for name, own in keys.items()))
+    assert found.problems == ()
+    assert [(route.service, route.backend) for route in found.routes] == [
+        ("web-a", "shop.group"),
+        ("web-b", "shop.group"),
+    ]
+    alone = model([*of("web-c", 1, host="c.example.org", group="alone", **guard)])
+    assert Guards.of(found.backends[0]) == Guards.of(alone.backends[0]) != Guards()
+    (remark,) = found.remarks
+    assert remark.service == ("web-b" if guarded_leads else "web-a")
+    assert next(iter(guard)).replace("_", "-") in remark.message
+
+
+@pytest.mark.parametrize(
+    ("this", "other", "key"),
+    [
+        ({"basic_auth": "staff"}, {"basic_auth": "others"}, "basic-auth"),
+        ({"rate_limit": "1/s"}, {"rate_limit": "60/m"}, "rate-limit"),
+        ({"max_concurrent": 3}, {"max_concurrent": 3, "max_concurrent__by": "host"}, "max-concurrent"),
+    ],
+)
+def test_guards_that_cannot_be_added(this, other, key):
+    """The younger service has no part in the group: neither its servers nor its requests; a third one has."""
+    found = model(
+        of("web-a", 1, host="a.example.org", **this),
+        of("web-b", 1, host="b.example.org", **other),
+        of("web-c", 1, host="c.example.org"),
+    )
+    assert [route.service for route in found.routes] == ["web-a", "web-c"]
+    assert [server.name for server in found.backends[0].servers] == ["web-a.1", "web-c.1"]
+    (problem,) = found.problems
+    assert problem.service == "web-b"
+    assert f"older services of group shop (web-a): {key} " in problem.message
+
+
+def test_an_older_stranger_leads():
+    """Its requests reach the servers of a guarded service only as that one's labels allow."""
+    found = model(
+        of("web-a", 1, host="evil.example.org", weight=1, strip_prefix="/x"),
+        of("web-b", 1, host="bank.example.org", allow_ip="192.0.2.0/24", basic_auth="staff"),
+    )
+    assert {route.service for route in found.routes} == {"web-a", "web-b"}
+    policy = found.backends[0].policy
+    assert (policy.allow, policy.users, policy.strip_prefixes) == (("192.0.2.0/24",), "staff", ("/x",))
+    assert [(remark.service, remark.message) for remark in found.remarks] == [
+        ("web-a", "guards of a group add up: those of web-b hold for group shop here, too (allow-ip, basic-auth)"),
+        ("web-b", "group shop is led by service web-a, whose settings hold here, too: strip-prefix"),
+    ]
+
+
+TLS = a_rules(a_listener(), a_listener("secure", 443, tls=True))
+
+
+def test_client_certificates_of_a_group():
+    """All routes of the group ask for them; one that asks for requests that have none cannot be in it."""
+    authority = {"host": "b.example.org", "client_ca": "partners"}
+    found = modelled(
+        *AROUND, *of("web-a", 1, host="a.example.org", listener="secure"), *of("web-b", 1, **authority), rules=TLS
+    )
+    assert [(route.service, route.client_ca) for route in found.routes] == [
+        ("web-a", "partners"),
+        ("web-b", "partners"),
+    ]
+    secure = next(listener for listener in found.listeners if listener.tls)
+    assert [(item.host, item.client_ca) for item in secure.hosts] == [
+        ("a.example.org", "partners"),
+        ("b.example.org", "partners"),
+    ]
+    for keys in ({"host": "a.example.org"}, {"path": "/a", "listener": "secure"}):
+        found = modelled(*AROUND, *of("web-a", 1, **keys), *of("web-b", 1, **authority), rules=TLS)
+        assert [route.service for route in found.routes] == ["web-a"]
+        assert [server.name for server in found.backends[0].servers] == ["web-a.1"]
+        assert [problem.service for problem in found.problems] == ["web-b"]
 
 
 def test_settings_of_another_dialect():
@@ -137,9 +217,10 @@ def test_settings_of_another_dialect():
         )
         facts += [service, a_task(name, addresses={"edge-id": f"10.0.0.{number}"})]
     found = modelled(*facts, rules=a_rules(dialects=("dockerflow",)))
-    assert [route.service for route in found.routes] == ["a"]
+    assert [route.service for route in found.routes] == ["a", "b"]
+    assert found.backends[0].policy.users == "staff"
     (problem,) = found.problems
-    assert "here they differ (basic-auth, timeout.response), so requests" in problem.message
+    assert "here they differ (timeout.response)" in problem.message
 
 
 def test_two_routes_of_one_service():

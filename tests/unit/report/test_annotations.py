@@ -242,7 +242,7 @@ def test_documents(snapshot):
     rendered = json.loads(
         run("render", "--once", "--from", snapshot, "--proxy", "haproxy", "--diff", "none", "--output", "json").stdout
     )
-    assert set(linted) == {"format", "services", "routed", "problems", "limits", "unread", "notes"}
+    assert set(linted) == {"format", "services", "routed", "problems", "limits", "unread", "notes", "remarks"}
     assert set(rendered) == {"format", "problems", "notes", "targets"}
     assert linted["problems"] == rendered["problems"]
     (typo,) = [problem for problem in linted["problems"] if problem["service"] == "typo"]

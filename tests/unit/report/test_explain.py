@@ -424,6 +424,23 @@ def test_group():
     assert told(*facts, name="blue")["routes"][0]["listeners"][0]["served"]
 
 
+def test_guards_of_a_group():
+    """Those of all hold, and who has not asked for them is told; one that cannot be added has no part in it."""
+    blue = on_edge({"host": "a.org", "group": "shop", "basic-auth": "staff"}, "blue", created_at=OLD)
+    green = on_edge({"group": "shop", "allow-ip": "10.0.0.0/8"}, "green")
+    red = on_edge({"group": "shop", "basic-auth": "others"}, "red", created_at="2026-11-28T10:00:00Z")
+    facts = [blue, green, red, serving("blue"), serving("green", 2), serving("red", 3)]
+    leads = told(*facts, name="blue")
+    assert leads["routes"][0]["settings"] == {"allow-ip": "10.0.0.0/8", "basic-auth": "staff"}
+    assert [remark["text"] for remark in leads["remarks"]] == [
+        "service blue: guards of a group add up: those of green hold for group shop here, too (allow-ip); "
+        "nothing, if that is meant; otherwise use another group"
+    ]
+    out = told(*facts, name="red")
+    assert (out["routed"], out["ok"], out["routes"][0]["served"]) == (False, False, False)
+    assert "basic-auth staff and others" in out["problems"][0]["message"]
+
+
 def test_settings():
     """What is not the default, as a label would say it."""
     keys = {"rate-limit": "100/s", "timeout.response": "120s", "max-body": "1024k", "request-header.x-a": "1"}
