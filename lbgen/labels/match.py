@@ -12,6 +12,7 @@ from itertools import chain
 
 from lbgen.base.errors import LbgenError
 from lbgen.base.problem import is_secret
+from lbgen.labels import decoded_path
 from lbgen.labels.values.regex import longest_text
 
 MAX_ALTERNATIVES = 1024
@@ -25,6 +26,8 @@ _ORDER = {
             "path",
             "path_prefix",
             "path_start",
+            "path_decoded",
+            "path_odd",
             "method",
             "client_ip",
             "sni",
@@ -55,6 +58,9 @@ class Test:
     path_prefix   absolute path, no trailing slash    path equals it or continues it with ``/``; ``/``: always
     path_start    absolute path                       path begins with it, in the middle of a segment too
     path_regex    regex                               found in the path
+    path_decoded  absolute path                       some application may take the path for this one or for one below
+                                                      it; negated: not every application does. `pattern` says which
+    path_odd      empty                               decoded in full the path may be another one. `pattern` says which
     method        upper-case method                   method equals it
     header        text                                header ``name`` (case-insensitive) has exactly this value
     header_regex  regex                               found in one value of header ``name`` (case-insensitive)
@@ -88,8 +94,15 @@ class Test:
         return longest_text(self.value) if self.is_regex else None
 
     @property
+    def pattern(self) -> str:
+        """Of kinds path_decoded and path_odd the expression that decides, the same for every proxy; else empty."""
+        if self.kind == "path_decoded":
+            return decoded_path.is_below(self.value) if self.negated else decoded_path.may_be_below(self.value)
+        return decoded_path.ODD if self.kind == "path_odd" else ""
+
+    @property
     def is_regex(self) -> bool:
-        """Whether its value is an expression."""
+        """Whether its value is an expression that a label has."""
         return self.kind.endswith("_regex")
 
     def __str__(self) -> str:
