@@ -140,13 +140,10 @@ def _route(
     written = {**{key: short.written[key] for key in inherited}, **own.written}
     try:
         match = match_of(protocol, keys)
-        priority = keys.priority
-        if keys.rule and priority is None:
-            priority = parser.default_priority(keys.rule, protocol)
     except BadValue as bad:
         label, value = written["rule"]
         return None, [problem_of(service, label, value, bad, name)]
-    return RouteSpec(protocol, name, keys, match, priority, written), []
+    return RouteSpec(protocol, name, keys, match, keys.priority, written), []
 
 
 def _inherits(own: _Scope, key: str) -> bool:

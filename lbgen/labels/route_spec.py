@@ -25,7 +25,7 @@ class RouteSpec:
     name: str  # as in lbgen.http.<name>; empty for the one that is named after its service
     keys: RouteKeys
     match: Match
-    priority: int | None  # as the label says, or the length of the rule; None: the length of what matches
+    priority: int | None  # as the label says, or Traefik's own; None: the length of the alternative that matches
     # field -> (label, value), for messages; the value is empty where the label was not written but could have been
     written: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     dialect: str = "lbgen"  # whose labels ask for it

@@ -1,8 +1,8 @@
 """Which route a request takes: every listener's routes turned into a table that any proxy can look up.
 
-The order is: higher priority first; without one the longer alternative counts as the higher (the lengths of all that
-it names added); then the exact host, the exact path, the older service. The table gives the same answer as asking
-every route in that order, at the cost of a few look-ups however many routes there are.
+The order is: higher priority first; without one the length of the alternative as a Traefik rule of its own is the
+priority, whatever the dialect; then the exact host, the exact path, the older service. The table gives the same
+answer as asking every route in that order, at the cost of a few look-ups however many routes there are.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.match import Alternative
+from lbgen.labels.rule.length import rule_length
 from lbgen.model.types import Cell, Listener, Route, Rule
 
 ANY_HOST = "*"
@@ -129,10 +130,8 @@ def _http(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Confl
 
 
 def priority_of(route: Route, alternative: Alternative) -> int:
-    """Return the priority that one of a route's alternatives has: that of the route, else its own length."""
-    if route.priority is not None:
-        return route.priority
-    return sum(len(test.name) + len(test.value) for test in alternative)
+    """Return the priority that one of a route's alternatives has: that of the route, else its length as a rule."""
+    return rule_length(alternative) if route.priority is None else route.priority
 
 
 def place_of(alternative: Alternative) -> tuple[str, str, bool] | None:

@@ -26,11 +26,15 @@ THEMES = (
     Theme(
         "Which requests",
         "These keys are ANDed, the values of one key ORed; `rule` stands instead of them. A request takes the "
-        "matching route with the highest `priority`; without one, the longer match counts as the higher: the "
-        "lengths of all that it names added (hosts, paths, methods, headers, parameters and their values; TLS "
-        "server names). At the same length a match on more than host and path goes first, then the exact host, the "
-        "exact path, and the older service. Two routes that ask for exactly the same are a conflict: the older "
-        "service keeps it, the newer is told.",
+        "matching route with the highest `priority`. Without one the longer match counts as the higher: the "
+        "priority is the length that the alternative that matches would have as a Traefik rule of its own, "
+        'whatever the dialect. With `host: "a.org,b.org"` and `path: /api` a request for `a.org` matches '
+        "``Host(`a.org`) && PathPrefix(`/api`)``, whose length is 33; what matches every request has 0. An exact "
+        "path is `Path`, and so comes after a prefix of the same text. (Routers of Traefik's labels have the "
+        "length of their whole rule, as with Traefik: one that names many hosts can go before a narrower route, "
+        "which then needs a `priority`.) At the same length a match on more than host and path goes first, then "
+        "the exact host, the exact path, and the older service. Two routes that ask for exactly the same are a "
+        "conflict: the older service keeps it, the newer is told.",
         (
             *("listener", "host", "path", "path-exact", "path-regex", "method", "header", "header-regex", "query"),
             *("client-ip", "sni", "rule", "priority"),

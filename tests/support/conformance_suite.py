@@ -117,7 +117,8 @@ class Suite:
 
     name: str
     listeners: dict[str, str]  # name -> http, https, tcp, udp
-    services: dict[str, dict[str, Any]]  # name -> labels without what all of the dialect begin with, and `tasks`
+    # name -> labels without what all of the dialect begin with, `tasks`, and `dialect` if it is another one
+    services: dict[str, dict[str, Any]]
     reported: frozenset[str]  # services that lbgen has to report a problem of; of the others it must not
     silent: frozenset[str]  # services at which no case ends: they redirect, or stand in another's way
     cases: list[Case]
@@ -139,6 +140,11 @@ class Suite:
             document.get("default_rule", ""),
         )
 
+    @property
+    def dialects(self) -> dict[str, None]:
+        """Those of its labels, its own first."""
+        return dict.fromkeys((self.dialect, *(given.get("dialect", self.dialect) for given in self.services.values())))
+
     def answering(self, address: str) -> str:
         """Return the service whose server has this address."""
         return list(self.services)[int(address.split(".")[2]) - 1]
@@ -148,8 +154,8 @@ class Suite:
         return {name: self._labels(name, given, ports) for name, given in self.services.items()}
 
     def _labels(self, name: str, given: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, str]:
-        prefix, usual = _DIALECTS[self.dialect]
-        keys = {key: str(value) for key, value in given.items() if key != "tasks"}
+        prefix, usual = _DIALECTS[given.get("dialect", self.dialect)]
+        keys = {key: str(value) for key, value in given.items() if key not in ("tasks", "dialect")}
         other = any("<" in value for value in keys.values())  # a port that is not HTTP's
         keys = {
             key.replace("<name>", name): value for key, value in usual.items() if not other or "<" not in value
@@ -190,7 +196,7 @@ class Suite:
                 "listeners": listeners,
                 "default_listeners": list(listeners),
                 "discovery": {
-                    "dialects": [self.dialect],
+                    "dialects": list(self.dialects),
                     "expose_by_default": self.dialect == "traefik",
                     "traefik": {"default_rule": self.default_rule},
                 },

@@ -66,9 +66,15 @@ def decide(routes: Iterable[Route], request: Request) -> str:
     return min(matching)[1] if matching else ""
 
 
+def as_rule(test: Test) -> str:
+    """Return what a test is in a Traefik rule."""
+    matcher = {"host": "Host", "path": "Path", "path_prefix": "PathPrefix", "method": "Method"}
+    arguments = [test.name] * bool(test.name) + [test.value] * bool(test.value)
+    return "!" * test.negated + f"{matcher.get(test.kind, 'Header')}({', '.join(f'`{text}`' for text in arguments)})"
+
+
 def _order(route: Route, alternative: Alternative) -> tuple[object, ...]:
-    length = sum(len(test.name) + len(test.value) for test in alternative)
-    priority = length if route.priority is None else route.priority
+    priority = len(" && ".join(map(as_rule, alternative))) if route.priority is None else route.priority
     if not is_place(alternative):  # "goes before a cell of the same or a lower priority"
         return -priority, 0, route.age, route.name, alternative
     hosts = [test.value for test in alternative if test.kind == "host"]

@@ -69,7 +69,7 @@ class MatchingKeys:
     priority: int | None = key(
         "priority",
         basic.integer(0, 1_000_000),
-        "Higher goes first; default: the length of the matching rule",
+        "Higher goes first; default: the length of what matches, as a Traefik rule",
         example="100",
     )
     sni: tuple[str, ...] = key(

@@ -19,7 +19,7 @@ from lbgen.labels.values.value_type import BadValue
 
 _PATH_SAFE = "/-._~!$&'()*+,;=:@[]%"  # what a URL's path may have as it is: RFC 3986, and the brackets Go leaves
 # What Traefik leaves encoded in the path it compares; everything else it decodes first.
-_KEPT = frozenset(quote(char, safe="") for char in "!#$%&'()*+,/:;=?@[]")
+KEPT = frozenset(quote(char, safe="") for char in "!#$%&'()*+,/:;=?@[]")
 _ESCAPED = re.compile(r"%.{0,2}", re.DOTALL)
 _QUERY_NAME = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _PROTOCOL = re.compile(r"[!-~]{1,255}")
@@ -45,7 +45,7 @@ def _path(text: str) -> str:
     if "?" in text or "#" in text:
         raise BadValue("has a query or a fragment, which is not part of a path", "write Query for a parameter")
     for escape in _ESCAPED.findall(text):
-        if escape not in _KEPT:
+        if escape not in KEPT:
             raise BadValue(
                 f"has {escape}, but Traefik compares the decoded path", "write the character itself, or %25 for a %"
             )
@@ -59,7 +59,7 @@ def _path_prefix(text: str) -> Match:
 
 def _path_regex(text: str) -> Match:
     # Traefik looks into the path decoded, other proxies into the path as it came.
-    if re.search(r'[ "<>`]', text) or not _KEPT.issuperset(_ESCAPED.findall(text)):
+    if re.search(r'[ "<>`]', text) or not KEPT.issuperset(_ESCAPED.findall(text)):
         raise BadValue("has a character that only Traefik decodes, or its code", "write .+ or [^/]+ in its place")
     return Test("path_regex", regex(text))
 

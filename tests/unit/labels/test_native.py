@@ -468,10 +468,10 @@ def _texts(value):
 
 
 def test_rule_is_the_match():
-    """A rule is the match, and its length the priority, unless a priority is given."""
+    """A rule is the match, and no more: like other keys it has a priority only if one is given."""
     route = only(parsed({"rule": "Host(`a.org`) && !Path(`/x`)"}))
     assert alternatives(route.match) == ((Test("host", "a.org"), Test("path", "/x", negated=True)),)
-    assert route.priority == len("Host(`a.org`) && !Path(`/x`)")
+    assert route.priority is None
     assert only(parsed({"rule": "Host(`a.org`)", "priority": "3"})).priority == 3
     assert only(parsed({"host": "a.org"})).priority is None
 

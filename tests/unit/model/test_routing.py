@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lbgen.labels.match import Test
 from lbgen.model import Cell, Listener, Rule
-from lbgen.model.routing import route_table
+from lbgen.model.routing import priority_of, route_table
 from tests.support.builders import a_listener, a_route
 from tests.support.oracle import Request, decide, look_up
 from tests.support.routes import REQUESTS, WEB, below, exactly, host, odd, places, route_lists
@@ -73,8 +73,8 @@ def test_order_of_routes_is_irrelevant(routes, random):
             {("a.org", "/", "web"), ("a.org", "/api", "api")},
         ),
         (  # a longer path for any host counts less than a host and "/"...
-            [a_route("web", (host("a.org"),)), a_route("acme", (below("/a"),))],
-            {("a.org", "/", "web"), ("*", "/a", "acme")},
+            [a_route("web", (host("www.a.org"),)), a_route("acme", (below("/a"),))],
+            {("www.a.org", "/", "web"), ("*", "/a", "acme")},
         ),
         (  # ... unless it is longer than the host; then the host needs a place for it
             [a_route("web", (host("a.org"),)), a_route("acme", (below("/.well-known"),))],
@@ -122,8 +122,31 @@ def test_rules():
     ]
     listener = filled(*routes)
     assert listener.cells == ()
-    assert [rule.backend for rule in listener.rules] == ["high", "two", "old", "new", "both", "not"]
+    assert [rule.backend for rule in listener.rules] == ["high", "both", "two", "old", "new", "not"]
     assert listener.rules[0] == Rule((post,), "high", 500)
+
+
+@pytest.mark.parametrize(
+    ("tests", "rule"),
+    [
+        ((), ""),
+        ((host("a.org"),), "Host(`a.org`)"),
+        ((host("*.a.org"), below("/api")), "Host(`*.a.org`) && PathPrefix(`/api`)"),
+        ((Test("path_start", "/caf%C3%A9%2Fx"),), "PathPrefix(`/caf\u00e9%2Fx`)"),
+        ((Test("path_regex", "^/%C3"),), "PathRegexp(`^/%C3`)"),
+        ((exactly("/api"),), "Path(`/api`)"),
+        ((Test("host", "a.org", negated=True),), "!Host(`a.org`)"),
+        ((Test("header", "v", "x-a"), Test("method", "GET")), "Header(`x-a`, `v`) && Method(`GET`)"),
+        ((Test("query", "", "debug"),), "Query(`debug`)"),
+        ((Test("client_ip", "10.0.0.0/8"),), "ClientIP(`10.0.0.0/8`)"),
+        ((Test("sni", "db.org"), Test("alpn", "h2")), "HostSNI(`db.org`) && ALPN(`h2`)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_length(tests, rule):
+    """Without a priority an alternative has the length in bytes of the Traefik rule that it would be."""
+    assert priority_of(a_route(), tests) == len(rule.encode())
+    assert priority_of(a_route(priority=3), tests) == 3
 
 
 # ------------------------------------------------------------------------------------------------ conflicts
@@ -182,7 +205,7 @@ def test_conflict_of_one_alternative():
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (a_route("new", (host("a.org"),), age=NEW, priority=9), a_route("old", (host("a.org"),), age=OLD)),
+        (a_route("new", (host("a.org"),), age=NEW, priority=99), a_route("old", (host("a.org"),), age=OLD)),
         (a_route("new", (host("a.org"),), age=NEW, priority=9), a_route("old", (host("a.org"),), age=OLD, priority=8)),
         (
             a_route("new", (Test("method", "GET"),), age=NEW, priority=9),
@@ -255,7 +278,7 @@ def test_tcp_priorities(priorities, names, default):
     assert (dict(listener.names), listener.default) == (names, default)
 
 
-@pytest.mark.parametrize(("old", "new", "winner"), [(1, 2, "new"), (2, 1, "old"), (None, 1, "old"), (None, 9, "new")])
+@pytest.mark.parametrize(("old", "new", "winner"), [(1, 2, "new"), (2, 1, "old"), (None, 1, "old"), (None, 99, "new")])
 def test_tcp_priority_settles_a_conflict(old, new, winner):
     """Of two routes for one name the one of higher priority has it, however old it is; nothing is wrong then."""
     routes = [a_tcp_route("old", "a.org", age=OLD, priority=old), a_tcp_route("new", "a.org", age=NEW, priority=new)]

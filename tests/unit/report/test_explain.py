@@ -365,7 +365,7 @@ def test_hidden():
 def test_priority():
     """That of the label, or the length of what matches."""
     (listener,) = route_of(on_edge({"host": "a.org", "path": "/x"}))["listeners"]
-    assert [match["priority"] for match in listener["matches"]] == [7]
+    assert [match["priority"] for match in listener["matches"]] == [len("Host(`a.org`) && PathPrefix(`/x`)")]
     route = route_of(on_edge({"host": "a.org", "priority": "3"}))
     assert (route["priority"], route["listeners"][0]["matches"][0]["priority"]) == (3, 3)
 
