@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
-from lbgen.model import limits
+from lbgen.model import claims, limits
 from lbgen.model.groups import Group, Member, join_members
 from lbgen.model.routes import RouteRequest, ServiceRoutes, service_routes
 from lbgen.model.routing import route_table
@@ -95,7 +95,7 @@ class Builder:
         self._decided: dict[str, _Decided] = {}  # by the service's id
         self._routes: list[tuple[Route, ...]] = []
         self._tables: list[tuple[Listener, list[Problem]]] = []
-        self._groups: dict[tuple[str, str], tuple[list[Member], Group]] = {}
+        self._groups: dict[tuple[str, str, str], tuple[list[Member], Group]] = {}
 
     def build(self, snapshot: Snapshot, drained: Collection[str] = frozenset()) -> Model:
         """Return the model of a snapshot; see `build`."""
@@ -172,7 +172,7 @@ class Builder:
 
     def _join(self, parts: Sequence[Part]) -> list[Group]:
         """Join what services share; a group none of whose members changed is the same object as before."""
-        members: dict[tuple[str, str], list[Member]] = {}
+        members: dict[tuple[str, str, str], list[Member]] = {}
         secure = {listener.name for listener in self.rules.listeners if listener.tls}
         for member in (member for part in parts for member in part.members):
             members.setdefault(member.key, []).append(member)
@@ -189,10 +189,11 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
     for request in asked.requests:
         try:
             backend, servers = route_backend(service, tasks, request, around)
+            scope = claims.group_scope(service, request.spec, request.route, backend, around.rules.claims)
         except BadValue as bad:
             problems.append(request.spec.problem(service.name, bad))
             continue
-        if member := Member.of(request.spec, request.route, backend):
+        if member := Member.of(request.spec, request.route, backend, scope):
             members.append(member)
         else:
             routes.append(request.route)

@@ -36,19 +36,20 @@ class Member:
     route: Route
     backend: Backend
     asked: frozenset[str]  # fields of `RouteKeys` that its labels set
+    scope: str = ""  # groups of two scopes are two, whatever their names
 
     @classmethod
-    def of(cls, spec: RouteSpec, route: Route, backend: Backend) -> Member | None:
+    def of(cls, spec: RouteSpec, route: Route, backend: Backend, scope: str = "") -> Member | None:
         """Return the member that a route is, or None if it shares nothing."""
         if not spec.keys.group:
             return None
         asked = frozenset(KEYS.keys() & spec.written.keys())  # a foreign dialect writes down names of its own, too
-        return cls(spec.keys.group, route, backend, asked)
+        return cls(spec.keys.group, route, backend, asked, scope)
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> tuple[str, str, str]:
         """Groups of two protocols are two."""
-        return self.route.protocol, self.group
+        return self.route.protocol, self.group, self.scope
 
     @property
     def guards(self) -> Guards:
@@ -127,7 +128,8 @@ def _open_to_all(sum_: Guards, secure: Collection[str]) -> Callable[[Member], bo
 
 def backend_name(member: Member) -> str:
     """Return a name that no service's own backend has: those have no dot, or two."""
-    return f"{member.group}.group" + ("" if member.route.protocol == "http" else f"-{member.route.protocol}")
+    protocol = member.route.protocol if member.route.protocol != "http" else ""
+    return "-".join(filter(None, (f"{member.group}.group", protocol, member.scope)))
 
 
 def _weighs(member: Member) -> bool:

@@ -191,6 +191,19 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What some services may use. None: everything of this kind."""
+
+    services: str = ""  # constraints, as `lbgen.model.claims` reads them; empty: all services
+    hosts: tuple[str, ...] | None = None  # names, or "*.name" for all of a domain
+    listeners: tuple[str, ...] | None = None
+    ports: tuple[tuple[int, int], ...] | None = None  # inclusive ranges: those that the proxy connects to
+    keys: tuple[str, ...] | None = None  # as in labels; "cors.*": all that begin like this
+    deny_keys: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None  # None: any, shared with services of the same claim
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The settings that the model depends on."""
 
@@ -201,6 +214,7 @@ class Rules:
     nodes: str = ""  # placement constraints for mesh servers
     node_cidrs: tuple[str, ...] = ()
     dialects: tuple[str, ...] = ("lbgen",)  # the vocabularies of labels that are read
+    claims: tuple[Claim, ...] = ()  # who may use what; empty: all may use everything
     provider: Provider = field(default_factory=Provider)  # what Traefik's labels depend on besides
 
     def label_context(self) -> LabelContext:

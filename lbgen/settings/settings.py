@@ -10,6 +10,7 @@ from pydantic import field_validator, model_validator
 from lbgen.base.address import split_bind
 from lbgen.model import Listener, Rules
 from lbgen.render.limits import Limits
+from lbgen.settings.claims import ClaimSettings
 from lbgen.settings.discovery import DiscoverySettings
 from lbgen.settings.value_types import Bind, Name, Paths, Program, Seconds, Section, Size, Templates, Texts
 
@@ -181,6 +182,9 @@ class Settings(Section):
     """Directory of the files that label basic-auth names: lines NAME:HASH, as `htpasswd -nB NAME` prints them."""
     client_cas: Path = Path("/etc/lbgen/client-ca")
     """Directory of the files NAME.pem that label client-ca names: authorities of clients' certificates."""
+    claims: list[ClaimSettings] = []
+    """Which services may use what: a route is allowed if one entry that is for its service allows all of it. Without
+    entries everything is allowed."""
     targets: dict[Name, TargetSettings] = {}
     min_reload_interval: Seconds = 1.0
     """Least time between two reloads of a proxy; changes meanwhile are applied together."""
@@ -190,6 +194,7 @@ class Settings(Section):
     @model_validator(mode="after")
     def _known_listeners(self) -> Settings:
         named = {"default_listeners": self.default_listeners}
+        named |= {f"claims.{number}.listeners": claim.listeners or [] for number, claim in enumerate(self.claims)}
         named |= {f"targets.{name}.listeners": target.listeners or [] for name, target in self.targets.items()}
         for setting, names in named.items():
             if unknown := [name for name in names if name not in self.listeners]:
@@ -221,6 +226,7 @@ class Settings(Section):
             nodes=self.discovery.nodes,
             node_cidrs=tuple(self.discovery.node_cidrs),
             dialects=tuple(self.discovery.dialects),
+            claims=tuple(claim.claim() for claim in self.claims),
             provider=self.discovery.traefik.provider(),
         )
 

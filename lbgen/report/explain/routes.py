@@ -14,6 +14,7 @@ from lbgen.labels.route_spec import RouteSpec
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import Backend
 from lbgen.model.build import route_backend
+from lbgen.model.claims import group_scope
 from lbgen.model.groups import Member, backend_name
 from lbgen.model.guards import Guards
 from lbgen.model.routes import RouteRequest, route_name, route_request
@@ -65,9 +66,10 @@ class Routes:
         try:
             request = route_request(self._service, spec, self._facts.rules)
             backend, chosen = route_backend(self._service, self._tasks, request, self._facts.around)
+            scope = group_scope(self._service, spec, request.route, backend, self._facts.rules.claims)
         except BadValue as bad:
             return head | _UNDECIDED | self._refused(spec, bad)
-        return head | self._decided(request, backend, chosen)
+        return head | self._decided(request, Member.of(spec, request.route, backend, scope), backend, chosen)
 
     def _refused(self, spec: RouteSpec, bad: BadValue) -> dict[str, Any]:
         label = spec.label_to_blame(bad)[0]
@@ -75,9 +77,10 @@ class Routes:
         why = f"label {printable(label)}: {bad.message}" if label else bad.message
         return {"served": False, "why": why, "nodes": nodes}
 
-    def _decided(self, request: RouteRequest, alone: Backend, chosen: RouteServers) -> dict[str, Any]:
+    def _decided(
+        self, request: RouteRequest, member: Member | None, alone: Backend, chosen: RouteServers
+    ) -> dict[str, Any]:
         spec, route = request.spec, request.route
-        member = Member.of(spec, route, alone)
         name = backend_name(member) if member else route.backend
         backend, routed = self._backends.get(name, alone), self._routes.get(route.name)
         listeners = self._listeners.of(routed, chosen=spec.keys.listener is not None) if routed else []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lbgen.base.errors import SettingsError
+from lbgen.model.types import Claim
 from lbgen.settings import DockerSettings, ListenerSettings, Settings, foreign_variables, load_settings
 from tests.support.builders import a_listener
 
@@ -393,6 +394,35 @@ def test_misspelt_variables(name):
     with pytest.raises(SettingsError, match=f"LBGEN_{name}: "):
         load(environ={f"LBGEN_{name}": "x"})
     assert foreign_variables({f"LBGEN_{name}": "x"}) == []
+
+
+def test_claims():
+    """From the file or one variable; the model is told of names in lower case, and of ranges."""
+    text = (
+        '[{services: "stack==a", hosts: "*.A.org, b.org", ports: [80, 8000-8999], deny_keys: ["cors.*"]}, {groups: []}]'
+    )
+    first, second = load(environ={"LBGEN_CLAIMS": text}).rules().claims
+    assert first == Claim("stack==a", ("*.a.org", "b.org"), None, ((80, 80), (8000, 8999)), None, ("cors.*",), None)
+    assert second == Claim(groups=())
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ('{services: "stack=a"}', "claims.0.services: 'stack=a' is not a constraint on services"),
+        ('{hosts: ["a b"]}', "claims.0.hosts: 'a b' is not a host name"),
+        ("{ports: [0]}", "claims.0.ports: '0' is not a whole number from 1 to 65535"),
+        ("{ports: [9-8]}", "claims.0.ports: '9-8' ends before it begins"),
+        ("{keys: [hosts]}", "claims.0.keys: 'hosts' is not a key; did you mean"),
+        ('{deny_keys: ["x*"]}', "claims.0.deny_keys: 'x\\*' is not a key"),
+        ("{listeners: [nope]}", "claims.0.listeners names nope, listeners are web"),
+        ("{host: a.org}", "claims.0.host: unknown key"),
+    ],
+)
+def test_wrong_claims(entry, says):
+    """Each says what is wrong."""
+    with pytest.raises(SettingsError, match=says):
+        load(environ={"LBGEN_CLAIMS": f"[{entry}]"})
 
 
 def test_environment_over_other_kind(tmp_path):
