@@ -58,7 +58,7 @@ def route_lists(draw, kinds):
         a_route(
             f"s{index}",
             *draw(st.lists(kinds, min_size=1, max_size=3, unique=True)),
-            priority=draw(st.sampled_from([None, None, None, 0, 3, 5, 6, 8])),
+            priority=draw(st.sampled_from([None, None, None, 0, 3, 18, 25, 40])),
             age=(float(draw(st.integers(0, 3))), f"id{index}"),
         )
         for index in range(count)

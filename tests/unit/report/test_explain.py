@@ -362,6 +362,14 @@ def test_hidden():
     assert not document["ok"]
 
 
+def test_hidden_by_a_rule():
+    """A match all of whose requests a rule takes, which is no place in the table, is not said to be served."""
+    first = on_edge({"rule": "!Host(`b.org`)", "priority": 9000}, "first")
+    document = told(first, on_edge({"host": "a.org"}), serving())
+    assert document["why"] == ["listener web: backend first has the same requests at priority 9000"]
+    assert not document["routed"]
+
+
 def test_priority():
     """That of the label, or the length of what matches."""
     (listener,) = route_of(on_edge({"host": "a.org", "path": "/x"}))["listeners"]
