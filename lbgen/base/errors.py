@@ -78,6 +78,12 @@ class NoDaemon(LbgenError):
     exit_code = 4
 
 
+class NotAdmitted(LbgenError):
+    """The daemon that was asked wants a token or a password."""
+
+    exit_code = 2
+
+
 class ProblemsFound(LbgenError):
     """``--strict`` was asked for and some services have problems."""
 

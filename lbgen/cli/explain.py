@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from lbgen.base.errors import ProblemsFound
+from lbgen.cli.daemon import daemon_at, status_options
 from lbgen.cli.explain_text import explanation_lines
 from lbgen.cli.options import CommonOptions, common_options, read_source
 from lbgen.cli.output import OUTPUT, print_json, print_lines
@@ -19,9 +21,9 @@ from lbgen.report.explain import Facts, TargetFacts, explanation
 @click.command()
 @common_options()
 @click.argument("service")
-@click.option("--status", "url", metavar="URL", help="Ask the daemon whose status is served at this URL.")
+@status_options("Ask the daemon whose status is served at this URL.")
 @OUTPUT
-def explain(common: CommonOptions, service: str, url: str | None, form: str) -> None:
+def explain(common: CommonOptions, service: str, url: str | None, auth: Path | None, form: str) -> None:
     """Explain why a service is routed as it is, or is not routed.
 
     SERVICE is a name or an id. Shows its routes with listeners, match and priority; the path of the traffic; the
@@ -31,10 +33,10 @@ def explain(common: CommonOptions, service: str, url: str | None, form: str) -> 
     \b
     Exit codes:
       0  it is routed, and nothing is wrong with it
-      2  there is no such service (similar names are suggested)
+      2  there is no such service (similar names are suggested), or the daemon wants a token or a password
       5  it is not routed, has a problem, or asks for what a proxy cannot do
     """
-    document = _from_daemon(url, service) if url else _from_source(common, service)
+    document = _from_daemon(url, auth, service) if url else _from_source(common, service)
     if form == "json":
         print_json(document)
     else:
@@ -43,10 +45,10 @@ def explain(common: CommonOptions, service: str, url: str | None, form: str) -> 
         sys.exit(ProblemsFound.exit_code)
 
 
-def _from_daemon(url: str, service: str) -> dict[str, Any]:
+def _from_daemon(url: str, auth: Path | None, service: str) -> dict[str, Any]:
     from lbgen.status import client
 
-    document: dict[str, Any] = client.explanation(client.full_url(url), service)
+    document: dict[str, Any] = client.explanation(daemon_at(url, auth), service)
     return document
 
 

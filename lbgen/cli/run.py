@@ -84,5 +84,5 @@ class _Running:
         workers = {worker.target.name: worker for worker in self._workers}
         live = LiveReload(source, workers, settings, self._read, Assembly.revision, self._file, self._inbox)
         view = View(live.loop, targets, self._workers)
-        with serve_status(settings.status.address, view, assembly.feeds(targets)):
+        with serve_status(settings.status.address, view, assembly.feeds(targets), settings=settings.status):
             live.run()

@@ -1,6 +1,6 @@
 """One YAML file, the environment over it, flags over both."""
 
-from lbgen.settings.loader import ENV_FILE, default_file, foreign_variables, load_settings
+from lbgen.settings.loader import ENV_FILE, ENV_STATUS_AUTH, default_file, foreign_variables, load_settings
 from lbgen.settings.settings import (
     STATE_DIRECTORY,
     ApplySettings,
@@ -9,14 +9,17 @@ from lbgen.settings.settings import (
     Settings,
     TargetSettings,
 )
+from lbgen.settings.status import StatusSettings
 
 __all__ = [
     "ENV_FILE",
+    "ENV_STATUS_AUTH",
     "STATE_DIRECTORY",
     "ApplySettings",
     "DockerSettings",
     "ListenerSettings",
     "Settings",
+    "StatusSettings",
     "TargetSettings",
     "default_file",
     "foreign_variables",

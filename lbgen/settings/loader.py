@@ -21,6 +21,8 @@ from lbgen.settings.settings import Settings
 
 ENV_PREFIX = "LBGEN_"
 ENV_FILE = "LBGEN_CONFIG"
+ENV_STATUS_AUTH = "LBGEN_STATUS_AUTH"  # what a command that asks a daemon sends; see `cli.daemon`
+_NO_SETTINGS = (ENV_FILE, ENV_STATUS_AUTH)
 # What Kubernetes sets for a service: LBGEN_SERVICE_HOST, LBGEN_PORT_80_TCP_ADDR; also of one called lbgen-status.
 _SERVICE_LINK = re.compile(
     r"(?:.+_)?(?:service_host|service_port(?:_.+)?|port(?:_[0-9]+_(?:tcp|udp|sctp)(?:_(?:proto|port|addr))?)?)"
@@ -88,7 +90,7 @@ def _environment(environ: Mapping[str, str]) -> list[tuple[str, tuple[str, ...],
     """List (variable, key path, value) of every setting in the environment; a value is read as YAML."""
     settings: list[tuple[str, tuple[str, ...], object]] = []
     for variable, text in sorted(environ.items()):
-        if variable.startswith(ENV_PREFIX) and variable != ENV_FILE and not _foreign(variable):
+        if variable.startswith(ENV_PREFIX) and variable not in _NO_SETTINGS and not _foreign(variable):
             key = tuple(variable.removeprefix(ENV_PREFIX).lower().split("__"))
             try:
                 value = documents.parse(text, variable, SettingsError)
@@ -100,7 +102,8 @@ def _environment(environ: Mapping[str, str]) -> list[tuple[str, tuple[str, ...],
 
 def foreign_variables(environ: Mapping[str, str]) -> list[str]:
     """Return the variables that begin like lbgen's and that nobody can have meant as settings: they are not read."""
-    return sorted(name for name in environ if name.startswith(ENV_PREFIX) and name != ENV_FILE and _foreign(name))
+    ours = (name for name in environ if name.startswith(ENV_PREFIX) and name not in _NO_SETTINGS)
+    return sorted(name for name in ours if _foreign(name))
 
 
 def _foreign(variable: str) -> bool:

@@ -12,6 +12,7 @@ from lbgen.model import Listener, Rules
 from lbgen.render.limits import Limits
 from lbgen.settings.claims import ClaimSettings
 from lbgen.settings.discovery import DiscoverySettings
+from lbgen.settings.status import StatusSettings
 from lbgen.settings.value_types import Bind, Name, Paths, Program, Seconds, Section, Size, Templates, Texts
 
 
@@ -140,25 +141,6 @@ class ListenerSettings(Section):
     protocol: Literal["http", "tcp", "udp"] = "http"
     tls: bool = False
     """Terminate TLS with the certificates of the directory `certificates`."""
-
-
-class StatusSettings(Section):
-    """Status and metrics over HTTP, for people and for Prometheus. Read-only, and without a password."""
-
-    bind: str = "127.0.0.1:9099"
-    """ADDRESS:PORT as for listeners; empty: off."""
-
-    @field_validator("bind")
-    @classmethod
-    def _bind(cls, value: str) -> str:
-        if value:
-            split_bind(value)
-        return value
-
-    @property
-    def address(self) -> tuple[str, int] | None:
-        """`bind` as address and port; None: off."""
-        return split_bind(self.bind) if self.bind else None
 
 
 class LogSettings(Section):

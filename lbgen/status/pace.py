@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from lbgen.base.address import owner
@@ -24,6 +25,7 @@ LONGEST = 5.0  # seconds that an answer is held up
 COST = 0.001  # seconds of the processor for a question, and ...
 SPEED = 50e6  # ... bytes of answers in a second
 MOST_ADDRESSES = 1024
+SPEND = "lbgen.spend"  # in the scope of a request: counts seconds of the processor that its answer costs besides
 
 
 class Budget:
@@ -63,6 +65,7 @@ def paced(application: Application, budget: Budget) -> Application:
         if wait := budget.wait(address):
             await asyncio.sleep(wait)
         budget.spend(address, COST)
+        scope[SPEND] = partial(budget.spend, address)
         await application(scope, receive, counted)
 
     return answer

@@ -16,6 +16,7 @@ from lbgen.proxies.traefik.feed import Feed
 from lbgen.status.view import View
 
 if TYPE_CHECKING:
+    from lbgen.settings import StatusSettings
     from lbgen.status.connections import Patience
     from lbgen.status.uvicorn_server import Server
 
@@ -31,6 +32,7 @@ def serve_status(
     view: View,
     feeds: Mapping[str, Feed] | None = None,
     patience: Patience | None = None,
+    settings: StatusSettings | None = None,
 ) -> Iterator[int]:
     """Serve while the block runs; give the port, 0 if it is not served.
 
@@ -38,12 +40,13 @@ def serve_status(
         where: address ("*" for all of IPv4) and port (0 for any that is free); None for no status.
         feeds: dynamic configurations that Traefiks ask for, by target.
         patience: with clients; None: as usual.
+        settings: who may ask; None: as by default, on loopback.
     """
     if not where:
         yield 0
         return
     listening = _listening(where)
-    make = partial(StatusServer, view, feeds=feeds, patience=patience)
+    make = partial(StatusServer, view, feeds=feeds, patience=patience, settings=settings)
     server = make(listening) if listening else _WhenFree(where, make)
     thread = threading.Thread(target=server.run, name="status", daemon=True)
     thread.start()
@@ -119,8 +122,10 @@ class StatusServer:
         listening: socket.socket,
         feeds: Mapping[str, Feed] | None = None,
         patience: Patience | None = None,
+        settings: StatusSettings | None = None,
     ) -> None:
         self._view, self._listening, self._feeds, self._patience = view, listening, feeds or {}, patience
+        self._settings = settings
         self._server: Server | None = None
         self._stopping = threading.Event()
         effect = "no status and no metrics till it is started again; all else goes on"
@@ -134,6 +139,7 @@ class StatusServer:
         # Here and not above: they take a quarter of a second, during which the proxy can be brought up.
         import uvicorn
 
+        from lbgen.status.access import Access, guarded
         from lbgen.status.app import application
         from lbgen.status.connections import LARGEST_HEAD, Connection, Patience
         from lbgen.status.pace import Budget, paced
@@ -141,7 +147,7 @@ class StatusServer:
 
         patience = self._patience or Patience()
         settings = uvicorn.Config(
-            paced(application(self._view, self._feeds), Budget()),
+            paced(guarded(application(self._view, self._feeds), Access(self._settings)), Budget()),
             loop="asyncio",
             http=cast("Any", partial(Connection, patience=patience)),
             h11_max_incomplete_event_size=LARGEST_HEAD,

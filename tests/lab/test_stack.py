@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,12 @@ def deploy(lab: Lab, stack: str, **images: str) -> None:
     words = ["stack", "deploy", "--resolve-image", "never", "--compose-file", str(ROOT / "deploy" / stack), "lb"]
     # Not lab.docker(): it keeps DOCKER_* from the command line, and the stack file is made to take two of them.
     subprocess.run([docker_cli(), "-H", f"unix://{node.socket}", *words], env=os.environ | chosen, check=True)
+
+
+def secret(lab: Lab, name: str, content: str) -> None:
+    """Create a secret, as the stack's head says."""
+    words = [docker_cli(), "-H", f"unix://{lab.manager.socket}", "secret", "create", name, "-"]
+    subprocess.run(words, input=content, text=True, check=True)
 
 
 def serves_and_follows(lab: Lab) -> None:
@@ -93,6 +100,7 @@ def test_the_stack_with_traefik(lab: Lab) -> None:
             "traefik": TRAEFIK.read_bytes(),
         },
     )
+    secret(lab, "lbgen-traefik-token", secrets.token_hex(32))
     deploy(lab, "traefik-stack.yml", LBGEN_IMAGE=lbgen_image(lab, "lbgen"), TRAEFIK_IMAGE=traefik)
     serves_and_follows(lab)
     assert users_of(lab, "lb_lbgen") == {"10001"}

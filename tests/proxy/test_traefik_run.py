@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -22,7 +23,7 @@ import yaml
 from lbgen.base.errors import SettingsError
 from lbgen.daemon import assembly
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
-from lbgen.settings import ApplySettings, Settings, TargetSettings
+from lbgen.settings import ApplySettings, Settings, StatusSettings, TargetSettings
 from lbgen.source import decode
 from tests.support import json_log
 from tests.support.builders import a_snapshot, cluster
@@ -35,6 +36,7 @@ from tests.support.wait import PATIENCE, wait_for
 
 __all__ = ["bench", "servers"]  # fixtures
 pytestmark = pytest.mark.proxy(BINARY)
+DEPLOY = ROOT / "deploy"
 
 
 WAYS: dict[str, dict[str, object]] = {"http": {"http": True}, "directory": {"directory": True}}
@@ -302,6 +304,51 @@ def test_behind_a_name(tmp_path):
     assert assembly.Assembly("edge", target, Settings()).target().name == "edge"
 
 
+def test_stack_of_deploy(bench, tmp_path):
+    """With the files of deploy/ Traefik sends its token, and its API answers lbgen's network alone.
+
+    The stack's subnet is played by 127.0.0.0/30 here: lbgen asks from 127.0.0.1, and a container elsewhere from
+    127.0.1.1.
+    """
+    token = "0123456789abcdef0123"
+    (tmp_path / "token").write_text(token + "\n")
+    api = (DEPLOY / "traefik-api.yml").read_text().replace("10.253.0.0/24", "127.0.0.0/30")
+    (tmp_path / "api.yml").write_text(api)
+    static = (DEPLOY / "traefik-static.yml").read_text()
+    for there, here in (
+        (':80"', f'127.0.0.1:{bench.port}"'),
+        (":8080", f"127.0.0.1:{bench.api}"),
+        ("lbgen:9099", f"127.0.0.1:{bench.status}"),
+        ("/etc/traefik/api.yml", str(tmp_path / "api.yml")),
+        ('{{ secret "traefik-token" }}', token),
+    ):
+        assert there in static
+        static = static.replace(there, here)
+    target = bench.target(serve=False, http=True)
+    bench.serve(target, StatusSettings(bind=":9099", traefik_token=tmp_path / "token"))
+    bench.bring(target, "127.1.0.1")
+    bench.run(static)
+    target.schedule.retry.hasten()
+    assert bench.bring(target, "127.1.0.2")
+    assert bench.answer() == "127.1.0.2"
+    asked = {source: asked_from(source, bench.api, "/api/rawdata") for source in ("127.0.0.1", "127.0.1.1")}
+    assert asked == {"127.0.0.1": 200, "127.0.1.1": 404}
+    # Another token: Traefik keeps what it has.
+    bench.processes.pop().stop()
+    bench.run(static.replace(token, token + "0"))
+    assert asked_from("127.0.0.1", bench.status, "/traefik/edge") == 401
+    target.schedule.retry.hasten()
+    assert not bench.bring(target, "127.1.0.1")
+
+
+def asked_from(source: str, port: int, path: str) -> int:
+    """Ask from an address of this machine, return the status."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE, source_address=(source, 0))
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        return connection.getresponse().status
+
+
 # ------------------------------------------------------------------------------------------------ lbgen run
 
 
@@ -315,8 +362,12 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
         self.settings()
 
-    def settings(self, status: bool = True, **listeners: object) -> None:
-        """Write the settings."""
+    def settings(self, status: str = "127.0.0.1", **listeners: object) -> None:
+        """Write the settings.
+
+        Args:
+            status: address of the status port; empty: none.
+        """
         document = {
             "listeners": {"web": {"bind": f"127.0.0.1:{self.port}"}, **listeners},
             "source": {"file": str(self.directory / "snapshot.json")},
@@ -330,7 +381,7 @@ class Daemon:
                 }
             },
             "log": {"format": "json"},
-            "status": {"bind": f"127.0.0.1:{self.status}" if status else ""},
+            "status": {"bind": f"{status.replace('*', '')}:{self.status}" if status else ""},
         }
         (self.directory / "lbgen.yml").write_text(yaml.safe_dump(document))
 
@@ -394,9 +445,12 @@ def daemon(short_dir, servers) -> Iterator[Daemon]:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("status", [True, False])
+@pytest.mark.parametrize("status", ["127.0.0.1", "*", ""])
 def test_run(daemon, status):
-    """The daemon starts Traefik, follows changes, and ends both: over HTTP, and without a status by the directory."""
+    """The daemon starts Traefik, follows changes, and ends both: over HTTP, and by the directory where others may ask.
+
+    There the status answers nobody without a token, and none has to be configured.
+    """
     daemon.settings(status)
     daemon.cluster("127.1.0.1")
     daemon.start()
@@ -405,7 +459,7 @@ def test_run(daemon, status):
     daemon.cluster("127.1.0.1", "127.1.0.2")
     daemon.answers("127.1.0.1", "127.1.0.2")
     assert daemon.traefik() == process
-    assert ("http" in yaml.safe_load((daemon.output / STATIC).read_text())["providers"]) is status
+    assert ("http" in yaml.safe_load((daemon.output / STATIC).read_text())["providers"]) is (status == "127.0.0.1")
     assert daemon.end() == 0
     assert daemon.traefik() == 0
     assert [entry for entry in daemon.said("applied") if entry["method"] == "start"]

@@ -16,7 +16,7 @@ from lbgen.model import build
 from lbgen.proxies import disk
 from lbgen.proxies.traefik import apply as traefik
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
-from lbgen.settings import ApplySettings, Settings, TargetSettings
+from lbgen.settings import ApplySettings, Settings, StatusSettings, TargetSettings
 from lbgen.status.server import serve_status
 from lbgen.status.view import View
 from tests.support.builders import a_snapshot, cluster
@@ -76,11 +76,17 @@ class Bench:
         made.start()
         return made
 
-    def serve(self, target: Target) -> None:
-        """Have the status served, as `lbgen run` does."""
+    def serve(self, target: Target, settings: StatusSettings | None = None) -> None:
+        """Have the status served, as `lbgen run` does.
+
+        Args:
+            settings: who may ask; None: as by default.
+        """
         self.unserve()
         feeds = assembly.feeds([target])
-        self.ends.enter_context(serve_status(("127.0.0.1", self.status), View(FakeLoop(), []), feeds))
+        self.ends.enter_context(
+            serve_status(("127.0.0.1", self.status), View(FakeLoop(), []), feeds, settings=settings)
+        )
 
     def unserve(self) -> None:
         """End that."""
@@ -100,7 +106,7 @@ class Bench:
         if static:
             path = self.output.parent / f"static-{len(self.processes)}.yml"
             path.write_text(static)
-        api = re.search(r'"?traefik"?:\s+address: "127.0.0.1:(\d+)"', path.read_text())
+        api = re.search(r'"?traefik"?:\s+(?:#.*\s+)*address: "127.0.0.1:(\d+)"', path.read_text())
         assert api
         self.processes.append(Process(path, int(api[1])))
         return self.processes[-1]

@@ -36,6 +36,37 @@ def test_stack_has_its_settings(path):
         assert all(volume.endswith(":ro") for volume in service.get("volumes", ()) if "docker.sock" in volume)
 
 
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*-stack.yml")), ids=lambda path: path.stem)
+def test_stack_has_what_it_mounts(path):
+    """Configs and secrets that services name are declared, and what is declared is used."""
+    stack = yaml.safe_load(path.read_text())
+    for kind in ("configs", "secrets"):
+        named = {each["source"] for service in stack["services"].values() for each in service.get(kind, ())}
+        assert named == set(stack.get(kind) or ())
+
+
+def test_api_of_traefik():
+    """It answers lbgen's network alone, on which no other service is, and no port of it is published."""
+    stack = yaml.safe_load((DEPLOY / "traefik-stack.yml").read_text())
+    static = yaml.safe_load((DEPLOY / "traefik-static.yml").read_text())
+    [router] = yaml.safe_load((DEPLOY / "traefik-api.yml").read_text())["http"]["routers"].values()
+    [control] = stack["networks"]["control"]["ipam"]["config"]
+    assert "insecure" not in static["api"]
+    assert router["rule"] == f"ClientIP(`{control['subnet']}`)"
+    assert [static["entryPoints"][name]["address"] for name in router["entryPoints"]] == [":8080"]
+    published = {port["target"] for service in stack["services"].values() for port in service.get("ports", ())}
+    assert published == {80}
+    assert not stack["networks"]["control"].get("attachable")
+    assert stack["services"]["lbgen"]["networks"] == ["control"]
+
+
+@pytest.mark.parametrize("path", SETTINGS, ids=lambda path: path.stem)
+def test_status_is_told_to_nobody(path):
+    """Where others reach the status port, it answers nothing but health and metrics without a token."""
+    status = load_settings(path, {}, {}).status
+    assert status.loopback or (status.traefik_token and not status.public)
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze: apt-get install systemd")
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_unit(path, tmp_path):

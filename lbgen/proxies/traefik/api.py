@@ -96,7 +96,7 @@ class Api:
     def _unreachable(self, why: object) -> ProxyUnreachable:
         return ProxyUnreachable(
             f"{self.shown}: Traefik's API does not answer there: {why}; start Traefik with its API "
-            "(api.insecure) on this address, or set targets.NAME.probe to the one it has"
+            "on this address (deploy/traefik-static.yml), or set targets.NAME.probe to the one it has"
         )
 
     def _all(self, path: str) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lbgen.base.address import ANY, dialable, host_port, split_bind
 from lbgen.base.errors import SettingsError
+from lbgen.base.logs import log
 from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.proxies.traefik.api import Fleet
@@ -41,6 +42,8 @@ def parts(setup: Setup) -> Parts:
         raise SettingsError(
             f"targets.{setup.name}.probe: only with apply.http can lbgen do without Traefik's API; name its address"
         )
+    if way == "http":
+        _tell_of_token(setup)
     _refuse_clashes(setup, way)
     names = setup.templates.names
     check = checker(setup, setup.output)
@@ -90,10 +93,27 @@ def _feed_url(setup: Setup) -> str:
     bind = setup.settings.status.bind
     if setup.target.apply.directory or not bind:
         return ""
+    # One that lbgen runs is handed no token: its own file, which others may read, would have to hold it.
+    status = setup.settings.status
+    if setup.target.apply.chosen != "http" and not status.traefik_asks_without_token:
+        return ""
     if chosen := str(setup.target.options.get("feed", "")):
         return chosen
     address, port = split_bind(bind)
     return f"http://{host_port(dialable(address), port)}/traefik/{setup.name}"
+
+
+def _tell_of_token(setup: Setup) -> None:
+    """Log it if no Traefik elsewhere can be given its configuration."""
+    status = setup.settings.status
+    if not (status.traefik_asks_without_token or status.auth or status.traefik_token):
+        log.error(
+            "traefik_not_admitted",
+            target=setup.name,
+            bind=status.bind,
+            effect="Traefik is answered 403, and keeps what it has",
+            remedy="set status.traefik_token: FILE, and have Traefik send it by providers.http.headers",
+        )
 
 
 def _refuse_clashes(setup: Setup, way: str) -> None:
