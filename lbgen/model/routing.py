@@ -134,6 +134,19 @@ def priority_of(route: Route, alternative: Alternative) -> int:
     return rule_length(alternative) if route.priority is None else route.priority
 
 
+Order = tuple[int, bool, bool, bool, tuple[float, str], str]
+
+
+def order_of(route: Route, alternative: Alternative) -> Order:
+    """Return the sort key of all that a listener's routes ask for: the smaller is asked first.
+
+    Of one priority what no place in the table expresses goes before what one does.
+    """
+    place = place_of(alternative)
+    wild, prefix = (place[0].startswith("*"), not place[2]) if place else (False, False)
+    return -priority_of(route, alternative), bool(place), wild, prefix, route.age, route.name
+
+
 def place_of(alternative: Alternative) -> tuple[str, str, bool] | None:
     """Return the place in the table (host, path, exact), or None if it tests more than one host and one path."""
     hosts = [test.value for test in alternative if test.kind == "host"]

@@ -15,6 +15,7 @@ from lbgen.proxies.capabilities import PROXIES, TABLE
 from lbgen.proxies.kind import NO
 from lbgen.report.documents import FORMAT, item_document, note_document, problem_document
 from lbgen.report.positions import Positions
+from lbgen.report.taken import remarks
 from lbgen.snapshot import Note, Snapshot
 
 
@@ -147,7 +148,7 @@ def lint_report(snapshot: Snapshot, model: Model, limits: Iterable[Limit], read:
         tuple(limits),
         tuple(unread(snapshot, read)),
         snapshot.notes,
-        model.remarks,
+        remarks(model),
         len(snapshot.services),
         len(routed),
     )

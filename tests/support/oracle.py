@@ -5,6 +5,7 @@ Written from docs/labels.md and the docstrings of `lbgen.model`, sharing no code
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -39,6 +40,10 @@ def holds(test: Test, request: Request) -> bool:
             result = request.path == test.value
         case "path_prefix":
             result = test.value == "/" or request.path == test.value or request.path.startswith(test.value + "/")
+        case "path_start":
+            result = request.path.startswith(test.value)
+        case "host_regex":
+            result = re.search(test.value, request.name) is not None
         case "method":
             result = request.method == test.value
         case "header":

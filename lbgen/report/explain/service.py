@@ -14,6 +14,7 @@ from lbgen.report.explain import labels
 from lbgen.report.explain.facts import Facts
 from lbgen.report.explain.routes import Routes
 from lbgen.report.lint import Limit, limits
+from lbgen.report.taken import remarks
 from lbgen.snapshot import Network, Service
 
 Document = dict[str, Any]
@@ -47,9 +48,7 @@ def explanation(facts: Facts, name: str) -> Document:
         "networks": _networks(service, facts.snapshot.networks.values()),
         "routes": routes,
         "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
-        "remarks": [
-            asdict(remark) | {"text": str(remark)} for remark in facts.model.remarks if remark.service == service.name
-        ],
+        "remarks": [asdict(remark) | {"text": str(remark)} for remark in remarks(facts.model, service.name)],
         "limits": [asdict(limit) | {"text": str(limit)} for limit in limited],
         "labels": labels.label_rows(service, read, problems, context),
     }
