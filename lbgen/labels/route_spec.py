@@ -11,6 +11,7 @@ from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import BY_NAME, PREFIX, RouteKeys
 from lbgen.labels.match import Match
 from lbgen.labels.values.basic import MAX_VALUE
+from lbgen.labels.values.users import LabelUsers
 from lbgen.labels.values.value_type import BadValue
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class RouteSpec:
     written: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     dialect: str = "lbgen"  # whose labels ask for it
     origin: str = ""  # what it is made of there: "router shop", "destination 1"; empty: nothing particular
+    users: LabelUsers | None = None  # those that its labels hold; `keys.basic_auth` has their name
 
     def label_to_blame(self, bad: BadValue) -> tuple[str, str]:
         """Return the label at fault and its value: the one that was written, or the one that is missing."""

@@ -6,11 +6,12 @@ cluster renders the same bytes. Each service is decided alone; only what they co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.values.users import LabelUsers
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import claims, limits
 from lbgen.model.groups import Group, Member, join_members
@@ -30,6 +31,7 @@ class Part:
     backends: tuple[Backend, ...] = ()
     problems: tuple[Problem, ...] = ()
     members: tuple[Member, ...] = ()  # routes that share their backend with other services
+    users: tuple[LabelUsers, ...] = ()  # that its labels hold
 
 
 def build(snapshot: Snapshot, rules: Rules, drained: Collection[str] = frozenset()) -> Model:
@@ -168,6 +170,7 @@ class Builder:
             problems=tuple(sorted(problems)),
             remarks=tuple(sorted({remark for group in groups for remark in group.remarks})),
             basis=basis,
+            users=_by_name(user for part in parts for user in part.users),
         )
 
     def _join(self, parts: Sequence[Part]) -> list[Group]:
@@ -185,7 +188,7 @@ class Builder:
 
 def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, around: Surroundings) -> Part:
     """Give each of a service's routes its servers. Nothing here can fail another service."""
-    routes, backends, members, problems = [], [], [], list(asked.problems)
+    routes, backends, members, users, problems = [], [], [], [], list(asked.problems)
     for request in asked.requests:
         try:
             backend, servers = route_backend(service, tasks, request, around)
@@ -199,7 +202,12 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
             routes.append(request.route)
             backends.append(backend)
         problems += servers.problems
-    return Part(tuple(routes), tuple(backends), tuple(problems), tuple(members))
+        users += [request.spec.users] if request.spec.users else []
+    return Part(tuple(routes), tuple(backends), tuple(problems), tuple(members), tuple(users))
+
+
+def _by_name(users: Iterable[LabelUsers]) -> tuple[LabelUsers, ...]:
+    return tuple(sorted(set(users), key=lambda item: item.name))
 
 
 def _table(listener: Listener, routes: Sequence[Route]) -> tuple[Listener, list[Problem]]:
@@ -223,6 +231,7 @@ def _with_old_objects(before: Part, part: Part) -> Part:
         tuple(backends[item.name] if backends.get(item.name) == item else item for item in part.backends),
         part.problems,
         before.members if part.members == before.members else part.members,
+        part.users,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from lbgen.base.problem import Problem
 from lbgen.labels.context import LabelContext, Listeners, Ports, Provider
 from lbgen.labels.match import Alternative
+from lbgen.labels.values.users import LabelUsers
 from lbgen.model.policy import NOTHING, Policy
 
 CONTEXT_VERSION = 1
@@ -175,6 +176,7 @@ class Model:
     problems: tuple[Problem, ...] = ()
     remarks: tuple[Problem, ...] = ()  # what services should know of each other; nothing is wrong
     basis: Basis | None = field(default=None, compare=False, repr=False)  # not for templates; None: made by hand
+    users: tuple[LabelUsers, ...] = ()  # that labels hold, sorted by name
 
     @property
     def servers(self) -> tuple[Server, ...]:
@@ -187,7 +189,9 @@ class Model:
         routes = tuple(route for route in self.routes if not listeners.isdisjoint(route.listeners))
         needed = {route.backend for route in routes}
         backends = tuple(backend for backend in self.backends if backend.name in needed)
-        return Model(kept, routes, backends, self.problems, self.remarks, self.basis)
+        named = {backend.policy.users for backend in backends}
+        users = tuple(item for item in self.users if item.name in named)
+        return Model(kept, routes, backends, self.problems, self.remarks, self.basis, users)
 
 
 @dataclass(frozen=True, slots=True)

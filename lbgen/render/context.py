@@ -13,8 +13,9 @@ from typing import Any
 
 from lbgen.base import bounded_file
 from lbgen.base.problem import Problem
+from lbgen.labels.values.users import User
 from lbgen.model.types import Backend, Listener, Route, Server
-from lbgen.render.credential_files import Certificate, User
+from lbgen.render.credential_files import Certificate
 from lbgen.render.credentials import CredentialDirectories
 from lbgen.snapshot import Snapshot
 
@@ -52,8 +53,8 @@ class Context:
     backends: tuple[Backend, ...]  # the servers of a route and how they are used, by name
     servers: tuple[Server, ...]  # all of all backends, in their order
     certificates: tuple[Certificate, ...]  # of the directory `certificates`, default.pem first, then by name
-    users: Mapping[str, tuple[User, ...]]  # by the users file's name
-    users_files: Mapping[str, str]  # path of each users file, by its name
+    users: Mapping[str, tuple[User, ...]]  # by the users file's name; of a label "label:SERVICE..."
+    users_files: Mapping[str, str]  # path of each users file, by its name; of a label where a set writes it
     client_cas: Mapping[str, Certificate]  # authorities of clients' certificates, by name without suffix
     problems: tuple[Problem, ...]  # what is wrong with services, nodes and files
     target: TargetContext  # the proxy the files are for

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbgen.base.problem import printable
+from lbgen.labels.values.users import USER_NAME, User
 from lbgen.labels.values.value_type import BadValue
-from lbgen.render.password_cost import Level, cost_of
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 # bcrypt, which all proxies read, and SHA-crypt, which HAProxy and Nginx do. HAProxy refuses a whole configuration for
 # one hash that its libc does not know.
 _HASH = re.compile(r"\$2[aby]\$[0-9]{2}\$[A-Za-z0-9./]{53}|\$[56]\$[A-Za-z0-9./$=]+")
-_USER = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 _BEGIN, _END = re.compile(rb"-----BEGIN"), re.compile(rb"-----END [A-Z0-9 ]+-----")
 _HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
@@ -33,19 +32,6 @@ class Certificate:
     path: str
     digest: str  # of its content; another one means that it was renewed
     names: tuple[str, ...] = ()  # its hosts, "*.example.org" too, in lower case, sorted; of authorities none
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A line of a users file."""
-
-    name: str
-    hash: str  # as crypt(3) writes it: "$2y$..."; never the password itself
-
-    @property
-    def costly(self) -> bool:
-        """Whether a wrong password takes so long that HAProxy and Nginx are not given the hash."""
-        return cost_of(self.hash).level is Level.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +130,7 @@ def _users(path: Path, content: bytes) -> Content:
             continue
         name, _, hashed = line.strip().partition(":")
         # Never the line itself: it may hold a password.
-        if not _USER.fullmatch(name):
+        if not USER_NAME.fullmatch(name):
             raise BadValue(f"line {number} has no user name", "write NAME:HASH, with letters, digits and . _ @ + -")
         if not _HASH.fullmatch(hashed):
             raise BadValue(f"line {number} has no password hash", "write what `htpasswd -nB NAME` prints")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lbgen.base.problem import Problem
+from lbgen.labels.values.password_cost import REMEDY, WAITING, Level, cost_of
+from lbgen.labels.values.users import REMEDY as USERS_REMEDY
 from lbgen.model import Backend, Model, Route
 from lbgen.render.credentials import DEFAULT, SUFFIX, Credentials
-from lbgen.render.password_cost import REMEDY, WAITING, Level, cost_of
 from lbgen.snapshot import Note
 
 _MOST_USERS = 5  # named in one message
+_TITLES = {"haproxy": "HAProxy", "nginx": "Nginx", "traefik": "Traefik"}
 _INSTEAD = {
     "users": "nobody is let in",
     "client_cas": "nobody is let in",
@@ -29,7 +31,7 @@ def missing_credentials(model: Model, credentials: Credentials, *, here: bool = 
     """
     readable = {"certificates", "users", "client_cas"} if here else credentials.readable
     known: dict[str, Container[str]] = {
-        "users": credentials.users,
+        "users": {*credentials.users, *(item.name for item in model.users)},
         "client_cas": credentials.client_cas,
         "certificates": {item.name.removesuffix(SUFFIX) for item in credentials.certificates},
     }
@@ -77,7 +79,12 @@ def slow_passwords(credentials: Credentials) -> tuple[Note, ...]:
 def with_credential_problems(model: Model, credentials: Credentials, *, here: bool = False) -> Model:
     """Return the model with the problems of the credentials, and of those that it names and are missing."""
     missing = missing_credentials(model, credentials, here=here)
-    problems = {*credentials.problems, *missing, *_refused_passwords(credentials)}
+    problems = {
+        *credentials.problems,
+        *missing,
+        *_refused_passwords(credentials),
+        *_unknown_passwords(model, credentials),
+    }
     return replace(model, problems=tuple(sorted({*model.problems, *problems}))) if problems else model
 
 
@@ -89,6 +96,24 @@ def _refused_passwords(credentials: Credentials) -> Iterator[Problem]:
         yield Problem("", message, f"{REMEDY}; {effect}", file=path)
 
 
+def _unknown_passwords(model: Model, credentials: Credentials) -> Iterator[Problem]:
+    """Yield a problem for each label, and proxy, with hashes that the proxy is not given."""
+    for item in model.users:
+        for proxy in sorted(credentials.proxies):
+            users = [user for user in item.users if proxy in _TITLES and proxy not in user.proxies]
+            if users:
+                hashes = _some([f"user {user.name} has {user.kind}" for user in users])
+                message = f"has hashes that {_TITLES[proxy]} does not know, or compares too slowly: {hashes}"
+                yield Problem(
+                    item.service, message, f"{USERS_REMEDY}; these users are not let in till then", item.label
+                )
+
+
+def _some(texts: Sequence[str]) -> str:
+    more = f", and {len(texts) - _MOST_USERS} more" if len(texts) > _MOST_USERS else ""
+    return ", ".join(texts[:_MOST_USERS]) + more
+
+
 def _costs(credentials: Credentials, level: Level) -> Iterator[tuple[str, str]]:
     """Yield the path of each users file that has hashes of this level, with the users, if it is for such a proxy."""
     if credentials.proxies and not WAITING & credentials.proxies:
@@ -97,8 +122,7 @@ def _costs(credentials: Credentials, level: Level) -> Iterator[tuple[str, str]]:
         costs = ((user.name, cost_of(user.hash)) for user in users)
         found = [f"user {user} has {cost.text}" for user, cost in costs if cost.level is level]
         if found:
-            more = f", and {len(found) - _MOST_USERS} more" if len(found) > _MOST_USERS else ""
-            yield credentials.users_files[name], ", ".join(found[:_MOST_USERS]) + more
+            yield credentials.users_files[name], _some(found)
 
 
 def _missing_file(kind: str, name: str, key: str, route: Route, backend: Backend) -> Problem:

@@ -17,8 +17,9 @@ from lbgen.base import bounded_file
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.problem import Problem, printable
 from lbgen.base.unexpected import UNEXPECTED, Part
+from lbgen.labels.values.users import User
 from lbgen.labels.values.value_type import BadValue
-from lbgen.render.credential_files import Certificate, Content, User, content_of
+from lbgen.render.credential_files import Certificate, Content, content_of
 from lbgen.render.kept_credentials import KeptCredentials
 
 SUFFIX = ".pem"

@@ -19,6 +19,7 @@ from lbgen.render.outputs import Output
 from lbgen.render.quoting import QUOTING
 
 MANIFEST = "set.yml"
+Each = Literal["listeners", "routes", "backends", "services", "users", "label_users"]
 
 
 class Section(BaseModel):
@@ -32,7 +33,7 @@ class File(Section):
 
     template: str
     """The template it is rendered from."""
-    each: Literal["listeners", "routes", "backends", "services"] | None = Field(default=None, alias="for")
+    each: Each | None = Field(default=None, alias="for")
     """One file for each of these; the file's name contains {name}, the template has `backend` (or the other)."""
 
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from lbgen.base.errors import TemplateError
 from lbgen.base.problem import printable
+from lbgen.labels.values.users import IN_LABEL, User
 from lbgen.model import Model
 from lbgen.snapshot import Snapshot
 
@@ -39,11 +40,30 @@ EACH: Mapping[str, str] = {
     "routes": "route",
     "backends": "backend",
     "services": "service",
+    "users": "users_file",
+    "label_users": "users_file",
 }
+USERS = "users/{name}"  # where a set writes a file of users that labels hold: `users_files` says so
 
 
-def items_for(each: str, model: Model, snapshot: Snapshot) -> Sequence[Any]:
-    """Return the objects that files are made for; of services, those that have a route."""
+@dataclass(frozen=True, slots=True)
+class UsersFile:
+    """The users that some backend lets in."""
+
+    name: str  # as `Policy.users` has it
+    users: tuple[User, ...]  # none: nobody is let in
+
+
+def items_for(each: str, model: Model, snapshot: Snapshot, users: Mapping[str, tuple[User, ...]]) -> Sequence[Any]:
+    """Return the objects that files are made for; of services, those that have a route.
+
+    Args:
+        users: by the names that policies have.
+    """
+    if each in ("users", "label_users"):
+        names = sorted({backend.policy.users for backend in model.backends} - {""})
+        wanted = [name for name in names if each == "users" or name.startswith(IN_LABEL)]
+        return [UsersFile(name, users.get(name, ())) for name in wanted]
     if each == "services":
         routed = {route.service for route in model.routes}
         services = [service for service in snapshot.services.values() if service.name in routed]

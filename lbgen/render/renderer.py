@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.errors import TemplateError
+from lbgen.labels.values.users import User
 from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.render.budget import Budget
 from lbgen.render.context import Context, TargetContext
@@ -18,7 +19,7 @@ from lbgen.render.credentials import CredentialDirectories, CredentialReader
 from lbgen.render.environment import Environment, environment
 from lbgen.render.kept_credentials import KeptCredentials
 from lbgen.render.limits import Limits
-from lbgen.render.outputs import EACH, Output, items_by_path, items_for
+from lbgen.render.outputs import EACH, NAME, USERS, Output, file_name, items_by_path, items_for
 from lbgen.render.template_errors import template_error
 from lbgen.render.templates import BUILTIN, TemplateSet
 from lbgen.snapshot import Snapshot
@@ -79,7 +80,7 @@ class LoadedTemplates:
         self.environment.budget = budget
         drafts: dict[str, str] = {}
         size = 0
-        for name, template, item in self._files(model, snapshot):
+        for name, template, item in self._files(model, snapshot, context["users"]):
             try:
                 drafts[name] = str(self.environment.get_template(template).render(context, **item))
                 size += len(drafts[name])
@@ -88,11 +89,13 @@ class LoadedTemplates:
                 raise template_error(error, template, self.environment, self.templates.directories) from error
         return drafts
 
-    def _files(self, model: Model, snapshot: Snapshot) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    def _files(
+        self, model: Model, snapshot: Snapshot, users: Mapping[str, tuple[User, ...]]
+    ) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """Yield each file's name, its template, and the item that the template sees besides the context."""
         for output in self.outputs:
             if output.each:
-                for name, item in items_by_path(output, items_for(output.each, model, snapshot)).items():
+                for name, item in items_by_path(output, items_for(output.each, model, snapshot, users)).items():
                     yield name, output.template, {EACH[output.each]: item}
             else:
                 yield output.pattern, output.template, {}
@@ -154,8 +157,8 @@ class Renderer:
             backends=model.backends,
             servers=model.servers,
             certificates=credentials.certificates,
-            users=credentials.users,
-            users_files=credentials.users_files,
+            users={**credentials.users, **{item.name: item.users for item in model.users}},
+            users_files={**credentials.users_files, **self._users_files(model)},
             client_cas=credentials.client_cas,
             problems=model.problems,
             target=loaded.target,
@@ -168,6 +171,11 @@ class Renderer:
         drafts = loaded.render(dict(context.items()), model, snapshot, Budget(self.limits))
         loaded.sections = sections
         return Files.of(drafts)
+
+    def _users_files(self, model: Model) -> dict[str, str]:
+        """Return where a set has the users of labels written."""
+        directory = f"{self._target.output}/{USERS}"
+        return {item.name: directory.replace(NAME, file_name(item.name)) for item in model.users}
 
     def served(self, model: Model) -> Model:
         """Return the part of the model that this target serves."""

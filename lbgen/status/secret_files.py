@@ -20,8 +20,9 @@ from typing import Generic, Protocol, TypeVar
 from lbgen.base import bounded_file, password
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.logs import log
+from lbgen.labels.values.users import User
 from lbgen.labels.values.value_type import BadValue
-from lbgen.render.credential_files import User, content_of
+from lbgen.render.credential_files import content_of
 
 T = TypeVar("T")
 LARGEST = 64 << 10  # bytes of a file

@@ -94,7 +94,7 @@ EXAMPLES = (
     Example(
         "Who may come in",
         "Only from these networks, with a password (`htpasswd -nB ada >> /etc/lbgen/users/staff`), no faster than "
-        "this, and with small bodies. Passwords never stand in labels.",
+        "this, and with small bodies. Passwords never stand in labels of lbgen's own.",
         {
             "admin": {
                 "host": "admin.example.org",

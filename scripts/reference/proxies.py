@@ -34,7 +34,9 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
 - **Costly passwords.** HAProxy and Nginx do nothing else while they compare a password. Of bcrypt above cost 10 and
   SHA-crypt above 100,000 rounds HAProxy leaves the users out, Nginx the whole file, which it reads itself, as soon as
   lbgen has seen it. Cost 8 takes 15 ms of processor, cost 10 60 ms, cost 12 240 ms. Passwords of hundreds of
-  characters take SHA-crypt ten times as long, and bcrypt no longer.
+  characters take SHA-crypt ten times as long, and bcrypt no longer. Of users that a label holds each proxy leaves out
+  those whose hashes it does not know or compares too slowly, and no others
+  ([which](migration.md#middlewares)).
 - **Wrong passwords.** HAProxy compares 10 a minute from one address (of IPv6, one /64) for each users file. Further
   ones are answered 429, and so are right ones that were not used within the last hour. Right passwords and requests
   without one do not count. Clients behind another proxy have one address together: its own.

@@ -25,6 +25,7 @@ from lbgen.labels.route_spec import RouteSpec, ServiceLabels, about, problem_of
 from lbgen.labels.values import http
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.substitution import Substitution
+from lbgen.labels.values.users import IN_LABEL, LabelUsers, hashed_users, plain_users
 from lbgen.labels.values.value_type import BadValue
 
 _INDEXED = re.compile(r"([a-z]+)(?:\.([1-9][0-9]?))?")
@@ -105,11 +106,14 @@ class _Destination:
         made: list[RouteSpec] = []
         try:
             fields = self._fields(protocol)
+            users = self._users(protocol)
+            if users:
+                fields["basic_auth"] = users.name
             match = self._match(protocol)
             priority = 0 if options.fields.get("_default") and match == ALWAYS else None
             if protocol == "http":
                 made += self._redirects(fields)
-            made.insert(0, self._route(protocol, self.name, fields, match, priority))
+            made.insert(0, self._route(protocol, self.name, fields, match, priority, users))
         except BadValue as bad:
             options.lose(options.written.get(bad.key, Written(self._label("serviceDomain"), "")), bad)
         return [] if options.lost else made, [*options.lost, *options.left]
@@ -117,10 +121,32 @@ class _Destination:
     def _label(self, option: str) -> str:
         return f"{PREFIX}{option}" + (f".{self.name}" if self.name else "")
 
-    def _route(self, protocol: str, name: str, fields: dict[str, Any], match: Match, priority: int | None) -> RouteSpec:
+    def _route(
+        self,
+        protocol: str,
+        name: str,
+        fields: dict[str, Any],
+        match: Match,
+        priority: int | None,
+        users: LabelUsers | None = None,
+    ) -> RouteSpec:
         keys = RouteKeys(**fields)  # each value came from the field's own parser
         origin = f"destination {self.name}" if self.name else ""
-        return RouteSpec(protocol, name, keys, match, priority, self.options.written, "dockerflow", origin)
+        return RouteSpec(protocol, name, keys, match, priority, self.options.written, "dockerflow", origin, users)
+
+    def _users(self, protocol: str) -> LabelUsers | None:
+        """Return whom parameter users lets in, None where there is none."""
+        said = self.options.fields
+        if "_users" not in said:
+            return None
+        if protocol == "tcp":
+            raise BadValue("asks for passwords, which TCP cannot", "remove it, or set reqMode to http", "_users")
+        if "basic_auth" in said:
+            raise BadValue("stands beside usersSecret", "put all users into one of the two", "_users")
+        users = about("_users", hashed_users if said.get("_encrypted") else plain_users, said["_users"])
+        service = self.options.service
+        name = f"{IN_LABEL}{service}" + (f":{self.name}" if self.name else "")
+        return LabelUsers(name, users, service, self.options.written["_users"].label)
 
     def _fields(self, protocol: str) -> dict[str, Any]:
         """Return the fields of `RouteKeys`; docker-flow-proxy's own time-outs where none are given."""

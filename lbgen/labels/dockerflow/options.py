@@ -128,13 +128,9 @@ OPTIONS: Table = {
     "compressionalgo": Taken(lambda text: text != "identity", "compress"),
     "compressiontype": Left("is left out: texts of all kinds are compressed", "remove it"),
     "userssecret": Taken(policy.file_name, "basic_auth"),
-    "userspassencrypted": Taken(flag),
+    "userspassencrypted": Taken(flag, "_encrypted"),
     "ignoreauthorization": Taken(flag, "_open"),
-    "users": Lost(
-        "has passwords in it, which labels may not",
-        "write usersSecret=NAME, and lines NAME:HASH into the file NAME of setting users",
-        secret=True,
-    ),
+    "users": Taken(str, "_users", secret=True),
     "servicecert": Lost(
         "has a certificate in it, which labels may not",
         "put it into the directory of setting certificates",

@@ -16,9 +16,11 @@ from typing import Any
 from lbgen.labels.context import Provider
 from lbgen.labels.foreign_options import Options
 from lbgen.labels.match import Alternative
+from lbgen.labels.route_spec import about
 from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.redirects import by_regex, checked_substitution, to_https, to_scheme, whole_redirect
 from lbgen.labels.values.substitution import UrlRedirect, path_from
+from lbgen.labels.values.users import IN_LABEL, LabelUsers, hashed_users
 from lbgen.labels.values.value_type import BadValue
 
 _PATHS = "a path is stripped, then replaced, then put behind a prefix"
@@ -45,6 +47,7 @@ class Effects:
     fields: dict[str, Any] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)  # a middleware counts once, however many chains lead to it
     stages: list[str] = field(default_factory=list)
+    users: LabelUsers | None = None  # whom a basicauth lets in, if its label says it
     whole: dict[str, object] = field(default_factory=dict)  # the first redirect, if it is one of all requests
 
     def enter(self, stage: str) -> None:
@@ -78,20 +81,20 @@ def _add_prefix(effects: Effects, options: Mapping[str, Any]) -> None:
 
 
 def _basic_auth(effects: Effects, options: Mapping[str, Any]) -> None:
-    file, name = options.get("_file", ""), options["_name"]
-    if options.get("_inline"):
-        if name not in effects.provider.users_files:
-            raise BadValue(
-                "has its users in the label, where everybody who may see services can read them",
-                f"write them, NAME:HASH each on a line, into a file {name} in the directory of setting users, and name "
-                f"it in setting discovery.traefik.users_files",
-            )
-        if file:
-            raise BadValue("has users in the label and in a file", "put all of them into one file")
+    file, name, said = options.get("_file", ""), options["_name"], options.get("_users")
+    users = None
+    if said and file:
+        raise BadValue("has users in the label and in a file", "put all of them into one of the two", "_users")
+    if said and name in effects.provider.users_files:
         file = name
+    elif said:
+        service, label = effects.options.service, options["_labels"]["_users"].label
+        users = LabelUsers(f"{IN_LABEL}{service}.{name}", about("_users", hashed_users, said), service, label)
+        file = users.name
     if not file:
-        raise BadValue("has no users", "add basicauth.usersfile")
+        raise BadValue("has no users", "add basicauth.usersfile, or basicauth.users")
     effects.enter("password")
+    effects.users = users
     effects.fields["basic_auth"] = file
     if options.get("_remove"):
         effects.fields["request_header"] = effects.fields.get("request_header", {}) | {"authorization": ""}
@@ -223,7 +226,8 @@ def _nothing(effects: Effects, options: Mapping[str, Any]) -> None:
     """Kinds that are left out."""
 
 
-Effect = Callable[[Effects, Mapping[str, Any]], None]  # given the middleware's options, and its name as _name
+# Given the middleware's options, its name as _name, and which label set which option as _labels.
+Effect = Callable[[Effects, Mapping[str, Any]], None]
 EFFECTS: Mapping[str, Effect] = {
     "addprefix": _add_prefix,
     "basicauth": _basic_auth,

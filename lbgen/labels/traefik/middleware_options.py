@@ -81,8 +81,7 @@ _HEADER = http.header_value
 KINDS: Mapping[str, Table] = {
     "addprefix": {"prefix": Taken(_prefix, "_prefix")},
     "basicauth": {
-        # What it says goes nowhere but into the file that its owner writes.
-        "users": Taken(lambda _: True, "_inline", secret=True),
+        "users": Taken(str, "_users", secret=True),
         "usersfile": Taken(_users_file, "_file"),
         "realm": Left("is left out: browsers are shown the name of the file of users", "remove it"),
         "removeheader": Taken(flag, "_remove"),

@@ -99,7 +99,7 @@ class Middlewares:
                 self._add(effects, each, source, inside)
             return
         before = set(effects.fields)
-        EFFECTS[element.kind](effects, {**own.fields, "_name": element.name})
+        EFFECTS[element.kind](effects, {**own.fields, "_name": element.name, "_labels": own.written})
         effects.options.written.update(dict.fromkeys(effects.fields.keys() - before, _first(element, own)))
         if element.kind == "headers":
             for option in headers.without_origin(own.fields):

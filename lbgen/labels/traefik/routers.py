@@ -117,7 +117,7 @@ class Routers:
         written = {**self.written, **own.written, **effects.options.written, **options.written}
         keys = RouteKeys(**fields)  # each value came from the field's own parser
         origin = f"router {router.name}" if router.name else "no router, by the default rule"
-        return RouteSpec(protocol, router.name, keys, match, priority, written, "traefik", origin)
+        return RouteSpec(protocol, router.name, keys, match, priority, written, "traefik", origin, effects.users)
 
     def _service(self, protocol: str, options: Options) -> Options:
         """Read the service that a router leads to; what is wrong with the choice is the router's."""

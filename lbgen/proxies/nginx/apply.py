@@ -22,7 +22,7 @@ from lbgen.base import directories
 from lbgen.base.address import host_port
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
 from lbgen.proxies import disk
-from lbgen.proxies.nginx import plan, processes
+from lbgen.proxies.nginx import plan, processes, users_files
 from lbgen.proxies.nginx.error_log import Excerpt, from_now
 from lbgen.proxies.plan import Plan
 from lbgen.proxies.proxy import Proxy, Workers
@@ -55,6 +55,7 @@ class Nginx(Proxy):
         reload: Callable[[], None],
         master: Callable[[], int],
         pid_file: Path | None = None,
+        account: str = "",
     ) -> None:
         """
         Args:
@@ -63,8 +64,9 @@ class Nginx(Proxy):
             reload: makes Nginx load the files from disk.
             master: returns the master's pid; raises ProxyUnreachable if it cannot be seen.
             pid_file: of a master that lbgen started.
+            account: of its workers; empty: Nginx's default.
         """
-        self._pid_file = pid_file
+        self._pid_file, self._account = pid_file, account
         self.probe, self._error_log, self._reload, self._master = probe, error_log, reload, master
         self._handover = Handover(from_now(error_log))
 
@@ -77,6 +79,7 @@ class Nginx(Proxy):
         if texts:
             self._handover = Handover(from_now(self._error_log))
         super().write(output, texts, remove)
+        users_files.let_read(output, texts, self._account)
 
     def ready(self, output: Path) -> None:
         """Let workers on an account of their own through to files of users, which they read for every request."""

@@ -31,6 +31,7 @@ class Build:
 
     version: tuple[int, ...] = ()  # (1, 22, 1); empty: there is none to ask
     stream: str = "stream"  # path of the module to load, "stream" if it is built in, empty: there is none
+    account: str = ""  # of the workers, or their group; empty: Nginx's own default
 
 
 def facts(setup: Setup) -> Facts:
@@ -62,7 +63,7 @@ def parts(setup: Setup) -> Parts:
         words = [setup.binary, "-c", str(conf), "-g", "daemon off;"]
         supervisor = Supervisor(words, "nginx", partial(_left_running, setup, conf), signal.SIGQUIT)
     way = Command(apply.command) if apply.command else Signal(master, signal.SIGHUP, PATIENCE)
-    proxy = Nginx(_probe(setup)[1], setup.output / error_log.NAME, way.reload, master, own_pid)
+    proxy = Nginx(_probe(setup)[1], setup.output / error_log.NAME, way.reload, master, own_pid, _account(setup))
     return Parts(proxy, checker(setup, setup.output), supervisor, _unservable(setup))
 
 
@@ -87,7 +88,8 @@ def build_of(binary: str) -> Build:
         module = str(path) if path.exists() else ""
     elif stream:
         module = "stream"
-    return Build((int(version[1]), int(version[2]), int(version[3])), module)
+    account = re.search(r"--group=(\S+)", said) or re.search(r"--user=(\S+)", said)
+    return Build((int(version[1]), int(version[2]), int(version[3])), module, account[1] if account else "")
 
 
 @cache
@@ -113,6 +115,11 @@ def _unservable(setup: Setup) -> dict[str, str]:
 
 def _option(setup: Setup, name: str) -> Any:
     return setup.target.options.get(name, setup.manifest.options.get(name))
+
+
+def _account(setup: Setup) -> str:
+    """Return whom workers run as; empty: Nginx's default."""
+    return str(_option(setup, "user") or build_of(setup.binary).account)
 
 
 def _version(setup: Setup) -> tuple[int, ...]:

@@ -187,8 +187,8 @@ CAPABILITIES = {
     "concurrent requests for each server": Support(NO, "there is no limit"),
     "passwords": Support(
         PARTLY,
-        "only users whose hash is one of bcrypt, as `htpasswd -nB` makes it, are let in; wrong passwords are not "
-        "counted, but no other request waits for them",
+        "users whose hash is one of SHA-crypt are not let in; wrong passwords are not counted, but no other request "
+        "waits for them",
     ),
     "certificates by name": Support(NO, "Traefik chooses by the names in the certificates"),
     "client certificates": Support(

@@ -15,8 +15,10 @@ from lbgen.labels.dockerflow.dialect import DOCKERFLOW
 from lbgen.labels.dockerflow.options import OPTIONS
 from lbgen.labels.foreign_options import Left, Lost, Taken
 from lbgen.labels.values.substitution import path_from
+from lbgen.labels.values.users import User
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_task, modelled
 from tests.support.foreign_labels import dockerflow_labels, dockerflow_route, matches, plain, unusual
+from tests.support.passwords import HASH
 from tests.support.paths import TESTS
 
 REAL_LIFE = sorted((TESTS / "real_life" / "dockerflow").glob("*.yml"))
@@ -208,7 +210,8 @@ def test_left(parameter, value):
 @pytest.mark.parametrize(
     ("parameter", "value", "shown"),
     [
-        ("users", "anna:s3cret", False),
+        ("users", ":s3cret", False),
+        ("users", "anna:", False),
         ("serviceCert", "-----BEGIN PRIVATE KEY-----", False),
         ("verifyClientSsl", "true", True),
         ("httpsPort", "8443", True),
@@ -254,6 +257,35 @@ def test_ignored_authorization():
     labels = {"usersSecret": "staff", "port": "80", "servicePath.1": "/a", "servicePath.2": "/b"}
     found = dockerflow_labels({**labels, "ignoreAuthorization.2": "true"})
     assert [route.keys.basic_auth for route in found.routes] == ["staff", ""]
+
+
+def test_users():
+    """Passwords in labels are the destination's own list; where they are encrypted, they are hashes."""
+    plain = {"servicePath.1": "/a", "users.1": "anna:pw"}
+    hashed = {"servicePath.2": "/b", "users.2": f"anna:{HASH}", "usersPassEncrypted.2": "true"}
+    found = dockerflow_labels({"port": "80", **plain, **hashed})
+    assert found.problems == ()
+    assert [route.keys.basic_auth for route in found.routes] == ["label:shop:1", "label:shop:2"]
+    assert [route.users and route.users.users for route in found.routes] == [
+        (User("anna", "{SHA}GpHWL3ymc5liWkNopqtdSjuqYHM=", "pw"),),
+        (User("anna", HASH),),
+    ]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"users": "anna:pw", "usersSecret": "staff"},
+        {"users": "anna:pw", "usersPassEncrypted": "true"},
+        {"users": "anna:pw", "reqMode": "tcp", "srcPort": "5432"},
+    ],
+)
+def test_users_that_cannot_be_honoured(labels):
+    """Nothing is served in place of what they guard, and the password is in no message."""
+    found = dockerflow_labels({**DEMO, **labels})
+    assert found.routes == ()
+    assert [(problem.label, problem.value) for problem in found.problems] == [("com.df.users", "")]
+    assert "pw" not in str(found)
 
 
 def test_redirected_domains():

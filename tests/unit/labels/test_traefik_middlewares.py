@@ -10,9 +10,11 @@ from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.middleware_effects import EFFECTS
 from lbgen.labels.traefik.middleware_options import KINDS, TCP_KINDS
 from lbgen.labels.values.substitution import substitution
+from lbgen.labels.values.users import LabelUsers, User
 from lbgen.model import build
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot
 from tests.support.foreign_labels import APP, TRAEFIK_DEFAULTS, plain, traefik_labels, traefik_route, unusual
+from tests.support.passwords import BCRYPT_10, HASH
 
 SECRET = "$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/"
 SAME = {"port": 80, "rule": "Host(`a.org`)"}
@@ -242,7 +244,13 @@ def test_noted(options, noted):
         ),
         ({"chain.middlewares": "m0"}, "chain.middlewares"),
         ({"chain.middlewares": "n"}, "chain.middlewares"),
-        ({"basicauth.users": f"anna:{SECRET}"}, "basicauth.users"),
+        *(
+            ({"basicauth.users": users}, "basicauth.users")
+            for users in (
+                *(SECRET, f":{SECRET}", f"an na:{SECRET}", f"anna:{SECRET}0", f"anna:{SECRET},", "anna:$5$" + SECRET),
+                *("anna:" + SECRET.replace("$", "$$"), f"anna:{HASH},bob", f"anna:{HASH},bob:{SECRET}x"),
+            )
+        ),
         ({"basicauth.usersfile": "x", "basicauth.headerfield": "X-User"}, "basicauth.headerfield"),
         ({"basicauth.usersfile": "/etc/!"}, "basicauth.usersfile"),
         ({"basicauth.removeheader": "true"}, "basicauth.removeheader"),
@@ -275,14 +283,21 @@ def test_dropped(options, blamed):
 
 
 def test_users_of_labels():
-    """Users in a label are honoured once their owner says that a file has them; the hashes go nowhere."""
+    """Users in a label are a list of the service's own, whose hashes are in no text."""
+    labels = labels_of({"basicauth.users": f"eve:{BCRYPT_10},anna:{HASH}", "basicauth.removeheader": "true"})
+    route = traefik_route(labels)
+    assert route.keys.basic_auth == "label:shop.m0"
+    users = User("anna", HASH), User("eve", BCRYPT_10)
+    assert route.users == LabelUsers("label:shop.m0", users, "shop", "traefik.http.middlewares.m0.basicauth.users")
+    assert HASH not in str(route)
+
+
+def test_users_of_labels_in_files():
+    """Where their owner says that a file has them, the label is not looked at."""
     labels = labels_of({"basicauth.users": f"anna:{SECRET}"})
-    assert SECRET not in str(traefik_labels(labels))
     served = traefik_labels(labels, users_files=("m0",))
-    assert (served.routes[0].keys.basic_auth, served.problems) == ("m0", ())
+    assert (served.routes[0].keys.basic_auth, served.routes[0].users, served.problems) == ("m0", None, ())
     assert SECRET not in str(served)
-    (problem,) = traefik_labels(labels).problems
-    assert "a file m0 in the directory of setting users" in problem.remedy
     both = labels_of({"basicauth.users": f"anna:{SECRET}", "basicauth.usersfile": "x"})
     assert traefik_labels(both, users_files=("m0",)).routes == ()
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from lbgen.base.unexpected import KEEPS_FAILING, UNEXPECTED, Part
+from lbgen.labels.values.password_cost import REMEDY, Cost, Level, cost_of
+from lbgen.labels.values.users import User
 from lbgen.model import Model
 from lbgen.render import credentials
-from lbgen.render.credential_files import User
 from lbgen.render.credential_problems import missing_credentials, slow_passwords, with_credential_problems
 from lbgen.render.credentials import CredentialReader, Credentials
-from lbgen.render.password_cost import REMEDY, Cost, Level, cost_of
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, modelled
 from tests.support.certificates import UNREADABLE, certificate
 
