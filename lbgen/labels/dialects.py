@@ -70,4 +70,5 @@ def _join(by_dialect: Mapping[str, ServiceLabels]) -> ServiceLabels:
         tuple(routes[key] for key in sorted(routes)),
         tuple(sorted({problem for own in by_dialect.values() for problem in own.problems})),
         "" if enabled else "; ".join(own.unless for own in by_dialect.values()),
+        tuple(closed for own in by_dialect.values() for closed in own.closed),
     )

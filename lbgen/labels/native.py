@@ -1,28 +1,34 @@
 """lbgen's own vocabulary: ``lbgen.<key>`` and ``lbgen.http|tcp|udp.<route>.<key>``.
 
-Fails closed: a route with any problem in its own keys, or in a short key it inherits, is dropped and reported;
-the service's other routes stay.
+Fails closed: a route with any problem in its own keys, or in a short key it inherits, is closed and reported; the
+service's other routes stay.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import Problem, printable
 from lbgen.labels.context import PLAIN, Dialect, LabelContext
-from lbgen.labels.keys.table import BY_NAME, ENABLE, FAMILIES, KEYS, PREFIX, PROTOCOLS, RouteKeys, find
+from lbgen.labels.keys.table import (
+    BY_NAME,
+    ENABLE,
+    FAMILIES,
+    KEYS,
+    PREFIX,
+    PROTOCOLS,
+    RouteKeys,
+    find,
+    nearest,
+)
 from lbgen.labels.match import ALWAYS, All, Match, any_of
-from lbgen.labels.route_spec import ROUTE_NAME, RouteSpec, ServiceLabels, problem_of, sound
+from lbgen.labels.route_spec import MATCHING, ROUTE_NAME, ClosedSpec, RouteSpec, ServiceLabels, problem_of, sound
 from lbgen.labels.rule import parser
 from lbgen.labels.values import basic, http, policy
 from lbgen.labels.values.value_type import BadValue, ValueType
 
-MATCHING = frozenset(
-    {"host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip", "sni"}
-)
 # What the names in a family may be; those that are not here are names of headers.
 MEMBERS: Mapping[str, ValueType[str]] = {
     "query": http.query_name,
@@ -43,6 +49,11 @@ class _Scope:
     written: dict[str, tuple[str, str]] = field(default_factory=dict)  # field -> (label, value)
     broken: dict[str, Problem] = field(default_factory=dict)  # key as written
 
+    @property
+    def broken_fields(self) -> frozenset[str]:
+        """The fields of those keys, or of the ones that unknown keys look like."""
+        return frozenset(filter(None, map(_field_of, self.broken)))
+
 
 def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> ServiceLabels:
     """Read one service's labels. A pure function of its arguments."""
@@ -53,23 +64,22 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
         return ServiceLabels(False, problems=(problem_of(service, ENABLE, labels[ENABLE], bad),), unless=unless)
     if not enabled:
         return ServiceLabels(False, unless=f"label {ENABLE}=true is missing" if ENABLE not in labels else _SWITCHED_OFF)
-    short, named, stray = _scopes(service, labels)
-    if not named and not stray:
-        named = {("http", ""): _Scope("http")}
-    routes, problems = [], [*stray, *short.broken.values()]
-    for (protocol, name), own in sorted(named.items()):
-        route, own_problems = _route(service, protocol, name, short, own)
+    short, named = _scopes(service, labels)
+    routes, closed, problems = [], [], [*short.broken.values()]
+    for _, own in sorted(named.items() or [(("http", ""), _Scope("http"))]):
+        made, own_problems = _route(service, short, own)
         problems += own_problems
-        if route:
-            routes.append(route)
-    return ServiceLabels(True, tuple(routes), tuple(sorted({*problems})))
+        if isinstance(made, RouteSpec):
+            routes.append(made)
+        elif made:
+            closed.append(made)
+    return ServiceLabels(True, tuple(routes), tuple(sorted({*problems})), closed=tuple(closed))
 
 
-def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple[str, str], _Scope], list[Problem]]:
-    """Sort the labels into short keys, named routes, and problems that belong to no route that could exist."""
+def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple[str, str], _Scope]]:
+    """Sort the labels into short keys and named routes; one whose name is none is broken."""
     short = _Scope()
     named: dict[tuple[str, str], _Scope] = {}
-    stray = []
     for label, value in sorted(labels.items()):
         if not label.lower().startswith(PREFIX) or label == ENABLE:
             continue
@@ -79,13 +89,12 @@ def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple
             _read(service, short, label, key, value)
             continue
         protocol, route, rest = named_key.groups()
+        scope = named.setdefault((protocol, route), _Scope(protocol, printable(route, 63)))
+        _read(service, scope, label, rest, value)
         if not ROUTE_NAME.fullmatch(route):
             bad = BadValue(f"{printable(route)!r} is not a route name", "use lower-case letters, digits, - and _")
-            stray.append(problem_of(service, label, value, bad))
-        else:
-            scope = named.setdefault((protocol, route), _Scope(protocol, route))
-            _read(service, scope, label, rest, value)
-    return short, named, stray
+            scope.broken[f"{label} "] = problem_of(service, label, value, bad)  # no key has a space
+    return short, named
 
 
 def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None:
@@ -118,16 +127,29 @@ def _parse_value(field_name: str, member: str, value: str) -> object:
     return KEYS[field_name].parse(text)
 
 
-def _route(
-    service: str, protocol: str, name: str, short: _Scope, own: _Scope
-) -> tuple[RouteSpec | None, list[Problem]]:
-    """Lay a route's own keys over the short ones; any problem among those that count drops the route.
+def _route(service: str, short: _Scope, own: _Scope) -> tuple[RouteSpec | ClosedSpec | None, list[Problem]]:
+    """Lay a route's own keys over the short ones; any problem among those that count closes the route.
 
     Also returned are the problems of its own: those of the short keys are not only its.
     """
-    if own.broken or any(_inherits(own, key) for key in short.broken):
-        return None, [*own.broken.values()]
-    inherited = {key: value for key, value in short.fields.items() if protocol in KEYS[key].protocols}
+    protocol, name = own.protocol, own.route
+    fields_, written = _together_with(short, own)
+    keys = RouteKeys(**fields_)  # type: ignore[arg-type]  # each value came from the field's own parser
+    lost = [key for key in short.broken if _inherits(own, key)]
+    if own.broken or lost:
+        broken = own.broken_fields.union(filter(None, map(_field_of, lost)))
+        return _closed(protocol, name, keys, broken), [*own.broken.values()]
+    try:
+        match = match_of(protocol, keys)
+    except BadValue as bad:
+        label, value = written["rule"]
+        return _closed(protocol, name, keys, frozenset({"rule"})), [problem_of(service, label, value, bad, name)]
+    return RouteSpec(protocol, name, keys, match, keys.priority, written), []
+
+
+def _together_with(short: _Scope, own: _Scope) -> tuple[dict[str, object], dict[str, tuple[str, str]]]:
+    """Return the fields of a route and the labels that they were written in: its own ones laid over the short ones."""
+    inherited = {key: value for key, value in short.fields.items() if own.protocol in KEYS[key].protocols}
     # A rule says all there is to match, so a route's own one stands instead of inherited keys, and the other way round.
     instead = MATCHING if "rule" in own.fields else {"rule"} if MATCHING & own.fields.keys() else set()
     inherited = {key: value for key, value in inherited.items() if key not in instead}
@@ -136,14 +158,26 @@ def _route(
         before = inherited.get(key)
         if isinstance(value, dict) and isinstance(before, dict):
             fields_[key] = {**before, **value}
-    keys = RouteKeys(**fields_)  # type: ignore[arg-type]  # each value came from the field's own parser
-    written = {**{key: short.written[key] for key in inherited}, **own.written}
+    return fields_, {**{key: short.written[key] for key in inherited}, **own.written}
+
+
+def _closed(protocol: str, name: str, keys: RouteKeys, broken: frozenset[str]) -> ClosedSpec | None:
+    """Return a route that cannot be honoured; None if it guards nothing, and nothing says which requests it wants."""
+    if "rule" in broken:
+        keys = replace(keys, rule=None)
     try:
         match = match_of(protocol, keys)
-    except BadValue as bad:
-        label, value = written["rule"]
-        return None, [problem_of(service, label, value, bad, name)]
-    return RouteSpec(protocol, name, keys, match, keys.priority, written), []
+    except BadValue:  # the rule
+        broken, keys = broken | {"rule"}, replace(keys, rule=None)
+        match = match_of(protocol, keys)
+    spec = ClosedSpec(protocol, name, keys, match, broken)
+    return None if spec.unreadable and not spec.guarded else spec
+
+
+def _field_of(key: str) -> str:
+    """Return the field that a written key is, or that an unknown one looks like; empty: none."""
+    name = nearest(key)
+    return FAMILIES.get(name.removesuffix("<name>"), "") if name.endswith("<name>") else BY_NAME.get(name, "")
 
 
 def _inherits(own: _Scope, key: str) -> bool:
@@ -193,11 +227,10 @@ def _together(terms: Iterable[Match | None]) -> Match:
 
 
 def _unknown(key: str) -> BadValue:
-    known = [*BY_NAME, *(f"{family}<name>" for family in FAMILIES), "enable"]
     if key != key.lower():
         return BadValue("keys are lower case", "write the label in lower case")
-    close = difflib.get_close_matches(key, known, n=1)
-    return BadValue("unknown key", f"did you mean {close[0]}?" if close else "see the list of label keys")
+    close = nearest(key)
+    return BadValue("unknown key", f"did you mean {close}?" if close else "see the list of label keys")
 
 
 NATIVE = Dialect("lbgen", PREFIX, parse)

@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lbgen.base.problem import Problem
-from lbgen.labels.keys.table import BY_NAME, PREFIX, RouteKeys
-from lbgen.labels.match import Match
+from lbgen.labels.keys.table import BY_NAME, GUARDS, PREFIX, RouteKeys, guards_of
+from lbgen.labels.match import ALWAYS, Match
 from lbgen.labels.values.basic import MAX_VALUE
 from lbgen.labels.values.users import LabelUsers
 from lbgen.labels.values.value_type import BadValue
 
 T = TypeVar("T")
+# The fields of the keys that say which requests a route wants; `rule` stands instead of them.
+MATCHING = frozenset(
+    {"host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip", "sni"}
+)
 ROUTE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 
 
@@ -32,6 +36,7 @@ class RouteSpec:
     dialect: str = "lbgen"  # whose labels ask for it
     origin: str = ""  # what it is made of there: "router shop", "destination 1"; empty: nothing particular
     users: LabelUsers | None = None  # those that its labels hold; `keys.basic_auth` has their name
+    denials: tuple[tuple[Match, int], ...] = ()  # of its requests those that are answered with a status, in this order
 
     def label_to_blame(self, bad: BadValue) -> tuple[str, str]:
         """Return the label at fault and its value: the one that was written, or the one that is missing."""
@@ -43,6 +48,41 @@ class RouteSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosedSpec:
+    """A route that cannot be honoured: what it asks for must not be answered by another route of its service."""
+
+    protocol: str
+    name: str  # as `RouteSpec.name`; of a label whose route has no proper name, what stands there
+    keys: RouteKeys  # those that can be read
+    match: Match  # what the readable keys say: a key with a bad value is left out, which only widens it
+    broken: frozenset[str] = frozenset()  # fields of the keys that cannot be honoured, or that unknown ones look like
+    dialect: str = "lbgen"
+    origin: str = ""  # as in `RouteSpec`
+
+    @classmethod
+    def of(cls, spec: RouteSpec, bad: BadValue) -> ClosedSpec:
+        """Return what becomes of a route that was read, and that cannot be served as it asks."""
+        field_name = BY_NAME.get(bad.key, "")
+        broken = frozenset({field_name} if field_name else ())
+        return cls(spec.protocol, spec.name, spec.keys, spec.match, broken, spec.dialect, spec.origin)
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The guards that cannot be kept up."""
+        return self.broken & GUARDS
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether it says which requests it wants, and nothing of that can be read."""
+        return self.match == ALWAYS and bool(self.broken & (MATCHING | {"rule"}))
+
+    @property
+    def guarded(self) -> bool:
+        """Whether some requests were to be kept from the application."""
+        return bool(self.missing or guards_of(self.keys))
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceLabels:
     """What one service's labels say."""
 
@@ -50,6 +90,7 @@ class ServiceLabels:
     routes: tuple[RouteSpec, ...] = ()
     problems: tuple[Problem, ...] = ()
     unless: str = ""  # why the service does not take part
+    closed: tuple[ClosedSpec, ...] = ()
 
 
 def problem_of(service: str, label: str, value: str, bad: BadValue, route: str = "") -> Problem:

@@ -10,16 +10,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
-from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.users import LabelUsers
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import claims, limits
+from lbgen.model.backends import route_backend
+from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends
 from lbgen.model.groups import Group, Member, join_members
-from lbgen.model.routes import RouteRequest, ServiceRoutes, service_routes
+from lbgen.model.routes import ServiceRoutes, service_routes
 from lbgen.model.routing import route_table
-from lbgen.model.servers import RouteServers, Surroundings, route_servers
+from lbgen.model.servers import Surroundings
 from lbgen.model.tls import tls_hosts
-from lbgen.model.types import Backend, Basis, HealthCheck, Listener, Model, Redirect, Route, Rules
+from lbgen.model.types import Backend, Basis, Closed, Listener, Model, Route, Rules
 from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
 
 
@@ -32,6 +33,7 @@ class Part:
     problems: tuple[Problem, ...] = ()
     members: tuple[Member, ...] = ()  # routes that share their backend with other services
     users: tuple[LabelUsers, ...] = ()  # that its labels hold
+    closed: tuple[Closed, ...] = ()
 
 
 def build(snapshot: Snapshot, rules: Rules, drained: Collection[str] = frozenset()) -> Model:
@@ -95,7 +97,7 @@ class Builder:
         self.rules, self._mistaken = rules, mistaken
         self.parsed = self.decided = self.tabled = 0  # services parsed and decided, listeners' tables made, so far
         self._decided: dict[str, _Decided] = {}  # by the service's id
-        self._routes: list[tuple[Route, ...]] = []
+        self._routes: list[tuple[object, ...]] = []
         self._tables: list[tuple[Listener, list[Problem]]] = []
         self._groups: dict[tuple[str, str, str], tuple[list[Member], Group]] = {}
 
@@ -156,10 +158,15 @@ class Builder:
         groups = self._join(parts)
         routes = [part.routes for part in parts] + [group.routes for group in groups]
         flat = [route for own in routes for route in own]
+        closed = [item for part in parts for item in part.closed]
+        closed += [closed_as(out.route, MISSING_GUARD) for group in groups for out in group.left_out]
         backends = [backend for part in parts for backend in part.backends] + [group.backend for group in groups]
-        if not self._tables or not _identical(routes, self._routes):
+        asked = [*routes, *(part.closed for part in parts)]
+        if not self._tables or not _identical(asked, self._routes):
             self.tabled += len(self.rules.listeners)
-            self._routes, self._tables = routes, [_table(listener, flat) for listener in self.rules.listeners]
+            self._routes = asked
+            self._tables = [_table(listener, flat, closed) for listener in self.rules.listeners]
+        backends += closed_backends(name for listener, _ in self._tables for name in listener.answers)
         problems = {problem for part in parts for problem in part.problems}
         problems.update(problem for group in groups for problem in group.problems)
         problems.update(problem for _, claimed in self._tables for problem in claimed)
@@ -169,6 +176,7 @@ class Builder:
             backends=tuple(sorted(backends, key=lambda backend: backend.name)),
             problems=tuple(sorted(problems)),
             remarks=tuple(sorted({remark for group in groups for remark in group.remarks})),
+            closed=tuple(sorted(closed, key=lambda item: (item.name, item.listeners))),
             basis=basis,
             users=_by_name(user for part in parts for user in part.users),
         )
@@ -188,13 +196,16 @@ class Builder:
 
 def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, around: Surroundings) -> Part:
     """Give each of a service's routes its servers. Nothing here can fail another service."""
-    routes, backends, members, users, problems = [], [], [], [], list(asked.problems)
+    routes, backends, members, users = [], [], [], []
+    problems, closed = list(asked.problems), list(asked.closed)
     for request in asked.requests:
         try:
             backend, servers = route_backend(service, tasks, request, around)
             scope = claims.group_scope(service, request.spec, request.route, backend, around.rules.claims)
         except BadValue as bad:
             problems.append(request.spec.problem(service.name, bad))
+            unclaimed = 0 if isinstance(bad, claims.NotAllowed) else CANNOT_SERVE
+            closed.append(closed_as(request.route, CANNOT_SERVE, unclaimed=unclaimed))
             continue
         if member := Member.of(request.spec, request.route, backend, scope):
             members.append(member)
@@ -203,18 +214,22 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
             backends.append(backend)
         problems += servers.problems
         users += [request.spec.users] if request.spec.users else []
-    return Part(tuple(routes), tuple(backends), tuple(problems), tuple(members), tuple(users))
+    return Part(tuple(routes), tuple(backends), tuple(problems), tuple(members), tuple(users), tuple(closed))
 
 
 def _by_name(users: Iterable[LabelUsers]) -> tuple[LabelUsers, ...]:
     return tuple(sorted(set(users), key=lambda item: item.name))
 
 
-def _table(listener: Listener, routes: Sequence[Route]) -> tuple[Listener, list[Problem]]:
+def _table(listener: Listener, routes: Sequence[Route], closed: Sequence[Closed]) -> tuple[Listener, list[Problem]]:
+    mine = [item for item in closed if listener.name in item.listeners and item.protocol == listener.protocol]
     with_hosts, carried, problems = tls_hosts(listener, routes)
-    served, over = limits.for_listener(listener, carried) if listener.protocol == "http" else (carried, [])
-    with_table, conflicts = route_table(with_hosts, served)
-    return with_table, [*problems, *over, *(conflict.problem for conflict in conflicts)]
+    if listener.protocol != "http":
+        with_table, conflicts = route_table(with_hosts, carried, mine)
+        return with_table, [*problems, *(conflict.problem for conflict in conflicts)]
+    served, over = limits.for_listener(listener, carried, mine)
+    with_table, conflicts = route_table(with_hosts, served.routes)
+    return replace(with_table, screens=served.screens), [*problems, *over, *(each.problem for each in conflicts)]
 
 
 def _identical(these: Sequence[object], those: Sequence[object]) -> bool:
@@ -232,64 +247,5 @@ def _with_old_objects(before: Part, part: Part) -> Part:
         part.problems,
         before.members if part.members == before.members else part.members,
         part.users,
-    )
-
-
-def route_backend(
-    service: Service, tasks: Sequence[Task], request: RouteRequest, around: Surroundings
-) -> tuple[Backend, RouteServers]:
-    """Return a route's backend, and how its servers were chosen.
-
-    Raises:
-        BadValue: nothing says, or too many things say, where the traffic should go; the route is not served.
-    """
-    keys, protocol = request.spec.keys, request.spec.protocol
-    if keys.redirect:  # it is answered by the proxy itself
-        chosen = RouteServers("")
-    else:
-        chosen = route_servers(service, tasks, keys, around, "udp" if protocol == "udp" else "tcp")
-    backend = Backend(
-        name=request.route.backend,
-        service=service.name,
-        route=request.spec.name,
-        protocol=protocol,
-        via=chosen.via,
-        servers=tuple(replace(server, weight=keys.weight) for server in chosen.servers),
-        balance="source" if keys.sticky == "source" else keys.balance,
-        weight=keys.weight,
-        health_check=None if protocol == "udp" or keys.redirect else _health_check(keys),
-        timeout_connect=keys.timeout_connect,
-        timeout_response=keys.timeout_response,
-        timeout_idle=keys.timeout_idle,
-        retries=keys.retries,
-        max_conn=keys.max_conn,
-        backup=keys.backup,
-        sticky_cookie="" if keys.sticky in ("", "source") else keys.sticky,
-        redirect=Redirect(keys.redirect_code, keys.redirect) if keys.redirect else None,
-        redirect_https=keys.redirect_https,
-        scheme=keys.scheme,
-        slow_start=keys.slow_start,
-        send_proxy=keys.send_proxy,
-        policy=request.policy,
-        client_ca=keys.client_ca,
-    )
-    return backend, chosen
-
-
-def _health_check(keys: RouteKeys) -> HealthCheck | None:
-    kind = keys.health_check or ("http" if keys.health_check_path else "tcp")
-    if kind == "off":
-        return None
-    return HealthCheck(
-        kind=kind,
-        interval=keys.health_check_interval,
-        timeout=keys.health_check_timeout,
-        rise=keys.health_check_rise,
-        fall=keys.health_check_fall,
-        path=keys.health_check_path or "/",
-        method=keys.health_check_method,
-        host=keys.health_check_host or "",
-        status=keys.health_check_status,
-        scheme=keys.health_check_scheme or ("https" if keys.scheme == "https" else "http"),
-        port=keys.health_check_port,
+        before.closed if part.closed == before.closed else part.closed,
     )

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
-from lbgen.labels.keys.table import RouteKeys
-from lbgen.labels.match import Alternative
+from lbgen.labels.match import Alternative, Test
 from lbgen.labels.values.value_type import BadValue
+from lbgen.model.closed import fallback
 from lbgen.model.policy import Policy
 from lbgen.model.routing import place_of
-from lbgen.model.types import Listener, Route
+from lbgen.model.screens import screens
+from lbgen.model.types import Closed, Listener, Route, Screen
 
 # Of one service.
 REGEXES = 10  # different ones
@@ -125,35 +126,53 @@ def _host(alternative: Alternative) -> str:
     return next((test.value for test in alternative if test.kind == "host" and not test.negated), "")
 
 
-def is_guarded(keys: RouteKeys) -> bool:
-    """Tell whether a route keeps some clients out."""
-    limits = keys.rate_limit, keys.max_concurrent
-    return bool(keys.allow_ip or keys.deny_ip or keys.basic_auth or keys.client_ca) or limits != (None, None)
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a listener has room for."""
+
+    routes: list[Route]  # those of requests that nobody else takes are among them
+    screens: tuple[Screen, ...]
 
 
-def for_listener(listener: Listener, routes: Sequence[Route]) -> tuple[list[Route], list[Problem]]:
-    """Return the routes that a listener has room for, and a problem for each service that there is none for.
+def for_listener(
+    listener: Listener, routes: Sequence[Route], closed: Sequence[Closed] = ()
+) -> tuple[Carried, list[Problem]]:
+    """Return what an HTTP listener has room for, and a problem for each service that there is none for.
 
     The younger service yields, with all its routes here: what one of them guards is not to be reached by another.
+
+    Args:
+        closed: of this listener.
     """
-    by_service: dict[tuple[float, str], list[Route]] = {}
+    by_service: dict[tuple[float, str], tuple[list[Route], list[Closed]]] = {}
     for route in routes:
         if listener.name in route.listeners:
-            by_service.setdefault(route.age, []).append(route)
-    used, problems, left_out = Counter[str](), [], set()
-    for age, own in sorted(by_service.items()):
-        asked = _asked([alternative for route in own for alternative in route.alternatives])
+            by_service.setdefault(route.age, ([], []))[0].append(route)
+    for item in closed:
+        by_service.setdefault(item.age, ([], []))[1].append(item)
+    used, problems = Counter[str](), []
+    carried: list[Route] = []
+    screened: list[Screen] = []
+    for _, (own_routes, own_closed) in sorted(by_service.items()):
+        before = screens(own_routes, own_closed)
+        own_routes += filter(None, map(fallback, own_closed))
+        tests = [alternative for route in own_routes for alternative in route.alternatives]
+        asked = _asked([*tests, *((*screen.alternative, _SCREEN) for screen in before)])
         over = [what for what, most in _LISTENER.items() if asked[what] and used[what] + asked[what] > most]
         if over:
-            left_out.add(age)
             what = over[0]
             message = f"asks listener {listener.name} for {asked[what]} {what}; {_LISTENER[what]:,} are allowed"
             remedy = "use hosts and paths alone, or another listener"
-            problems.append(Problem(own[0].service, f"{message} there, and older services have {used[what]}", remedy))
+            service = (own_routes or own_closed)[0].service
+            problems.append(Problem(service, f"{message} there, and older services have {used[what]}", remedy))
         else:
             used += asked
-    return [route for route in routes if route.age not in left_out or listener.name not in route.listeners], problems
+            carried += own_routes
+            screened += before
+    return Carried(carried, tuple(screened)), problems
 
+
+_SCREEN = Test("path_odd", "")  # a screen is a rule, whatever it tests
 
 _LISTENER = {
     "different expressions": LISTENER_REGEXES,

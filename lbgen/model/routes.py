@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels import dialects
-from lbgen.labels.match import Alternative, Test, TooManyAlternatives, alternatives
-from lbgen.labels.route_spec import RouteSpec, problem_of
+from lbgen.labels.keys.table import GUARDS, guards_of
+from lbgen.labels.match import ALWAYS, Alternative, Test, TooManyAlternatives, alternatives
+from lbgen.labels.route_spec import ClosedSpec, RouteSpec, problem_of
 from lbgen.labels.values.value_type import BadValue
-from lbgen.model.limits import Exceeded, Usage, is_guarded
+from lbgen.model.closed import closed_route, refused
+from lbgen.model.limits import Exceeded, Usage
 from lbgen.model.policy import Policy, policy_of
-from lbgen.model.types import Route, Rules
+from lbgen.model.types import Closed, Route, Rules
 from lbgen.snapshot import Service, moment
 
 # What Swarm accepts as a service name (swarmkit, manager/controlapi); every proxy accepts it as an identifier. It has
@@ -27,6 +29,7 @@ class RouteRequest:
     spec: RouteSpec
     route: Route
     policy: Policy
+    refused: tuple[str, ...] = ()  # listeners that it names, and on which a guard of its cannot be kept up
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +38,16 @@ class ServiceRoutes:
 
     requests: tuple[RouteRequest, ...] = ()
     problems: tuple[Problem, ...] = ()
+    closed: tuple[Closed, ...] = ()
 
 
 def service_routes(service: Service, rules: Rules) -> ServiceRoutes:
-    """Read a service's labels and decide its routes; what is wrong with one is a problem and drops it alone."""
+    """Read a service's labels and decide its routes; what is wrong with one is a problem and closes it alone."""
     if not _SERVICE_NAME.fullmatch(service.name):
         return ServiceRoutes(problems=(Problem(service.name, "is not a Swarm service name", "rename the service"),))
     labels = dialects.parse(service.name, service.labels, rules.label_context())
-    requests, problems, used = [], list(labels.problems), Usage()
+    requests, problems, used, closed = [], list(labels.problems), Usage(), list(labels.closed)
     exceeded: Exceeded | None = None
-    left_out: list[RouteSpec] = []
     for spec in labels.routes:
         try:
             if exceeded:  # by one of those before: nobody multiplies out what will not be served
@@ -53,17 +56,22 @@ def service_routes(service: Service, rules: Rules) -> ServiceRoutes:
             used.add(request.route, request.policy)
         except Exceeded as bad:
             exceeded = bad
-            left_out.append(spec)
             problems.append(problem_of(service.name, *bad.blame(spec.written), bad, spec.name))
+            if guards_of(spec.keys):  # nothing of the service is open then: what it guards is too much to be told
+                closed.append(replace(ClosedSpec.of(spec, bad), match=ALWAYS, broken=GUARDS))
         except BadValue as bad:
             problems.append(spec.problem(service.name, bad))
+            closed.append(ClosedSpec.of(spec, bad))
         else:
             requests.append(request)
-    unguarded = next((spec.name for spec in left_out if is_guarded(spec.keys)), None)
-    if unguarded is not None:  # what it keeps from strangers must not be reached by a broader route of the same service
-        message = f"none of its routes is served: route {unguarded}, which keeps some clients out, asks for too much"
-        return ServiceRoutes(problems=(*problems, Problem(service.name, message, "see the problem of that route")))
-    return ServiceRoutes(tuple(requests), tuple(problems))
+    return ServiceRoutes(
+        tuple(requests),
+        tuple(problems),
+        (
+            *filter(None, (closed_route(service, spec, rules) for spec in closed)),
+            *(refused(request.route, request.refused) for request in requests if request.refused),
+        ),
+    )
 
 
 def route_request(service: Service, spec: RouteSpec, rules: Rules) -> RouteRequest:
@@ -74,21 +82,23 @@ def route_request(service: Service, spec: RouteSpec, rules: Rules) -> RouteReque
     """
     keys, name = spec.keys, route_name(service.name, spec)
     expanded = _alternatives(spec)
-    if keys.group and keys.redirect:
-        raise BadValue("shares servers, and a redirect has none", "remove it, or the redirect", "group")
+    if keys.group and (keys.redirect or keys.deny):
+        raise BadValue("shares servers, and this route has none", "remove it, or the redirect or denial", "group")
+    listeners, refusing = _listeners(spec, rules)
     route = Route(
         name=name,
         backend=name,
         service=service.name,
         protocol=spec.protocol,
-        listeners=_listeners(spec, rules),
+        listeners=listeners,
         alternatives=expanded,
         priority=spec.priority,
         age=(moment(service.created_at), service.id),
         certificate=keys.tls or "",
         client_ca=keys.client_ca,
+        guarded=bool(guards_of(keys)),
     )
-    return RouteRequest(spec, route, policy_of(keys))
+    return RouteRequest(spec, route, policy_of(keys), refusing)
 
 
 def route_name(service: str, spec: RouteSpec) -> str:
@@ -117,23 +127,21 @@ def _names_host(test: Test) -> bool:
     return test.kind == "host" and not test.negated
 
 
-def _listeners(spec: RouteSpec, rules: Rules) -> tuple[str, ...]:
-    """Return the listeners that carry the route: those asked for by label, or the default ones of its protocol."""
+def _listeners(spec: RouteSpec, rules: Rules) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the listeners that carry the route (those it names, or the default ones), and those that refuse it.
+
+    These are the ones that cannot ask for a client's certificate, where others of its listeners can.
+    """
     keys, protocol = spec.keys, spec.protocol
     known = {listener.name: listener for listener in rules.listeners}
     secure = [name for name, listener in known.items() if listener.protocol == protocol and listener.tls]
-    tls = "client-ca" if keys.client_ca else "tls" if keys.tls is not None else ""  # the key that asks for it
     fitting = ", ".join(name for name, listener in known.items() if listener.protocol == protocol) or "none"
-    if keys.listener is None:
-        names = [name for name in rules.default_listeners if known[name].protocol == protocol]
-        if tls and not secure:
-            raise BadValue("asks for TLS, which no HTTP listener has", "give a listener tls: true", tls)
-        if tls:
-            names = [name for name in names if name in secure] or secure
-        if not names:
-            raise BadValue(f"no default listener carries {protocol}", f"name one (there are: {fitting})", "listener")
+    names, tls = _wanted(spec, rules, secure, fitting)
+    open_ = tuple(name for name in names if name in known and name not in secure)
+    if keys.client_ca and len(open_) < len(names):
+        names = [name for name in names if name not in open_]
     else:
-        names = list(keys.listener)
+        open_ = ()
     for name in names:
         if name not in known:
             raise BadValue(f"there is no listener {name}", f"use one of the settings' ({fitting})", "listener")
@@ -145,4 +153,22 @@ def _listeners(spec: RouteSpec, rules: Rules) -> tuple[str, ...]:
             raise BadValue(f"asks for TLS, which listener {name} does not have", remedy, tls)
         if keys.passthrough and known[name].tls:
             raise BadValue(f"listener {name} ends TLS", "use a listener without tls", "passthrough")
-    return tuple(names)
+    return tuple(names), open_
+
+
+def _wanted(spec: RouteSpec, rules: Rules, secure: list[str], fitting: str) -> tuple[list[str], str]:
+    """Return the listeners that a route asks for, and the key by which it asks for TLS (empty: none)."""
+    keys, protocol = spec.keys, spec.protocol
+    tls = "client-ca" if keys.client_ca else "tls" if keys.tls is not None else ""
+    if keys.listener is not None:
+        return list(keys.listener), tls
+    protocols = {listener.name: listener.protocol for listener in rules.listeners}
+    names = [name for name in rules.default_listeners if protocols[name] == protocol]
+    if tls and not secure:
+        raise BadValue("asks for TLS, which no HTTP listener has", "give a listener tls: true", tls)
+    if tls:
+        own = [name for name in names if name in secure] or secure
+        names = [*own, *(name for name in names if name not in own)] if keys.client_ca else own
+    if not names:
+        raise BadValue(f"no default listener carries {protocol}", f"name one (there are: {fitting})", "listener")
+    return names, tls

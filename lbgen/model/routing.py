@@ -7,13 +7,13 @@ answer as asking every route in that order, at the cost of a few look-ups howeve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
-from lbgen.labels.match import Alternative
+from lbgen.labels.match import Alternative, Test
 from lbgen.labels.rule.length import rule_length
-from lbgen.model.types import Cell, Listener, Route, Rule
+from lbgen.model.types import Cell, Closed, Listener, Route, Rule
 
 ANY_HOST = "*"
 
@@ -25,6 +25,11 @@ def broader_hosts(host: str) -> list[str]:
     if host.startswith("*.") or "." not in host:
         return [ANY_HOST]
     return ["*." + host.partition(".")[2], ANY_HOST]
+
+
+def is_one_host(test: Test) -> bool:
+    """Tell whether requests that are like this have one host, which is its value."""
+    return test.kind == "host" and not test.negated and not test.value.startswith("*.")
 
 
 _Key = tuple[str, bool]  # path, exact
@@ -75,15 +80,21 @@ class Conflict:
         return " and ".join(map(str, self.alternative)) or "every request"
 
 
-def route_table(listener: Listener, routes: Iterable[Route]) -> tuple[Listener, list[Conflict]]:
-    """Return the listener with its table filled in, and which routes claimed what an older one has."""
+def route_table(
+    listener: Listener, routes: Iterable[Route], closed: Sequence[Closed] = ()
+) -> tuple[Listener, list[Conflict]]:
+    """Return the listener with its table filled in, and which routes claimed what an older one has.
+
+    Args:
+        closed: of this listener's protocol tcp or udp; of HTTP there are screens.
+    """
     ours = sorted(
         (route for route in routes if listener.name in route.listeners), key=lambda route: (route.age, route.name)
     )
-    return _http(listener, ours) if listener.protocol == "http" else _tcp(listener, ours)
+    return _http(listener, ours) if listener.protocol == "http" else _tcp(listener, ours, closed)
 
 
-def _tcp(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Conflict]]:
+def _tcp(listener: Listener, routes: list[Route], closed: Sequence[Closed]) -> tuple[Listener, list[Conflict]]:
     """Decide every name that some route asks for, so that the narrowest entry found always holds the winner."""
     claims: dict[tuple[str, int], Route] = {}
     best: dict[str, int] = {}  # name -> its highest priority
@@ -97,12 +108,24 @@ def _tcp(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Confli
             if first.backend != route.backend:
                 conflicts.append(Conflict(route, first, listener.name, alternative))
     winners = {}
-    for name in best:
+    for name in sorted({*best, *(name for item in closed for name in _names(item))}):
         # Of the same priority the first, which is the narrowest.
-        winner = max((host for host in (name, *broader_hosts(name)) if host in best), key=best.__getitem__)
-        winners[name] = claims[winner, best[winner]].backend
+        around = [host for host in (name, *broader_hosts(name)) if host in best]
+        if around:
+            winner = max(around, key=best.__getitem__)
+            route = claims[winner, best[winner]]
+            refused = any(item.age == route.age and _covers(item, name) for item in closed)
+            winners[name] = f"closed.{listener.protocol}" if refused else route.backend
     default = winners.pop(ANY_HOST, "")
     return replace(listener, names=tuple(sorted(winners.items())), default=default), conflicts
+
+
+def _names(closed: Closed) -> list[str]:
+    return [alternative[0].value if alternative else ANY_HOST for alternative in closed.alternatives]
+
+
+def _covers(closed: Closed, name: str) -> bool:
+    return not {name, *broader_hosts(name)}.isdisjoint(_names(closed))
 
 
 def _http(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Conflict]]:
@@ -118,7 +141,8 @@ def _http(listener: Listener, routes: list[Route]) -> tuple[Listener, list[Confl
             else:
                 rule = Rule(alternative, route.backend, priority)
                 first = rules.setdefault((alternative, priority), (route, rule))[0]
-            if first.backend != route.backend:  # routes of one group may well ask for the same
+            # Routes of one group may well ask for the same; and below 0 is only what no route takes.
+            if first.backend != route.backend and priority >= 0:
                 conflicts.append(Conflict(route, first, listener.name, alternative))
     in_order = sorted(
         rules.values(), key=lambda item: (-item[1].priority, item[0].age, item[0].name, item[1].alternative)

@@ -5,11 +5,11 @@ Both decide every request as the look-up does that `types.Cell` and `types.Rule`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lbgen.labels.match import Alternative, Test
-from lbgen.model.routing import ANY_HOST, broader_hosts
+from lbgen.labels.match import Alternative, Test, to_ask
+from lbgen.model.routing import ANY_HOST, broader_hosts, is_one_host
 from lbgen.model.types import Cell, Listener, Rule
 
 _LEVELS = ("exact", "domain", "any")
@@ -29,7 +29,7 @@ class Site:
 
 
 def in_order(listener: Listener) -> list[Rule]:
-    """Return cells and rules as one list: the first that holds decides.
+    """Return cells, rules and screens as one list: the first that holds decides.
 
     Where two cells overlap, the narrower never has the lower priority (see `routing`), so sorting by priority keeps the
     narrower one first.
@@ -46,7 +46,17 @@ def in_order(listener: Listener) -> list[Rule]:
         ),
     )
     rules = [*listener.rules, *(Rule(_tests(cell), cell.backend, cell.priority) for cell in cells)]
-    return sorted(rules, key=lambda rule: -rule.priority)  # stable: at the same priority rules go first
+    rules.sort(key=lambda rule: -rule.priority)  # stable: at the same priority rules go first
+    return [each for rule in rules for each in (*_screened(rule, listener), rule)]
+
+
+def _screened(rule: Rule, listener: Listener) -> Iterator[Rule]:
+    """Yield what goes before one rule, as rules of its priority."""
+    for screen in listener.screens:
+        if rule.backend in screen.backends:
+            both = to_ask({*rule.alternative, *screen.alternative})
+            if len({test.value for test in both if is_one_host(test)}) < 2:
+                yield Rule(both, screen.backend, rule.priority)
 
 
 def by_host(listener: Listener, hosts: Iterable[str] = ()) -> list[Site]:

@@ -83,6 +83,7 @@ class Backend:
     send_proxy: str = ""  # PROXY protocol to servers: "v1", "v2"; empty: none
     policy: Policy = NOTHING  # what happens to requests and answers on their way
     client_ca: str = ""  # protocol http: name of the authority that clients need a certificate of; empty: they do not
+    deny: int = 0  # protocol http: the status that every request is answered with, in place of a server; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,26 @@ class Route:
     age: tuple[float, str]  # creation time and id of the service: the smaller is older and wins a conflict
     certificate: str = ""  # name of the one for its hosts; empty: by host
     client_ca: str = ""  # as the backend's
+    guarded: bool = False  # some requests are kept from the application
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Requests that a service refuses, since its route for them cannot be honoured there.
+
+    Of those that another of its routes would take none reaches a server (`Screen`); other services' routes do not see
+    it. Where nobody takes them they are answered as well.
+    """
+
+    name: str  # as the route's would be
+    service: str
+    protocol: str
+    listeners: tuple[str, ...]
+    alternatives: tuple[Alternative, ...]
+    age: tuple[float, str]  # as the route's would be
+    status: int  # 403: a guard is missing; 503
+    unclaimed: int = 503  # the answer where no route takes the request; 0: as if this were not there
+    guarded: bool = True  # the route keeps some requests from the application, however their paths are spelt
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +154,19 @@ class Rule:
     priority: int
 
 
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What goes before some backends: a request for one of them that is like this goes to another one.
+
+    All of a listener's are asked about the backend that cells and rules led to, in the order of the list; the first
+    that holds decides.
+    """
+
+    backends: tuple[str, ...]  # sorted; none of them is one that a screen leads to in place of a server
+    alternative: Alternative
+    backend: str  # a guarded one of the same service, or one that answers `deny`
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class TlsHost:
     """What a TLS listener does for one host before it knows more of the request."""
@@ -156,6 +190,14 @@ class Listener:
     names: tuple[tuple[str, str], ...] = ()  # protocol tcp: (TLS server name or "*.name", backend), sorted
     default: str = ""  # protocols tcp, udp: backend for every other connection; empty: refuse
     hosts: tuple[TlsHost, ...] = ()  # protocol http with tls: the hosts that ask for something; "*" last
+    screens: tuple[Screen, ...] = ()  # protocol http: asked about the backend that was found, in this order
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The backends that cells, rules, screens and names lead to; sorted."""
+        led = [item.backend for item in self.cells] + [item.backend for item in self.rules]
+        led += [item.backend for item in self.screens] + [backend for _, backend in self.names]
+        return tuple(sorted({*led, self.default} - {""}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +217,7 @@ class Model:
     backends: tuple[Backend, ...] = ()
     problems: tuple[Problem, ...] = ()
     remarks: tuple[Problem, ...] = ()  # what services should know of each other; nothing is wrong
+    closed: tuple[Closed, ...] = ()  # by name
     basis: Basis | None = field(default=None, compare=False, repr=False)  # not for templates; None: made by hand
     users: tuple[LabelUsers, ...] = ()  # that labels hold, sorted by name
 
@@ -187,11 +230,12 @@ class Model:
         """Return the part of the model that these listeners need: their routes, and the backends of those."""
         kept = tuple(listener for listener in self.listeners if listener.name in listeners)
         routes = tuple(route for route in self.routes if not listeners.isdisjoint(route.listeners))
-        needed = {route.backend for route in routes}
+        closed = tuple(item for item in self.closed if not listeners.isdisjoint(item.listeners))
+        needed = {route.backend for route in routes}.union(*(listener.answers for listener in kept))
         backends = tuple(backend for backend in self.backends if backend.name in needed)
         named = {backend.policy.users for backend in backends}
         users = tuple(item for item in self.users if item.name in named)
-        return Model(kept, routes, backends, self.problems, self.remarks, self.basis, users)
+        return Model(kept, routes, backends, self.problems, self.remarks, closed, self.basis, users)
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: t
     for backend in model.backends:
         for row in TABLE:
             support = row.support(proxy, version)
-            if support.instead and any(row.asked(backend, route) for route in routes[backend.name]):
+            if support.instead and any(row.asked(backend, route) for route in routes.get(backend.name, ())):
                 label, value = _written(backend, row.key, labels.get(backend.service, {}).items())
                 yield Limit(
                     target,

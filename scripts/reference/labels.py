@@ -91,8 +91,11 @@ Keys are lower case. Lists are separated by commas. Durations are `500ms`, `2s`,
 `true` may also be `yes`, `on` or `1`. Spaces around a value do not count; at most 4096 characters are read. In a stack
 file write `$$` for a `$`, and quotes around `true` and numbers.
 
-A route with any problem in its own keys, or in a short key it inherits, is dropped and reported; the service's other
-routes, and all other services, go on. `lbgen lint` lists the problems of all services, `lbgen explain SERVICE` says
+A route with any problem in its own keys, or in a short key it inherits, is closed and reported; the service's other
+routes, and all other services, go on. Closed: requests that it asks for are answered 503 where another route of its
+service would take them, or 403 where what is missing is a guard, and 503 in place of 404 where nobody takes them; a key
+that cannot be read is left out of what it asks for. `lbgen lint` lists the problems of all services, `lbgen explain
+SERVICE` says
 what became of one, and `lbgen config schema --labels` prints the same vocabulary for editors.
 """
 

@@ -23,6 +23,7 @@ class Key:
     protocols: tuple[str, ...]
     example: str  # a value; of a family the member and the value: "x-tenant=blue"
     may_be_empty: bool = False
+    guard: bool = False  # it keeps requests from the application: without it the route must not be open
 
     @property
     def family(self) -> str:
@@ -49,6 +50,7 @@ def key(
     example: str,
     only: str | tuple[str, ...] = PROTOCOLS,
     may_be_empty: bool = False,
+    guard: bool = False,
 ) -> Any:
     """Return the field that one key is.
 
@@ -56,8 +58,9 @@ def key(
         default: of the field; a family's is an empty mapping.
         only: protocols of the routes that know it.
         may_be_empty: an empty value means something.
+        guard: it keeps requests from the application.
     """
-    row = Key(name, parse, doc, (only,) if isinstance(only, str) else only, example, may_be_empty)
+    row = Key(name, parse, doc, (only,) if isinstance(only, str) else only, example, may_be_empty, guard)
     metadata = {"key": row}
     return field(default_factory=dict, metadata=metadata) if row.family else field(default=default, metadata=metadata)
 
@@ -66,6 +69,6 @@ http_key = partial(key, only="http")
 stream_key = partial(key, only=STREAMS)
 
 
-def http_switch(name: str, doc: str) -> Any:
+def http_switch(name: str, doc: str, *, guard: bool = False) -> Any:
     """Return the field of a key that is true or false, and false by default."""
-    return http_key(name, boolean, doc, False, example="true")
+    return http_key(name, boolean, doc, False, example="true", guard=guard)

@@ -95,6 +95,7 @@ class PolicyKeys:
         "Only clients from these networks: others get 403, or are hung up on",
         (),
         example="192.0.2.0/24,2001:db8::/32",
+        guard=True,
     )
     deny_ip: tuple[str, ...] = stream_key(
         "deny-ip",
@@ -102,6 +103,16 @@ class PolicyKeys:
         "No clients from these networks, not even those that `allow-ip` lets in",
         (),
         example="198.51.100.7",
+        guard=True,
+    )
+    deny: bool = http_switch("deny", "Answer with `deny.status` in place of a server", guard=True)
+    deny_status: int = http_key(
+        "deny.status",
+        basic.integer(400, 511),
+        "Status of that answer",
+        403,
+        example="404",
+        guard=True,
     )
     basic_auth: str = http_key(
         "basic-auth",
@@ -109,24 +120,28 @@ class PolicyKeys:
         "Users and passwords are in this file of the directory of setting `users`",
         "",
         example="staff",
+        guard=True,
     )
     rate_limit: tuple[int, int] | None = http_key(
         "rate-limit",
         policy.rate,
         "Requests per second, minute or hour from one client address; more get 429",
         example="100/s",
+        guard=True,
     )
     rate_limit_burst: int | None = http_key(
         "rate-limit.burst",
         basic.integer(0, 1_000_000),
         "So many more at once; default: as many as the rate's number",
         example="50",
+        guard=True,
     )
     max_concurrent: int | None = stream_key(
         "max-concurrent",
         basic.integer(1, 1_000_000),
         "Requests at once from one client address; more get 429. TCP: connections; more are closed",
         example="20",
+        guard=True,
     )
     max_concurrent_by: str = http_key(
         "max-concurrent.by",
@@ -134,6 +149,7 @@ class PolicyKeys:
         "`host`: requests at once for one host, whichever client asks",
         "client",
         example="host",
+        guard=True,
     )
     max_body: int | None = http_key(
         "max-body", policy.size, "Largest body of a request; larger ones get 413", example="10m"
@@ -182,6 +198,7 @@ class PolicyKeys:
         "Clients need a certificate of this authority, a file of the directory of setting `client_cas`",
         "",
         example="partners",
+        guard=True,
     )
     passthrough: bool = key(
         "passthrough",

@@ -6,6 +6,7 @@ Durations are seconds.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
@@ -14,7 +15,21 @@ from lbgen.labels.keys.matching import MatchingKeys
 from lbgen.labels.keys.policy import PolicyKeys
 from lbgen.labels.keys.servers import ServerKeys
 
-__all__ = ["BY_NAME", "ENABLE", "FAMILIES", "FIELDS", "KEYS", "PREFIX", "PROTOCOLS", "Key", "RouteKeys", "find"]
+__all__ = [
+    "BY_NAME",
+    "ENABLE",
+    "FAMILIES",
+    "FIELDS",
+    "GUARDS",
+    "KEYS",
+    "PREFIX",
+    "PROTOCOLS",
+    "Key",
+    "RouteKeys",
+    "find",
+    "guards_of",
+    "nearest",
+]
 
 ENABLE = "lbgen.enable"
 PREFIX = "lbgen."
@@ -30,6 +45,7 @@ FIELDS: dict[str, Field[Any]] = {field_.name: field_ for field_ in fields(RouteK
 KEYS: dict[str, Key] = {name: field_.metadata["key"] for name, field_ in FIELDS.items()}
 BY_NAME: dict[str, str] = {row.name: field_name for field_name, row in KEYS.items() if not row.family}
 FAMILIES: dict[str, str] = {row.family: field_name for field_name, row in KEYS.items() if row.family}
+GUARDS = frozenset(field_name for field_name, row in KEYS.items() if row.guard)
 
 
 def find(text: str) -> tuple[str, str] | None:
@@ -44,3 +60,20 @@ def find(text: str) -> tuple[str, str] | None:
         if text.startswith(prefix) and len(text) > len(prefix):
             return field_name, text.removeprefix(prefix)
     return None
+
+
+def nearest(text: str) -> str:
+    """Return the key that an unknown one looks most like, as the table has it; empty: none.
+
+    ``alow-ip`` -> "allow-ip", ``Allow-IP`` -> "allow-ip", ``heade.x-a`` -> "header.<name>".
+    """
+    lowered = text.lower()
+    if located := find(lowered):
+        return KEYS[located[0]].name
+    known = [*BY_NAME, *(f"{family}<name>" for family in FAMILIES), "enable"]
+    return next(iter(difflib.get_close_matches(lowered, known, n=1)), "")
+
+
+def guards_of(keys: RouteKeys) -> frozenset[str]:
+    """Return the fields of the guards that a route has: it keeps some requests from the application."""
+    return frozenset(name for name in GUARDS if getattr(keys, name) != FIELDS[name].default)

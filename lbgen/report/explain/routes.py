@@ -13,7 +13,7 @@ from lbgen.labels.match import match_text
 from lbgen.labels.route_spec import RouteSpec
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import Backend
-from lbgen.model.build import route_backend
+from lbgen.model.backends import route_backend
 from lbgen.model.claims import group_scope
 from lbgen.model.groups import Member, backend_name
 from lbgen.model.guards import Guards

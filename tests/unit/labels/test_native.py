@@ -137,6 +137,8 @@ TABLE = [
     ("tls", "false", None, []),
     ("tls", "shop.example.org", "shop.example.org", []),
     ("client-ca", "partners", "partners", ["/etc/ca.pem", "..", ""]),
+    ("deny", "true", True, ["403"]),
+    ("deny.status", "404", 404, ["200", "399", "512", "gone"]),
 ]
 SNI = ("sni", "*, DB.org", ("*", "db.org"), ["a:5432", "*.*"])
 PASSTHROUGH = ("passthrough", "true", True, ["maybe"])

@@ -121,7 +121,7 @@ def test_named_routes():
         ports=(ingress(8080, 80), ingress(9000, 90), ingress(9001, 91)),
     )
     model = modelled(service, a_node(), a_task("shop"), rules=RULES)
-    assert [(item.name, item.route, item.protocol) for item in model.backends] == [
+    assert [(item.name, item.route, item.protocol) for item in model.backends if item.service] == [
         ("shop.http.api", "api", "http"),
         ("shop.tcp.api", "api", "tcp"),
     ]
@@ -189,7 +189,7 @@ def test_bad_listener(keys, defaults, label, message):
     rules = a_rules(a_listener(), a_listener("pg", 5432, "tcp"), default_listeners=defaults)
     model = modelled(a_service("web", {"port": 80, **keys}, networks=("edge-id",)), a_network(), rules=rules)
     assert problems(model) == [("web", label, message)]
-    assert model.routes == model.backends == ()
+    assert model.routes == model.servers == ()
     assert any(name in model.problems[0].remedy for name in ("web", "pg"))
 
 
@@ -206,12 +206,14 @@ def test_isolation(bad):
     assert beside.problems
     assert {problem.service for problem in beside.problems} <= {bad.name, repr(bad.name)[1:-1]}
     assert all(str(problem).isprintable() for problem in beside.problems)
-    mine = {route.name for route in beside.routes} - {route.name for route in alone.routes}
+    mine = {route.name for route in beside.routes} - {route.name for route in alone.routes} | {"closed.503"}
     assert [item for item in beside.backends if item.name not in mine] == list(alone.backends)
     assert [item for item in beside.routes if item.name not in mine] == list(alone.routes)
     for before, after in zip(alone.listeners, beside.listeners, strict=True):
         assert [cell for cell in after.cells if cell.backend not in mine] == list(before.cells)
-        assert (after.rules, after.names, after.default) == (before.rules, before.names, before.default)
+        assert [rule for rule in after.rules if rule.backend not in mine] == list(before.rules)
+        assert (after.names, after.default) == (before.names, before.default)
+        assert all(mine.issuperset(screen.backends) for screen in after.screens)
 
 
 def test_backend_names_are_unique():

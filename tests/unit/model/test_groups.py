@@ -23,6 +23,11 @@ from tests.support.builders import (
 AROUND: list[Fact] = [a_node(), a_network()]
 
 
+def own_backends(model):
+    """The backends of services; those that refuse are not among them."""
+    return [backend for backend in model.backends if backend.service]
+
+
 def of(name: str, tasks: int, **keys: object) -> list[Fact]:
     """A service of group shop, as old as its name is early, with that many tasks."""
     number = ord(name[-1])
@@ -43,7 +48,7 @@ def model(*services: list[Fact]) -> Model:
 
 def shares(found: Model) -> dict[str, float]:
     """The share of the requests that each service gets."""
-    (backend,) = found.backends
+    (backend,) = own_backends(found)
     weights: dict[str, int] = {}
     for server in backend.servers:
         name = server.name.partition(".")[0]
@@ -59,7 +64,7 @@ def test_canary():
     )
     assert found.problems == ()
     assert [(route.service, route.backend) for route in found.routes] == [("web-a", "shop.group")]
-    assert [(backend.name, backend.service) for backend in found.backends] == [("shop.group", "web-a")]
+    assert [(backend.name, backend.service) for backend in own_backends(found)] == [("shop.group", "web-a")]
     assert shares(found) == {"web-a": 0.9, "web-b": 0.1}
 
 
@@ -77,7 +82,7 @@ def test_blue_and_green():
     found = model(of("web-a", 2, weight=0, **labels), of("web-b", 2, weight=100, **labels))
     assert found.problems == ()
     assert shares(found) == {"web-a": 0.0, "web-b": 1.0}
-    (backend,) = found.backends
+    (backend,) = own_backends(found)
     assert sorted({server.weight for server in backend.servers}) == [0, 100]
 
 
@@ -85,7 +90,7 @@ def test_blue_and_green():
 def test_shares(services):
     """Every service gets its weight's share, as finely as whole numbers up to 256 can say it."""
     found = model(*(of(f"web-{'abcd'[index]}", tasks, weight=weight) for index, (tasks, weight) in enumerate(services)))
-    (backend,) = found.backends
+    (backend,) = own_backends(found)
     assert all(1 <= server.weight <= 256 for server in backend.servers)
     ratios = {f"web-{'abcd'[index]}": weight / tasks for index, (tasks, weight) in enumerate(services)}
     largest = max(ratios.values())
@@ -136,7 +141,7 @@ def test_what_is_guarded_stays_guarded(guard, guarded_leads):
         ("web-b", "shop.group"),
     ]
     alone = model([*of("web-c", 1, host="c.example.org", group="alone", **guard)])
-    assert Guards.of(found.backends[0]) == Guards.of(alone.backends[0]) != Guards()
+    assert Guards.of(own_backends(found)[0]) == Guards.of(own_backends(alone)[0]) != Guards()
     (remark,) = found.remarks
     assert remark.service == ("web-b" if guarded_leads else "web-a")
     assert next(iter(guard)).replace("_", "-") in remark.message
@@ -158,7 +163,7 @@ def test_guards_that_cannot_be_added(this, other, key):
         of("web-c", 1, host="c.example.org"),
     )
     assert [route.service for route in found.routes] == ["web-a", "web-c"]
-    assert [server.name for server in found.backends[0].servers] == ["web-a.1", "web-c.1"]
+    assert [server.name for server in own_backends(found)[0].servers] == ["web-a.1", "web-c.1"]
     (problem,) = found.problems
     assert problem.service == "web-b"
     assert f"older services of group shop (web-a): {key} " in problem.message
@@ -171,7 +176,7 @@ def test_an_older_stranger_leads():
         of("web-b", 1, host="bank.example.org", allow_ip="192.0.2.0/24", basic_auth="staff"),
     )
     assert {route.service for route in found.routes} == {"web-a", "web-b"}
-    policy = found.backends[0].policy
+    policy = own_backends(found)[0].policy
     assert (policy.allow, policy.users, policy.strip_prefixes) == (("192.0.2.0/24",), "staff", ("/x",))
     assert [(remark.service, remark.message) for remark in found.remarks] == [
         ("web-a", "guards of a group add up: those of web-b hold for group shop here, too (allow-ip, basic-auth)"),
@@ -200,7 +205,7 @@ def test_client_certificates_of_a_group():
     for keys in ({"host": "a.example.org"}, {"path": "/a", "listener": "secure"}):
         found = modelled(*AROUND, *of("web-a", 1, **keys), *of("web-b", 1, **authority), rules=TLS)
         assert [route.service for route in found.routes] == ["web-a"]
-        assert [server.name for server in found.backends[0].servers] == ["web-a.1"]
+        assert [server.name for server in own_backends(found)[0].servers] == ["web-a.1"]
         assert [problem.service for problem in found.problems] == ["web-b"]
 
 
@@ -218,7 +223,7 @@ def test_settings_of_another_dialect():
         facts += [service, a_task(name, addresses={"edge-id": f"10.0.0.{number}"})]
     found = modelled(*facts, rules=a_rules(dialects=("dockerflow",)))
     assert [route.service for route in found.routes] == ["a", "b"]
-    assert found.backends[0].policy.users == "staff"
+    assert own_backends(found)[0].policy.users == "staff"
     (problem,) = found.problems
     assert "here they differ (timeout.response)" in problem.message
 
@@ -230,7 +235,7 @@ def test_two_routes_of_one_service():
         networks=("edge-id",),
     )
     found = modelled(*AROUND, service, a_task(addresses={"edge-id": "10.0.0.1"}))
-    assert [server.name for server in found.backends[0].servers] == ["web.1"]
+    assert [server.name for server in own_backends(found)[0].servers] == ["web.1"]
     assert {route.name for route in found.routes} == {"web.http.a", "web.http.b"}
 
 
@@ -242,7 +247,7 @@ def test_groups_of_two_protocols():
         networks=("edge-id",),
     )
     found = modelled(*AROUND, service, a_task(addresses={"edge-id": "10.0.0.1"}), rules=rules)
-    assert [backend.name for backend in found.backends] == ["shop.group", "shop.group-tcp"]
+    assert [backend.name for backend in own_backends(found)] == ["shop.group", "shop.group-tcp"]
 
 
 def test_a_redirect_shares_nothing():

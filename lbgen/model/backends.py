@@ -1,0 +1,73 @@
+"""A route's backend: how its servers are used, which is all in its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lbgen.labels.keys.table import RouteKeys
+from lbgen.model.routes import RouteRequest
+from lbgen.model.servers import RouteServers, Surroundings, route_servers
+from lbgen.model.types import Backend, HealthCheck, Redirect
+from lbgen.snapshot import Service, Task
+
+
+def route_backend(
+    service: Service, tasks: Sequence[Task], request: RouteRequest, around: Surroundings
+) -> tuple[Backend, RouteServers]:
+    """Return a route's backend, and how its servers were chosen.
+
+    Raises:
+        BadValue: nothing says, or too many things say, where the traffic should go; the route is not served.
+    """
+    keys, protocol = request.spec.keys, request.spec.protocol
+    if keys.redirect or keys.deny:  # it is answered by the proxy itself
+        chosen = RouteServers("")
+    else:
+        chosen = route_servers(service, tasks, keys, around, "udp" if protocol == "udp" else "tcp")
+    backend = Backend(
+        name=request.route.backend,
+        service=service.name,
+        route=request.spec.name,
+        protocol=protocol,
+        via=chosen.via,
+        servers=tuple(replace(server, weight=keys.weight) for server in chosen.servers),
+        balance="source" if keys.sticky == "source" else keys.balance,
+        weight=keys.weight,
+        health_check=None if protocol == "udp" or keys.redirect or keys.deny else _health_check(keys),
+        timeout_connect=keys.timeout_connect,
+        timeout_response=keys.timeout_response,
+        timeout_idle=keys.timeout_idle,
+        retries=keys.retries,
+        max_conn=keys.max_conn,
+        backup=keys.backup,
+        sticky_cookie="" if keys.sticky in ("", "source") else keys.sticky,
+        redirect=Redirect(keys.redirect_code, keys.redirect) if keys.redirect else None,
+        redirect_https=keys.redirect_https,
+        scheme=keys.scheme,
+        slow_start=keys.slow_start,
+        send_proxy=keys.send_proxy,
+        policy=request.policy,
+        client_ca=keys.client_ca,
+        deny=keys.deny_status if keys.deny else 0,
+    )
+    return backend, chosen
+
+
+def _health_check(keys: RouteKeys) -> HealthCheck | None:
+    kind = keys.health_check or ("http" if keys.health_check_path else "tcp")
+    if kind == "off":
+        return None
+    return HealthCheck(
+        kind=kind,
+        interval=keys.health_check_interval,
+        timeout=keys.health_check_timeout,
+        rise=keys.health_check_rise,
+        fall=keys.health_check_fall,
+        path=keys.health_check_path or "/",
+        method=keys.health_check_method,
+        host=keys.health_check_host or "",
+        status=keys.health_check_status,
+        scheme=keys.health_check_scheme or ("https" if keys.scheme == "https" else "http"),
+        port=keys.health_check_port,
+    )
