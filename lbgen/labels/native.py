@@ -48,11 +48,21 @@ class _Scope:
     fields: dict[str, object] = field(default_factory=dict)
     written: dict[str, tuple[str, str]] = field(default_factory=dict)  # field -> (label, value)
     broken: dict[str, Problem] = field(default_factory=dict)  # key as written
+    # The same keys by whether they are known and by the field of theirs, or of the one that an unknown key looks like.
+    sorted_broken: dict[tuple[bool, str], list[str]] = field(default_factory=dict)
 
-    @property
-    def broken_fields(self) -> frozenset[str]:
-        """The fields of those keys, or of the ones that unknown keys look like."""
-        return frozenset(filter(None, map(_field_of, self.broken)))
+    def break_(self, key: str, problem: Problem) -> None:
+        """Note that a key cannot be used."""
+        self.broken[key] = problem
+        self.sorted_broken.setdefault((find(key) is not None, _field_of(key)), []).append(key)
+
+    def lost_by(self, own: _Scope) -> list[str]:
+        """Return the fields that a route with these own keys inherits broken; "" is that of a key that is like none."""
+        return [
+            name
+            for (known, name), keys in self.sorted_broken.items()
+            if not known or any(_inherits(own, key) for key in keys)
+        ]
 
 
 def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> ServiceLabels:
@@ -93,7 +103,7 @@ def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple
         _read(service, scope, label, rest, value)
         if not ROUTE_NAME.fullmatch(route):
             bad = BadValue(f"{printable(route)!r} is not a route name", "use lower-case letters, digits, - and _")
-            scope.broken[f"{label} "] = problem_of(service, label, value, bad)  # no key has a space
+            scope.break_(f"{label} ", problem_of(service, label, value, bad))  # no key has a space
     return short, named
 
 
@@ -101,7 +111,7 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
     """Parse one label into its scope, as a value or as a problem."""
     located = find(key)
     if located is None:
-        scope.broken[key] = problem_of(service, label, value, _unknown(key), scope.route)
+        scope.break_(key, problem_of(service, label, value, _unknown(key), scope.route))
         return
     field_name, member = located
     try:
@@ -109,7 +119,7 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
             raise BadValue(f"does not apply to a {scope.protocol} route", "remove it")
         parsed = _parse_value(field_name, member, value)
     except BadValue as bad:
-        scope.broken[key] = problem_of(service, label, value, bad, scope.route)
+        scope.break_(key, problem_of(service, label, value, bad, scope.route))
         return
     scope.written[field_name] = (label, value)
     if member:
@@ -135,9 +145,9 @@ def _route(service: str, short: _Scope, own: _Scope) -> tuple[RouteSpec | Closed
     protocol, name = own.protocol, own.route
     fields_, written = _together_with(short, own)
     keys = RouteKeys(**fields_)  # type: ignore[arg-type]  # each value came from the field's own parser
-    lost = [key for key in short.broken if _inherits(own, key)]
+    lost = short.lost_by(own)
     if own.broken or lost:
-        broken = own.broken_fields.union(filter(None, map(_field_of, lost)))
+        broken = frozenset(filter(None, [*lost, *(each for _, each in own.sorted_broken)]))
         return _closed(protocol, name, keys, broken), [*own.broken.values()]
     try:
         match = match_of(protocol, keys)
