@@ -104,6 +104,7 @@ class Note:
     message: str
     remedy: str = ""
     refused: bool = False  # `docker stack deploy` does not take the file because of it
+    unread: tuple[str, ...] = ()  # labels for routing that stand where nothing reads them
 
     @property
     def what(self) -> str:

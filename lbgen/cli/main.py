@@ -16,7 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "config": ("lbgen.cli.config:config", "Check the settings, or print their JSON Schema."),
     "explain": ("lbgen.cli.explain:explain", "Explain why a service is routed as it is, or is not routed."),
     "history": ("lbgen.cli.status:history", "Show what a running daemon changed last."),
-    "lint": ("lbgen.cli.lint:lint", "List problems, and what the proxies cannot do."),
+    "lint": ("lbgen.cli.lint:lint", "List problems, unread labels, and what the proxies cannot do."),
     "render": ("lbgen.cli.render:render", "Print or write the configuration; apply nothing."),
     "run": ("lbgen.cli.run:run", "Run the daemon: follow, render, check, apply, verify."),
     "snapshot": ("lbgen.cli.snapshot:snapshot", "Record a Swarm for 'lbgen render --from'."),
@@ -33,7 +33,7 @@ Exit codes:
   2  the command line or the settings cannot be used; explain: there is no such service
   3  a template failed, or the proxy's checker refused the files
   4  the source (Docker, or the file) cannot be read; status, history: no daemon answers
-  5  problems were found (lint, render --strict), or the service is not routed (explain)
+  5  problems were found (lint, render --strict), or a service is not routed (explain, --require)
   6  the result differs from the directory given to --diff, or from a golden file
 """
 

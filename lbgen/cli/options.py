@@ -68,6 +68,16 @@ _TARGET = (
     ),
     click.option("--templates", metavar="DIR", help="Your own templates, searched before those of --proxy."),
 )
+REQUIRE = click.option(
+    "--require",
+    metavar="SERVICE[,...]",
+    multiple=True,
+    callback=lambda _context, _option, values: tuple(
+        name for value in values for name in map(str.strip, value.split(",")) if name
+    ),
+    help="Fail if one of these services is not routed, and say why (exit code 5). May be repeated.",
+)
+ALLOW_EMPTY = click.option("--allow-empty", is_flag=True, help="Accept that no service is routed.")
 
 
 @dataclass(frozen=True)

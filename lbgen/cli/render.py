@@ -10,7 +10,7 @@ import click
 
 from lbgen.base.logs import log
 from lbgen.cli import render_text
-from lbgen.cli.options import CommonOptions, annotated_errors, common_options, read_source
+from lbgen.cli.options import ALLOW_EMPTY, REQUIRE, CommonOptions, annotated_errors, common_options, read_source
 from lbgen.cli.output import REPORT
 from lbgen.daemon import assembly
 from lbgen.daemon.assembly import Assembly
@@ -33,10 +33,24 @@ from lbgen.settings import Settings
 @click.option(
     "--diff", type=click.Path(path_type=Path), metavar="DIR", help="Show how the files in DIR differ (exit code 6)."
 )
-@click.option("--strict", is_flag=True, help="Fail if any service has a problem (exit code 5).")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Fail if a service has a problem, a label is not read, or no service is routed (exit code 5).",
+)
+@REQUIRE
+@ALLOW_EMPTY
 @REPORT
 def render(
-    common: CommonOptions, once: bool, output: str, check: bool, diff: Path | None, strict: bool, form: str
+    common: CommonOptions,
+    once: bool,
+    output: str,
+    check: bool,
+    diff: Path | None,
+    strict: bool,
+    require: tuple[str, ...],
+    allow_empty: bool,
+    form: str,
 ) -> None:
     """Print or write the configuration; apply nothing.
 
@@ -47,12 +61,13 @@ def render(
     Exit codes with --once (the first that applies):
       0  rendered
       3  a template failed, or the checker refused the files
-      5  --strict: a service has a problem
+      5  --strict: a service has a problem, nothing enables it, or a label of its is not read where 'lbgen lint
+         --strict' fails, too; no service is routed (--allow-empty accepts that); --require: one of these is not
       6  --diff: the files differ
     """
     if form in ("github", "gitlab") and not once:
         raise click.UsageError(f"--output {form} needs --once: a report has an end")
-    options = PreviewOptions(None if output == "-" else Path(output), check, diff, strict)
+    options = PreviewOptions(None if output == "-" else Path(output), check, diff, strict, require, allow_empty)
     with annotated_errors(form):
         if once:
             _once(common, options, form)
@@ -109,4 +124,6 @@ def _previews(
             own = replace(options, output=output, diff=diff)
         renderer, check = Assembly(name, target, settings).preview()
         previews[name] = Preview(name, renderer, check, own, *([rounds.print_outcome] if rounds else []))
+    for preview in previews.values():
+        preview.peers = previews.values()
     return previews

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
 
 import click
 
@@ -20,11 +21,16 @@ from lbgen.report.annotations import (
     gitlab_report,
     note_annotation,
     problem_annotation,
+    unmet_annotation,
+    unread_annotation,
 )
-from lbgen.report.documents import FORMAT, note_document, problem_document
+from lbgen.report.documents import FORMAT, item_document, note_document, problem_document
 from lbgen.report.positions import Positions
 from lbgen.report.preview import Outcome, PreviewOptions, unified_diff
+from lbgen.report.unread import note_fails
 from lbgen.snapshot import Note, Snapshot
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +62,19 @@ def print_outcomes(form: str, outcomes: Sequence[Outcome], source: SourceFacts, 
                 click.echo(_whole(outcome.files.texts), nl=False)
 
 
-def outcomes_document(outcomes: Iterable[Outcome], source: SourceFacts) -> dict[str, Any]:
+def outcomes_document(outcomes: Sequence[Outcome], source: SourceFacts) -> dict[str, Any]:
     """Return everything as JSON has it; docs/ci.md describes it."""
     return {
         "format": FORMAT,
         "problems": [problem_document(problem, source.positions) for problem in source.model.problems],
+        "unread": [
+            item_document(item, source.positions.of(item.service, item.label))
+            for item in _distinct(outcome.unread for outcome in outcomes)
+        ],
+        "unmet": [
+            item_document(unmet, source.positions.of(unmet.service))
+            for unmet in _distinct(outcome.unmet for outcome in outcomes)
+        ],
         "notes": [note_document(note) for note in source.notes],
         "targets": [
             {
@@ -152,10 +166,21 @@ def _whole(texts: Mapping[str, str]) -> str:
     return "".join(f"# ======== {name} ========\n{text}" for name, text in texts.items())
 
 
-def _annotations(outcomes: Iterable[Outcome], source: SourceFacts, options: PreviewOptions) -> Iterator[Annotation]:
+def _distinct(items: Iterable[Iterable[T]]) -> list[T]:
+    """Return the items of all targets, each once."""
+    return list(dict.fromkeys(chain.from_iterable(items)))
+
+
+def _annotations(outcomes: Sequence[Outcome], source: SourceFacts, options: PreviewOptions) -> Iterator[Annotation]:
     for problem in source.model.problems:
         yield problem_annotation(problem, source.positions, failing=options.strict)
-    yield from map(note_annotation, source.notes)
+    read = source.model.basis.rules.dialects if source.model.basis else ()
+    for note in source.notes:
+        yield note_annotation(note, failing=note_fails(note, read, strict=options.strict))
+    for item in _distinct(outcome.unread for outcome in outcomes):
+        yield unread_annotation(item, source.positions, failing=options.strict and item.failing(strict=True))
+    for unmet in _distinct(outcome.unmet for outcome in outcomes):
+        yield unmet_annotation(unmet, source.positions)
     for outcome in outcomes:
         for error in outcome.errors:
             yield from error_annotations(error, outcome.difference)

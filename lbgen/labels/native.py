@@ -72,8 +72,10 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
     except BadValue as bad:
         unless = f"label {ENABLE} is neither true nor false"
         return ServiceLabels(False, problems=(problem_of(service, ENABLE, labels[ENABLE], bad),), unless=unless)
+    if not enabled and ENABLE in labels:
+        return ServiceLabels(False, unless=_SWITCHED_OFF)
     if not enabled:
-        return ServiceLabels(False, unless=f"label {ENABLE}=true is missing" if ENABLE not in labels else _SWITCHED_OFF)
+        return ServiceLabels(False, unless=f"label {ENABLE}=true is missing", missing=ENABLE)
     short, named = _scopes(service, labels)
     routes, closed, problems = [], [], [*short.broken.values()]
     for _, own in sorted(named.items() or [(("http", ""), _Scope("http"))]):

@@ -91,6 +91,7 @@ class ServiceLabels:
     problems: tuple[Problem, ...] = ()
     unless: str = ""  # why the service does not take part
     closed: tuple[ClosedSpec, ...] = ()
+    missing: str = ""  # the label that would make it take part, if none says whether it does
 
 
 def problem_of(service: str, label: str, value: str, bad: BadValue, route: str = "") -> Problem:

@@ -20,10 +20,12 @@ from lbgen.base.errors import (
 from lbgen.base.problem import Problem
 from lbgen.proxies.kind import NO
 from lbgen.report.positions import Position, Positions, short_path
+from lbgen.report.unread import NEVER, Unread
 from lbgen.snapshot import Note
 
 if TYPE_CHECKING:
-    from lbgen.report.lint import Limit, Unread
+    from lbgen.report.expected import Unmet
+    from lbgen.report.limits import Limit
 
 _TITLES: dict[type[LbgenError], str] = {
     TemplateError: "a template failed",
@@ -75,16 +77,32 @@ def limit_annotation(limit: Limit, positions: Positions, *, strict: bool = False
     return Annotation(level, title, str(limit), positions.of(limit.service, limit.label))
 
 
-def unread_annotation(unread: Unread, positions: Positions) -> Annotation:
-    """Return the annotation of a label that is not read."""
+def unread_annotation(unread: Unread, positions: Positions, *, failing: bool) -> Annotation:
+    """Return the annotation of a label that is not read.
+
+    Args:
+        failing: the command fails because of it.
+    """
+    level = "error" if failing else "notice" if unread.fails == NEVER else "warning"
     title = f"service {unread.service}: {unread.label}"
-    return Annotation("notice", title, str(unread), positions.of(unread.service, unread.label))
+    return Annotation(level, title, str(unread), positions.of(unread.service, unread.label))
 
 
-def note_annotation(note: Note) -> Annotation:
-    """Return the annotation of a note on a file."""
+def unmet_annotation(unmet: Unmet, positions: Positions) -> Annotation:
+    """Return the annotation of a service that is not routed and should be, or of none at all."""
+    title = f"service {unmet.service}: not routed" if unmet.service else "nothing is routed"
+    return Annotation("error", title, str(unmet), positions.of(unmet.service) if unmet.service else None)
+
+
+def note_annotation(note: Note, *, failing: bool = False) -> Annotation:
+    """Return the annotation of a note on a file.
+
+    Args:
+        failing: the command fails because of it.
+    """
     position = Position(short_path(note.file), max(1, note.line))
-    return Annotation("error" if note.refused else "notice", note.place or "stack file", str(note), position)
+    level = "error" if failing or note.refused else "notice"
+    return Annotation(level, note.place or "stack file", str(note), position)
 
 
 def blame_annotation(service: str, target: str, positions: Positions) -> Annotation:

@@ -10,7 +10,9 @@ from lbgen.report.positions import Position, Positions
 from lbgen.snapshot import Note
 
 if TYPE_CHECKING:
-    from lbgen.report.lint import Limit, Unread
+    from lbgen.report.expected import Unmet
+    from lbgen.report.limits import Limit
+    from lbgen.report.unread import Unread
 
 FORMAT = 1  # of the JSON documents of lint and render: fields may be added, else it is another number
 
@@ -25,6 +27,6 @@ def note_document(note: Note) -> dict[str, Any]:
     return asdict(note) | {"text": str(note)}
 
 
-def item_document(item: Problem | Limit | Unread, position: Position | None) -> dict[str, Any]:
+def item_document(item: Problem | Limit | Unread | Unmet, position: Position | None) -> dict[str, Any]:
     """Return an item with its text and its position: ``{"file": ..., "line": ...}``, or None, as in Docker."""
     return asdict(item) | {"text": str(item), "place": asdict(position) if position else None}

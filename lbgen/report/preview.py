@@ -6,17 +6,19 @@ import contextlib
 import difflib
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lbgen.base.errors import CheckFailed, CheckUnavailable, Differs, LbgenError, ProblemsFound, TemplateError
 from lbgen.daemon.bisection import Refusal
 from lbgen.daemon.quarantine import culprits
-from lbgen.model import Model
+from lbgen.model import Model, Rules
 from lbgen.proxies import disk
 from lbgen.proxies.output_lock import unheld
 from lbgen.render.renderer import Files, Renderer
+from lbgen.report.expected import Expected, Unmet
+from lbgen.report.unread import Unread, note_fails, unread_labels
 from lbgen.snapshot import Snapshot
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -30,6 +32,8 @@ class PreviewOptions:
     check: bool = False
     diff: Path | None = None  # directory to compare with
     strict: bool = False
+    require: tuple[str, ...] = ()  # services that have to be routed
+    allow_empty: bool = False  # strict, and no service needs to be routed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Outcome:
     checked: bool = False  # the proxy's own program checked them
     blamed: tuple[str, ...] = ()  # services without which the rest would be accepted
     seconds: float = 0.0
+    unread: tuple[Unread, ...] = ()
+    unmet: tuple[Unmet, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -67,6 +73,7 @@ class Preview:
             tell: is called with the outcome of each round of a loop.
         """
         self.name, self.renderer, self._check, self.options, self._tell = name, renderer, check, options, tell
+        self.peers: Collection[Preview] = (self,)  # a service is routed if one of these targets routes it
 
     def start(self) -> None:
         """Nothing runs yet."""
@@ -95,6 +102,10 @@ class Preview:
 
     def judge(self, model: Model, snapshot: Snapshot) -> Outcome:
         """Render the files, have them checked and compared; return the outcome, errors included."""
+        unread, unmet = self._unread(model, snapshot), self._unmet(model, snapshot)
+        return replace(self._judge(model, snapshot, unread, unmet), unread=unread, unmet=unmet)
+
+    def _judge(self, model: Model, snapshot: Snapshot, unread: Sequence[Unread], unmet: Sequence[Unmet]) -> Outcome:
         began = time.monotonic()
         proxy = self.renderer.templates.manifest.proxy
         try:
@@ -112,14 +123,26 @@ class Preview:
                 blamed = self._blamed(model, snapshot, error)
             except CheckUnavailable as error:
                 errors.append(error)
-        problems = [*model.problems, *(note for note in snapshot.notes if note.refused)]
-        if self.options.strict and problems:
-            errors.append(ProblemsFound(_listed(problems)))
+        failing: list[object] = []
+        if self.options.strict:
+            read = _rules(model).dialects
+            failing += [*model.problems, *(item for item in unread if item.failing(strict=True))]
+            failing += [note for note in snapshot.notes if note_fails(note, read, strict=True)]
+        if failing := [*failing, *unmet]:
+            errors.append(ProblemsFound(_listed(failing)))
         difference = "".join(differences(files, self.options.diff)) if self.options.diff else ""
         if difference:
             errors.append(Differs(f"the rendered files differ from those in {self.options.diff}"))
         seconds = time.monotonic() - began
         return Outcome(self.name, proxy, files, tuple(errors), difference, self.options.check, blamed, seconds)
+
+    def _unread(self, model: Model, snapshot: Snapshot) -> tuple[Unread, ...]:
+        return tuple(unread_labels(snapshot, _rules(model).label_context()))
+
+    def _unmet(self, model: Model, snapshot: Snapshot) -> tuple[Unmet, ...]:
+        targets = {peer.name: peer.renderer for peer in self.peers}
+        some = self.options.strict and not self.options.allow_empty
+        return tuple(Expected(self.options.require, some, targets).unmet(snapshot, model))
 
     def write(self, outcome: Outcome) -> Outcome:
         """Put the files where the options say, if they say so; return the outcome, with the error if that fails.
@@ -177,6 +200,11 @@ def unified_diff(
         old, new = before.get(name, ""), after.get(name, "")
         lines = difflib.unified_diff(_LINE.findall(old), _LINE.findall(new), *titles(name))
         yield from (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _rules(model: Model) -> Rules:
+    assert model.basis is not None
+    return model.basis.rules
 
 
 def _listed(problems: Sequence[object]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from lbgen.model import build
-from lbgen.report.lint import limits
+from lbgen.report.limits import limits
 from tests.support import original_traefik
 from tests.support.conformance_suite import SUITES, WHO, Case, Suite, answering
 from tests.support.conformance_traffic import decided, servers

@@ -16,7 +16,7 @@ from lbgen.labels.keys.table import KEYS
 from lbgen.model import Model, build
 from lbgen.proxies.kind import NO
 from lbgen.render.renderer import Renderer
-from lbgen.report.lint import limits
+from lbgen.report.limits import limits
 from lbgen.settings import Settings, TargetSettings
 from lbgen.snapshot import Snapshot
 from scripts.reference.label_examples import EXAMPLES

@@ -25,7 +25,7 @@ import yaml
 
 from lbgen.base.address import split_bind
 from lbgen.model import build
-from lbgen.report.lint import limits
+from lbgen.report.limits import limits
 from lbgen.settings import Settings
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task, lbgen_labels
 from tests.support.certificates import certificate

@@ -29,7 +29,7 @@ from lbgen.model import Model, build
 from lbgen.render.credential_problems import with_credential_problems
 from lbgen.render.credentials import CredentialReader
 from lbgen.render.kept_credentials import KeptCredentials
-from lbgen.report.lint import limits
+from lbgen.report.limits import limits
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task

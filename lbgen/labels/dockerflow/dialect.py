@@ -41,8 +41,9 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
     """
     notify = next((value for label, value in labels.items() if label.lower() == PREFIX + "notify"), None)
     if not (context.expose_by_default if notify is None else _is_true(notify, otherwise=True)):
-        unless = f"label {PREFIX}notify=true is missing" if notify is None else f"label {PREFIX}notify says no"
-        return ServiceLabels(False, unless=unless)
+        if notify is not None:
+            return ServiceLabels(False, unless=f"label {PREFIX}notify says no")
+        return ServiceLabels(False, unless=f"label {PREFIX}notify=true is missing", missing=f"{PREFIX}notify")
     destinations, stray = _destinations(service, labels)
     routes, problems = [], list(stray)
     for name, element in destinations.items():

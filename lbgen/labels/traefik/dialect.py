@@ -29,9 +29,10 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
         except BadValue as bad:
             unless = f"label {enable.label} is neither true nor false"
             return ServiceLabels(False, problems=(problem_of(service, enable.label, enable.value, bad),), unless=unless)
+    if not enabled and enable:
+        return ServiceLabels(False, unless=f"label {enable.label} says no")
     if not enabled:
-        unless = f"label {enable.label} says no" if enable else "label traefik.enable=true is missing"
-        return ServiceLabels(False, unless=unless)
+        return ServiceLabels(False, unless="label traefik.enable=true is missing", missing="traefik.enable")
     if not meets_constraints(context.provider.constraints, labels):
         return ServiceLabels(False, unless="its labels do not satisfy setting discovery.traefik.constraints")
     reader = Routers(service, own, context.provider, context.listeners)

@@ -13,7 +13,7 @@ from lbgen.proxies.kind import NO
 from lbgen.report.explain import labels
 from lbgen.report.explain.facts import Facts
 from lbgen.report.explain.routes import Routes
-from lbgen.report.lint import Limit, limits
+from lbgen.report.limits import Limit, limits
 from lbgen.report.taken import remarks
 from lbgen.snapshot import Network, Service
 

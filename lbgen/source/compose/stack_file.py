@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.errors import SourceError
@@ -31,9 +31,13 @@ class StackFile:
         """Add something that can be read, but not by `docker stack deploy`."""
         self.notes.append(self._note(path, message, remedy, refused=True))
 
-    def note(self, path: KeyPath, message: str, remedy: str = "") -> None:
-        """Add something that its author should know."""
-        self.notes.append(self._note(path, message, remedy))
+    def note(self, path: KeyPath, message: str, remedy: str = "", *, unread: tuple[str, ...] = ()) -> None:
+        """Add something that its author should know.
+
+        Args:
+            unread: the labels that nothing reads there.
+        """
+        self.notes.append(replace(self._note(path, message, remedy), unread=unread))
 
     def _note(self, path: KeyPath, message: str, remedy: str, *, refused: bool = False) -> Note:
         known = (self.lines[path[:length]] for length in range(len(path), -1, -1) if path[:length] in self.lines)

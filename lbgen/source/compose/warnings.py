@@ -73,6 +73,7 @@ def _container_labels(file: StackFile, path: KeyPath, service: Mapping[str, Any]
             (*path, "labels"),
             f"{missing[0]}{more} would be labels of the containers, which count for nothing in a Swarm",
             "put them under deploy.labels",
+            unread=tuple(missing),
         )
 
 

@@ -14,8 +14,10 @@ from lbgen.labels.keys.table import KEYS, PREFIX
 from lbgen.model import build
 from lbgen.model.limits import TESTS
 from lbgen.proxies.capabilities import PROXIES
-from lbgen.report import lint
+from lbgen.report import limits, lint
 from lbgen.report.positions import Positions
+from lbgen.report.reach import routed_services
+from lbgen.report.unread import unread_labels
 from lbgen.snapshot import Snapshot
 from tests.support import hostile
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task, ingress
@@ -56,11 +58,13 @@ def test_signs_get_through():
 def said(snapshot: Snapshot) -> Iterator[str]:
     """Everything that lint, the log and the status API say about a cluster."""
     model = build(snapshot, RULES)
-    limits = [limit for proxy in PROXIES for limit in lint.limits(model, snapshot, "edge", proxy)]
-    report = lint.Report(model.problems, tuple(limits))
+    found = [limit for proxy in PROXIES for limit in limits.limits(model, snapshot, "edge", proxy)]
+    unread = tuple(unread_labels(snapshot, RULES.label_context()))
+    routed = routed_services(model, [listener.name for listener in model.listeners])
+    report = lint.Report(model.problems, tuple(found), unread, routed=len(routed))
     yield from report.lines()
     yield from (text for problem in model.problems for text in asdict(problem).values())
-    yield from (text for each in (*limits, *model.problems) for text in asdict(each).values() if isinstance(text, str))
+    yield from (text for each in (*found, *model.problems) for text in asdict(each).values() if isinstance(text, str))
     yield json.dumps(report.document(Positions([])), ensure_ascii=False)
 
 

@@ -173,7 +173,7 @@ def test_annotations(snapshot, words):
     """Every problem is an annotation at its label's line; nothing else is printed, and the exit code is the usual."""
     result = run(*words, "--from", snapshot, "--output", "github")
     assert result.exit_code == 5
-    found = [line for line in result.stdout.splitlines() if "lbgen.prot" in line]
+    found = [line for line in result.stdout.splitlines() if "title=service typo%3A lbgen.prot" in line]
     start = f"::error file=snapshot.yml,line={line_of(snapshot, 'lbgen.prot')},title=service typo%3A lbgen.prot::"
     assert len(found) == 1
     assert found[0].startswith(start)
@@ -242,8 +242,11 @@ def test_documents(snapshot):
     rendered = json.loads(
         run("render", "--once", "--from", snapshot, "--proxy", "haproxy", "--diff", "none", "--output", "json").stdout
     )
-    assert set(linted) == {"format", "services", "routed", "problems", "limits", "unread", "notes", "remarks"}
-    assert set(rendered) == {"format", "problems", "notes", "targets"}
+    assert set(linted) == {
+        *("format", "services", "routed", "problems", "limits", "unread", "unmet", "notes", "remarks")
+    }
+    assert set(rendered) == {"format", "problems", "unread", "unmet", "notes", "targets"}
+    assert linted["unread"] == rendered["unread"]
     assert linted["problems"] == rendered["problems"]
     (typo,) = [problem for problem in linted["problems"] if problem["service"] == "typo"]
     assert typo["place"] == {"file": "snapshot.yml", "line": line_of(snapshot, "lbgen.prot")}

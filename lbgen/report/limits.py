@@ -1,0 +1,81 @@
+"""What a target's proxy cannot do of what its routes ask for, and what it does instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from lbgen.base.problem import label_text, shown
+from lbgen.model import Backend, Model, Route
+from lbgen.proxies.capabilities import PROXIES, TABLE
+from lbgen.proxies.kind import NO
+from lbgen.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Limit:
+    """Something that a route asks for and its proxy cannot do, or only in part."""
+
+    target: str
+    proxy: str  # "haproxy", "nginx", "traefik"
+    service: str
+    route: str  # as in lbgen.http.<route>; empty for the route made of short keys
+    feature: str
+    level: str  # "partly" or "no"
+    instead: str
+    label: str = ""  # that asks for it; empty: it is a default
+    value: str = ""
+
+    def __str__(self) -> str:
+        where = f"service {self.service}"
+        if self.label:
+            where += f", {label_text(self.label, self.value)}"
+        elif self.route:
+            where += f", route {self.route}"
+        return f"{where}: {self.what}"
+
+    @property
+    def what(self) -> str:
+        """What the proxy cannot do, and what happens instead."""
+        how = "cannot do" if self.level == NO else "can do only in part"
+        return f"{PROXIES[self.proxy]} {how}: {self.feature}; {self.instead}"
+
+
+def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: tuple[int, ...] = ()) -> Iterator[Limit]:
+    """Yield what a target's proxy cannot do of what its routes ask for.
+
+    Args:
+        model: with the listeners of this target only.
+        version: of the proxy's program; empty: the oldest that lbgen supports.
+    """
+    if proxy not in PROXIES:
+        return
+    labels = {service.name: service.labels for service in snapshot.services.values()}
+    routes: dict[str, list[Route]] = {}
+    for route in model.routes:
+        routes.setdefault(route.backend, []).append(route)
+    for backend in model.backends:
+        for row in TABLE:
+            support = row.support(proxy, version)
+            if support.instead and any(row.asked(backend, route) for route in routes.get(backend.name, ())):
+                label, value = _written(backend, row.key, labels.get(backend.service, {}).items())
+                yield Limit(
+                    target,
+                    proxy,
+                    backend.service,
+                    backend.route,
+                    row.name,
+                    support.level,
+                    support.instead,
+                    label,
+                    shown(label, value),
+                )
+
+
+def _written(backend: Backend, key: str, labels: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """Return the label that asks for the key, and its value: that of the named route, else the short one."""
+    known = dict(labels)
+    for label in (f"lbgen.{backend.protocol}.{backend.route}.{key}", f"lbgen.{key}"):
+        if key and label in known:
+            return label, known[label]
+    return "", ""
