@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lbgen.labels.keys.table import RouteKeys
+from lbgen.model.health import health_check
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
-from lbgen.model.types import Backend, HealthCheck, Redirect
+from lbgen.model.types import Backend, Redirect
 from lbgen.snapshot import Service, Task
 
 
@@ -34,7 +34,9 @@ def route_backend(
         servers=tuple(replace(server, weight=keys.weight) for server in chosen.servers),
         balance="source" if keys.sticky == "source" else keys.balance,
         weight=keys.weight,
-        health_check=None if protocol == "udp" or keys.redirect or keys.deny else _health_check(keys),
+        health_check=None
+        if protocol == "udp" or keys.redirect or keys.deny
+        else health_check(service, keys, chosen.via, anything=around.rules.any_health_check),
         timeout_connect=keys.timeout_connect,
         timeout_response=keys.timeout_response,
         timeout_idle=keys.timeout_idle,
@@ -52,22 +54,3 @@ def route_backend(
         deny=keys.deny_status if keys.deny else 0,
     )
     return backend, chosen
-
-
-def _health_check(keys: RouteKeys) -> HealthCheck | None:
-    kind = keys.health_check or ("http" if keys.health_check_path else "tcp")
-    if kind == "off":
-        return None
-    return HealthCheck(
-        kind=kind,
-        interval=keys.health_check_interval,
-        timeout=keys.health_check_timeout,
-        rise=keys.health_check_rise,
-        fall=keys.health_check_fall,
-        path=keys.health_check_path or "/",
-        method=keys.health_check_method,
-        host=keys.health_check_host or "",
-        status=keys.health_check_status,
-        scheme=keys.health_check_scheme or ("https" if keys.scheme == "https" else "http"),
-        port=keys.health_check_port,
-    )

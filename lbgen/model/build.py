@@ -190,7 +190,9 @@ class Builder:
         before, self._groups = self._groups, {}
         for key, own in members.items():
             known = before.get(key)
-            self._groups[key] = known if known and _identical(known[0], own) else (own, join_members(own, secure))
+            if not known or not _identical(known[0], own):
+                known = own, join_members(own, secure, any_check=self.rules.any_health_check)
+            self._groups[key] = known
         return [group for _, group in self._groups.values()]
 
 

@@ -15,6 +15,7 @@ from lbgen.labels.keys.table import KEYS
 from lbgen.labels.route_spec import RouteSpec
 from lbgen.model import guards
 from lbgen.model.guards import CannotAdd, Guards
+from lbgen.model.health import ON_NODES, own_port
 from lbgen.model.types import Backend, Route, Server
 
 LARGEST_WEIGHT = 256  # HAProxy's limit
@@ -73,11 +74,12 @@ class Group:
     left_out: tuple[Member, ...]  # whose guards cannot be added: their servers are not here, their routes not served
 
 
-def join_members(members: Sequence[Member], secure: Collection[str] = ()) -> Group:
+def join_members(members: Sequence[Member], secure: Collection[str] = (), *, any_check: bool = False) -> Group:
     """Join the members of one group; they are sorted by the age of their services.
 
     Args:
         secure: the listeners with TLS, without which nobody has a client certificate.
+        any_check: health checks may ask any port.
     """
     sum_, joined, problems = _add_guards(members, secure)
     leader = next((member for member in joined if not member.wants_all), joined[0])
@@ -88,6 +90,9 @@ def join_members(members: Sequence[Member], secure: Collection[str] = ()) -> Gro
         servers=tuple(_servers(joined)),
         weight=100 if any(map(_weighs, joined)) else 0,
     )
+    if not any_check and (others_nodes := _asks_nodes(leader, joined)):
+        problems.append(others_nodes)
+        backend = replace(backend, health_check=own_port(backend.health_check))
     others = [member for member in joined if member is not leader]
     routing = [leader, *(member for member in others if not member.wants_all)]
     routes = (replace(member.route, backend=name, client_ca=sum_.client_ca) for member in routing)
@@ -124,6 +129,21 @@ def _open_to_all(sum_: Guards, secure: Collection[str]) -> Callable[[Member], bo
         return not all(hosts) or not set(member.route.listeners) <= set(secure)
 
     return is_open
+
+
+def _asks_nodes(leader: Member, joined: Iterable[Member]) -> Problem | None:
+    """Return the problem that the leader's checks would ask a port of nodes that is nobody's here."""
+    check = leader.backend.health_check
+    on_nodes = sorted({member.route.service for member in joined if member.backend.via in ON_NODES})
+    if not check or check.port is None or leader.backend.via in ON_NODES or not on_nodes:
+        return None
+    return Problem(
+        leader.route.service,
+        f"port {check.port} is not checked in group {leader.group}, since servers of {', '.join(on_nodes)} are nodes, "
+        "where it may be another program's; each server's own port is",
+        "leave health-check.port out, or set discovery.any_health_check",
+        route=leader.backend.route,
+    )
 
 
 def backend_name(member: Member) -> str:

@@ -262,6 +262,7 @@ class Rules:
     nodes: str = ""  # placement constraints for mesh servers
     node_cidrs: tuple[str, ...] = ()
     dialects: tuple[str, ...] = ("lbgen",)  # the vocabularies of labels that are read
+    any_health_check: bool = False  # checks may ask any port, and with POST
     claims: tuple[Claim, ...] = ()  # who may use what; empty: all may use everything
     provider: Provider = field(default_factory=Provider)  # what Traefik's labels depend on besides
 

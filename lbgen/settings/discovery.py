@@ -69,6 +69,8 @@ class DiscoverySettings(Section):
     """Placement constraints for nodes that receive mesh traffic, e.g. node.role==worker."""
     node_cidrs: Texts = []
     """Prefer a node's address in one of these networks."""
+    any_health_check: bool = False
+    """Let health checks ask ports that are not the service's own, and use method POST."""
     drain_grace: Seconds = 10.0
     """How long a draining server stays, without new sessions, before it is removed."""
 

@@ -208,6 +208,7 @@ class Settings(Section):
             nodes=self.discovery.nodes,
             node_cidrs=tuple(self.discovery.node_cidrs),
             dialects=tuple(self.discovery.dialects),
+            any_health_check=self.discovery.any_health_check,
             claims=tuple(claim.claim() for claim in self.claims),
             provider=self.discovery.traefik.provider(),
         )

@@ -45,6 +45,7 @@ BESIDE = {
     "redirect.code": {"redirect": "/new"},
     "rate-limit.burst": {"rate-limit": "100/s"},
     "max-concurrent.by": {"max-concurrent": 20},
+    "health-check.port": {"via": "task"},
     "tls": {"host": "shop.example.org"},
     "client-ca": {"host": "shop.example.org"},
     "cors.methods": {"cors.origins": "https://shop.example.org"},

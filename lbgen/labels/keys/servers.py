@@ -77,7 +77,7 @@ class ServerKeys:
     health_check_method: str = stream_key(
         "health-check.method",
         basic.choice("GET", "HEAD", "OPTIONS", "POST"),
-        "Method of the check",
+        "Method of the check; POST only with setting discovery.any_health_check",
         "GET",
         example="HEAD",
     )
@@ -85,7 +85,10 @@ class ServerKeys:
         "health-check.host", http.host, "Host header of the check", example="shop.example.org"
     )
     health_check_port: int | None = stream_key(
-        "health-check.port", basic.port, "Port the check asks; default: the server's", example="8081"
+        "health-check.port",
+        basic.port,
+        "Port the check asks, via mesh or host one that the service publishes; default: the server's",
+        example="8081",
     )
     health_check_scheme: str | None = stream_key(
         "health-check.scheme", basic.choice("http", "https"), "http or https; default: as `scheme`", example="https"

@@ -96,12 +96,12 @@ def test_route():
                 "health-check.status": "200,204",
                 "health-check.method": "HEAD",
                 "health-check.host": "a.org",
-                "health-check.port": 81,
+                "health-check.port": 80,
                 "health-check.scheme": "https",
             },
             {
                 "health_check": HealthCheck(
-                    "http", 5.0, 3.0, 3, 4, "/h", "HEAD", "a.org", ((200, 200), (204, 204)), "https", 81
+                    "http", 5.0, 3.0, 3, 4, "/h", "HEAD", "a.org", ((200, 200), (204, 204)), "https", 80
                 )
             },
         ),

@@ -1,0 +1,71 @@
+"""How a route's servers are checked: what its labels ask for, as far as that is its own service's business.
+
+A check is a request that the proxy makes by itself, at a pace, a path and a host that the labels choose. So it asks
+only ports of the service, and with methods that change nothing, unless setting discovery.any_health_check is on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.values.value_type import BadValue
+from lbgen.model.types import HealthCheck
+from lbgen.snapshot import Service
+
+ON_NODES = ("mesh", "host")  # the ways whose servers are nodes' addresses, where other programs listen, too
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_REMEDY = "or set discovery.any_health_check"
+
+
+def health_check(service: Service, keys: RouteKeys, via: str, *, anything: bool) -> HealthCheck | None:
+    """Return the check; None: there is none.
+
+    Args:
+        via: which way the route's traffic goes; decides whose address a port is of.
+        anything: any port and method is accepted.
+    Raises:
+        BadValue: the check would change something, or ask a port that is not the service's.
+    """
+    kind = keys.health_check or ("http" if keys.health_check_path else "tcp")
+    if kind == "off":
+        return None
+    if not anything:
+        _check_method(keys.health_check_method)
+        _check_port(service, keys.health_check_port, via)
+    return HealthCheck(
+        kind=kind,
+        interval=keys.health_check_interval,
+        timeout=keys.health_check_timeout,
+        rise=keys.health_check_rise,
+        fall=keys.health_check_fall,
+        path=keys.health_check_path or "/",
+        method=keys.health_check_method,
+        host=keys.health_check_host or "",
+        status=keys.health_check_status,
+        scheme=keys.health_check_scheme or ("https" if keys.scheme == "https" else "http"),
+        port=keys.health_check_port,
+    )
+
+
+def own_port(check: HealthCheck | None) -> HealthCheck | None:
+    """Return the check of each server's own port."""
+    return replace(check, port=None) if check else None
+
+
+def _check_method(method: str) -> None:
+    if method not in SAFE_METHODS:
+        allowed = f"{', '.join(SAFE_METHODS[:-1])} or {SAFE_METHODS[-1]}"
+        raise BadValue("may change something with each check", f"use {allowed}, {_REMEDY}", "health-check.method")
+
+
+def _check_port(service: Service, port: int | None, via: str) -> None:
+    # Behind a task's address and a virtual IP is the service alone; a node's address has everybody's ports, and only
+    # the published ones lead to the service: what it calls its target port may be another program's there.
+    if port is None or via not in ON_NODES:
+        return
+    published = sorted({own.published for own in service.ports if own.published})
+    if port not in published:
+        known = ", ".join(map(str, published)) or "none"
+        remedy = f"use a port that the service publishes ({known}), {_REMEDY}"
+        raise BadValue("is not the service's on the nodes", remedy, "health-check.port")
