@@ -18,12 +18,13 @@ from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.drain_clock import DrainClock
 from lbgen.daemon.flapping import Flapping
+from lbgen.daemon.history import MOST_CAUSES
 from lbgen.daemon.shrink_guard import ShrinkGuard
 from lbgen.model import Builder, Model, Rules
 from lbgen.model.servers import draining
 from lbgen.render.credential_problems import with_credential_problems
 from lbgen.render.credentials import CredentialReader
-from lbgen.snapshot import Service, Snapshot
+from lbgen.snapshot import Cause, Service, Snapshot
 from lbgen.source import Source
 
 REST = 0.1  # seconds, at least, where it is not known what is due
@@ -118,6 +119,7 @@ class Loop:
         self._newest: Snapshot | None = None  # as the source gave the one in force
         self.model = Model()
         self.held = 0  # servers that would vanish in a snapshot that the shrink guard holds
+        self._held_causes: tuple[Cause, ...] = ()  # of such snapshots: the next one's source has told them already
         self.busy_since: float | None = None  # when the round under way began, by the clock
         self._clock, self._inbox = clock, inbox or Inbox(clock)
         self._builder, self._guard = Builder(rules, self._mistaken), ShrinkGuard()
@@ -233,7 +235,11 @@ class Loop:
         if vanished:
             log.warning("held", servers_vanished=vanished, remedy="waiting for a second listing to confirm it")
             self.source.relist()
+            if not again:
+                self._held_causes = (*self._held_causes, *served.causes)[:MOST_CAUSES]
             return False
+        if self._held_causes and not again:
+            served = replace(served, causes=(*self._held_causes, *served.causes))
         if self.files:
             model = with_credential_problems(model, self.files.read(), here=True)
         model = replace(model, problems=tuple(sorted({*model.problems, *self.flapping.problems})))
@@ -241,6 +247,8 @@ class Loop:
         self._report(model)
         for target in self.targets:
             target.bring_to(model, served)
+        if not again:
+            self._held_causes = ()
         # Causes are the targets' to remember now.
         self._newest, self.accepted = replace(snapshot, causes=()), replace(served, causes=())
         return True

@@ -351,19 +351,26 @@ def test_ended_by_an_error():
 
 
 def test_shrunk_listing_is_held():
-    """A listing that lost most servers is held, another listing asked for, and then believed if it says the same."""
+    """A listing that lost most servers is held, another listing asked for, and then believed if it says the same.
+
+    What led to it is told all the same, although its source has nothing new to say the second time.
+    """
     target, source = FakeTarget(), FakeSource(cluster(*range(1, 11), listing=1))
     with capture_logs() as logs:
         running = Running(source, target)
         target.wait()
-        source.tell(cluster(1, listing=2))
+        removed, confirmed = Cause("service web: labels changed", 1.0), Cause("task web.2: removed", 2.0)
+        source.tell(replace(cluster(1, listing=2), causes=(removed,)))
         assert source.relisted.wait(PATIENCE)
         running.loop.poke()  # the accepted snapshot stays what is rendered
         target.wait()
-        source.tell(cluster(1, listing=3))
+        source.tell(replace(cluster(1, listing=3), causes=(confirmed,)))
+        target.wait()
+        source.tell(cluster(1, 2, listing=3))
         target.wait()
         running.stop()
-    assert [len(names) for names in slots(target)] == [10, 10, 1]
+    assert [snapshot.causes for snapshot in target.snapshots] == [(), (), (removed, confirmed), ()]
+    assert [len(names) for names in slots(target)] == [10, 10, 1, 2]
     assert [entry["servers_vanished"] for entry in logs if entry["event"] == "held"] == [9]
     assert source.relists == 1
 
