@@ -13,6 +13,7 @@ from lbgen.labels.match import Alternative, Test
 from lbgen.model import Cell, Listener, Model, Route, Rule
 from lbgen.model.routing import ANY_HOST, Conflict, broader_hosts, place_of, priority_of, route_table
 from lbgen.model.tls import tls_hosts
+from lbgen.model.types import Screen
 from lbgen.report.witness import Request, holds, impossible, witness
 
 CLOSED = "closed."  # what the names of backends that only refuse begin with
@@ -52,6 +53,10 @@ class Reach:
         for place, rule in enumerate(listener.rules):
             hosts = [test.value for test in rule.alternative if test.kind == "host" and not test.negated]
             self._rules.setdefault(hosts[0] if hosts else ANY_HOST, []).append((place, rule))
+        self._screens: dict[str, list[Screen]] = {}  # by the backend that they go before
+        for screen in listener.screens:
+            for backend in screen.backends:
+                self._screens.setdefault(backend, []).append(screen)
 
     def shares(self, route: Route) -> Iterator[Share]:
         """Yield what each of a route's alternatives gets."""
@@ -78,13 +83,12 @@ class Reach:
 
         def rival(request: Request) -> Alternative | None:
             taker = self._taker(request)
-            if taker and taker.backend == route.backend:
+            screen = self._screen(taker.backend, request) if taker else None
+            if taker and not screen and taker.backend == route.backend:
                 return None
-            if taker:
-                rivals.setdefault(taker.backend, taker.priority)
-                return _tests(taker)
-            rivals.setdefault("", 0)
-            return ()
+            taken_by = screen or taker
+            rivals.setdefault(taken_by.backend if taken_by else "", taker.priority if taker else 0)
+            return screen.alternative if screen else _tests(taker) if taker else ()
 
         proof = witness(alternative, rival)
         if proof or not rivals:
@@ -92,6 +96,8 @@ class Reach:
         first, priority = next(iter(rivals.items()))
         if not first:
             return "", "the listener leaves it out", None
+        if len(rivals) == 1 and first.startswith(CLOSED):
+            return "", "all of its requests are refused, for another route of the service cannot be honoured", None
         if len(rivals) == 1:
             return first, f"backend {first} has the same requests at priority {priority}", None
         return first, f"backends {', '.join(rivals)} have all of its requests before it", None
@@ -114,6 +120,11 @@ class Reach:
             if holds(rule.alternative, request):
                 return rule
         return cell
+
+    def _screen(self, backend: str, request: Request) -> Screen | None:
+        """Return what goes before a backend for a request."""
+        own = self._screens.get(backend, ())
+        return next((screen for screen in own if holds(screen.alternative, request)), None)
 
     def _in_cells(self, host: str, path: str) -> Cell | None:
         """Return a host's cell for a path: the exact one, else that of the longest prefix by segment."""

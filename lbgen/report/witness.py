@@ -118,7 +118,7 @@ def _known(test: Test) -> bool:
 
 _KINDS = {
     **dict.fromkeys(("host", "host_regex"), "host"),
-    **dict.fromkeys(("path", "path_prefix", "path_start", "path_regex"), "path"),
+    **dict.fromkeys(("path", "path_prefix", "path_start", "path_regex", "path_decoded", "path_odd"), "path"),
     **dict.fromkeys(("header", "header_regex"), "header"),
     **dict.fromkeys(("query", "query_regex"), "query"),
     **{kind: kind for kind in ("method", "client_ip")},
@@ -143,7 +143,8 @@ def _true(test: Test, value: str) -> bool:
             return value.startswith(test.value)
         case "client_ip":
             return ipaddress.ip_address(value) in ipaddress.ip_network(test.value)
-    return bool(re.search(test.value, value)) if test.is_regex else value == test.value
+    expression = test.value if test.is_regex else test.pattern
+    return bool(re.search(expression, value)) if expression else value == test.value
 
 
 def _values(part: _Part, tests: list[Test]) -> Iterator[str | None]:
@@ -162,7 +163,9 @@ def _examples(test: Test) -> Iterator[str]:
     match test.kind:
         case "host":
             yield test.value.replace("*", "w7x", 1)
-        case "path_prefix" | "path_start":
+        case "path_odd":
+            yield "/w7x%2Fw7x"
+        case "path_prefix" | "path_start" | "path_decoded":
             yield test.value.rstrip("/") + "/w7x"
             yield test.value
             if test.kind == "path_start":

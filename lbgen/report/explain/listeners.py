@@ -31,6 +31,17 @@ class Listeners:
             self._one(route, known[name], "label" if chosen else "default") for name in route.listeners if name in known
         ]
 
+    def reach(self, backend: str) -> bool:
+        """Tell whether some listener leads requests to a backend."""
+        known = {listener.name: listener for listener in self._facts.model.listeners}
+        return any(
+            self._reach_of(known[name]).served(route)
+            for route in self._facts.model.routes
+            if route.backend == backend
+            for name in route.listeners
+            if name in known
+        )
+
     def certificates(self, route: Route) -> list[dict[str, Any]]:
         """Say which certificate the clients of a route's hosts are shown on its listeners with TLS."""
         known = {listener.name: listener for listener in self._facts.rules.listeners}

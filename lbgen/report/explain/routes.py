@@ -85,7 +85,7 @@ class Routes:
         backend, routed = self._backends.get(name, alone), self._routes.get(route.name)
         listeners = self._listeners.of(routed, chosen=spec.keys.listener is not None) if routed else []
         served, why = _served(listeners)
-        if member and member.wants_all and not routed and _among(alone, backend):
+        if member and member.wants_all and not routed and _among(alone, backend) and self._listeners.reach(name):
             served, why = True, f"its requests are those of group {member.group}, which service {backend.service} leads"
         return {
             "served": served,

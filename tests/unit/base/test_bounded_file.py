@@ -111,7 +111,7 @@ def test_pipe_that_does_not_end():
 def test_snapshot_of_a_command():
     """``--from <(command)`` and ``--from /dev/stdin``."""
     done = subprocess.run(
-        [sys.executable, "-m", "lbgen", "lint", "--from", "/dev/stdin"],
+        [sys.executable, "-m", "lbgen", "lint", "--allow-empty", "--from", "/dev/stdin"],
         input="version: 1\n",
         capture_output=True,
         text=True,

@@ -370,6 +370,25 @@ def test_hidden_by_a_rule():
     assert not document["routed"]
 
 
+def test_refused_for_another_route():
+    """A route all of whose requests a closed route of the service refuses is not served; one with others is."""
+    closed = {"http.guarded.allow-ip": "10.0.0.0/33", "http.guarded.host": "a.org"}
+    document = told(on_edge({**closed, "http.open.host": "a.org", "http.open.path": "/x"}), serving())
+    (route,) = document["routes"]
+    assert not route["served"]
+    assert "all of its requests are refused" in route["why"]
+    document = told(on_edge({**closed, "http.guarded.path": "/x", "http.open.host": "a.org"}), serving())
+    assert document["routes"][0]["served"]
+
+
+def test_group_that_is_not_reached():
+    """A member without requests of its own is served only if the group is."""
+    first = on_edge({"host": "a.org", "priority": 9000}, "first", created_at="2020-01-01T00:00:00Z")
+    leader = on_edge({"host": "a.org", "group": "g"}, "leader", created_at="2021-01-01T00:00:00Z")
+    document = told(on_edge({"group": "g"}), serving(), first, leader)
+    assert not document["routed"]
+
+
 def test_priority():
     """That of the label, or the length of what matches."""
     (listener,) = route_of(on_edge({"host": "a.org", "path": "/x"}))["listeners"]
