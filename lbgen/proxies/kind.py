@@ -65,6 +65,7 @@ class Facts:
     pid_file: str = ""
     probe: str = ""
     feed: str = ""
+    reads_output: bool = True
 
 
 @dataclass(frozen=True, slots=True)

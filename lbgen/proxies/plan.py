@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lbgen.base.problem import is_secret
 from lbgen.render.renderer import Files
 
 
@@ -88,6 +89,15 @@ def shortened(items: Sequence[str], between: str = ", ") -> str:
     return between.join(items[:3]) + (f" and {len(items) - 3} more" if len(items) > 3 else "")
 
 
+def without_secret(line: str, name: str = "") -> str:
+    """Return a line of a file as messages may show it: of one with what may be a secret the first two words.
+
+    Args:
+        name: what else may tell that there is a secret; see `is_secret`.
+    """
+    return " ".join([*line.split()[:2][: len(line.split()) - 1], "..."]) if is_secret(name, line) else line
+
+
 def _changes(running: Files, desired: Files) -> list[str]:
     """Say which files, and in them which sections, differ."""
     changes = []
@@ -107,7 +117,7 @@ def _changes(running: Files, desired: Files) -> list[str]:
 def _sections(before: list[str], after: list[str]) -> list[str]:
     """Return the headings (lines without indentation) over the lines that differ, in order."""
     old, new = _by_heading(before), _by_heading(after)
-    return [heading for heading in {**old, **new} if old.get(heading) != new.get(heading)]
+    return [without_secret(heading) for heading in {**old, **new} if old.get(heading) != new.get(heading)]
 
 
 def _by_heading(lines: list[str]) -> dict[str, list[str]]:

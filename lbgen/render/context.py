@@ -34,6 +34,8 @@ class TargetContext:
     probe: str = ""  # ADDRESS:PORT: Nginx's answers which generation it serves, Traefik's API
     feed: str = ""  # Traefik: URL where lbgen hands out the dynamic configuration; empty: it watches a directory
 
+    reads_output: bool = True  # the proxy reads the output directory; Traefik that is fed over HTTP may not have it
+
     @property
     def own_certificate(self) -> str:
         """Traefik: the text of OUTPUT/default.pem, which says nothing about anybody; empty without one."""

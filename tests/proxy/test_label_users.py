@@ -5,23 +5,32 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
-from collections.abc import Iterator, Mapping
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from lbgen.cli.main import main
 from lbgen.model import build
 from lbgen.render.credential_problems import with_credential_problems
 from lbgen.render.credentials import CredentialReader
 from lbgen.settings import Settings
+from lbgen.snapshot import Snapshot
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.daemon import Daemon
 from tests.support.passwords import APR1, BCRYPT_12, HASH, SHA_1, SHA_5, SHA_6, SHA_100001
 from tests.support.ports import free_port
 from tests.support.real_servers import http_servers
-from tests.support.running import PROXIES, running
-from tests.support.wait import PATIENCE
+from tests.support.running import PROXIES, changing, ports_of
+from tests.support.wait import PATIENCE, wait_for
 
+Labels = Mapping[str, Mapping[str, str]]  # by service
+OTHER = "$2y$04$abcdefghijklmnopqrstuu0HtfOlPbTiymk5tcV.3TsFPDd3SYZqu"
 HASHES = {
     "bcrypt": HASH,
     "sha-256": SHA_5,
@@ -65,10 +74,12 @@ SERVICES = {
 
 
 class Site:
-    """A proxy with a route for each of SERVICES."""
+    """A proxy with a route for each service."""
 
-    def __init__(self, port: int, problems: Mapping[str, str], output: Path) -> None:
-        self.port, self.problems, self.output = port, problems, output
+    def __init__(self, settings: Settings, problems: Mapping[str, str], become: Callable[[Labels], None]) -> None:
+        self.port, self.problems = ports_of(settings)["web"], problems
+        self.output, self.probe = settings.targets["edge"].output, str(settings.targets["edge"].probe)
+        self.become = become  # has the services have these labels
 
     def ask(self, service: str, user: str = "", password: str = "secret") -> int:
         """Return the status of a request, with a password if there is a user."""
@@ -84,7 +95,7 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(proxy: str, directory: Path, services: Mapping[str, Mapping[str, str]]) -> Iterator[Site]:
+def site(proxy: str, directory: Path, services: Labels) -> Iterator[Site]:
     """Run the proxy with services that have these labels."""
     directory.chmod(0o755)  # Nginx's workers get to the output directory, on an account of their own
     target: dict[str, Any] = {"templates": [proxy], "output": str(directory / "out")}
@@ -98,21 +109,29 @@ def site(proxy: str, directory: Path, services: Mapping[str, Mapping[str, str]])
             "targets": {"edge": {**target, "probe": f"127.0.0.1:{free_port()}", "apply": {"run": True}}},
         }
     )
-    facts: list[Any] = [a_node(), a_network("edge")]
     with http_servers() as servers:
-        for number, (name, labels) in enumerate(services.items(), 1):
-            port = {f"traefik.http.services.{name}.loadbalancer.server.port": str(servers.port)}
-            own = {"com.df.port": str(servers.port)} if "com.df.notify" in labels else port
-            facts.append(a_service(name, None, networks=("edge-id",), labels={**labels, **own}))
-            facts.append(a_task(name, addresses={"edge-id": f"127.1.0.{number}"}))
-        snapshot = a_snapshot(*facts)
+
+        def facts(services: Labels) -> Snapshot:
+            return a_snapshot(a_node(), a_network("edge"), *cluster(services, servers.port))
+
+        snapshot = facts(services)
         model = with_credential_problems(
             build(snapshot, settings.rules()), CredentialReader(settings, proxies=[proxy]).read(), here=True
         )
-        with running(settings, snapshot) as listeners:
-            yield Site(
-                listeners["web"], {problem.service: str(problem) for problem in model.problems}, directory / "out"
-            )
+        problems = {problem.service: str(problem) for problem in model.problems}
+        with changing(settings, snapshot) as bring_to:
+            yield Site(settings, problems, lambda services: bring_to(facts(services)) and None)
+
+
+def cluster(services: Labels, port: int) -> list[Any]:
+    """Services with these labels, each with a task."""
+    facts: list[Any] = []
+    for number, (name, labels) in enumerate(services.items(), 1):
+        router = {f"traefik.http.services.{name}.loadbalancer.server.port": str(port)}
+        own = {"com.df.port": str(port)} if "com.df.notify" in labels else router
+        facts.append(a_service(name, None, networks=("edge-id",), labels={**labels, **own}))
+        facts.append(a_task(name, addresses={"edge-id": f"127.1.0.{number}"}))
+    return facts
 
 
 @pytest.mark.parametrize("proxy", EVERY)
@@ -148,3 +167,75 @@ def test_files_are_nobody_elses(proxy, short_dir):
         ]
         assert holding
         assert [oct(path.stat().st_mode & 0o7777) for path in holding] == ["0o640"] * len(holding)
+
+
+@pytest.mark.parametrize("proxy", EVERY)
+def test_changed_password(proxy, short_dir):
+    """A new hash in a label takes the place of the old one, and the file of a list that is gone goes too."""
+    with site(proxy, short_dir, {"routers": traefik_labels("routers", f"anna:{HASH},bob:{HASH}")}) as made:
+        assert [made.ask("routers", "anna"), made.ask("routers", "bob")] == [200, 200]
+        made.become({"routers": traefik_labels("routers", f"anna:{OTHER}")})
+        assert [made.ask("routers", "anna"), made.ask("routers", "bob")] == [401, 401]
+        assert made.ask("routers", "anna", "other") == 200
+        made.become({"others": traefik_labels("others", f"anna:{HASH}")})
+        assert [made.ask("others", "anna"), made.ask("others", "anna", "other")] == [200, 401]
+        assert not [path.name for path in made.output.glob("users/*") if "routers" in path.name]
+
+
+@pytest.mark.proxy("traefik")
+def test_api_of_traefik(short_dir):
+    """Where Traefik reads OUTPUT its API, which others may see, shows no hash: of labels or files."""
+    (short_dir / "users").mkdir()
+    (short_dir / "users/staff").write_text(f"eve:{HASH}\n")
+    file = {**traefik_labels("file", ""), "traefik.http.middlewares.admins.basicauth.usersfile": "staff"}
+    del file["traefik.http.middlewares.admins.basicauth.users"]
+    services = {**SERVICES, "file": file}
+    with site("traefik", short_dir, services) as made:
+        assert made.ask("file", "eve") == 200
+        client = http.client.HTTPConnection(made.probe, timeout=PATIENCE)
+        for path in ("/api/rawdata", "/api/http/middlewares?per_page=1000"):
+            client.request("GET", path)
+            text = client.getresponse().read().decode()
+            assert "label:routers.admins" in text
+            assert not re.search(r"\$(2y|apr1|5|6)\$|\{SHA\}", text)
+        client.close()
+
+
+@pytest.mark.proxy("haproxy")
+def test_nothing_tells_a_hash(short_dir):
+    """Whatever lbgen says of services, in whatever form, has no hash and no password of a label in it."""
+    secrets = [HASH, OTHER, APR1, BCRYPT_12, "pl4in-passw0rd"]
+    labels = {
+        "good": traefik_labels("good", f"anna:{HASH},eve:{APR1},bob:{BCRYPT_12}"),
+        "bad": traefik_labels("bad", f"anna:{HASH}x"),
+        "doubled": traefik_labels("doubled", f"anna:{APR1.replace('$', '$$')}"),
+        "plain": dockerflow_labels("plain", "anna:pl4in-passw0rd"),
+        "unread": {**traefik_labels("unread", f"anna:{HASH}"), "traefik.http.routers.unread.middlewares": "others"},
+    }
+    with http_servers() as servers:
+        daemon = Daemon(short_dir, servers.port)
+        daemon.settings["discovery"] = {"dialects": ["traefik", "dockerflow"]}
+        daemon.save()
+        daemon.write([a_node(), a_network("edge"), *cluster(labels, servers.port)])
+        daemon.start()
+        try:
+            wait_for(lambda: daemon.status("/readyz")[0] == 200, "the first round")
+            labels["good"] = traefik_labels("good", f"anna:{OTHER},bob:{BCRYPT_12}")
+            daemon.write([a_node(), a_network("edge"), *cluster(labels, servers.port)])
+            wait_for(lambda: OTHER in daemon.file(), "the changed label")
+            paths = ["status", "model", "problems", "history", *(f"explain/{name}" for name in labels)]
+            told = {path: daemon.status(f"/api/v1/{path}")[1] for path in paths}
+            wait_for(lambda: len(json.loads(daemon.status("/api/v1/history")[1])["changes"]) > 1, "the second change")
+            told["history"] = daemon.status("/api/v1/history")[1]
+        finally:
+            daemon.end()
+        told["log"] = daemon.log.read_text()
+        config = ["--config", str(short_dir / "lbgen.yml")]
+        for form in ("text", "json", "github", "gitlab"):
+            told[f"lint {form}"] = CliRunner().invoke(main, ["lint", *config, "--output", form]).output
+        for name, form in itertools.product(labels, ("text", "json")):
+            asked = CliRunner().invoke(main, ["explain", name, *config, "--output", form])
+            told[f"explain {name} {form}"] = asked.output
+    assert all("good" in told[path] for path in ("model", "problems", "lint text", "lint json", "explain good text"))
+    leaks = [(path, word) for path, text in told.items() for word in secrets if word in text or word[7:] in text]
+    assert leaks == []

@@ -13,7 +13,7 @@ from itertools import chain, groupby
 
 from lbgen.proxies import plan
 from lbgen.proxies.haproxy.configuration import CHANGEABLE, NotPlain, Section, ServerLine, map_entries, sections
-from lbgen.proxies.plan import Live, Plan, Reload, ReloadKind, shortened
+from lbgen.proxies.plan import Live, Plan, Reload, ReloadKind, shortened, without_secret
 from lbgen.render.renderer import PLACEHOLDER, Files
 
 MOST_MAP_CHANGES = 500  # more are quicker by a reload than one by one
@@ -192,10 +192,10 @@ def _headings(before: Iterable[Section], after: Iterable[Section]) -> str:
 def _first_difference(old: list[str], new: list[str]) -> str:
     for line in new:
         if line not in old:
-            return line
+            return without_secret(line, line)
     for line in old:
         if line not in new:
-            return f"without {line}"
+            return f"without {without_secret(line, line)}"
     return "lines in another order"
 
 

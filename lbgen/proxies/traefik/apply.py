@@ -70,8 +70,10 @@ class Traefik(Proxy):
 
     def write(self, output: Path, texts: Mapping[str, str], remove: Iterable[str] = ()) -> None:
         """Replace files, and hand out what was written: what is on disk is what Traefik gets, either way."""
+        # What it is given last names the others, which have to be there then.
+        ordered = dict(sorted(texts.items(), key=lambda item: item[0] == DYNAMIC))
         try:
-            disk.write(output, texts, remove, stage=output)
+            disk.write(output, ordered, remove, stage=output)
         except ApplyFailed as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.EXDEV, errno.EBUSY):
                 raise ApplyFailed(

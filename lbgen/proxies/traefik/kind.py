@@ -26,7 +26,12 @@ _NAME = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_.-]{0,250}[A-Za-z0-9])?:[0-9]{1,5}")
 
 def facts(setup: Setup) -> Facts:
     """Return the facts about it that templates see."""
-    return Facts(version=_version(setup.binary), probe=_probe(setup), feed=_feed_url(setup))
+    return Facts(
+        version=_version(setup.binary),
+        probe=_probe(setup),
+        feed=_feed_url(setup),
+        reads_output=setup.target.apply.chosen != "http",
+    )
 
 
 def parts(setup: Setup) -> Parts:

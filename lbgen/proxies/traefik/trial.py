@@ -21,10 +21,12 @@ from lbgen.proxies import check_command
 from lbgen.proxies.traefik.api import Api
 from lbgen.proxies.traefik.apply import STATIC
 from lbgen.proxies.wait import looks
+from lbgen.render.outputs import NAME, USERS
 from lbgen.render.renderer import Files
 
 ATTEMPTS = 3  # at a port that nobody else takes meanwhile
 KEPT = ("entryPoints", "serversTransport", "tcpServersTransport")  # of the static file: nothing that asks others
+_USERS_FILE = re.compile(rf'usersFile: "[^"\n]*/({re.escape(USERS.partition(NAME)[0])}[^"/\n]+)"')
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ERROR = re.compile(r"^\S+ (?:ERR|FTL) (.*)$", re.MULTILINE)
 
@@ -48,7 +50,7 @@ def run(files: Files, binary: str, timeout: float | None = None, free_port: Call
     """
     seconds = check_command.timeout() if timeout is None else timeout
     dynamic = Files({name: text for name, text in files.texts.items() if name != STATIC}, files.generation)
-    with check_command.staged(dynamic) as stage:
+    with check_command.staged(dynamic, edit=_staged_users) as stage:
         for _ in range(ATTEMPTS):
             trial = Trial(files, binary, stage, free_port())
             try:
@@ -57,6 +59,11 @@ def run(files: Files, binary: str, timeout: float | None = None, free_port: Call
             except OSError as error:
                 raise CheckUnavailable(f"{binary}: cannot check the files: {error}") from error
     raise CheckUnavailable(f"{binary}: cannot check the files: no port of 127.0.0.1 stays free")
+
+
+def _staged_users(text: str, stage: Path) -> str:
+    """Have it read the files of users that are staged: those in their place may be of before, or not there yet."""
+    return _USERS_FILE.sub(lambda found: f'usersFile: "{stage}/{found[1]}"', text)
 
 
 @dataclass(frozen=True, slots=True)

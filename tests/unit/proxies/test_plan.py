@@ -7,6 +7,7 @@ import pytest
 from lbgen.proxies import plan
 from lbgen.proxies.traefik import plan as traefik_plan
 from lbgen.render.renderer import PLACEHOLDER, Files
+from tests.support.passwords import HASH
 
 CONFIG = f"""\
 # generation {PLACEHOLDER}
@@ -75,6 +76,24 @@ def test_first():
 def test_reason(before, after, expected):
     """A reload's reason names the files and the sections that differ; the generation in them is never one."""
     assert reason(before, after) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "named", "shown"),
+    [
+        ("backend web", True, "backend web"),
+        (f"user anna password '{HASH}'", False, "user anna ..."),
+        ("user anna insecure-password s3cret", True, "user anna ..."),
+        ("http-request set-header x-api-key s3cret", True, "http-request set-header ..."),
+        (f"anna:{HASH}", False, "..."),
+        ("anna:{SHA}abc", False, "..."),
+    ],
+)
+def test_secrets_are_no_reason(line, named, shown):
+    """What a reason quotes of a file has no password in it, whatever file it is."""
+    assert plan.without_secret(line, line if named else "") == shown
+    if not named:
+        assert line not in reason(files(**{"users/x": "a\n"}), files(**{"users/x": f"{line}\n"}))
 
 
 def test_only_blank_lines():
