@@ -181,6 +181,7 @@ class Suite:
 
     def settings(self, proxy: str, directory: Path) -> Settings:
         """Return settings with its listeners on free ports, and one proxy that lbgen runs."""
+        directory.chmod(0o755)  # Nginx's workers read files of users in it, on an account of their own
         certificate(directory / "certs/default.pem", "any.example.org")
         listeners = {
             name: {
