@@ -17,10 +17,13 @@ from lbgen.model.types import Backend
 # Fields of `RouteKeys` that guards are made of.
 KEYS = frozenset(
     {
-        *("allow_ip", "deny_ip", "basic_auth", "client_ca"),
+        *("allow_ip", "allow_ip_status", "deny_ip", "basic_auth", "client_ca"),
         *("rate_limit", "rate_limit_burst", "max_concurrent", "max_concurrent_by", "max_body"),
     }
 )
+
+
+FORBIDDEN = 403
 
 
 class CannotAdd(ValueError):
@@ -42,6 +45,7 @@ class Guards:
     rate: Rate | None = None
     concurrency: Concurrency | None = None
     max_body: int | None = None
+    refusal: int = FORBIDDEN
 
     @classmethod
     def of(cls, backend: Backend) -> Guards:
@@ -59,6 +63,7 @@ class Guards:
         return {
             "allow_ip": self.allow,
             "deny_ip": self.deny,
+            "allow_ip_status": self.refusal,
             "basic_auth": self.users,
             "client_ca": self.client_ca,
             "rate_limit": self.rate and (self.rate.requests, self.rate.period),
@@ -82,7 +87,13 @@ class Guards:
             _slower(self.rate, other.rate),
             _fewer(self.concurrency, other.concurrency),
             min((size for size in (self.max_body, other.max_body) if size is not None), default=None),
+            self._refusal_with(other),
         )
+
+    def _refusal_with(self, other: Guards) -> int:
+        """Return the status that all of them have who keep out addresses; the usual one where they differ."""
+        statuses = {guards.refusal for guards in (self, other) if guards.allow or guards.deny}
+        return statuses.pop() if len(statuses) == 1 else FORBIDDEN
 
     def beyond(self, other: Guards) -> Iterator[str]:
         """Yield the keys of those that another one does not have like this."""
@@ -95,6 +106,7 @@ _OF_POLICY = tuple(item.name for item in fields(Guards) if item.name in {own.nam
 _NAMES = {
     "allow": "allow-ip",
     "deny": "deny-ip",
+    "refusal": "allow-ip.status",
     "users": "basic-auth",
     "rate": "rate-limit",
     "concurrency": "max-concurrent",

@@ -55,8 +55,9 @@ class Cors:
 class Policy:
     """All of it; as it stands here, nothing happens."""
 
-    allow: tuple[str, ...] = ()  # networks; empty: all. Others: 403, or the connection is closed (protocol tcp)
+    allow: tuple[str, ...] = ()  # networks; empty: all. Others: `refusal`, or the connection is closed (protocol tcp)
     deny: tuple[str, ...] = ()  # networks; goes before `allow`
+    refusal: int = 403  # protocol http: the status for those whom these two keep out
     rate: Rate | None = None
     concurrency: Concurrency | None = None
     users: str = ""  # name of the file of users that may come in
@@ -126,11 +127,14 @@ def policy_of(keys: RouteKeys) -> Policy:
         raise BadValue("stands beside strip-prefix", "write all of them as expressions", "strip-prefix-regex")
     if keys.replace_path and keys.replace_path_regex:
         raise BadValue("stands beside replace-path", "remove one of the two", "replace-path-regex")
+    if keys.allow_ip_status != 403 and not (keys.allow_ip or keys.deny_ip):
+        raise BadValue("nobody is kept out by address", "add allow-ip or deny-ip", "allow-ip.status")
     if keys.max_concurrent is None and keys.max_concurrent_by != "client":
         raise BadValue("has no number beside it", "add max-concurrent, such as 20", "max-concurrent.by")
     policy = Policy(
         allow=keys.allow_ip,
         deny=keys.deny_ip,
+        refusal=keys.allow_ip_status,
         rate=_rate(keys),
         concurrency=None if keys.max_concurrent is None else Concurrency(keys.max_concurrent, keys.max_concurrent_by),
         users=keys.basic_auth,

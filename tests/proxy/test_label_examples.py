@@ -46,6 +46,7 @@ BESIDE = {
     "rate-limit.burst": {"rate-limit": "100/s"},
     "max-concurrent.by": {"max-concurrent": 20},
     "health-check.port": {"via": "task"},
+    "allow-ip.status": {"allow-ip": "192.0.2.0/24"},
     "tls": {"host": "shop.example.org"},
     "client-ca": {"host": "shop.example.org"},
     "cors.methods": {"cors.origins": "https://shop.example.org"},

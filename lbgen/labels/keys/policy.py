@@ -105,11 +105,19 @@ class PolicyKeys:
         example="198.51.100.7",
         guard=True,
     )
+    allow_ip_status: int = http_key(
+        "allow-ip.status",
+        policy.refusal,
+        "Status for those whom `allow-ip` and `deny-ip` keep out",
+        403,
+        example="404",
+        guard=True,
+    )
     deny: bool = http_switch("deny", "Answer with `deny.status` in place of a server", guard=True)
     deny_status: int = http_key(
         "deny.status",
-        basic.integer(400, 511),
-        "Status of that answer",
+        policy.refusal,
+        "Status of that answer: an error that HTTP has a name for",
         403,
         example="404",
         guard=True,

@@ -135,6 +135,9 @@ def _ip_allow_list(effects: Effects, options: Mapping[str, Any]) -> None:
     allowed = networks if before is None else _common(before, networks)
     if not allowed:
         raise BadValue("lets in nobody that the others let in", "remove one of them")
+    status = options.get("_status", 403)
+    if effects.fields.setdefault("allow_ip_status", status) != status:
+        raise BadValue("refuses with another status than the others", "give all of them the same rejectStatusCode")
     effects.fields["allow_ip"] = allowed
 
 

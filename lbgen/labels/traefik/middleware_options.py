@@ -73,7 +73,7 @@ def _strategy(path: str, field: str = "") -> Table:
 _BY_HEADER = Lost("counts requests by a header, which is not done here", _LEAVE)
 _ALLOW: Table = {
     "sourcerange": Taken(basic.list_of(network), "_networks"),
-    "rejectstatuscode": Left("is left out: who is refused gets 403", "remove it"),
+    "rejectstatuscode": Taken(policy.refusal, "_status"),
     **_strategy("ipstrategy"),
 }
 _HEADER = http.header_value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from http import HTTPStatus
 
-from lbgen.labels.values.basic import any_case, boolean, name, port
+from lbgen.labels.values.basic import any_case, boolean, name, number, port
 from lbgen.labels.values.http import header_name, header_value, host, method
 from lbgen.labels.values.value_type import BadValue, ValueType, value_type
 
@@ -63,6 +64,19 @@ def rate(text: str) -> tuple[int, int]:
     if not match or int(match[1]) < 1:
         raise BadValue("is not a rate", "write requests per second, minute or hour, such as 100/s or 30/m")
     return int(match[1]), _PERIODS[match[2]]
+
+
+# Traefik makes no middleware of a status without a name, and what it should keep out would come in.
+_STATUSES = number(*(status.value for status in HTTPStatus if status.value >= 400))
+
+
+@value_type(_STATUSES.pattern)
+def refusal(text: str) -> int:
+    """The status of an answer that keeps a request out: an error that HTTP has a name for, such as 404."""
+    try:
+        return _STATUSES(text)
+    except BadValue as error:
+        raise BadValue("is not the status of an error", "write one such as 403, 404 or 418") from error
 
 
 @value_type(rf"(?!(?:{'|'.join(sorted(_FRAMING))})$){header_name.pattern}")

@@ -138,7 +138,8 @@ TABLE = [
     ("tls", "shop.example.org", "shop.example.org", []),
     ("client-ca", "partners", "partners", ["/etc/ca.pem", "..", ""]),
     ("deny", "true", True, ["403"]),
-    ("deny.status", "404", 404, ["200", "399", "512", "gone"]),
+    ("deny.status", "404", 404, ["200", "399", "420", "444", "512", "gone"]),
+    ("allow-ip.status", "404", 404, ["200", "399", "420", "444", "512", "gone"]),
 ]
 SNI = ("sni", "*, DB.org", ("*", "db.org"), ["a:5432", "*.*"])
 PASSTHROUGH = ("passthrough", "true", True, ["maybe"])

@@ -191,7 +191,6 @@ def test_honoured(options, meant):
     ("options", "noted"),
     [
         ({"basicauth.usersfile": "staff", "basicauth.realm": "x"}, "basicauth.realm"),
-        ({"ipallowlist.sourcerange": "::1", "ipallowlist.rejectstatuscode": "404"}, "ipallowlist.rejectstatuscode"),
         ({"buffering.memrequestbodybytes": "10"}, "buffering.memrequestbodybytes"),
         ({"compress.minresponsebodybytes": "10"}, "compress.minresponsebodybytes"),
         ({"headers.sslredirect": "true"}, "headers.sslredirect"),
@@ -261,6 +260,7 @@ def test_noted(options, noted):
             "ipallowlist.ipstrategy.excludedips",
         ),
         ({"ipallowlist.rejectstatuscode": "404"}, "ipallowlist.rejectstatuscode"),
+        ({"ipallowlist.sourcerange": "::1", "ipallowlist.rejectstatuscode": "444"}, "ipallowlist.rejectstatuscode"),
         (
             {"ratelimit.average": "1", "ratelimit.sourcecriterion.requesthost": "true"},
             "ratelimit.sourcecriterion.requesthost",

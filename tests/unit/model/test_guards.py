@@ -22,7 +22,8 @@ LISTS = st.lists(st.sampled_from(NETWORKS), max_size=3, unique=True).map(tuple)
 NAMES = st.sampled_from(["", "", "one", "two"])
 RATES = st.none() | st.builds(Rate, st.integers(1, 9), st.sampled_from([1, 60, 3600]), st.integers(0, 9))
 NUMBERS = st.none() | st.builds(Concurrency, st.integers(1, 4), st.sampled_from(["client", "host"]))
-GUARDS = st.builds(Guards, LISTS, LISTS, NAMES, NAMES, RATES, NUMBERS, st.none() | st.integers(1, 4))
+STATUSES = st.sampled_from([403, 404, 410])
+GUARDS = st.builds(Guards, LISTS, LISTS, NAMES, NAMES, RATES, NUMBERS, st.none() | st.integers(1, 4), STATUSES)
 # Of clients, and of the seconds at which each asked.
 REQUESTS = st.tuples(
     st.sampled_from(ADDRESSES), NAMES, NAMES, st.integers(0, 5), st.lists(st.integers(0, 7200), min_size=1, max_size=40)
@@ -79,6 +80,7 @@ def test_order_does_not_matter(this, other):
             other + this
     else:
         assert set(both.allow) == set((other + this).allow)
+        assert both.refusal == (other + this).refusal
         assert (both.rate, both.users, both.deny) == ((other + this).rate, (other + this).users, (other + this).deny)
 
 
@@ -108,6 +110,20 @@ def test_rates(this, other, both):
                 Guards(rate=pair[0]) + Guards(rate=pair[1])
         else:
             assert (Guards(rate=pair[0]) + Guards(rate=pair[1])).rate == both
+
+
+@pytest.mark.parametrize(
+    ("this", "other", "both"),
+    [
+        (Guards(allow=("::/0",), refusal=404), Guards(), 404),
+        (Guards(allow=("::/0",), refusal=404), Guards(deny=("::/0",), refusal=404), 404),
+        (Guards(allow=("::/0",), refusal=404), Guards(deny=("::/0",)), 403),
+        (Guards(allow=("::/0",), refusal=404), Guards(deny=("::/0",), refusal=410), 403),
+    ],
+)
+def test_refusals(this, other, both):
+    """Who keeps nobody out by address has no say in the status; where statuses differ it is the usual one."""
+    assert [(this + other).refusal, (other + this).refusal] == [both, both]
 
 
 # Settings that are the leader's alone. What keeps requests out belongs to `Guards` instead.
