@@ -53,6 +53,8 @@ def parse(text: str, name: str, error: type[LbgenError]) -> object:
 
     Text that starts with a bracket is tried as JSON first, since YAML reads JSON slowly and not quite all of it.
     """
+    if not json_text.is_whole(text):  # of the environment, say: what it has in other bytes than UTF-8
+        raise error(f"{name}: not UTF-8")
     try:
         if name.endswith(".json"):
             return _json(text)
@@ -123,7 +125,7 @@ def complaints(
 
 def _json(text: str) -> object:
     try:
-        data: object = json_text.data_in(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        data: object = json_text.data_in(text, halves=True, object_pairs_hook=_distinct, parse_constant=_no_constant)
         if "\\ud" in text.lower():  # half of an escaped pair can be read but never be written again
             json.dumps(data, ensure_ascii=False).encode()
     except json.JSONDecodeError as cause:

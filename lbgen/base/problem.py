@@ -9,9 +9,21 @@ import re
 from dataclasses import dataclass
 
 # What may be a password, a token or a key: by its name, or by how it looks.
-_SECRET_NAME = re.compile(r"auth|passw|secret|token|api-?key|users|servicecert|private", re.IGNORECASE)
-_SECRET_VALUE = re.compile(r"-----BEGIN|\$(?:2[abxy]|apr1|[156])\$|\{SHA\}|\b(?:basic|bearer) \S", re.IGNORECASE)
+_NAME = r"auth|passw|secret|token|api-?key|users|servicecert|private"
+_SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
+_SECRET_VALUE = re.compile(
+    r"(?:\\?-){5}BEGIN|\\?\$(?:2[abxy]|apr1|[156])\\?\$|\{SHA\}|\b(?:basic|bearer)\\? \S"  # escaped, too
+    r"|//[^/@\s]*:[^/@\s]+@"  # a URL with a password
+    # What a rule compares with such a header or parameter.
+    rf"|\b(?:Header|Query)s?(?:Regexp)?\s*\(\s*[`\"'][^`\"']*(?:{_NAME})",
+    re.IGNORECASE,
+)
+_HEADER_LABEL = re.compile(
+    r"(?:req|res)header$", re.IGNORECASE
+)  # docker-flow's: the value begins with the header's name
 
+_TELLING = 6  # so many characters of a secret tell of it
+_QUOTED = re.compile(r"'[^']{4,}'|\"[^\"]{4,}\"|`[^`]{4,}`")
 _LONGEST = 800  # characters of a message
 
 
@@ -33,6 +45,9 @@ class Problem:
     file: str = ""  # its path, where the trouble is a file's
 
     def __post_init__(self) -> None:
+        if self.value and is_secret(self.label, self.value):
+            for name in ("message", "remedy"):
+                object.__setattr__(self, name, _without(getattr(self, name), self.value))
         # Names of services, nodes and networks are strangers' as well, and find their way into messages.
         for name in self.__slots__:
             text = getattr(self, name)
@@ -64,7 +79,30 @@ def label_text(label: str, value: str) -> str:
 
 def is_secret(name: str, value: str) -> bool:
     """Tell whether a value under this name may be a secret, or hold one by mistake."""
+    if _HEADER_LABEL.search(name) and _SECRET_NAME.search(value):
+        return True
     return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(value))
+
+
+def _without(message: str, secret: str) -> str:
+    """Return a message without what it quotes of a value: its beginning, or that of an item, and any part in quotes."""
+    for piece in sorted({secret, *secret.split(",")}, key=len, reverse=True):
+        if len(piece.strip()) >= _TELLING:
+            message = _without_beginning(message, piece.strip())
+    return _QUOTED.sub(lambda quoted: "..." if quoted[0][1:-1] in secret else quoted[0], message)
+
+
+def _without_beginning(message: str, text: str) -> str:
+    """Return a message without what begins as the text does, as far as it goes on like it."""
+    begun, at = re.compile(re.escape(text[:_TELLING]), re.IGNORECASE), 0
+    while found := begun.search(message, at):
+        end = found.end()
+        for char, wanted in zip(message[end:], text[_TELLING:], strict=False):
+            if char.lower() != wanted.lower():
+                break
+            end += 1
+        message, at = f"{message[: found.start()]}...{message[end:]}", found.start() + 3
+    return message
 
 
 def shown(label: str, value: str) -> str:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import BY_NAME, GUARDS, PREFIX, RouteKeys, guards_of
 from lbgen.labels.match import ALWAYS, Match
+from lbgen.labels.secret_values import LEFT_OUT
 from lbgen.labels.values.basic import MAX_VALUE
 from lbgen.labels.values.users import LabelUsers
 from lbgen.labels.values.value_type import BadValue
@@ -115,6 +116,8 @@ def sound(value: str, *, may_be_empty: bool = False) -> str:
     """
     if len(value) > MAX_VALUE:
         raise BadValue(f"is {len(value)} characters long", f"keep it below {MAX_VALUE} characters")
+    if value == LEFT_OUT:
+        raise BadValue("was left out when the snapshot was recorded", "record it with 'lbgen snapshot --with-secrets'")
     if not value.isprintable():
         raise BadValue("contains a control character or a newline", "remove it")
     if not value.strip() and not may_be_empty:

@@ -28,6 +28,7 @@ from lbgen.render.renderer import PLACEHOLDER, Files
 LEDGER = ".lbgen-files"  # in the output directory: one path a line
 LARGEST = 256 << 20  # bytes of a file that lbgen may have written
 NEW_FILE = 0o640  # mode of a file that was not there, and the most that one with passwords may have
+OWN, OWN_FILE = ".lbgen-", 0o600  # how names of files begin that lbgen alone reads, and their mode: labels are in them
 _PREFIX = ".lbgen-new-"
 _PASSWORD = re.compile(  # as crypt(3), Apache and HAProxy write passwords
     r"\$2[abxy]\$[0-9]{2}\$|\{SHA\}|insecure-password "
@@ -139,9 +140,10 @@ def _beside(target: Path, content: bytes, stage: Path | None) -> Path:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        mode = NEW_FILE
+        own = target.name.startswith(OWN)
+        mode = OWN_FILE if own else NEW_FILE
         # The proxy may run as somebody else: what it could read it can read again.
-        if target.exists():
+        if target.exists() and not own:
             status = target.stat()
             with contextlib.suppress(PermissionError):  # only root may give files away
                 os.chown(new, status.st_uid, status.st_gid)

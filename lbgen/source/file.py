@@ -236,8 +236,7 @@ def _replace(path: Path, text: str) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        Path(temporary).chmod(target.stat().st_mode if target.exists() else 0o644)
-        Path(temporary).replace(target)
+        Path(temporary).replace(target)  # with the mode that it has: nobody else reads it
     except BaseException:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()

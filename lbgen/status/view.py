@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import lbgen
+from lbgen.base import json_text
 from lbgen.base.problem import Problem
 from lbgen.base.unexpected import UNEXPECTED, UnexpectedErrors
 from lbgen.daemon.history import Change
@@ -21,6 +22,7 @@ from lbgen.daemon.target import Target
 from lbgen.daemon.worker import Worker
 from lbgen.render.credentials import Credentials
 from lbgen.report.explain import Facts, TargetFacts, explanation
+from lbgen.report.masking import masked
 
 STUCK = 60.0  # seconds; a round that takes longer waits for what will not come: a checker has as long at most
 Document = dict[str, Any]
@@ -78,7 +80,7 @@ class View:
         taken = self.loop.accepted.taken_at if self.loop.accepted else 0.0
         facts: Document = {
             "mode": "file",
-            "endpoint": ", ".join(map(str, getattr(self.loop.source, "paths", ()))),
+            "endpoint": ", ".join(json_text.whole(str(path)) for path in getattr(self.loop.source, "paths", ())),
             "stream_age": None,
         }
         stats = getattr(self.loop.source, "stats", None)  # a file has none
@@ -95,7 +97,7 @@ class View:
 
     def model(self) -> Document:
         """Return who receives traffic, and what each target has made of it."""
-        model = self.loop.model
+        model = masked(self.loop.model)
         return {
             "listeners": model.listeners,
             "routes": model.routes,

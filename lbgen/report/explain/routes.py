@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -73,8 +74,12 @@ class Routes:
 
     def _refused(self, spec: RouteSpec, bad: BadValue) -> dict[str, Any]:
         label = spec.label_to_blame(bad)[0]
-        nodes = servers.nodes(spec.keys, self._facts.around) if bad.key == "nodes" else []
-        why = f"label {printable(label)}: {bad.message}" if label else bad.message
+        nodes = []
+        if bad.key == "nodes":
+            with contextlib.suppress(BadValue):  # the label is no list of constraints
+                nodes = servers.nodes(spec.keys, self._facts.around)
+        message = spec.problem(self._service.name, bad).message  # fit to be told
+        why = f"label {printable(label)}: {message}" if label else message
         return {"served": False, "why": why, "nodes": nodes}
 
     def _decided(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from lbgen.labels.keys.table import KEYS, RouteKeys
 from lbgen.model.groups import OWN
+from lbgen.report.masking import masked_value
 
 _SHOWN_ELSEWHERE = OWN - {"weight"}
 _DEFAULTS = RouteKeys()
@@ -19,7 +20,8 @@ def settings_of(keys: RouteKeys) -> dict[str, str]:
         if field in _SHOWN_ELSEWHERE or value == getattr(_DEFAULTS, field):
             continue
         if isinstance(value, Mapping):
-            shown.update({f"{key.family}{name}": key.parse.spell(value[name]) for name in sorted(value)})
+            texts = {name: key.parse.spell(value[name]) for name in sorted(value)}
+            shown.update({f"{key.family}{name}": masked_value(name, text) for name, text in texts.items()})
         else:
-            shown[key.name] = key.parse.spell(value)
+            shown[key.name] = masked_value("", key.parse.spell(value))
     return shown

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lbgen.base import documents
+from lbgen.base import documents, json_text
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import Snapshot
 from lbgen.source.compose.interpolation import interpolated_file
@@ -46,7 +46,7 @@ def load_stack(texts: Texts, stack: str = "", variables: Mapping[str, str] | Non
     Raises:
         SourceError: something is wrong with a file; all of it is told, with file and line.
     """
-    whole, files = read_stack(texts, os.environ if variables is None else variables)
+    whole, files = read_stack(texts, _environment() if variables is None else variables)
     note_refusals(whole, files)
     raise_errors(files)
     name = _stack_name(stack, files)
@@ -115,3 +115,8 @@ def _stack_name(given: str, files: Sequence[StackFile]) -> str:
     name = re.sub(r"[^a-z0-9_-]+", "-", plain.lower()).strip("-_") or "stack"
     files[0].note((), f"the stack is called {name!r}, after the file", "give its name with --stack")
     return name
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment; what is not UTF-8 in it becomes U+FFFD, as it would on its way to Docker."""
+    return {name: json_text.whole(value) for name, value in os.environ.items()}
