@@ -74,7 +74,8 @@ class Test:
     alpn          protocol, as ``h2``                 the TLS client offers it
     ============  ==================================  ============================================
 
-    A path is the request's own, percent-encoded and without its query; a parameter's name and value are decoded.
+    A path is the request's own without its query, in normal form: slashes merged, dot segments removed, unreserved
+    characters decoded, other escapes in upper case. A parameter's name and value are decoded.
     A regex is what `lbgen.labels.values.regex.regex` accepts: case-sensitive, and found anywhere unless it has anchors.
     """
 
@@ -187,6 +188,8 @@ def alternatives(match: Match) -> tuple[Alternative, ...]:
 
 def _expand(match: Match, *, negated: bool) -> set[Alternative]:
     match match:
+        case Test(kind="path_prefix", value="/"):  # every path
+            return set() if match.negated ^ negated else {()}
         case Test():
             return {(Test(match.kind, match.value, match.name, match.negated ^ negated),)}
         case Not():

@@ -137,6 +137,11 @@ class Cell:
     priority: int
 
     @property
+    def escaped(self) -> bool:
+        """Whether the path has percent-encoded characters."""
+        return "%" in self.path
+
+    @property
     def level(self) -> str:
         """Which of the three hosts it is found under: "exact", "domain" (``*.``) or "any" (``*``)."""
         return "any" if self.host == "*" else "domain" if self.host.startswith("*.") else "exact"

@@ -19,9 +19,15 @@ own routes.
 TAIL = """
 Everything else in [labels.md](labels.md) works with all three. What no label asks for, and is not the same either:
 
-- **Paths.** HAProxy and Nginx compare them as the client sent them. Traefik first takes `//` and `..` out and decodes
-  all but the reserved characters, and sends servers the result. To a `%` that begins no code Nginx and Traefik
-  answer 400.
+- **What the application gets.** From HAProxy and Nginx the path that the client sent, from Traefik the one in normal
+  form that routes are matched with, with a `\\` encoded and a `.` or `..` at the end gone with its slash. Where a
+  key rewrites the path (`strip-prefix` and the like), it starts from the normal form with all three.
+- **Paths that are refused.** All three answer 400 to `%00`, to a `%` that begins no code and to a `#`. Nginx besides
+  to a path that goes up beyond the root (`/../x`), and to one that has both codes of reserved characters or of ones
+  outside ASCII, and what is not in normal form, where that is more than a few times `//`, `/./`, `/x/../`, `%2D`,
+  `%2E`, `%5F` or `%7E`.
+- **Case of codes.** Nginx leaves `%c3` as it is: in redirects with `{path}`, in paths that are rewritten, and in
+  what an expression on paths (`path-regex`) is asked about. Paths that are no expressions match both cases.
 - **Hosts.** A dot at their end is ignored, but Traefik's expressions on hosts (`HostRegexp`) see it.
 - **Parameters.** HAProxy does not decode their names: `?%61=1` is no parameter `a` to it. It does decode their values.
 - **Repeated headers.** HAProxy and Traefik try each of several headers of one name. Nginx tries the first; since 1.23

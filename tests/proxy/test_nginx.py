@@ -63,16 +63,16 @@ def test_routing_is_the_oracles(nginx, servers):
     assert len(model.listeners[0].rules) >= 20
     nginx.accepted()
     addresses = {server.address: backend.name for backend in model.backends for server in backend.servers}
-    wrong, backends = [], Counter[str]()  # the servers themselves take "//a" for "/a"
+    wrong, backends = [], Counter[str]()
     for request in random_requests():
         if not request.host:  # Nginx answers 400, see `test_host`
             continue
         answer = client.ask(request.path, request.host, request.method, request.headers)
-        expected = oracle.decide(model.routes, replace(request, path=request.path.partition("?")[0]))
+        expected = oracle.decide(model.routes, request.matched)
         backends[expected] += 1
         if (answer.status, addresses.get(answer.server, "")) != ((200, expected) if expected else (404, "")):
             wrong.append((request, expected, answer))
-        elif expected and answer.said["path"] != request.path.replace("//a", "/a", request.path.startswith("//")):
+        elif expected and answer.said["path"] != request.path:
             wrong.append((request, "the path as it was sent", answer))
     client.close()
     assert wrong == []
@@ -224,15 +224,12 @@ def test_no_redirect_of_its_own(nginx, servers, path, status):
 
 @pytest.mark.parametrize("path", ["/a/../b", "/%61", "/a%2fb", "/a//b", "/./a", "/a/%2e%2e/b"])
 def test_path_is_the_clients(nginx, servers, path):
-    """A path is matched, and passed on, as the client wrote it: neither decoded nor tidied up."""
+    """A path is passed on as the client wrote it, neither decoded nor tidied up, whatever it is matched as."""
     ports = nginx.start(
         *app("exact", {"path-exact": path}, servers.port, "127.1.0.1"), *app("rest", {}, servers.port, "127.1.0.2")
     )
-    client = Client(ports["web"])
-    answer = client.ask(path)
+    answer = Client(ports["web"]).ask(path)
     assert (answer.server, answer.said["path"]) == ("127.1.0.1", path)
-    others = ["/a/../b", "/%61", "/a%2fb", "/a//b", "/./a", "/a/%2e%2e/b", "/a", "/b", "/a/b", "/A"]
-    assert {client.ask(other).server for other in others if other != path} == {"127.1.0.2"}
 
 
 def test_no_route_and_no_server(nginx, servers):
@@ -319,8 +316,8 @@ def test_certificates(nginx, servers):
     [
         ("https://new.org/x", "/a?b=c", "https://new.org/x"),
         ("https://{host}{path}?{query}", "/a%0d%0ab?c=%0a", "https://a.org/a%0d%0ab?c=%0a"),
-        ("https://{host}/old{path}", "//b;c", "https://a.org/old//b;c"),
-        ("/old{path}/", "//evil.org/x", "/old//evil.org/x/"),
+        ("https://{host}/old{path}", "//b;c", "https://a.org/old/b;c"),
+        ("/old{path}/", "//evil.org/x", "/old/evil.org/x/"),
         ("/new?from={path}&{query}", "/a", "/new?from=/a&"),
     ],
 )

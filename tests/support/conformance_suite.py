@@ -11,7 +11,7 @@ Questions:
 
 Answers: the name of the service that answers, a status, a status with the address to go to, ``refused``; ``A or B``
 where several questions get now the one and now the other; ``100 A + 256 B`` where 356 questions get so many answers of
-each, and of each server of one service as many.
+each, and of each server of one service as many; ``A gets PATH`` where the path and the query matter that A receives.
 
 WHO is one or several of ``haproxy``, ``nginx``, ``traefik`` and, in files with ``dialects: [traefik]``, ``original``: a
 Traefik that was given the labels themselves. REASON is ``SERVICE: FEATURE``, words that `lbgen lint` has to say about
@@ -108,7 +108,7 @@ def shares(answer: str) -> dict[str, int]:
 
 def answering(answer: str) -> set[str]:
     """Return what an answer names: services, or a status."""
-    return set(shares(answer) or answer.split(" or "))
+    return set(shares(answer) or answer.partition(" gets ")[0].split(" or "))
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,9 @@ def decided(case: Case, suite: Suite, ports: Mapping[str, int], who: str) -> str
     port, wanted = ports[case.listener], shares(case.expected(who))
     if wanted:
         return _counted(case, suite, port, wanted)
+    if " gets " in case.expected(who):
+        _, _, address, path = _request(case, port)
+        return f"{suite.answering(address) if address else REFUSED} gets {path}"
     times = _TIMES if " or " in case.expected(who) else 1
     answers = {_asked(case, port) for _ in range(times)}
     return " or ".join(sorted({answer if _none(answer) else suite.answering(answer) for answer in answers}))
@@ -72,7 +75,7 @@ def _asked(case: Case, port: int) -> str:
     elif case.how == "UDP":
         address = _datagram(port)
     else:
-        status, location, address = _request(case, port)
+        status, location, address, _ = _request(case, port)
         if not address:
             return f"{status} {location}".strip()
     return address or REFUSED
@@ -83,8 +86,8 @@ def _none(answer: str) -> bool:
     return not answer.startswith("127.")
 
 
-def _request(case: Case, port: int) -> tuple[int, str, str]:
-    """Ask over HTTP: the status, where it leads, and the address of the server that answered."""
+def _request(case: Case, port: int) -> tuple[int, str, str, str]:
+    """Ask over HTTP: the status, where it leads, the address of the server that answered, and the path it got."""
     source = (case.source, 0) if case.source else None
     if case.listener == "secure":
         name = case.host.partition(":")[0]
@@ -102,8 +105,8 @@ def _request(case: Case, port: int) -> tuple[int, str, str]:
     connection.endheaders()
     with contextlib.closing(connection), connection.getresponse() as response:
         text = response.read()
-        address = json.loads(text)["address"] if response.status == 200 and text.startswith(b"{") else ""
-        return response.status, response.headers.get("Location", ""), address
+        said = json.loads(text) if response.status == 200 and text.startswith(b"{") else {}
+        return response.status, response.headers.get("Location", ""), said.get("address", ""), said.get("path", "")
 
 
 def stream(port: int, name: str | None, source: str = "") -> str:

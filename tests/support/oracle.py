@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lbgen.labels.match import Alternative, Test
 from lbgen.model import Listener, Route
@@ -21,6 +21,11 @@ class Request:
     path: str = "/"
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def matched(self) -> Request:
+        """It, with its path in the form that routes are matched with: without the query, its slashes merged."""
+        return replace(self, path=re.sub("/+", "/", self.path.partition("?")[0]))
 
     @property
     def name(self) -> str:

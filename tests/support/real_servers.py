@@ -48,7 +48,8 @@ def http_servers(tls: ssl.SSLContext | None = None) -> Iterator[Servers]:
         def answer(self) -> None:
             where = self.connection.getsockname()[0]
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            servers.seen.append((where, self.command, self.path))
+            path = self.requestline.split(" ")[1]  # self.path has no "//" at its beginning
+            servers.seen.append((where, self.command, path))
             mood = servers.moods.get(where, "")
             if mood == "empty":
                 self.close_connection = True
@@ -56,7 +57,7 @@ def http_servers(tls: ssl.SSLContext | None = None) -> Iterator[Servers]:
             if mood == "slow" or "X-Hold" in self.headers:
                 servers.release.wait(PATIENCE)
             headers = {name.lower(): self.headers.get_all(name) for name in self.headers}
-            said = {"address": where, "method": self.command, "path": self.path, "headers": headers}
+            said = {"address": where, "method": self.command, "path": path, "headers": headers}
             text = json.dumps({**said, "body": body.decode("latin-1")}).encode()
             self.send_response(503 if mood == "ill" else 200)
             self.send_header("Content-Length", str(len(text)))

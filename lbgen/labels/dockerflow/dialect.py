@@ -22,7 +22,7 @@ from lbgen.labels.foreign_options import Element, Options, Written, flag, read
 from lbgen.labels.keys.table import FIELDS, RouteKeys
 from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test, any_of
 from lbgen.labels.route_spec import RouteSpec, ServiceLabels, about, problem_of
-from lbgen.labels.values import http
+from lbgen.labels.values import http, paths
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.substitution import Substitution
 from lbgen.labels.values.users import IN_LABEL, LabelUsers, hashed_users, plain_users
@@ -228,7 +228,7 @@ class _Destination:
         tests = []
         for path in self.options.fields.get(key, ()):
             if kind in ("path_beg", "path"):
-                checked = about(key, http.path, path)
+                checked = about(key, paths.exact, path)
                 if kind == "path_beg" and checked == "/":
                     return ALWAYS
                 tests.append(Test("path_start" if kind == "path_beg" else "path", checked))

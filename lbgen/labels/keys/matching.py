@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lbgen.labels.keys.key import http_key, key
-from lbgen.labels.values import basic, http
+from lbgen.labels.values import basic, http, paths
 from lbgen.labels.values.regex import regex
 
 
@@ -25,10 +25,10 @@ class MatchingKeys:
         example="shop.example.org,*.shop.example.org",
     )
     path: tuple[str, ...] = http_key(
-        "path", basic.list_of(http.path_prefix), "Path is one of these or below it", (), example="/api"
+        "path", basic.list_of(paths.prefix), "Path is one of these or below it", (), example="/api"
     )
     path_exact: tuple[str, ...] = http_key(
-        "path-exact", basic.list_of(http.path), "Path is exactly one of these", (), example="/robots.txt"
+        "path-exact", basic.list_of(paths.exact), "Path is exactly one of these", (), example="/robots.txt"
     )
     path_regex: tuple[str, ...] = http_key(
         "path-regex",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lbgen.labels.keys.key import http_key, http_switch, key, stream_key
-from lbgen.labels.values import basic, http, policy
+from lbgen.labels.values import basic, http, paths, policy
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.substitution import Substitution, UrlRedirect, path_substitution, url_redirects
 
@@ -43,7 +43,7 @@ class PolicyKeys:
     )
     strip_prefix: tuple[str, ...] = http_key(
         "strip-prefix",
-        basic.list_of(policy.clean_path(http.path_prefix)),
+        basic.list_of(policy.clean_path(paths.prefix)),
         "Taken off the path, by segment; servers are told in X-Forwarded-Prefix",
         (),
         example="/api",

@@ -126,7 +126,7 @@ def test_names_are_unique():
     names = re.findall(
         r'^    "(.*)":$', files.texts[DYNAMIC].partition("  routers:")[2].partition("  services:")[0], re.M
     )
-    assert sorted(names) == ["a-b.c", "a.b-c", "a.x", "a.x-2", "a.x.2", "a.y"]
+    assert sorted(names) == ["a-b.c", "a-b.refused:path", "a.b-c", "a.refused:path", "a.x", "a.x-2", "a.x.2", "a.y"]
 
 
 def test_unknown_kind_of_test():
