@@ -196,6 +196,7 @@ class Listener:
     default: str = ""  # protocols tcp, udp: backend for every other connection; empty: refuse
     hosts: tuple[TlsHost, ...] = ()  # protocol http with tls: the hosts that ask for something; "*" last
     screens: tuple[Screen, ...] = ()  # protocol http: asked about the backend that was found, in this order
+    encoded_slashes: str = "pass"  # protocol http: "pass", or "reject": 400 to %2F, %5C and a backslash in a path
 
     @property
     def answers(self) -> tuple[str, ...]:

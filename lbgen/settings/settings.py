@@ -141,6 +141,14 @@ class ListenerSettings(Section):
     protocol: Literal["http", "tcp", "udp"] = "http"
     tls: bool = False
     """Terminate TLS with the certificates of the directory `certificates`."""
+    encoded_slashes: Literal["pass", "reject"] = "pass"
+    """Of protocol http: `reject` answers 400 to a path with %2F, %5C or a backslash."""
+
+    @model_validator(mode="after")
+    def _paths(self) -> ListenerSettings:
+        if self.protocol != "http" and self.encoded_slashes != "pass":
+            raise ValueError(f"encoded_slashes is for listeners of protocol http, this one is of {self.protocol}")
+        return self
 
 
 class LogSettings(Section):
@@ -216,4 +224,4 @@ class Settings(Section):
 
 def _listener(name: str, settings: ListenerSettings) -> Listener:
     address, port = split_bind(settings.bind)
-    return Listener(name, address, port, settings.protocol, settings.tls)
+    return Listener(name, address, port, settings.protocol, settings.tls, encoded_slashes=settings.encoded_slashes)

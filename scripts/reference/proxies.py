@@ -28,6 +28,10 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
   `%2E`, `%5F` or `%7E`.
 - **Case of codes.** Nginx leaves `%c3` as it is: in redirects with `{path}`, in paths that are rewritten, and in
   what an expression on paths (`path-regex`) is asked about. Paths that are no expressions match both cases.
+- **Hosts that are refused.** HAProxy and Nginx answer 400 to a Host that is not a name or an address with or without
+  a port (`shop.org:80@evil.org`, `shop.org:evil.org`), and to a request line with a URL of another host than Host.
+  Traefik routes `shop.org:evil.org` and `shop.org/x` as `shop.org`, and hands on what it got; from a URL it takes
+  the host, and so does the application.
 - **Hosts.** A dot at their end is ignored, but Traefik's expressions on hosts (`HostRegexp`) see it.
 - **Parameters.** HAProxy does not decode their names: `?%61=1` is no parameter `a` to it. It does decode their values.
 - **Repeated headers.** HAProxy and Traefik try each of several headers of one name. Nginx tries the first; since 1.23

@@ -21,6 +21,7 @@ from tests.support import oracle
 from tests.support.builders import Fact, a_snapshot, a_task, app
 from tests.support.certificates import certificate
 from tests.support.clients import Client, anybody, line, raw
+from tests.support.ports import free_port
 from tests.support.real_nginx import VERSIONS, Site, binary, renderer, site, target
 from tests.support.real_servers import Servers, http_servers, tcp_servers
 from tests.support.routing_cases import random_requests, random_services, sni_services
@@ -230,6 +231,29 @@ def test_path_is_the_clients(nginx, servers, path):
     )
     answer = Client(ports["web"]).ask(path)
     assert (answer.server, answer.said["path"]) == ("127.1.0.1", path)
+
+
+@pytest.mark.parametrize(("escapes", "status"), [(249, 200), (250, 404)])
+def test_long_path_of_escapes(nginx, servers, escapes, status):
+    """The expression for the longest path, all of escapes, is one that Nginx reads; a longer path is left out."""
+    ports = nginx.start(*app("web", {"path": "/" + "%C3%A9" * escapes}, servers.port, "127.1.0.1"))
+    nginx.accepted()
+    assert Client(ports["web"]).ask("/" + "%c3%A9" * escapes).status == status
+
+
+def test_internal_redirects(nginx, tmp_path):
+    """A page of one's own for an error is found by its own path: the client's is computed once."""
+    (tmp_path / "nginx.conf.j2").write_text(
+        "{% extends 'nginx/nginx.conf.j2' %}{% block http_server_extra %}"
+        'error_page 502 /mine; location = /mine { return 502 "mine, not $lbgen_path"; }{% endblock %}'
+    )
+    nginx.write(*app("web", {"path": "/a"}, free_port(), "127.1.0.1"))
+    made = renderer(target(nginx.program, nginx.directory, tmp_path))
+    (nginx.directory / "nginx.conf").write_text(made.render(nginx.model, a_snapshot()).texts["nginx.conf"])
+    nginx.run()
+    reply = raw(nginx.ports["web"], "GET //a/%62 HTTP/1.1\r\nHost: a.org\r\nConnection: close\r\n\r\n").decode()
+    assert reply.startswith("HTTP/1.1 502")
+    assert reply.endswith("\r\n\r\nmine, not /a/b")
 
 
 def test_no_route_and_no_server(nginx, servers):

@@ -12,14 +12,14 @@ import re
 from lbgen.labels.values import http
 from lbgen.labels.values.value_type import value_type
 
-_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
+CODE = re.compile("%[0-9A-Fa-f]{2}")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 
 
 def normal(path: str) -> str:
     """Return the path in normal form: ``//a/./b/../%63`` -> ``/a/c``; a percent sign that encodes nothing stays."""
     kept: list[str] = []
-    segments = _ESCAPE.sub(_decoded, path).split("/")
+    segments = CODE.sub(_decoded, path).split("/")
     for segment in segments:
         if segment == "..":
             del kept[-1:]

@@ -290,6 +290,15 @@ def test_default_listeners(text, defaults, tmp_path):
     assert load(text, tmp_path=tmp_path).rules().default_listeners == defaults
 
 
+def test_encoded_slashes(tmp_path):
+    """They pass unless a listener rejects them, and only one of protocol http has paths."""
+    (web,) = load("listeners: {web: {bind: ':1', encoded_slashes: reject}}", tmp_path=tmp_path).rules().listeners
+    (other,) = load("listeners: {web: {bind: ':1'}}", tmp_path=tmp_path).rules().listeners
+    assert (web.encoded_slashes, other.encoded_slashes) == ("reject", "pass")
+    with pytest.raises(SettingsError, match="encoded_slashes is for listeners of protocol http, this one is of tcp"):
+        load("listeners: {pg: {bind: ':1', protocol: tcp, encoded_slashes: reject}}", tmp_path=tmp_path)
+
+
 def test_rules(tmp_path):
     """The model is handed what it depends on and nothing else."""
     text = "discovery: {expose_by_default: true, networks: [a], nodes: node.role==worker, node_cidrs: [10.0.0.0/8]}"
