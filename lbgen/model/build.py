@@ -14,7 +14,7 @@ from lbgen.labels.values.users import LabelUsers
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import claims, limits
 from lbgen.model.backends import route_backend
-from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends
+from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends, refused
 from lbgen.model.groups import Group, Member, join_members
 from lbgen.model.routes import ServiceRoutes, service_routes
 from lbgen.model.routing import route_table
@@ -96,6 +96,7 @@ class Builder:
         """
         self.rules, self._mistaken = rules, mistaken
         self.parsed = self.decided = self.tabled = 0  # services parsed and decided, listeners' tables made, so far
+        self._secure = frozenset(listener.name for listener in rules.listeners if listener.tls)
         self._decided: dict[str, _Decided] = {}  # by the service's id
         self._routes: list[tuple[object, ...]] = []
         self._tables: list[tuple[Listener, list[Problem]]] = []
@@ -165,7 +166,7 @@ class Builder:
         if not self._tables or not _identical(asked, self._routes):
             self.tabled += len(self.rules.listeners)
             self._routes = asked
-            self._tables = [_table(listener, flat, closed) for listener in self.rules.listeners]
+            self._tables = [_table(listener, flat, closed, self._secure) for listener in self.rules.listeners]
         backends += closed_backends(name for listener, _ in self._tables for name in listener.answers)
         problems = {problem for part in parts for problem in part.problems}
         problems.update(problem for group in groups for problem in group.problems)
@@ -184,14 +185,13 @@ class Builder:
     def _join(self, parts: Sequence[Part]) -> list[Group]:
         """Join what services share; a group none of whose members changed is the same object as before."""
         members: dict[tuple[str, str, str], list[Member]] = {}
-        secure = {listener.name for listener in self.rules.listeners if listener.tls}
         for member in (member for part in parts for member in part.members):
             members.setdefault(member.key, []).append(member)
         before, self._groups = self._groups, {}
         for key, own in members.items():
             known = before.get(key)
             if not known or not _identical(known[0], own):
-                known = own, join_members(own, secure, any_check=self.rules.any_health_check)
+                known = own, join_members(own, self._secure, any_check=self.rules.any_health_check)
             self._groups[key] = known
         return [group for _, group in self._groups.values()]
 
@@ -223,9 +223,14 @@ def _by_name(users: Iterable[LabelUsers]) -> tuple[LabelUsers, ...]:
     return tuple(sorted(set(users), key=lambda item: item.name))
 
 
-def _table(listener: Listener, routes: Sequence[Route], closed: Sequence[Closed]) -> tuple[Listener, list[Problem]]:
+def _table(
+    listener: Listener, routes: Sequence[Route], closed: Sequence[Closed], secure: Collection[str]
+) -> tuple[Listener, list[Problem]]:
     mine = [item for item in closed if listener.name in item.listeners and item.protocol == listener.protocol]
-    with_hosts, carried, problems = tls_hosts(listener, routes)
+    with_hosts, carried, problems = tls_hosts(listener, routes, secure)
+    names = {route.name for route in carried}
+    out = [route for route in routes if listener.name in route.listeners and route.name not in names]
+    mine += [refused(route, (listener.name,)) for route in out]
     if listener.protocol != "http":
         with_table, conflicts = route_table(with_hosts, carried, mine)
         return with_table, [*problems, *(conflict.problem for conflict in conflicts)]

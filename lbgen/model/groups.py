@@ -71,7 +71,7 @@ class Group:
     routes: tuple[Route, ...]
     problems: tuple[Problem, ...]
     remarks: tuple[Problem, ...]  # what its members should know of each other
-    left_out: tuple[Member, ...]  # whose guards cannot be added: their servers are not here, their routes not served
+    left_out: tuple[Member, ...]  # whose guards cannot be added, so that their requests are not served
 
 
 def join_members(members: Sequence[Member], secure: Collection[str] = (), *, any_check: bool = False) -> Group:
@@ -99,7 +99,7 @@ def join_members(members: Sequence[Member], secure: Collection[str] = (), *, any
     problems += [problem for member in others for problem in _overruled(member, leader)]
     remarks = [remark for member in others for remark in _led(member, leader)]
     remarks += [remark for member in joined for remark in _guarded(member, sum_, joined)]
-    out = tuple(member for member in members if member not in joined)
+    out = tuple(member for member in members if member not in joined and not member.wants_all)
     return Group(backend, tuple(routes), tuple(problems), tuple(remarks), out)
 
 

@@ -179,6 +179,7 @@ class TlsHost:
     host: str  # "shop.example.org", "*.example.org", or "*" for routes that name no host
     certificate: str  # name of its file, without suffix; empty: chosen by host
     client_ca: str  # name of the authority; empty: clients need no certificate
+    shared: bool = False  # several services have routes for it: a certificate that is for other names is not shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class Listener:
     rules: tuple[Rule, ...] = ()  # protocol http: in the order to ask
     names: tuple[tuple[str, str], ...] = ()  # protocol tcp: (TLS server name or "*.name", backend), sorted
     default: str = ""  # protocols tcp, udp: backend for every other connection; empty: refuse
-    hosts: tuple[TlsHost, ...] = ()  # protocol http with tls: the hosts that ask for something; "*" last
+    hosts: tuple[TlsHost, ...] = ()  # protocol http with tls: the hosts that something is chosen for; "*" last
     screens: tuple[Screen, ...] = ()  # protocol http: asked about the backend that was found, in this order
     encoded_slashes: str = "pass"  # protocol http: "pass", or "reject": 400 to %2F, %5C and a backslash in a path
 

@@ -10,7 +10,9 @@ from lbgen.base.problem import Problem
 from lbgen.labels.values.password_cost import REMEDY, WAITING, Level, cost_of
 from lbgen.labels.values.users import REMEDY as USERS_REMEDY
 from lbgen.model import Backend, Model, Route
+from lbgen.model.tls import domain_of, hosts_of
 from lbgen.render.credentials import DEFAULT, SUFFIX, Credentials
+from lbgen.render.sni import is_for
 from lbgen.snapshot import Note
 
 _MOST_USERS = 5  # named in one message
@@ -84,6 +86,7 @@ def with_credential_problems(model: Model, credentials: Credentials, *, here: bo
         *missing,
         *_refused_passwords(credentials),
         *_unknown_passwords(model, credentials),
+        *_for_others(model, credentials),
     }
     return replace(model, problems=tuple(sorted({*model.problems, *problems}))) if problems else model
 
@@ -112,6 +115,18 @@ def _unknown_passwords(model: Model, credentials: Credentials) -> Iterator[Probl
 def _some(texts: Sequence[str]) -> str:
     more = f", and {len(texts) - _MOST_USERS} more" if len(texts) > _MOST_USERS else ""
     return ", ".join(texts[:_MOST_USERS]) + more
+
+
+def _for_others(model: Model, credentials: Credentials) -> Iterator[Problem]:
+    """Yield a problem for each certificate that a label names for others' host, too, and that is not for it."""
+    files = {item.name.removesuffix(SUFFIX): item for item in credentials.certificates}
+    for item in dict.fromkeys(item for listener in model.listeners for item in listener.hosts if item.shared):
+        file, hosts = files.get(item.certificate), {item.host, domain_of(item.host)}
+        for route in model.routes if file and not is_for(file, item.host) else ():
+            if route.certificate == item.certificate and not hosts.isdisjoint(hosts_of(route)):
+                message = f"certificate {item.certificate} is not for {item.host}, which other services have routes for"
+                remedy = "name one that is for it; till then the certificate is chosen by host"
+                yield Problem(route.service, message, remedy, route=route.name)
 
 
 def _costs(credentials: Credentials, level: Level) -> Iterator[tuple[str, str]]:

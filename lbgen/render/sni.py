@@ -14,6 +14,11 @@ from lbgen.render.credential_files import Certificate
 from lbgen.render.credentials import SUFFIX
 
 
+def is_for(certificate: Certificate, name: str) -> bool:
+    """Tell whether a name, or ``*.example.org``, is among those that a certificate is for."""
+    return not {name, f"*.{name.partition('.')[2]}"}.isdisjoint(certificate.names)
+
+
 class SniTable:
     """What is decided for the names of some listeners."""
 
@@ -28,7 +33,10 @@ class SniTable:
             for item in listener.hosts if listener.tls else ():
                 known = self._asked.get(item.host, item)
                 self._asked[item.host] = TlsHost(
-                    item.host, known.certificate or item.certificate, known.client_ca or item.client_ca
+                    item.host,
+                    known.certificate or item.certificate,
+                    known.client_ca or item.client_ca,
+                    known.shared or item.shared,
                 )
         self._first = certificates[:1]
         self._files = {item.name: item for item in certificates}
@@ -44,7 +52,7 @@ class SniTable:
         names of its domain, else the first. Several are of different kinds: for a client to choose from.
         """
         domain = name.partition(".")[2]
-        labelled = self._said(name, "certificate")
+        labelled = self.labelled(name)
         for file in (f"{labelled}{SUFFIX}" if labelled else "", f"{name}{SUFFIX}"):
             if file in self._files:
                 return [self._files[file]]
@@ -54,10 +62,21 @@ class SniTable:
             return [self._files[f"_.{domain}{SUFFIX}"]]
         return self._named.get(f"*.{domain}", self._first)
 
+    def labelled(self, name: str) -> str:
+        """Return the name of the certificate that a label chooses for a name, or "".
+
+        Nobody chooses one that is for other names where another service has routes for the name, too.
+        """
+        wanted = self._said(name, "certificate")
+        file = self._files.get(f"{wanted}{SUFFIX}")
+        if file and self._shared(name) and not is_for(file, name):
+            return ""
+        return wanted
+
     def client_ca(self, name: str) -> str:
         """Return the name of the authority that a client that asks for the name needs a certificate of, or "".
 
-        What is said of all names of a domain holds for each that nothing is said of.
+        What is said of all names of a domain holds for each that is not listed itself.
         """
         return self._said(name, "client_ca")
 
@@ -99,7 +118,9 @@ class SniTable:
         ]
 
     def _said(self, name: str, what: str) -> str:
-        for host in (name, f"*.{name.partition('.')[2]}"):
-            if host in self._asked and (value := str(getattr(self._asked[host], what))):
-                return value
-        return ""
+        said = self._asked.get(name) or self._asked.get(f"*.{name.partition('.')[2]}")
+        return str(getattr(said, what)) if said else ""
+
+    def _shared(self, name: str) -> bool:
+        said = self._asked.get(name) or self._asked.get(f"*.{name.partition('.')[2]}")
+        return bool(said and said.shared)

@@ -6,7 +6,7 @@ on an expression that no request was found for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lbgen.labels.match import Alternative, Test
@@ -35,13 +35,14 @@ class Share:
 class Reach:
     """One listener's table, asked for each route what it gets."""
 
-    def __init__(self, listener: Listener, routes: Iterable[Route]) -> None:
+    def __init__(self, listener: Listener, routes: Sequence[Route], secure: Collection[str] = ()) -> None:
         """
         Args:
             listener: with its table.
             routes: all of the model.
+            secure: its listeners with TLS.
         """
-        with_hosts, carried, _ = tls_hosts(listener, routes)
+        with_hosts, carried, _ = tls_hosts(listener, routes, secure)
         self._conflicts: dict[tuple[str, Alternative], Conflict] = {
             (conflict.route.name, conflict.alternative): conflict for conflict in route_table(with_hosts, carried)[1]
         }
@@ -145,10 +146,16 @@ def _tests(taker: Cell | Rule) -> Alternative:
     return (*path, *(() if taker.host == ANY_HOST else (Test("host", taker.host),)))
 
 
+def secure_listeners(model: Model) -> frozenset[str]:
+    """Return the names of the listeners with TLS."""
+    return frozenset(listener.name for listener in model.listeners if listener.tls)
+
+
 def reaches(model: Model, listeners: Iterable[str]) -> dict[str, Reach]:
     """Return the tables of these listeners by name."""
     wanted = frozenset(listeners)
-    return {item.name: Reach(item, model.routes) for item in model.listeners if item.name in wanted}
+    secure = secure_listeners(model)
+    return {item.name: Reach(item, model.routes, secure) for item in model.listeners if item.name in wanted}
 
 
 def routed_services(model: Model, listeners: Iterable[str]) -> set[str]:

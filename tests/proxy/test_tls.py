@@ -481,6 +481,52 @@ def test_wildcard(guarded):
 
 
 @EVERY
+def test_authority_of_a_younger_service(site, port):
+    """What it asks of an older service's clients concerns nobody: its route is not served, and refuses its own."""
+    self_signed(site.certificates / "all.pem", "bank.org", "evil.org", "*.bank.org")
+    client = Authority(site.client_cas, "partners").client(site.directory)
+    path = {"http.zz.path": "/zz", "http.zz.client_ca": "partners"}
+    site.serve(
+        *app("bank", "127.1.0.1", port, host="bank.org,*.bank.org"),
+        *app("evil", "127.1.0.2", port, host="bank.org", path="/zz", client_ca="partners"),
+        *app("deep", "127.1.0.3", port, host="www.bank.org", path="/zz", client_ca="partners"),
+        *app("own", "127.1.0.4", port, **{"http.all.host": "evil.org", "http.zz.host": "evil.org,bank.org", **path}),
+    )
+    assert [problem.service for problem in site.model.problems] == ["deep", "evil", "own"]
+    for host in ("bank.org", "www.bank.org"):
+        for path in ("/", "/zz"):
+            assert ask(site.port(), host, path=path) == "127.1.0.1"
+    assert ask(site.port(), "evil.org") == "127.1.0.4"
+    for certificate_of in (None, client):
+        assert ask(site.port(), "evil.org", certificate_of, path="/zz") == 403
+
+
+@EVERY
+def test_certificate_of_another_service(site, port):
+    """The oldest service with routes for a host chooses; one for other names is shown to its own clients alone."""
+    self_signed(site.certificates / "default.pem", "default.org")
+    self_signed(site.certificates / "evil.pem", "evil.org")
+    self_signed(site.certificates / "both.pem", "shared.org", "other.org")
+    self_signed(site.certificates / "names.pem", "old.org", "young.org", "www.wide.org", "shared.org")
+    site.serve(
+        *app("evil", "127.1.0.1", port, host="young.org,alone.org,*.wide.org", path="/zz", tls="evil"),
+        *app("first", "127.1.0.2", port, host="shared.org", path="/a", tls="both"),
+        *app("bank", "127.1.0.3", port, host="old.org,young.org,shared.org,www.wide.org,www.old.org"),
+        *app("late", "127.1.0.4", port, host="old.org,*.old.org", path="/zz", tls="evil"),
+    )
+    shown = {host: site.shown(host) for host in ("young.org", "www.wide.org", "old.org", "www.old.org")}
+    assert shown == {"young.org": "names", "www.wide.org": "names", "old.org": "names", "www.old.org": "default"}
+    if site.kind != "traefik":  # which chooses by names only
+        assert [site.shown(host) for host in ("alone.org", "x.wide.org", "x.old.org", "shared.org")] == [
+            *("evil", "evil", "evil", "both")
+        ]
+    assert {problem.service for problem in site.model.problems} == {"evil", "late"}
+    for host in ("young.org", "old.org"):
+        assert ask(site.port(), host) == "127.1.0.3"
+        assert isinstance(ask(site.port(), host, path="/zz"), str)
+
+
+@EVERY
 @pytest.mark.parametrize("guarded_leads", [True, False])
 def test_group(site, port, guarded_leads):
     """Services that share servers share the authority, whoever leads; one without TLS has no part in it."""

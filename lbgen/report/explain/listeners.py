@@ -9,7 +9,7 @@ from lbgen.model import Listener, Route
 from lbgen.model.tls import hosts_of
 from lbgen.render.sni import SniTable
 from lbgen.report.explain.facts import Facts
-from lbgen.report.reach import Reach
+from lbgen.report.reach import Reach, secure_listeners
 
 
 class Listeners:
@@ -93,5 +93,5 @@ class Listeners:
 
     def _reach_of(self, listener: Listener) -> Reach:
         if listener.name not in self._reach:
-            self._reach[listener.name] = Reach(listener, self._facts.model.routes)
+            self._reach[listener.name] = Reach(listener, self._facts.model.routes, secure_listeners(self._facts.model))
         return self._reach[listener.name]

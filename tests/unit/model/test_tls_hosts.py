@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbgen.labels.match import Test
-from lbgen.model import Model
+from lbgen.model import Model, Route
 from lbgen.model.tls import tls_hosts
 from lbgen.model.types import TlsHost
 from tests.support.builders import a_listener, a_network, a_node, a_route, a_rules, a_service, modelled
@@ -73,26 +73,75 @@ def test_no_listener_has_tls():
     assert "give a listener tls: true" in found.problems[0].remedy
 
 
+def on(name: str, number: int, *hosts: tuple[Test, ...], **facts: str) -> Route:
+    """A route on websecure of a service; the lower its number, the older."""
+    return a_route(name, *hosts, listeners=("websecure",), age=(float(number), name.partition(".")[0]), **facts)
+
+
+def zz(name: str) -> tuple[Test, ...]:
+    """One path of a host."""
+    return (Test("host", name), Test("path_prefix", "/zz"))
+
+
 def test_hosts():
-    """A listener knows what each host asks for; what two routes ask for adds up."""
+    """A listener knows what each host asks for; what two routes of a service ask for adds up."""
     routes = [
-        a_route("a", host("a.org"), host("*.a.org"), listeners=("websecure",), certificate="x"),
-        a_route("b", host("a.org"), listeners=("websecure",), client_ca="y"),
-        a_route("c", host("c.org"), listeners=("websecure",)),
+        on("a", 1, host("a.org"), host("*.a.org"), certificate="x"),
+        on("a.http.b", 1, zz("a.org"), client_ca="y"),
+        on("c", 2, host("c.org")),
     ]
     listener, carried, problems = tls_hosts(SECURE, routes)
     assert listener.hosts == (TlsHost("*.a.org", "x", ""), TlsHost("a.org", "x", "y"))
     assert (len(carried), problems) == (3, [])
 
 
-def test_certificates_differ():
-    """The older service's certificate is used; both are served."""
-    old = a_route("old", host("a.org"), listeners=("websecure",), certificate="x", age=(1.0, "x"))
-    new = a_route("new", host("a.org"), listeners=("websecure",), certificate="y", age=(2.0, "y"))
+@pytest.mark.parametrize("chosen", ["x", ""])
+def test_certificates_differ(chosen):
+    """The older service's choice holds, that of none as well; both are served."""
+    old, new = on("old", 1, host("a.org"), certificate=chosen), on("new", 2, zz("a.org"), certificate="y")
     listener, carried, problems = tls_hosts(SECURE, [new, old])
-    assert listener.hosts == (TlsHost("a.org", "x", ""),)
-    assert len(carried) == 2
+    assert listener.hosts == ((TlsHost("a.org", "x", "", shared=True),) if chosen else ())
+    assert carried == [old, new]
     assert [(problem.service, problem.route) for problem in problems] == [("new", "new")]
+
+
+def test_an_authority_where_none_is_asked_for():
+    """A younger service's route for a path is not served: all clients of the host would be asked for certificates."""
+    old, new = on("old", 1, host("a.org")), on("new", 2, zz("a.org"), client_ca="y")
+    listener, carried, problems = tls_hosts(SECURE, [new, old])
+    assert (listener.hosts, carried) == ((), [old])
+    assert [problem.service for problem in problems] == ["new"]
+    listener, carried, problems = tls_hosts(SECURE, [new, on("late", 3, host("a.org"))])
+    assert listener.hosts == (TlsHost("a.org", "", "y", shared=True),)
+    assert (len(carried), problems) == (2, [])
+
+
+def test_a_domain_of_an_older_service():
+    """Who asks for all of a host decides for it; who asks for a path of it does not."""
+    old = on("old", 1, host("*.a.org"))
+    listener, carried, _ = tls_hosts(SECURE, [old, on("new", 2, host("x.a.org"), certificate="y", client_ca="y")])
+    assert (listener.hosts, len(carried)) == ((TlsHost("x.a.org", "y", "y"),), 2)
+    listener, carried, problems = tls_hosts(SECURE, [old, on("new", 2, zz("x.a.org"), client_ca="y")])
+    assert (listener.hosts, carried, len(problems)) == ((), [old], 1)
+
+
+def test_a_domain_of_a_younger_service():
+    """What it chooses is not for the older one's host; what an older one chooses is, if the file is for it."""
+    exact, wide = host("x.a.org"), host("*.a.org")
+    listener, *_ = tls_hosts(SECURE, [on("old", 1, exact), on("new", 2, wide, certificate="y", client_ca="y")])
+    assert listener.hosts == (TlsHost("*.a.org", "y", "y"), TlsHost("x.a.org", "", ""))
+    listener, *_ = tls_hosts(SECURE, [on("old", 1, wide, certificate="y"), on("new", 2, exact)])
+    assert listener.hosts == (TlsHost("*.a.org", "y", ""), TlsHost("x.a.org", "y", "", shared=True))
+
+
+def test_other_listeners():
+    """Who has the host on another listener with TLS decides for it here, too."""
+    old = a_route("old", host("a.org"), listeners=("other",), age=(1.0, "old"))
+    new = on("new", 2, host("a.org"), certificate="y", client_ca="y")
+    listener, carried, problems = tls_hosts(SECURE, [old, new], {"websecure", "other"})
+    assert (listener.hosts, carried, len(problems)) == ((), [], 1)
+    listener, carried, problems = tls_hosts(SECURE, [old, new], {"websecure"})
+    assert (len(listener.hosts), carried, problems) == (1, [new], [])
 
 
 def test_authorities_differ():
