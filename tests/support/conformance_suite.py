@@ -124,6 +124,7 @@ class Suite:
     cases: list[Case]
     dialect: str
     default_rule: str  # of the dialect traefik
+    claims: tuple[dict[str, Any], ...] = ()  # as in the settings
 
     @classmethod
     def read(cls, path: Path) -> Suite:
@@ -138,6 +139,7 @@ class Suite:
             [Case.of(line) for line in document["cases"]],
             document.get("dialect", "lbgen"),
             document.get("default_rule", ""),
+            tuple(document.get("claims", ())),
         )
 
     @property
@@ -201,6 +203,7 @@ class Suite:
                     "expose_by_default": self.dialect == "traefik",
                     "traefik": {"default_rule": self.default_rule},
                 },
+                "claims": list(self.claims),
                 "status": {"bind": ""},
                 "certificates": str(directory / "certs"),
                 "targets": {"edge": {**target, "apply": {"run": True}}},
