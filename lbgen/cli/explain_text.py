@@ -13,7 +13,7 @@ from lbgen.labels.values.basic import spell_duration
 
 Document = dict[str, Any]
 MOST = 10  # rows of one kind; the JSON has all
-_COLOURS = {"problem": "red", "limit": "yellow", "note": "cyan"}
+_COLOURS = {"closed route": "red", "problem": "red", "limit": "yellow", "note": "cyan"}
 _HEAD = 13  # columns of what a line is about
 
 
@@ -23,6 +23,7 @@ def explanation_lines(document: Document) -> Iterator[str]:
     for route in document["routes"]:
         yield ""
         yield from _route(route)
+    yield from _items("closed route", document["closed"])
     yield from _items("problem", document["problems"])
     yield from _items("limit", document["limits"])
     yield from _items("note", document["remarks"])

@@ -27,8 +27,12 @@ def status_lines(document: Document, problems: Document) -> Iterator[str]:
     yield f"servers   {servers}" + (f"; {held} held until a second listing confirms that they are gone" if held else "")
     yield ""
     yield from _targets(document["targets"])
-    listed = problems["problems"]
+    listed, closed = problems["problems"], document["closed"]
     yield ""
+    if closed:
+        yield click.style(f"{len(closed)} closed route{'s' if closed[1:] else ''}:", "yellow")
+        yield from (f"  {line}" for item in closed for line in plain(item["text"]))
+        yield ""
     yield click.style(f"{len(listed)} problem{'s' if listed[1:] else ''}:", "yellow") if listed else "no problems"
     yield from (f"  {line}" for problem in listed for line in plain(problem["text"]))
 

@@ -9,7 +9,9 @@ from typing import Any
 from lbgen.base.problem import Problem, label_text
 from lbgen.base.terminal import folded
 from lbgen.model import Model, Rules
+from lbgen.model.types import Closed
 from lbgen.proxies.kind import NO
+from lbgen.report.closed import closed_documents, closed_text
 from lbgen.report.documents import FORMAT, item_document, note_document, problem_document
 from lbgen.report.expected import Expected, Unmet
 from lbgen.report.limits import Limit
@@ -28,6 +30,7 @@ class Report:
     unread: tuple[Unread, ...] = ()
     notes: tuple[Note, ...] = ()  # about the files that the snapshot was read from
     remarks: tuple[Problem, ...] = ()  # what services should know of each other; nothing is wrong
+    closed: tuple[Closed, ...] = ()  # requests that are refused, since a route for them cannot be honoured
     services: int = 0  # in the cluster
     routed: int = 0  # of these, that get traffic by a route, or a share of one's
     unmet: tuple[Unmet, ...] = ()
@@ -54,6 +57,8 @@ class Report:
             route = f"route {problem.route}" if problem.route not in ("", problem.service) else ""
             head = label_text(problem.label, problem.value) if problem.label else route
             rows.setdefault(problem.whose, []).append(("problem", head, problem.what))
+        for closed in self.closed:
+            rows.setdefault(f"service {closed.service}", []).append(("closed", "", closed_text(closed)))
         for limit in self.limits:
             head = label_text(limit.label, limit.value) if limit.label else f"route {limit.route}" * bool(limit.route)
             rows.setdefault(f"service {limit.service}", []).append((limit.target, head, limit.what))
@@ -103,6 +108,7 @@ class Report:
             "services": self.services,
             "routed": self.routed,
             "problems": [problem_document(problem, positions) for problem in self.problems],
+            "closed": closed_documents(self.closed),
             "limits": [item_document(limit, positions.of(limit.service, limit.label)) for limit in self.limits],
             "unread": [item_document(item, positions.of(item.service, item.label)) for item in self.unread],
             "unmet": [item_document(unmet, positions.of(unmet.service)) for unmet in self.unmet],
@@ -124,6 +130,7 @@ def lint_report(snapshot: Snapshot, model: Model, limits: Iterable[Limit], expec
         tuple(unread_labels(snapshot, rules.label_context())),
         snapshot.notes,
         remarks(model),
+        closed=model.closed,
         services=len(snapshot.services),
         routed=len(expected.routed(model)),
         unmet=tuple(expected.unmet(snapshot, model)),

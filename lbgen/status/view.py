@@ -21,6 +21,7 @@ from lbgen.daemon.loop import Loop
 from lbgen.daemon.target import Target
 from lbgen.daemon.worker import Worker
 from lbgen.render.credentials import Credentials
+from lbgen.report.closed import closed_documents
 from lbgen.report.explain import Facts, TargetFacts, explanation
 from lbgen.report.masking import masked
 
@@ -73,6 +74,7 @@ class View:
             "servers": self.servers(),
             "servers_held": self.loop.held,
             "problems": len(self._problems()),
+            "closed": closed_documents(self.loop.model.closed),
         }
 
     def source(self) -> Document:

@@ -9,7 +9,9 @@ from typing import Any
 from lbgen.base.problem import Problem
 from lbgen.labels import dialects
 from lbgen.labels.route_spec import ServiceLabels
+from lbgen.model.types import Closed
 from lbgen.proxies.kind import NO
+from lbgen.report.closed import closed_documents
 from lbgen.report.explain import labels
 from lbgen.report.explain.facts import Facts
 from lbgen.report.explain.routes import Routes
@@ -47,11 +49,16 @@ def explanation(facts: Facts, name: str) -> Document:
         "published": [asdict(port) for port in service.ports],
         "networks": _networks(service, facts.snapshot.networks.values()),
         "routes": routes,
+        "closed": closed_documents(_closed(facts, service)),
         "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
         "remarks": [asdict(remark) | {"text": str(remark)} for remark in remarks(facts.model, service.name)],
         "limits": [asdict(limit) | {"text": str(limit)} for limit in limited],
         "labels": labels.label_rows(service, read, problems, context),
     }
+
+
+def _closed(facts: Facts, service: Service) -> list[Closed]:
+    return [item for item in facts.model.closed if item.age[1] == service.id]
 
 
 def _why(facts: Facts, service: Service, read: ServiceLabels, routes: Sequence[Document]) -> list[str]:
@@ -71,7 +78,7 @@ def _why(facts: Facts, service: Service, read: ServiceLabels, routes: Sequence[D
             reasons.append(f"route {route['route']}: {route['why']}" if route["route"] else route["why"])
     known = {route.name for route in read.routes}
     named = {problem.route for problem in read.problems if problem.route}
-    reasons += [f"route {name} is dropped: a label of its has a problem" for name in sorted(named - known)]
+    reasons += [f"route {name} is closed: a label of its has a problem" for name in sorted(named - known)]
     if not routes and not reasons:
         reasons.append("a label has a problem" if read.problems else "no label asks for a route")
     for target in facts.targets:

@@ -286,7 +286,7 @@ def test_constraints():
     ("keys", "why"),
     [
         ({"weight": "heavy"}, "a label has a problem"),
-        ({"http.a.weight": "heavy"}, "route a is dropped: a label of its has a problem"),
+        ({"http.a.weight": "heavy"}, "route a is closed: a label of its has a problem"),
         ({"listener": "nowhere"}, "label lbgen.listener: there is no listener nowhere"),
         ({"http.a.listener": "nowhere"}, "route a: label lbgen.http.a.listener: there is no listener nowhere"),
         ({"network": "back"}, "label lbgen.network: the service is not on network back (it is on: edge)"),
@@ -306,8 +306,10 @@ def test_in_part():
     """One route is served, the other not: routed, but not well."""
     document = told(on_edge({"http.a.host": "a.org", "http.b.host": "b.org", "http.b.weight": "x"}), serving())
     assert (document["routed"], document["ok"]) == (True, False)
-    assert document["why"] == ["route b is dropped: a label of its has a problem"]
+    assert document["why"] == ["route b is closed: a label of its has a problem"]
     assert "routed in part" in click.unstyle("\n".join(explanation_lines(document)))
+    (closed,) = document["closed"]
+    assert closed["text"] == ("service web, route b, listener web: host(b.org) is answered 503")
     uses = {found["label"]: (found["use"], found["why"]) for found in document["labels"]}
     assert uses["lbgen.http.b.host"] == ("unused", "its route is not served")
     assert uses["lbgen.http.a.host"] == ("read", "")
@@ -574,7 +576,7 @@ def test_traefik():
     assert route["priority"] == len(TRAEFIK["traefik.http.routers.shop.rule"])
     assert route["via"]["why"] == "that is what labels of dialect traefik mean"
     assert route["port"]["why"] == "label traefik.http.services.shop.loadbalancer.server.port says so"
-    assert document["why"] == ["route admin is dropped: a label of its has a problem"]
+    assert document["why"] == ["route admin is closed: a label of its has a problem"]
     uses = {found["label"].removeprefix("traefik."): found["use"] for found in document["labels"]}
     assert uses == {
         "enable": "read",

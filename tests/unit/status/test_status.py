@@ -284,6 +284,7 @@ def test_status(api):
         "servers": {"up": 1, "drain": 1},
         "keeps_failing": [],
         "servers_held": 3,
+        "closed": [],
         "problems": 1,
     }
 
@@ -658,7 +659,7 @@ def test_explain_command(api):
     explainable(api)
     done = CliRunner().invoke(main, ["explain", "web", "--status", api.url])
     assert done.exit_code == 5
-    assert done.output.startswith("service web: not routed\n  - route b is dropped")
+    assert done.output.startswith("service web: not routed\n  - route b is closed")
     asked = CliRunner().invoke(main, ["explain", "web", "--status", api.url, "--output", "json"])
     assert json.loads(asked.output) == api.json("/api/v1/explain/web")
     unknown = CliRunner().invoke(main, ["explain", "a/b c", "--status", api.url])
