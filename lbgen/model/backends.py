@@ -8,7 +8,7 @@ from dataclasses import replace
 from lbgen.model.health import health_check
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
-from lbgen.model.types import Backend, Redirect
+from lbgen.model.types import Backend, Redirect, Route, Rules
 from lbgen.snapshot import Service, Task
 
 
@@ -51,6 +51,12 @@ def route_backend(
         send_proxy=keys.send_proxy,
         policy=request.policy,
         client_ca=keys.client_ca,
+        secure_cookie=protocol == "http" and (keys.redirect_https or _has_tls_only(request.route, around.rules)),
         deny=keys.deny_status if keys.deny else 0,
     )
     return backend, chosen
+
+
+def _has_tls_only(route: Route, rules: Rules) -> bool:
+    """Tell whether all listeners of a route have TLS."""
+    return all(listener.tls for listener in rules.listeners if listener.name in route.listeners)

@@ -89,6 +89,7 @@ def join_members(members: Sequence[Member], secure: Collection[str] = (), *, any
         name=name,
         servers=tuple(_servers(joined)),
         weight=100 if any(map(_weighs, joined)) else 0,
+        secure_cookie=all(member.backend.secure_cookie for member in joined),
     )
     if not any_check and (others_nodes := _asks_nodes(leader, joined)):
         problems.append(others_nodes)

@@ -84,6 +84,7 @@ class Backend:
     policy: Policy = NOTHING  # what happens to requests and answers on their way
     client_ca: str = ""  # protocol http: name of the authority that clients need a certificate of; empty: they do not
     deny: int = 0  # protocol http: the status that every request is answered with, in place of a server; 0: none
+    secure_cookie: bool = False  # the sticky cookie is for https alone: whoever gets it came that way
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,8 @@ class Listener:
     hosts: tuple[TlsHost, ...] = ()  # protocol http with tls: the hosts that something is chosen for; "*" last
     screens: tuple[Screen, ...] = ()  # protocol http: asked about the backend that was found, in this order
     encoded_slashes: str = "pass"  # protocol http: "pass", or "reject": 400 to %2F, %5C and a backslash in a path
+    trusted_proxies: tuple[str, ...] = ()  # networks of load balancers before it: what they say of clients is believed
+    proxy_protocol: bool = False  # protocols http, tcp: connections begin with a PROXY header, version 1 or 2
 
     @property
     def answers(self) -> tuple[str, ...]:

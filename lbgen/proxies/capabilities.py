@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lbgen.labels.match import Test
-from lbgen.model import Backend, Route
+from lbgen.model import Backend, Listener, Route
 from lbgen.model.policy import Policy
 from lbgen.proxies.kind import Support
 from lbgen.proxies.registry import KINDS, kind_of
@@ -24,6 +24,12 @@ class Capability:
     name: str  # as the documentation calls it
     key: str  # the label key that asks for it, for messages; empty: none
     asked: Callable[[Backend, Route], bool]  # whether a backend and its route do
+    where: Callable[[Listener], bool] = lambda _: True  # the listeners on which it makes a difference
+
+    def concerns(self, backend: Backend, route: Route, listeners: Mapping[str, Listener]) -> bool:
+        """Tell whether a route asks for it on one of those listeners, which are the target's by name."""
+        on = (listeners[name] for name in route.listeners if name in listeners)
+        return self.asked(backend, route) and any(map(self.where, on))
 
     def support(self, proxy: str, version: tuple[int, ...] = ()) -> Support:
         """Return how far the proxy can do it.
@@ -70,6 +76,19 @@ def _is_long(policy: Policy) -> bool:
     return any(
         len(text) + 14 * text.count("$") > most for most, texts in ((600, paths), (1900, values)) for text in texts
     )
+
+
+def _trusts(listener: Listener) -> bool:
+    return bool(listener.trusted_proxies)
+
+
+def _counts_clients(backend: Backend, _: Route) -> bool:
+    by_client = backend.policy.concurrency is not None and backend.policy.concurrency.by == "client"
+    return backend.policy.rate is not None or by_client
+
+
+def _sticks_in_the_open(backend: Backend, _: Route) -> bool:
+    return bool(backend.sticky_cookie) and not backend.secure_cookie
 
 
 TABLE = (
@@ -162,6 +181,34 @@ TABLE = (
     Capability("host header", "host-header", lambda backend, _: backend.policy.host_header == "server"),
     Capability(
         "response headers", "", lambda backend, _: any(name == "server" for name, _ in backend.policy.response_headers)
+    ),
+    Capability(
+        "spellings of a header with many dashes",
+        "",
+        lambda backend, _: any(name.count("-") > 3 for name, _ in backend.policy.request_headers),
+    ),
+    Capability("sticky cookie with Secure", "sticky", _sticks_in_the_open, lambda listener: listener.tls),
+    Capability(
+        "clients' addresses in the match, behind a load balancer",
+        "client-ip",
+        _tests(lambda test: test.kind == "client_ip"),
+        _trusts,
+    ),
+    Capability("IPv6 clients behind a load balancer", "rate-limit", _counts_clients, _trusts),
+    Capability(
+        "by client address behind a load balancer", "balance", lambda backend, _: backend.balance == "source", _trusts
+    ),
+    Capability(
+        "redirects by expression behind a load balancer",
+        "redirect-regex",
+        lambda backend, _: bool(backend.policy.redirects),
+        _trusts,
+    ),
+    Capability(
+        "X-Forwarded-For behind the PROXY protocol",
+        "",
+        lambda backend, _: backend.protocol == "http",
+        lambda listener: _trusts(listener) and listener.proxy_protocol,
     ),
     Capability("scheme of servers", "scheme", lambda backend, _: backend.scheme == "h2c"),
     Capability("slow start", "slow-start", lambda backend, _: backend.slow_start > 0),

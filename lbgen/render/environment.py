@@ -28,6 +28,7 @@ from lbgen.labels.values.basic import spell_duration
 from lbgen.model.tables import by_host, in_order
 from lbgen.render import quoting
 from lbgen.render.budget import FILTERS, METHODS, OPERATORS, Budget, LimitedCodeGenerator, allow_result, guarded, total
+from lbgen.render.client_headers import forged_headers, twins
 from lbgen.render.limits import Limits
 from lbgen.render.loader import Loader
 from lbgen.render.sni import SniTable
@@ -217,7 +218,7 @@ def fail(message: str) -> NoReturn:
     raise TemplateRuntimeError(printable(message))
 
 
-FUNCTIONS: Mapping[str, Callable[..., Any]] = {"fail": fail}
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {"fail": fail, "forged_headers": forged_headers}
 
 
 def filters(quote: str) -> dict[str, Callable[..., Any]]:
@@ -233,6 +234,7 @@ def filters(quote: str) -> dict[str, Callable[..., Any]]:
         "decoded": quoting.decoded,
         "argument": quoting.argument,
         "regex_literal": quoting.regex_literal,
+        "twins": twins,
         "indent": _indent,
         "trim": _trim,
         "join": _join,

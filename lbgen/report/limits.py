@@ -54,10 +54,12 @@ def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: t
     routes: dict[str, list[Route]] = {}
     for route in model.routes:
         routes.setdefault(route.backend, []).append(route)
+    listeners = {listener.name: listener for listener in model.listeners}
     for backend in model.backends:
         for row in TABLE:
             support = row.support(proxy, version)
-            if support.instead and any(row.asked(backend, route) for route in routes.get(backend.name, ())):
+            asking = routes.get(backend.name, ())
+            if support.instead and any(row.concerns(backend, route, listeners) for route in asking):
                 label, value = _written(backend, row.key, labels.get(backend.service, {}).items())
                 yield Limit(
                     target,

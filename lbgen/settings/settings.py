@@ -13,7 +13,7 @@ from lbgen.render.limits import Limits
 from lbgen.settings.claims import ClaimSettings
 from lbgen.settings.discovery import DiscoverySettings
 from lbgen.settings.status import StatusSettings
-from lbgen.settings.value_types import Bind, Name, Paths, Program, Seconds, Section, Size, Templates, Texts
+from lbgen.settings.value_types import Bind, Name, Networks, Paths, Program, Seconds, Section, Size, Templates, Texts
 
 
 class TlsSettings(Section):
@@ -150,6 +150,23 @@ class ListenerSettings(Section):
             raise ValueError(f"encoded_slashes is for listeners of protocol http, this one is of {self.protocol}")
         return self
 
+    trusted_proxies: Networks = []
+    """Networks of the load balancers and CDNs in front. Of requests from these the client is the right-most address in
+    X-Forwarded-For that is not one of them, and X-Forwarded-Proto and X-Forwarded-Port are believed. Nobody else is."""
+    proxy_protocol: bool = False
+    """Connections begin with a PROXY header (version 1 or 2), which says who the client is; where there are
+    `trusted_proxies`, those from there."""
+
+    @model_validator(mode="after")
+    def _who_asks(self) -> ListenerSettings:
+        if self.protocol == "udp" and (self.trusted_proxies or self.proxy_protocol):
+            raise ValueError("trusted_proxies and proxy_protocol are for the protocols http and tcp; remove them")
+        if self.protocol == "tcp" and self.trusted_proxies and not self.proxy_protocol:
+            raise ValueError("over tcp only the PROXY protocol tells who the client is: add proxy_protocol: true")
+        if everybody := [network for network in self.trusted_proxies if network.endswith("/0")]:
+            raise ValueError(f"trusted_proxies: {everybody[0]} is everybody; name the load balancers' own networks")
+        return self
+
 
 class LogSettings(Section):
     """Log lines go to standard error."""
@@ -224,4 +241,13 @@ class Settings(Section):
 
 def _listener(name: str, settings: ListenerSettings) -> Listener:
     address, port = split_bind(settings.bind)
-    return Listener(name, address, port, settings.protocol, settings.tls, encoded_slashes=settings.encoded_slashes)
+    return Listener(
+        name,
+        address,
+        port,
+        settings.protocol,
+        settings.tls,
+        trusted_proxies=tuple(sorted(set(settings.trusted_proxies))),
+        proxy_protocol=settings.proxy_protocol,
+        encoded_slashes=settings.encoded_slashes,
+    )

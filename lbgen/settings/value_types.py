@@ -41,6 +41,10 @@ def _parse(parser: Callable[[str], T], text: str) -> T:
         raise ValueError(f"{bad.message}; {bad.remedy}") from bad
 
 
+def _network(text: str) -> str:
+    return _parse(basic.network, text)
+
+
 def split_list(value: object) -> object:
     """Accept one item, or items separated by commas (as in the environment), for a list."""
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
@@ -65,6 +69,11 @@ Size = Annotated[
     Field(json_schema_extra={"examples": ["64m", "512k"]}),
 ]
 Texts = Annotated[list[str], BeforeValidator(split_list, json_schema_input_type=str | list[str])]
+Networks = Annotated[
+    list[Annotated[str, AfterValidator(_network)]],
+    BeforeValidator(split_list, json_schema_input_type=str | list[str]),
+    Field(json_schema_extra={"examples": [["10.0.0.0/8", "2001:db8::/32"]]}),
+]
 Program = Annotated[str, PathIn(lambda text: "/" in text, single=True)]  # a name is looked up in PATH
 Templates = Annotated[
     list[str],

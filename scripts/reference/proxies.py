@@ -49,7 +49,8 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
   ([which](migration.md#middlewares)).
 - **Wrong passwords.** HAProxy compares 10 a minute from one address (of IPv6, one /64) for each users file. Further
   ones are answered 429, and so are right ones that were not used within the last hour. Right passwords and requests
-  without one do not count. Clients behind another proxy have one address together: its own.
+  without one do not count. Clients behind a load balancer have one address together, its own, unless the listener's
+  `trusted_proxies` names it.
 - **Health over a change.** HAProxy and Nginx remember servers that were down. Traefik forgets at every change which
   were, until their next check; lbgen publishes only what really changes and takes dead tasks out at once, and
   Traefik's retries cover the rest.
@@ -94,6 +95,30 @@ OF_A_LISTENER = (
     ("rules", limits.LISTENER_RULES),
     ("rules without a host", limits.LISTENER_RULES_ANY_HOST),
 )
+HEADERS = """
+## What applications are told of the client
+
+All three say it in the same headers, and whatever a client writes into these never reaches an application.
+
+| header | value | behind a trusted load balancer |
+| --- | --- | --- |
+| `X-Forwarded-For` | the client's address | the client's address (1) |
+| `X-Real-IP` | the client's address | the client's address (2) |
+| `X-Forwarded-Host` | Host | as the load balancer wrote it, else Host; it is never matched |
+| `X-Forwarded-Port` | the port in Host, else 443 or 80 | as the load balancer wrote it, else the same |
+| `X-Forwarded-Proto` | `http` or `https` (3) | as the load balancer wrote it, else the same |
+| `X-Forwarded-Prefix` | what `strip-prefix` has taken off, else not there | the same |
+
+1. Traefik: all that the load balancer wrote, and its own address behind it.
+2. Traefik: as the load balancer wrote it, else the load balancer's address.
+3. Traefik: `ws` or `wss` for WebSockets.
+
+`Forwarded`, `Proxy`, `X-Original-URL`, `X-Rewrite-URL`, `X-Scheme` and their like, every other `X-Forwarded-*`, and the
+headers that carry client certificates (`X-SSL-*`, `X-Client-Cert*`, `SSL-Client-*`, `Client-Cert`) are removed, whoever
+sends them: a CDN hands on what clients wrote. So are the same names with `_` for `-`, and those of headers that
+`request-header.NAME` sets. HAProxy knows the families, Nginx and Traefik the names in forged-headers.conf; Nginx
+drops every header with a `_`.
+"""
 EXPRESSIONS = f"""
 Where a listener has no room left, the youngest service that does not fit is left out of it, with all its routes there.
 
@@ -115,7 +140,7 @@ def markdown() -> str:
     for row in capabilities.TABLE:
         label = f" (`{row.key}`)" if row.key else ""
         lines.append(f"| {row.name}{label} | {' | '.join(_support_text(row.support(proxy)) for proxy in PROXIES)} |")
-    return "\n".join(lines) + "\n" + TAIL + _limits()
+    return "\n".join(lines) + "\n" + TAIL + HEADERS + _limits()
 
 
 def _limits() -> str:

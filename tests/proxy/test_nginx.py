@@ -22,7 +22,7 @@ from tests.support.builders import Fact, a_snapshot, a_task, app
 from tests.support.certificates import certificate
 from tests.support.clients import Client, anybody, line, raw
 from tests.support.ports import free_port
-from tests.support.real_nginx import VERSIONS, Site, binary, renderer, site, target
+from tests.support.real_nginx import VERSIONS, Site, binary, renderer, site, target, write
 from tests.support.real_servers import Servers, http_servers, tcp_servers
 from tests.support.routing_cases import random_requests, random_services, sni_services
 from tests.support.wait import PATIENCE
@@ -132,7 +132,7 @@ def test_every_test(nginx, servers, test, taken, left, negated):
     changed = replace(rule, alternative=(replace(test, negated=negated),))
     model = replace(nginx.model, listeners=(replace(listener, rules=(changed,)),))
     made = renderer(target(nginx.program, nginx.directory))
-    (nginx.directory / "nginx.conf").write_text(made.render(model, a_snapshot()).texts["nginx.conf"])
+    write(made.render(model, a_snapshot()), nginx.directory)
     nginx.accepted()
     nginx.run()
     client = Client(nginx.ports["web"])

@@ -3,7 +3,8 @@
 A case asks (``ask: GET HOST/PATH``, with ``send`` headers, a ``body`` of so many bytes, ``from`` an address, ``times``,
 ``tls``, ``beside`` requests of others that have no answer yet) and says what it expects: the ``status``, the service
 that answers (``service``), ``headers`` of the answer, and what the server ``sees``: its ``path`` and headers. ``null``
-is a header that must not be there. ``not`` lists the proxies that cannot; then `lbgen lint` has to say so.
+is a header that must not be there. ``not`` lists the proxies that cannot; then `lbgen lint` has to say so. What a file
+says of its ``listener`` are more settings of the two for HTTP.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ def test_every_key_has_cases():
 def settings_of(proxy: str, directory: Path, suite: dict[str, Any]) -> Settings:
     """A listener without TLS and one with it on free ports, and one proxy that lbgen runs."""
     certificate(directory / "certs" / "any.pem", "any.example.org")
+    more = suite.get("listener", {})
     (directory / "users").mkdir()
     directory.chmod(0o755)  # Nginx's workers read it, on an account of their own
     for name, users in suite.get("users", {}).items():
@@ -114,8 +116,8 @@ def settings_of(proxy: str, directory: Path, suite: dict[str, Any]) -> Settings:
     return Settings.model_validate(
         {
             "listeners": {
-                "web": {"bind": f"127.0.0.1:{free_port()}"},
-                "websecure": {"bind": f"127.0.0.1:{free_port()}", "tls": True},
+                "web": {"bind": f"127.0.0.1:{free_port()}", **more},
+                "websecure": {"bind": f"127.0.0.1:{free_port()}", "tls": True, **more},
                 "line": {"bind": f"127.0.0.1:{free_port()}", "protocol": "tcp"},
             },
             "default_listeners": ["web", "websecure", "line"],
@@ -186,7 +188,7 @@ def held(cases: list[dict[str, Any]], suite: dict[str, Any], settings: Settings,
 def hold(case: dict[str, Any], suite: dict[str, Any], settings: Settings, servers: Servers) -> None:
     """Ask, and have the answer late; of a TCP server by asking late."""
     if not case["ask"].startswith("TCP"):
-        asked({**case, "send": {"X-Hold": "1"}}, suite, settings)
+        asked({**case, "send": {**case.get("send", {}), "X-Hold": "1"}}, suite, settings)
         return
     port = split_bind(settings.listeners["line"].bind)[1]
     with socket.create_connection(("127.0.0.1", port), PATIENCE, (case.get("from", "127.0.0.1"), 0)):

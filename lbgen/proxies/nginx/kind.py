@@ -168,6 +168,12 @@ CAPABILITIES = {
         NO, "Nginx drops such headers, so what asks for one never holds"
     ),
     "sticky cookie": Support(PARTLY, "clients are kept with a server by their address", since="1.29.6"),
+    "sticky cookie with Secure": Support(
+        PARTLY, "it is Secure only where all listeners of the route have TLS, or it redirects to https"
+    ),
+    "X-Forwarded-For behind the PROXY protocol": Support(
+        PARTLY, "the client is whom the PROXY header names; X-Forwarded-Proto and -Port of a trusted one are believed"
+    ),
     "HTTP health checks": Support(PARTLY, _PASSIVE),
     "statuses that are good": Support(NO, "only connections that fail count"),
     "method of the check": Support(NO, "nothing is asked"),

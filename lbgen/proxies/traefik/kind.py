@@ -206,6 +206,20 @@ CAPABILITIES = {
         PARTLY, "where nothing is left of the path servers see the prefix alone, without a slash"
     ),
     "pages of other origins": Support(PARTLY, "preflight requests are answered 200, not 204"),
+    "spellings of a header with many dashes": Support(
+        PARTLY, "of more than three only the one with `_` for all of them is removed"
+    ),
+    "sticky cookie with Secure": Support(
+        PARTLY, "it is Secure only where all listeners of the route have TLS, or it redirects to https"
+    ),
+    "clients' addresses in the match, behind a load balancer": Support(
+        NO, "requests that the rest of the match fits are answered 403, since Traefik's rules know the peer alone"
+    ),
+    "IPv6 clients behind a load balancer": Support(PARTLY, "each address counts by itself, not each /64"),
+    "by client address behind a load balancer": Support(PARTLY, "by the load balancer's address"),
+    "redirects by expression behind a load balancer": Support(
+        PARTLY, "the URL has the scheme in which the load balancer asked"
+    ),
     "slow start": Support(NO, "a server that comes up gets its full share at once"),
     "proxy protocol": Support(
         PARTLY, "servers of TCP routes are told since 3.6; those of HTTP routes have X-Forwarded-For"

@@ -52,7 +52,7 @@ def test_list():
     assert "    http_backend_extra      More lines of a backend's section" in text
     sets = {found["name"]: found for found in json.loads(run("templates", "list", "--output", "json").output)["sets"]}
     assert set(sets) == set(builtin_names())
-    (nginx,) = sets["nginx"]["files"]
+    [nginx] = [found for found in sets["nginx"]["files"] if found["file"] == "nginx.conf"]
     assert (nginx["file"], nginx["template"], nginx["for"]) == ("nginx.conf", "nginx.conf.j2", "")
     assert [block["name"] for block in nginx["blocks"]] == [
         block.name for block in blocks_of(find(["nginx"]), "nginx.conf.j2")

@@ -74,7 +74,7 @@ def test_servers_are_addresses(case):
         ({"sticky": "source"}, (1, 22, 1), "hash $remote_addr consistent;"),
         ({"sticky": "cookie:id"}, (1, 22, 1), "hash $remote_addr consistent;"),
         ({"sticky": "cookie:id"}, (), "hash $remote_addr consistent;"),
-        ({"sticky": "cookie:id"}, (1, 29, 6), "sticky cookie id path=/ httponly;"),
+        ({"sticky": "cookie:id"}, (1, 29, 6), "sticky cookie id path=/ httponly samesite=lax;"),
     ],
 )
 def test_balance(keys, version, expected):
@@ -221,7 +221,10 @@ def test_every_golden_case_is_accepted(nginx):
         made = golden_cases.settings_of(case)
         files = renderer(target(nginx.program, nginx.directory), made).render(*golden_cases.modelled(case))
         # An address of another machine's, which Nginx tries to bind.
-        write(Files.of({"nginx.conf": files.texts["nginx.conf"].replace("192.0.2.1", "127.0.0.1")}), nginx.directory)
+        write(
+            Files.of({name: text.replace("192.0.2.1", "127.0.0.1") for name, text in files.texts.items()}),
+            nginx.directory,
+        )
         nginx.accepted()
 
 

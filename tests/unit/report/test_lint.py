@@ -27,6 +27,7 @@ EVERYTHING = {
     "http.a.host": "a.org",
     "http.a.balance": "random",
     "http.a.sticky": "cookie",
+    "http.a.listener": "web,websecure",
     "http.a.max-conn": "5",
     "http.a.health-check.path": "/up",
     "http.a.health-check.status": "200",
@@ -59,6 +60,10 @@ EVERYTHING = {
     "http.p.add-prefix": "/y",
     "http.p.cors.origins": "*",
     "http.p.send-proxy": "v2",
+    "http.p.request-header.x-with-very-many-dashes": "1",
+    "http.m.redirect-regex": "^http://m.org/(.*) https://n.org/$1",
+    "http.m.host": "m.org",
+    "http.m.client-ip": "192.0.2.0/24",
     "http.s.host": "s.org,*.s.org",
     "http.s.tls": "somebody",
     "http.s.client-ca": "partners",
@@ -69,8 +74,9 @@ EVERYTHING = {
 }
 
 
+BEHIND = replace(a_listener(), trusted_proxies=("192.0.2.0/24",), proxy_protocol=True)
 LISTENERS = a_rules(
-    *(a_listener(), a_listener("websecure", 443, tls=True), a_listener("pg", 5432, "tcp"), a_listener("dns", 53, "udp"))
+    *(BEHIND, a_listener("websecure", 443, tls=True), a_listener("pg", 5432, "tcp"), a_listener("dns", 53, "udp"))
 )
 
 
