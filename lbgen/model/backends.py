@@ -51,6 +51,7 @@ def route_backend(
         send_proxy=keys.send_proxy,
         policy=request.policy,
         client_ca=keys.client_ca,
+        client_ca_headers=keys.client_ca_headers,
         secure_cookie=protocol == "http" and (keys.redirect_https or _has_tls_only(request.route, around.rules)),
         deny=keys.deny_status if keys.deny else 0,
     )

@@ -131,6 +131,8 @@ def policy_of(keys: RouteKeys) -> Policy:
         raise BadValue("nobody is kept out by address", "add allow-ip or deny-ip", "allow-ip.status")
     if keys.max_concurrent is None and keys.max_concurrent_by != "client":
         raise BadValue("has no number beside it", "add max-concurrent, such as 20", "max-concurrent.by")
+    if keys.client_ca_headers and not keys.client_ca:
+        raise BadValue("nobody is asked for a certificate", "add client-ca, the authority's name", "client-ca.headers")
     policy = Policy(
         allow=keys.allow_ip,
         deny=keys.deny_ip,

@@ -168,6 +168,7 @@ TABLE = (
     Capability(
         "client certificates of a domain", "client-ca", lambda _, route: bool(route.client_ca) and _has_wildcard(route)
     ),
+    Capability("headers of client certificates", "client-ca.headers", lambda backend, _: backend.client_ca_headers),
     Capability("largest body", "max-body", lambda backend, _: backend.policy.max_body is not None),
     Capability("rewritten paths", "strip-prefix", lambda backend, _: bool(backend.policy.strip_prefixes)),
     Capability(

@@ -113,6 +113,9 @@ All three say it in the same headers, and whatever a client writes into these ne
 2. Traefik: as the load balancer wrote it, else the load balancer's address.
 3. Traefik: `ws` or `wss` for WebSockets.
 
+With `client-ca.headers` HAProxy and Nginx add `X-Client-Cert-Subject` (as in RFC 2253) and `X-Client-Cert`, the
+certificate itself, HAProxy `X-Client-Cert-Sha256` in hexadecimal digits; the table above says how the proxies differ.
+
 `Forwarded`, `Proxy`, `X-Original-URL`, `X-Rewrite-URL`, `X-Scheme` and their like, every other `X-Forwarded-*`, and the
 headers that carry client certificates (`X-SSL-*`, `X-Client-Cert*`, `SSL-Client-*`, `Client-Cert`) are removed, whoever
 sends them: a CDN hands on what clients wrote. So are the same names with `_` for `-`, and those of headers that

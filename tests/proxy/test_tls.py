@@ -5,6 +5,7 @@ Real proxies, brought to their files as `lbgen run` does, and real handshakes.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from cryptography import x509
@@ -592,3 +594,47 @@ def test_resumed_session(guarded, version):
             made.wrap_socket(plain, server_hostname="a.org", session=session) as connection,
         ):
             assert said(connection, "a.org") in (400, 403, 421)
+
+
+@EVERY
+def test_headers_of_client_certificates(site, port, short_dir):
+    """Servers are told of the certificate that the client has shown, in its own words nowhere."""
+    authority = Authority(site.client_cas, "partners")
+    client = authority.client(short_dir)
+    key = {"client_ca": "partners", "client-ca.headers": "true"}
+    self_signed(site.certificates / "default.pem", "told.test", "plain.test")
+    site.serve(
+        *app("told", "127.1.0.1", port, host="told.test", **key),
+        *app("plain", "127.1.0.2", port, host="plain.test", client_ca="partners"),
+    )
+    shown = x509.load_pem_x509_certificate(client.read_bytes())
+    der = shown.public_bytes(serialization.Encoding.DER)
+    told = certificate_headers(site, client, "told.test")
+    if site.kind == "traefik":
+        assert 'Subject="CN=client"' in unquote(told["x-forwarded-tls-client-cert-info"])
+        assert der == base64.b64decode(told["x-forwarded-tls-client-cert"])
+    else:
+        assert told["x-client-cert-subject"] == "CN=client"
+        size = "256" if site.kind == "haproxy" else "1"
+        digest = hashes.SHA256() if site.kind == "haproxy" else hashes.SHA1()
+        assert told[f"x-client-cert-sha{size}"] == shown.fingerprint(digest).hex()
+        text = told["x-client-cert"]
+        assert der == (base64.b64decode(text) if site.kind == "haproxy" else ssl.PEM_cert_to_DER_cert(unquote(text)))
+    assert len(told) == (2 if site.kind == "traefik" else 3)
+    assert "headers of client certificates" in site.told("told")
+    assert certificate_headers(site, client, "plain.test") == {}
+
+
+def certificate_headers(site: Site, client: Path, host: str) -> dict[str, str]:
+    """What the server is told of a client's certificate, though the client writes such headers itself."""
+    own = ["X-Client-Cert-Subject", "X-Client-Cert-Sha256", "X-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info"]
+    with (
+        socket.create_connection(("127.0.0.1", site.port()), timeout=PATIENCE) as plain,
+        context(client).wrap_socket(plain, server_hostname=host) as connection,
+    ):
+        lines = "".join(f"{name}: CN=root\r\n{name.replace('-', '_')}: CN=root\r\n" for name in own)
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n".encode())
+        with http.client.HTTPResponse(connection) as response:
+            response.begin()
+            seen = json.loads(response.read())["headers"]
+    return {name: values[0] for name, values in seen.items() if "cert" in name}

@@ -208,6 +208,9 @@ class PolicyKeys:
         example="partners",
         guard=True,
     )
+    client_ca_headers: bool = http_switch(
+        "client-ca.headers", "Servers are told the subject and the fingerprint of the certificate, in X-Client-Cert-*"
+    )
     passthrough: bool = key(
         "passthrough",
         basic.boolean,

@@ -79,6 +79,9 @@ def _master_pid(master: Path) -> int | None:
 
 CAPABILITIES = {
     "UDP routes": Support(NO, "the route is left out"),
+    "headers of client certificates": Support(
+        PARTLY, "alternative names are in X-Client-Cert alone: the certificate, DER in base64"
+    ),
     "largest body": Support(PARTLY, "bodies that are sent in chunks, without their length, are not limited"),
     "host header": Support(NO, "servers see the client's Host, since it is set before a server is chosen"),
     "slow start": Support(PARTLY, "only with a health check, which says when a server has come up"),

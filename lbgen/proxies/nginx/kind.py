@@ -193,6 +193,11 @@ CAPABILITIES = {
         "Nginx's workers read the file at the path that lbgen has it at, on their own account; where they cannot, "
         "nobody is let in; wrong passwords are not counted, since `limit_req` counts requests, right ones too",
     ),
+    "headers of client certificates": Support(
+        PARTLY,
+        "the fingerprint is X-Client-Cert-Sha1; alternative names are in X-Client-Cert alone: the certificate, PEM "
+        "percent-encoded",
+    ),
     "host header": Support(PARTLY, "of several servers all see the address of the first"),
     "response headers": Support(NO, "the header Server is Nginx's own, and stays"),
     "scheme of servers": Support(NO, "servers are spoken to with HTTP/1.1"),

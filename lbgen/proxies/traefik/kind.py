@@ -200,6 +200,11 @@ CAPABILITIES = {
         PARTLY, "all routes of its hosts ask for them, since Traefik asks before it knows the path"
     ),
     "client certificates of a domain": Support(NO, "nobody is let in, since Traefik asks for them by exact names"),
+    "headers of client certificates": Support(
+        PARTLY,
+        "subject and alternative names are in X-Forwarded-Tls-Client-Cert-Info, the certificate in "
+        "X-Forwarded-Tls-Client-Cert; there is no fingerprint",
+    ),
     "largest body": Support(PARTLY, "the whole body is taken before the server gets any of it"),
     "rewritten paths": Support(PARTLY, "X-Forwarded-Prefix ends in a slash where the path goes on"),
     "a prefix before a path that was stripped whole": Support(

@@ -67,6 +67,7 @@ EVERYTHING = {
     "http.s.host": "s.org,*.s.org",
     "http.s.tls": "somebody",
     "http.s.client-ca": "partners",
+    "http.s.client-ca.headers": "true",
     "tcp.t.retries": "0",
     "tcp.n.sni": "n.org",
     "tcp.n.max-concurrent": "5",
