@@ -226,6 +226,26 @@ def test_missing_entry_point(bench, way):
     assert [entry["event"] for entry in bench.logs] == ["applied"]
 
 
+def test_load_balancers_that_it_does_not_know(bench, way):
+    """A running Traefik that believes others than the settings say: told once; guards refuse, and nothing is open."""
+    target = bench.target(**way)
+    bench.bring(target, "127.1.0.1")
+    bench.run()
+    bench.more = {"web": {"bind": f"127.0.0.1:{bench.port}", "trusted_proxies": ["127.0.0.1/32"]}}
+    target = bench.target(**way)
+    keys = {"allow-ip": "127.0.0.1,10.0.0.0/8"}
+    assert bench.bring(target, "127.1.0.2", **keys)
+    told = [entry for entry in bench.logs if entry["event"] == "trusted_proxies_differ"]
+    assert [entry["entry_points"] for entry in told] == ["web"]
+    for headers in ({}, {"X-Forwarded-For": "10.0.0.1"}):
+        connection = http.client.HTTPConnection("127.0.0.1", bench.port, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            connection.request("GET", "/", headers={"Host": "web.test", **headers})
+            assert connection.getresponse().status == 403
+    assert bench.bring(target, "127.1.0.3", **keys)
+    assert [entry["event"] for entry in bench.logs] == ["applied"]
+
+
 def test_foreign_files(bench):
     """Somebody else's file in the directory is left alone, and what is wrong in it is not put on lbgen's account."""
     target = bench.target(directory=True)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from lbgen.base import json_text
 from lbgen.base.address import host_port
 from lbgen.base.errors import ProxyUnreachable
+from lbgen.proxies.traefik.trust import Trust
 
 MARKER, MARKER_HEADER = "lbgen.generation", "X-Lbgen-Generation"  # the middleware that says which generation this is
 TIMEOUT = 5.0  # seconds
@@ -63,6 +64,11 @@ class Api:
         """Return where each entry point listens: ``{"web": ":80", "dns": ":53/udp"}``."""
         with self._as_traefik_answers():
             return {str(item["name"]): str(item.get("address", "")) for item in self._all("entrypoints?")}
+
+    def trust(self) -> dict[str, Trust]:
+        """Return whom each entry point believes about its clients."""
+        with self._as_traefik_answers():
+            return {str(item["name"]): Trust.of(item) for item in self._all("entrypoints?")}
 
     def refused(self, provider: str, ours: Callable[[dict[str, Any]], bool]) -> list[str]:
         """Return the elements of this provider that Traefik refused, each with its own words.
@@ -135,6 +141,10 @@ class Fleet:
         """Return the entry points that all have. See `Api.entry_points`."""
         first, *others = self._each(lambda api: api.entry_points())
         return {name: address for name, address in first.items() if all(name in other for other in others)}
+
+    def trust(self) -> list[dict[str, Trust]]:
+        """Return whom the entry points believe, for each that answers. See `Api.trust`."""
+        return self._each(lambda api: api.trust())
 
     def refused(self, provider: str, ours: Callable[[dict[str, Any]], bool]) -> list[str]:
         """Return the elements that any of them refused. See `Api.refused`."""

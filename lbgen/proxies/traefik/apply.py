@@ -25,6 +25,7 @@ from lbgen.proxies.sockets import Socket
 from lbgen.proxies.traefik import placeholder_certificate, plan
 from lbgen.proxies.traefik.api import MARKER_HEADER, Fleet
 from lbgen.proxies.traefik.feed import Document, Feed
+from lbgen.proxies.traefik.trust import Trust, differing
 from lbgen.proxies.wait import looks, patiently
 from lbgen.render.renderer import Files
 
@@ -59,6 +60,7 @@ class Traefik(Proxy):
         self.feed = feed
         self._api, self._names, self._restart, self._patience = api, names, restart, patience
         self._provider = "http" if feed else "file"
+        self._mistrusted: frozenset[str] = frozenset()  # entry points that believe others than they should; told
         self._missing: frozenset[str] | None = None  # entry points that it does not have; None: not looked at yet
         self._text = ""  # what it was last given
         self._directory = Path()  # what it may watch
@@ -132,6 +134,21 @@ class Traefik(Proxy):
                 remedy=f"start Traefik anew with the entry points of the rendered {STATIC}",
             )
         self._missing = missing
+        if not self._restart:
+            self._tell_whom_it_believes(wanted, self._api)
+
+    def _tell_whom_it_believes(self, static: str, api: Fleet) -> None:
+        """Say once which entry points have other load balancers: what lbgen renders for them closes what it has to."""
+        wanted = {name: Trust.of(point) for name, point in _points(static).items()}
+        differ = differing(wanted, api.trust())
+        if differ - self._mistrusted:
+            log.error(
+                "trusted_proxies_differ",
+                entry_points=", ".join(sorted(differ)),
+                effect="who comes by a load balancer is refused where allow-ip or deny-ip judges clients",
+                remedy=f"start Traefik anew with forwardedHeaders and proxyProtocol of the rendered {STATIC}",
+            )
+        self._mistrusted = differ
 
     def sockets(self, files: Files) -> frozenset[Socket]:
         """Return where its entry points are."""
@@ -202,11 +219,13 @@ class Traefik(Proxy):
 
 def entry_points(static: str) -> dict[str, str]:
     """Return the entry points of a static configuration and where they listen."""
+    return {name: str(point.get("address", "")) for name, point in _points(static).items()}
+
+
+def _points(static: str) -> dict[str, Mapping[str, Any]]:
     document = documents.parse(static, STATIC, ApplyFailed) if static else {}
     points = document.get("entryPoints") if isinstance(document, dict) else None
-    if not isinstance(points, dict):
-        return {}
-    return {str(name): str((point or {}).get("address", "")) for name, point in points.items()}
+    return {str(name): point or {} for name, point in points.items()} if isinstance(points, dict) else {}
 
 
 def _generation(texts: Mapping[str, str]) -> str:

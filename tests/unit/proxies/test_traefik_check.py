@@ -19,6 +19,7 @@ from lbgen.proxies.traefik import trial as traefik_trial
 from lbgen.proxies.traefik.api import Api, Fleet
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC, entry_points
 from lbgen.proxies.traefik.check import Checker
+from lbgen.proxies.traefik.trust import Trust, differing
 from lbgen.render.renderer import Files
 from tests.support.builders import a_listener, app
 from tests.support.certificates import certificate
@@ -219,6 +220,23 @@ def test_no_rules(rule, said):
     """What Traefik would not read is none, and what is wrong with it is said."""
     with pytest.raises(BadValue, match=said):
         parser.check(rule, "http")
+
+
+def test_whom_an_entry_point_believes():
+    """As the static file says it and as the API shows it; an entry point of somebody else's is nobody's business."""
+    wanted = {
+        "web": Trust.of({"forwardedHeaders": {"trustedIPs": ["10.0.0.0/8", "192.0.2.1/32"]}}),
+        "pg": Trust.of({"proxyProtocol": {"trustedIPs": ["10.0.0.0/8"]}}),
+        "dns": Trust.of({"address": ":53/udp"}),
+    }
+    same = {"web": {"forwardedHeaders": {"trustedIPs": ["192.0.2.1/32", "10.0.0.0/8"]}, "http2": {}}}
+    same |= {"pg": {"forwardedHeaders": {}, "proxyProtocol": {"trustedIPs": ["10.0.0.0/8"]}}, "dns": {}}
+    running = {name: Trust.of(point) for name, point in same.items()}
+    assert differing(wanted, [running, {"other": Trust.of({"forwardedHeaders": {"insecure": True}})}]) == frozenset()
+    assert differing(wanted, [running, {"web": Trust(), "dns": Trust.of({"proxyProtocol": {"insecure": True}})}]) == {
+        "web",
+        "dns",
+    }
 
 
 def test_entry_points():
