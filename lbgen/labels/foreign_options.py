@@ -1,7 +1,7 @@
 """How the options of another program's labels are read: by a table that says what each option means here.
 
 Three kinds of options: taken (`Taken`), left out with a note because they only tune or observe (`Left`), and those that
-cannot be left out without doing something else than asked (`Lost`), which drop the route.
+cannot be left out without doing something else than asked (`Lost`), which close the route.
 """
 
 from __future__ import annotations
@@ -77,12 +77,18 @@ class Options:
     route: str
     fields: dict[str, Any] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)  # by field, and by label
-    lost: list[Problem] = field(default_factory=list)  # they drop the route
+    lost: list[Problem] = field(default_factory=list)  # they close the route
     left: list[Problem] = field(default_factory=list)  # notes on what is left out
+    broken: set[str] = field(default_factory=set)  # fields, or options that have none, of what is lost
 
-    def lose(self, at: str | Written, bad: BadValue) -> None:
-        """Drop the route for a label, or for the one that a field was written in."""
+    def lose(self, at: str | Written, bad: BadValue, *broken: str) -> None:
+        """Close the route for a label, or for the one that a field was written in.
+
+        Args:
+            broken: what is lost by it; by default that field.
+        """
         self.lost.append(self._problem(at, bad))
+        self.broken.update(broken or ([at] if isinstance(at, str) else []))
 
     def leave(self, at: str | Written, bad: BadValue) -> None:
         """Note that a label is left out, or the one that a field was written in."""
@@ -146,6 +152,8 @@ def read(service: str, route: str, element: Element | None, table: Table, *, sec
     options = Options(service, route)
     for option, written in element.options.items() if element else ():
         row, meaning = _meaning(option, table, secret=secret)
+        of = table.get(row)
+        broken = of.field if isinstance(of, Taken) and of.field else row
         shown = Written(written.label, "") if meaning.secret else written
         try:
             if isinstance(meaning, Taken):
@@ -163,12 +171,12 @@ def read(service: str, route: str, element: Element | None, table: Table, *, sec
                 raise bad
             options.leave(shown, bad)
         except BadValue as bad:
-            options.lose(shown, bad)
+            options.lose(shown, bad, broken)
     return options
 
 
 def _meaning(option: str, table: Table, *, secret: bool) -> tuple[str, Taken | Left | Lost]:
-    """Return the row of the table for an option, and what it says."""
+    """Return the row of the table for an option, or the one that an unknown option looks like, and what it says."""
     pattern = re.sub(r"\[[0-9]+\]", "[n]", option)
     if pattern in table:
         return pattern, table[pattern]
@@ -177,4 +185,4 @@ def _meaning(option: str, table: Table, *, secret: bool) -> tuple[str, Taken | L
             return row, meaning
     close = difflib.get_close_matches(option, [known for known in table if "<" not in known], n=1)
     remedy = f"did you mean {close[0]}?" if close else "remove it, or correct its name"
-    return option, Lost("is an unknown option", remedy, secret)
+    return close[0] if close else option, Lost("is an unknown option", remedy, secret)

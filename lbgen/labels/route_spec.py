@@ -20,7 +20,17 @@ T = TypeVar("T")
 MATCHING = frozenset(
     {"host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip", "sni"}
 )
+DENIES = frozenset({"deny"})
 ROUTE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Requests of a route that are answered with a status in place of its servers."""
+
+    match: Match
+    status: int = 403
+    tls: bool | None = None  # on listeners with TLS alone, or on those without; None: on all
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +47,16 @@ class RouteSpec:
     dialect: str = "lbgen"  # whose labels ask for it
     origin: str = ""  # what it is made of there: "router shop", "destination 1"; empty: nothing particular
     users: LabelUsers | None = None  # those that its labels hold; `keys.basic_auth` has their name
-    denials: tuple[tuple[Match, int], ...] = ()  # of its requests those that are answered with a status, in this order
+    denials: tuple[Denial, ...] = ()  # in the order to ask
 
     def label_to_blame(self, bad: BadValue) -> tuple[str, str]:
         """Return the label at fault and its value: the one that was written, or the one that is missing."""
         return self.written.get(BY_NAME.get(bad.key, ""), (f"{PREFIX}{bad.key}" if bad.key else "", ""))
+
+    @property
+    def guards(self) -> frozenset[str]:
+        """The fields of what keeps requests from the application."""
+        return guards_of(self.keys) | (DENIES if self.denials else frozenset())
 
     def problem(self, service: str, bad: BadValue) -> Problem:
         """Return the problem that keeps the route from being served."""
@@ -59,18 +74,23 @@ class ClosedSpec:
     broken: frozenset[str] = frozenset()  # fields of the keys that cannot be honoured, or that unknown ones look like
     dialect: str = "lbgen"
     origin: str = ""  # as in `RouteSpec`
+    lost: frozenset[str] = frozenset()  # guards that no key is, as their dialect calls them: "forwardauth"
+    denies: bool = False  # some of its requests are denied, as `RouteSpec.denials`
 
     @classmethod
     def of(cls, spec: RouteSpec, bad: BadValue) -> ClosedSpec:
         """Return what becomes of a route that was read, and that cannot be served as it asks."""
         field_name = BY_NAME.get(bad.key, "")
         broken = frozenset({field_name} if field_name else ())
-        return cls(spec.protocol, spec.name, spec.keys, spec.match, broken, spec.dialect, spec.origin)
+        denies = bool(spec.denials)
+        return cls(
+            spec.protocol, spec.name, spec.keys, spec.match, broken, spec.dialect, spec.origin, frozenset(), denies
+        )
 
     @property
     def missing(self) -> frozenset[str]:
-        """The guards that cannot be kept up."""
-        return self.broken & GUARDS
+        """The guards that cannot be kept up: fields of keys, and names that are none."""
+        return (self.broken & GUARDS) | self.lost
 
     @property
     def unreadable(self) -> bool:
@@ -80,7 +100,7 @@ class ClosedSpec:
     @property
     def guarded(self) -> bool:
         """Whether some requests were to be kept from the application."""
-        return bool(self.missing or guards_of(self.keys))
+        return bool(self.missing or self.denies or guards_of(self.keys))
 
 
 @dataclass(frozen=True, slots=True)

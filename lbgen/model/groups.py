@@ -96,7 +96,12 @@ def join_members(members: Sequence[Member], secure: Collection[str] = (), *, any
         backend = replace(backend, health_check=own_port(backend.health_check))
     others = [member for member in joined if member is not leader]
     routing = [leader, *(member for member in others if not member.wants_all)]
-    routes = (replace(member.route, backend=name, client_ca=sum_.client_ca) for member in routing)
+    refusals = tuple(dict.fromkeys(refusal for member in joined for refusal in member.route.refusals))
+    guarded = any(member.route.guarded for member in joined)
+    routes = (
+        replace(member.route, backend=name, client_ca=sum_.client_ca, guarded=guarded, refusals=refusals)
+        for member in routing
+    )
     problems += [problem for member in others for problem in _overruled(member, leader)]
     remarks = [remark for member in others for remark in _led(member, leader)]
     remarks += [remark for member in joined for remark in _guarded(member, sum_, joined)]

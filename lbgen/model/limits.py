@@ -104,7 +104,8 @@ def _more(what: str, number: int, most: int) -> str:
 
 
 def _usage(route: Route, policy: Policy) -> Usage:
-    tests = [test for alternative in route.alternatives for test in alternative]
+    asked = (*route.alternatives, *(refusal.alternative for refusal in route.refusals))
+    tests = [test for alternative in asked for test in alternative]
     regexes = {(test.kind, test.name, test.value) for test in tests if test.is_regex}
     edits = [*policy.strip_regexes, *(redirect.url.regex for redirect in policy.redirects)]
     if policy.replace_regex:
@@ -154,7 +155,7 @@ def for_listener(
     carried: list[Route] = []
     screened: list[Screen] = []
     for _, (own_routes, own_closed) in sorted(by_service.items()):
-        before = screens(own_routes, own_closed)
+        before = screens(own_routes, own_closed, tls=listener.tls)
         own_routes += filter(None, map(fallback, own_closed))
         tests = [alternative for route in own_routes for alternative in route.alternatives]
         asked = _asked([*tests, *((*screen.alternative, _SCREEN) for screen in before)])

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels import dialects
-from lbgen.labels.keys.table import GUARDS, guards_of
+from lbgen.labels.keys.table import GUARDS
 from lbgen.labels.match import ALWAYS, Alternative, Test, TooManyAlternatives, alternatives
 from lbgen.labels.route_spec import ClosedSpec, RouteSpec, problem_of
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.closed import closed_route, refused
 from lbgen.model.limits import Exceeded, Usage
 from lbgen.model.policy import Policy, policy_of
-from lbgen.model.types import Closed, Route, Rules
+from lbgen.model.types import Closed, Refusal, Route, Rules
 from lbgen.snapshot import Service, moment
 
 # What Swarm accepts as a service name (swarmkit, manager/controlapi); every proxy accepts it as an identifier. It has
@@ -57,7 +57,7 @@ def service_routes(service: Service, rules: Rules) -> ServiceRoutes:
         except Exceeded as bad:
             exceeded = bad
             problems.append(problem_of(service.name, *bad.blame(spec.written), bad, spec.name))
-            if guards_of(spec.keys):  # nothing of the service is open then: what it guards is too much to be told
+            if spec.guards:  # nothing of the service is open then: what it guards is too much to be told
                 closed.append(replace(ClosedSpec.of(spec, bad), match=ALWAYS, broken=GUARDS))
         except BadValue as bad:
             problems.append(spec.problem(service.name, bad))
@@ -96,7 +96,12 @@ def route_request(service: Service, spec: RouteSpec, rules: Rules) -> RouteReque
         age=(moment(service.created_at), service.id),
         certificate=keys.tls or "",
         client_ca=keys.client_ca,
-        guarded=bool(guards_of(keys)),
+        guarded=bool(spec.guards),
+        refusals=tuple(
+            Refusal(alternative, denial.status, denial.tls)
+            for denial in spec.denials
+            for alternative in alternatives(denial.match)
+        ),
     )
     return RouteRequest(spec, route, policy_of(keys), refusing)
 

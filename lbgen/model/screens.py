@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from lbgen.labels.match import Alternative, Test, to_ask
 from lbgen.model.closed import backend_name
 from lbgen.model.routing import is_one_host, priority_of
-from lbgen.model.types import Closed, Route, Screen
+from lbgen.model.types import Closed, Refusal, Route, Screen
 
 MOST = 128  # of one service on one listener
 ODD = Test("path_odd", "")
@@ -23,16 +24,28 @@ _PATHS = frozenset({"path", "path_prefix", "path_start", "path_regex"})
 _DECODED = frozenset({"path", "path_prefix"})  # what can be asked of a path that is decoded in full
 
 
-def screens(routes: Sequence[Route], closed: Sequence[Closed]) -> tuple[Screen, ...]:
+def screens(routes: Sequence[Route], closed: Sequence[Closed], *, tls: bool = False) -> tuple[Screen, ...]:
     """Return the screens of one service on one listener, in the order to ask.
 
     Args:
         routes, closed: the service's own ones that this listener carries.
+        tls: whether that has TLS.
     """
-    listed = [*_closing(routes, closed), *_spellings(routes)]
+    routes = [replace(route, refusals=_on(route, tls)) if route.refusals else route for route in routes]
+    listed = [*_closing(routes, closed), *_refusing(routes), *_spellings(routes)]
     if len(listed) > MOST:
         listed = _strict(routes, closed)
     return tuple(dict.fromkeys(listed))
+
+
+def _on(route: Route, tls: bool) -> tuple[Refusal, ...]:
+    return tuple(refusal for refusal in route.refusals if refusal.tls in (None, tls))
+
+
+def _refusing(routes: Iterable[Route]) -> Iterator[Screen]:
+    for route in routes:
+        for refusal in route.refusals:
+            yield Screen((route.backend,), refusal.alternative, backend_name(refusal.status))
 
 
 def _closing(routes: Sequence[Route], closed: Sequence[Closed]) -> Iterator[Screen]:
@@ -55,6 +68,9 @@ def _spellings(routes: Sequence[Route]) -> Iterator[Screen]:
         for guard, each in wanted:
             tests = None if guard.backend == route.backend else _elsewhere(route, guard, each)
             if tests is not None:
+                for refusal in guard.refusals:  # nothing is asked about a backend that a screen leads to
+                    denied = to_ask((*tests, *refusal.alternative))
+                    yield Screen((route.backend,), denied, backend_name(refusal.status))
                 yield Screen((route.backend,), tests, guard.backend)
 
 
@@ -75,7 +91,13 @@ def _strict(routes: Sequence[Route], closed: Sequence[Closed]) -> list[Screen]:
     """Return screens for a service that would have too many: fewer, which refuse more."""
     backends = _backends(routes)
     refused = [Screen(backends, (), backend_name(min(item.status for item in closed)))] if closed else []
-    return [*refused, Screen(backends, (ODD,), backend_name(403))] if backends else []
+    denied = list(_refusing(routes))
+    if len(denied) > MOST // 2:
+        refusing = _backends(route for route in routes if route.refusals)
+        denied = [
+            Screen(refusing, (), backend_name(min(refusal.status for route in routes for refusal in route.refusals)))
+        ]
+    return [*refused, *denied, Screen(backends, (ODD,), backend_name(403))] if backends else []
 
 
 def _read_otherwise(alternative: Alternative) -> list[Test]:

@@ -88,6 +88,15 @@ class Backend:
     secure_cookie: bool = False  # the sticky cookie is for https alone: whoever gets it came that way
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Refusal:
+    """Requests of a backend that are answered with a status in place of its servers."""
+
+    alternative: Alternative
+    status: int
+    tls: bool | None  # on listeners with TLS alone, or on those without; None: on all
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Which requests of its listeners go to one backend."""
@@ -103,6 +112,7 @@ class Route:
     certificate: str = ""  # name of the one for its hosts; empty: by host
     client_ca: str = ""  # as the backend's
     guarded: bool = False  # some requests are kept from the application
+    refusals: tuple[Refusal, ...] = ()  # of its backend; a listener's screens have them
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,19 @@
 """What each parameter of docker-flow-proxy means here: taken, left out with a note, or too much to be left out.
 
 Values are lists where docker-flow-proxy splits them at commas (its SEPARATOR). What is HAProxy's own language there
-(log formats, conditions, templates) drops the destination: it may be what guards it.
+(log formats, conditions, templates) closes the destination: it may be what guards it.
 
 Source: docker-flow-proxy docs/usage.md, proxy/types.go (getServiceDest), proxy/template.go.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Mapping
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, flag
+from lbgen.labels.keys.table import GUARDS
 from lbgen.labels.values import basic, http, policy
 from lbgen.labels.values.policy import cors_method
 from lbgen.labels.values.regex import regex
@@ -87,6 +90,23 @@ OTHERS = frozenset(
         *("scrapeport", "scrapenetwork", "scrapeinterval", "scrapetimeout", "scrapetype", "reschedule", "shortname"),
     }
 )
+# What guards in a language that cannot be read here: HAProxy's own. With what is in it a destination may be closed.
+UNREADABLE_GUARDS = frozenset({"backendextra", "templatebepath", "templatefepath"})
+# Fields of `RouteKeys` that parameters mean, where they have names of their own here.
+FIELDS_OF: Mapping[str, str] = {
+    "_users": "basic_auth",
+    "_encrypted": "basic_auth",
+    "verifyclientssl": "client_ca",
+    **dict.fromkeys(("_allowed", "_denied", "_deny_http"), "deny"),
+    "_domains": "host",
+    "_algorithm": "host",
+    "_paths": "path",
+    "_path_type": "path",
+    "_mode": "rule",
+    "_headers": "header",
+    "_agents": "header_regex",
+    "_source_port": "listener",
+}
 OPTIONS: Table = {
     "notify": _TUNING,
     "distribute": Taken(str),
@@ -154,3 +174,14 @@ OPTIONS: Table = {
     "clitcpka": _TUNING,
     "userdef": Left("is left out: no template of lbgen's reads it", "remove it"),
 }
+
+
+def guard_of(parameter: str) -> str:
+    """Return the guard that a parameter is, or the one that it looks most like: a field of `RouteKeys`, or its name."""
+    close = difflib.get_close_matches(parameter, OPTIONS, n=1)
+    for option in close:
+        meaning = OPTIONS[option]
+        own = (isinstance(meaning, Taken) and meaning.field) or option
+        name = FIELDS_OF.get(own, own)
+        return name if name in GUARDS or option in UNREADABLE_GUARDS else ""
+    return ""

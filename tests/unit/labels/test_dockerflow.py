@@ -14,6 +14,8 @@ from lbgen.labels.context import LabelContext, Ports
 from lbgen.labels.dockerflow.dialect import DOCKERFLOW
 from lbgen.labels.dockerflow.options import OPTIONS
 from lbgen.labels.foreign_options import Left, Lost, Taken
+from lbgen.labels.match import ALWAYS, AnyOf, Not, Test
+from lbgen.labels.route_spec import Denial
 from lbgen.labels.values.substitution import path_from
 from lbgen.labels.values.users import User
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_task, modelled
@@ -124,8 +126,6 @@ def test_no_parameter(label):
         ({"servicePath": ".gif", "pathType": "path_end"}, [r"path_regex(\.gif$)"]),
         ({"servicePath": "/x.y", "pathType": "path_sub"}, [r"path_regex(/x\.y)"]),
         ({"servicePath": "/a", "servicePathExclude": "/a/b"}, ["!path_start(/a/b) && path_start(/a)"]),
-        ({"servicePath": "/a", "allowedMethods": "GET,HEAD"}, ["method(GET)", "method(HEAD)"]),
-        ({"servicePath": "/a", "deniedMethods": "DELETE"}, ["!method(DELETE) && path_start(/a)"]),
         ({"servicePath": "/a", "serviceHeader": "X-A: b"}, ["header(x-a: b) && path_start(/a)"]),
         ({"servicePath": "/a", "userAgent": "bot.v1"}, [r"header_regex(user-agent: (?i)bot\.v1) && path_start(/a)"]),
     ],
@@ -137,6 +137,26 @@ def test_match(labels, expected):
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         assert set(other.split(" && ")) <= set(one.split(" && ")), found
+
+
+METHODS = {"get": Test("method", "GET"), "head": Test("method", "HEAD")}
+
+
+@pytest.mark.parametrize(
+    ("labels", "denied"),
+    [
+        ({"allowedMethods": "GET,HEAD"}, [Denial(Not(AnyOf((METHODS["get"], METHODS["head"]))))]),
+        ({"deniedMethods": "GET"}, [Denial(AnyOf((METHODS["get"],)))]),
+        ({"denyHttp": "true"}, [Denial(ALWAYS, tls=False)]),
+        ({"denyHttp": "true", "httpsOnly": "true"}, []),  # they are redirected before
+        ({"denyHttp": "false"}, []),
+    ],
+)
+def test_denied(labels, denied):
+    """What a destination refuses is no condition of its match: nobody else gets it."""
+    route = dockerflow_route({**DEMO, **labels})
+    assert (matches(route), list(route.denials)) == (["path_start(/demo)"], denied)
+    assert route.guards == ({"deny"} if denied else set())
 
 
 def test_domain_by_its_beginning():
@@ -161,7 +181,6 @@ def test_default_backend():
         ("srcHttpsPort", "443", {"listener": ("websecure",)}),
         ("httpsOnly", "true", {"redirect_https": True}),
         ("httpsOnly", "false", {}),
-        ("denyHttp", "true", {"tls": ""}),
         ("setReqHeader", "X-A b,X-C d e", {"request_header": {"x-a": "b", "x-c": "d e"}}),
         ("delReqHeader", "X-A,X-B", {"request_header": {"x-a": "", "x-b": ""}}),
         ("setResHeader", 'X-A "b c"', {"response_header": {"x-a": "b c"}}),
@@ -313,7 +332,7 @@ def test_tcp():
 
 def test_every_parameter_is_tried():
     """No parameter is in the table without a test of this file."""
-    tests = (test_taken, test_left, test_lost, test_match)
+    tests = (test_taken, test_left, test_lost, test_match, test_denied)
     tried = {name.lower() for name in (*DEMO, *EXACT, "notify", "distribute", "replicas", "serviceName", "reqMode")}
     tried |= {"ignoreauthorization", "isdefaultbackend"}
     for test in tests:
