@@ -34,7 +34,12 @@ THEMES = (
         "length of their whole rule, as with Traefik: one that names many hosts can go before a narrower route, "
         "which then needs a `priority`.) At the same length a match on more than host and path goes first, then "
         "the exact host, the exact path, and the older service. Two routes that ask for exactly the same are a "
-        "conflict: the older service keeps it, the newer is told.",
+        "conflict: the older service keeps it, the newer is told.\n\n"
+        "A path is matched in normal form, however the client wrote it: slashes merged, dot segments removed, "
+        "unreserved characters decoded, other codes in upper case. So `/admin`, `//admin`, `/x/../admin` and "
+        "`/%61dmin` take the same route, and so does a label that says `//admin`; `path: /` is no path at all. `%2F` "
+        "stays part of a segment: `/projects/a%2Fb` is not `/projects/a/b`. The application gets the path that the "
+        "client sent ([docs/proxies.md](proxies.md) has the differences).",
         (
             *("listener", "host", "path", "path-exact", "path-regex", "method", "header", "header-regex", "query"),
             *("client-ip", "sni", "rule", "priority"),
@@ -172,7 +177,8 @@ def _quoted(value: str) -> str:
 
 
 def _folded(text: str) -> str:
-    return "\n".join(textwrap.wrap(text, 120, break_long_words=False, break_on_hyphens=False))
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(textwrap.fill(each, 120, break_long_words=False, break_on_hyphens=False) for each in paragraphs)
 
 
 def _anchor(title: str) -> str:
