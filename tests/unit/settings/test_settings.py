@@ -446,3 +446,27 @@ def test_schema():
     assert schema["additionalProperties"] is False
     assert schema["properties"]["min_reload_interval"]["type"] == "string"
     assert schema["properties"]["min_reload_interval"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("listener", "message"),
+    [
+        ({"protocol": "udp", "trusted_proxies": ["10.0.0.0/8"]}, "for the protocols http and tcp"),
+        ({"protocol": "udp", "proxy_protocol": True}, "for the protocols http and tcp"),
+        ({"protocol": "tcp", "trusted_proxies": ["10.0.0.0/8"]}, "add proxy_protocol: true"),
+        ({"trusted_proxies": ["0.0.0.0/0"]}, "is everybody"),
+        ({"trusted_proxies": ["::/0"]}, "is everybody"),
+        ({"trusted_proxies": ["10.0.0.1/8"]}, "is not a network"),
+    ],
+)
+def test_load_balancers_that_are_none(listener, message):
+    """Whose words are believed is said in networks, and never of everybody."""
+    with pytest.raises(ValueError, match=message):
+        Settings.model_validate({"listeners": {"web": {"bind": ":80", **listener}}})
+
+
+def test_load_balancers():
+    """An address is a network of one; lists may be written with commas; templates have them sorted."""
+    listener = {"bind": ":80", "trusted_proxies": "192.0.2.1, 10.0.0.0/8,10.0.0.0/8", "proxy_protocol": True}
+    [made] = Settings.model_validate({"listeners": {"web": listener}}).rules().listeners
+    assert (made.trusted_proxies, made.proxy_protocol) == (("10.0.0.0/8", "192.0.2.1/32"), True)
