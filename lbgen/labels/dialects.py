@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from operator import itemgetter
 
 from lbgen.base.problem import Problem
 from lbgen.labels.context import LabelContext
 from lbgen.labels.dockerflow.dialect import DOCKERFLOW
 from lbgen.labels.native import NATIVE
-from lbgen.labels.route_spec import RouteSpec, ServiceLabels
+from lbgen.labels.route_spec import ClosedSpec, RouteSpec, ServiceLabels
 from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.labels.values import regex_cost
 
@@ -52,23 +53,27 @@ def dialect_of(label: str) -> str:
 
 
 def _join(by_dialect: Mapping[str, ServiceLabels]) -> ServiceLabels:
-    """Join what the dialects say; a route whose name an earlier one has is called after its dialect too."""
-    routes: dict[tuple[str, str], RouteSpec] = {}
+    """Join what the dialects say; a route whose name an earlier one has is called after its dialect too.
+
+    One that cannot be honoured keeps its name from the others: which is which does not depend on a mistake.
+    """
+    named: dict[tuple[str, str], RouteSpec | ClosedSpec] = {}
     for name, own in by_dialect.items():
-        for route in own.routes:
+        specs: list[RouteSpec | ClosedSpec] = [*own.routes, *own.closed]
+        for route in specs:
             free = route.name
             number = 1
-            while (route.protocol, free) in routes:
+            while (route.protocol, free) in named:
                 # Short enough for every name to stay a route's name, and to stay its own.
                 suffix = name if number == 1 else f"{name}{number}"
                 free = f"{route.name[: 62 - len(suffix)]}-{suffix}" if route.name else suffix
                 number += 1
-            routes[route.protocol, free] = replace(route, name=free)
+            named[route.protocol, free] = replace(route, name=free)
     enabled = any(own.enabled for own in by_dialect.values())
     return ServiceLabels(
         enabled,
-        tuple(routes[key] for key in sorted(routes)),
+        tuple(route for _, route in sorted(named.items(), key=itemgetter(0)) if isinstance(route, RouteSpec)),
         tuple(sorted({problem for own in by_dialect.values() for problem in own.problems})),
         "" if enabled else "; ".join(own.unless for own in by_dialect.values()),
-        tuple(closed for own in by_dialect.values() for closed in own.closed),
+        tuple(route for route in named.values() if isinstance(route, ClosedSpec)),
     )

@@ -48,6 +48,13 @@ def test_joined():
     assert named(taken, *BOTH) == (True, {"api": 81, "api-traefik": 82, "api-traefik2": 80})
 
 
+def test_names_do_not_depend_on_mistakes():
+    """A route that cannot be honoured keeps its name from those of other dialects."""
+    found = parse("shop", OWN | OF_TRAEFIK | {"lbgen.http.api.hots": "x"}, LabelContext(BOTH))
+    assert [route.name for route in found.routes] == ["api-traefik"]
+    assert [route.name for route in found.closed] == ["api"]
+
+
 def test_enabled_by_one():
     """One dialect is enough to take part; what another says of itself counts for its own routes only."""
     assert named(OWN | OF_TRAEFIK | {"lbgen.enable": "false"}, *BOTH) == (True, {"api": 80})
