@@ -44,6 +44,9 @@ def _headline(document: Document) -> Iterator[str]:
     replicas = f" x{document['replicas']}" if document["mode"] == "replicated" else ""
     said = f"{document['mode']}{replicas}; publishes {', '.join(ports) or 'no port'}; "
     yield from folded(f"{said}networks: {', '.join(document['networks']) or 'none'}", "  ")
+    if kept := document["labels_kept"]:
+        since = kept["since"].replace("T", " ").partition(".")[0]
+        yield from folded(f"its previous labels are in force, since {since} UTC: the newest have a mistake", "  ")
 
 
 def _route(route: Document) -> Iterator[str]:

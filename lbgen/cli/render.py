@@ -55,7 +55,8 @@ def render(
     """Print or write the configuration; apply nothing.
 
     Without --once it is rendered again whenever the source, a template, the settings or a certificate changes: the
-    changes of the files go to standard output, the verdicts to standard error.
+    changes of the files go to standard output, the verdicts to standard error. There is no past: a label with a
+    mistake closes its route, though `lbgen run` may serve the labels before it.
 
     \b
     Exit codes with --once (the first that applies):

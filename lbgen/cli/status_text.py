@@ -44,7 +44,8 @@ def history_lines(document: Document) -> Iterator[str]:
         yield "nothing was changed since this lbgen started"
         return
     rows = [
-        (_time(change["at"]), change["target"], change["method"], duration(change["lag_seconds"])) for change in changes
+        (_time(change["at"]), change["target"] or "-", change["method"], duration(change["lag_seconds"]))
+        for change in changes
     ]
     heading, *lines = aligned([("TIME (UTC)", "TARGET", "METHOD", "LAG"), *rows])
     yield f"{heading}  WHAT"

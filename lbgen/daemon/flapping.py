@@ -7,7 +7,6 @@ the held ones leave open are in force at once.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,18 +14,15 @@ from functools import partial
 
 from lbgen.base.problem import Problem
 from lbgen.daemon.counters import Counters
-from lbgen.labels import dialects
-from lbgen.labels.context import LabelContext
-from lbgen.labels.route_spec import RouteSpec, ServiceLabels
-from lbgen.snapshot import Cause, Snapshot
+from lbgen.model import Rules
+from lbgen.model.label_change import adds_guard, takes_out
+from lbgen.model.routes import service_routes
+from lbgen.snapshot import Cause, Service, Snapshot
 
 WINDOW, MOST = 60.0, 5  # seconds, and changes of labels in them that are taken as they come
 CALM = 15.0  # seconds without a change after which it is over
 FIRST_HOLD, LONGEST_HOLD = 30.0, 300.0  # seconds after which the newest labels are taken once, though it goes on
 FORGET = 600.0  # seconds without a change after which the next hold is the first again
-GUARDS = ("allow_ip", "deny_ip", "basic_auth", "client_ca")  # keys that keep clients out
-# Labels of a guard, in any dialect, where it cannot be honoured and so the route is not served.
-_GUARD_LABEL = re.compile(r"allow|auth|client-?ca|deny|middlewares|users|whitelist", re.IGNORECASE)
 
 Labels = Mapping[str, str]
 Closes = Callable[[Labels, Labels], bool]
@@ -90,11 +86,11 @@ class Flapping:
         """Return when, by the clock, a service is to be served by its newest labels, or None."""
         return min((flap.due for flap in self._flaps.values() if flap.due is not None), default=None)
 
-    def damped(self, snapshot: Snapshot, context: LabelContext, *, news: bool = True) -> Snapshot:
+    def damped(self, snapshot: Snapshot, rules: Rules, *, news: bool = True) -> Snapshot:
         """Return the snapshot with the labels by which services are served.
 
         Args:
-            context: what labels are read with.
+            rules: what labels are read with.
             news: it is the newest; if not, its labels are nothing that a service has just said.
         """
         now, before = self._clock(), self._flaps
@@ -103,7 +99,7 @@ class Flapping:
             was = before.get(id_) or Flap(service.labels)
             flap = was.at(now)
             if news and flap.said != service.labels:
-                flap = flap.after(service.labels, now, partial(closes, service.name, context))
+                flap = flap.after(service.labels, now, partial(closes, service, rules))
                 if flap.held is not None:
                     self.counters.count("label_changes_held")
             if was.held is not None and flap.held is None:
@@ -121,27 +117,10 @@ class Flapping:
         return replace(snapshot, services=services, causes=(*snapshot.causes, *_causes(over)))
 
 
-def closes(name: str, context: LabelContext, before: Labels, after: Labels) -> bool:
+def closes(service: Service, rules: Rules, before: Labels, after: Labels) -> bool:
     """Tell whether new labels close what the old ones leave open: by a guard, or because the service takes no part."""
-    was, now = dialects.parse(name, before, context), dialects.parse(name, after, context)
-    if was.enabled and not now.enabled:
-        return True
-    known = {(route.protocol, route.name): _guards(route) for route in was.routes}
-    somewhere = frozenset[str]().union(*known.values())
-    if any(_guards(route) - known.get((route.protocol, route.name), somewhere) for route in now.routes):
-        return True
-    return bool(_guards_missed(now) - _guards_missed(was))
-
-
-def _guards(route: RouteSpec) -> frozenset[str]:
-    return frozenset(name for name in GUARDS if getattr(route.keys, name))
-
-
-def _guards_missed(labels: ServiceLabels) -> frozenset[tuple[str, str]]:
-    """Return the guards that cannot be honoured, so that what they are of is not served."""
-    return frozenset(
-        (problem.route, problem.label) for problem in labels.problems if _GUARD_LABEL.search(problem.label)
-    )
+    was, now = (service_routes(replace(service, labels=labels), rules) for labels in (before, after))
+    return adds_guard(was, now) or takes_out(was, now)
 
 
 def _problem(service: str) -> Problem:

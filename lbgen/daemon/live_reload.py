@@ -13,6 +13,7 @@ from lbgen.base.file_watch import watched
 from lbgen.base.fingerprint import fingerprint
 from lbgen.base.logs import log
 from lbgen.daemon.assembly import Assembly
+from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.daemon.loop import Inbox, Loop, LoopTarget, News
 from lbgen.daemon.signals import on_signal
 from lbgen.proxies.kind import Check
@@ -63,6 +64,7 @@ class LiveReload:
         parts: Callable[[Assembly], tuple[Renderer, Check]],
         file: Path | None,
         inbox: Inbox,
+        kept: KeptLabels | None = None,
     ) -> None:
         """
         Args:
@@ -71,11 +73,12 @@ class LiveReload:
             parts: makes renderer and checker of a target; raises SettingsError or TemplateError.
             file: the settings file, if there is one.
             inbox: of the loop; a stop in it ends `run`.
+            kept: as for the loop.
         """
         self._followers, self._file = followers, file
         grace, files = settings.discovery.drain_grace, self._credentials(settings)
         targets = list(followers.values())
-        self.loop = Loop(source, settings.rules(), targets, drain_grace=grace, files=files, inbox=inbox)
+        self.loop = Loop(source, settings.rules(), targets, drain_grace=grace, files=files, kept=kept, inbox=inbox)
         self._settings = self._wanted = settings  # in force, and as last read
         self._read, self._parts = read, parts
         self._complaint = ""

@@ -19,6 +19,7 @@ from lbgen.daemon.counters import Counters
 from lbgen.daemon.drain_clock import DrainClock
 from lbgen.daemon.flapping import Flapping
 from lbgen.daemon.history import MOST_CAUSES
+from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.daemon.shrink_guard import ShrinkGuard
 from lbgen.model import Builder, Model, Rules
 from lbgen.model.servers import draining
@@ -102,6 +103,7 @@ class Loop:
         *,
         drain_grace: float = 10.0,
         files: CredentialReader | None = None,
+        kept: KeptLabels | None = None,
         inbox: Inbox | None = None,
         clock: Callable[[], float] = time.monotonic,
         unexpected: UnexpectedErrors = UNEXPECTED,
@@ -109,10 +111,11 @@ class Loop:
         """
         Args:
             files: reads what labels name, so that what is missing is a problem.
+            kept: what services were served by; None: there is no past, and a mistake closes what it is about.
             inbox: for who has something to say before there is a loop, such as a signal handler.
             unexpected: goes by the same clock.
         """
-        self.source, self.targets, self.files = source, targets, files
+        self.source, self.targets, self.files, self.kept = source, targets, files, kept
         self.counters = Counters()
         self.accepted: Snapshot | None = None  # the snapshot in force, and the model of it
         self.flapping = Flapping(clock)
@@ -227,7 +230,8 @@ class Loop:
 
     def _bring_to(self, snapshot: Snapshot) -> bool:
         again = snapshot is self._newest or snapshot is self.accepted  # rendered again, it says nothing new
-        served = self.flapping.damped(snapshot, self._builder.rules.label_context(), news=not again)
+        served = self.flapping.damped(snapshot, self._builder.rules, news=not again)
+        served = self.kept.whole(served, self._builder.rules) if self.kept else served
         model = self._built(served)
         vanished = self._guard.vanished(model, served.listing)
         if not again:
@@ -242,8 +246,10 @@ class Loop:
             served = replace(served, causes=(*self._held_causes, *served.causes))
         if self.files:
             model = with_credential_problems(model, self.files.read(), here=True)
-        model = replace(model, problems=tuple(sorted({*model.problems, *self.flapping.problems})))
-        self.model = model
+        if self.kept:
+            self.kept.accept(served, self._builder)
+        problems = {*model.problems, *self.flapping.problems, *(self.kept.problems if self.kept else ())}
+        self.model = model = replace(model, problems=tuple(sorted(problems)))
         self._report(model)
         for target in self.targets:
             target.bring_to(model, served)
@@ -251,6 +257,8 @@ class Loop:
             self._held_causes = ()
         # Causes are the targets' to remember now.
         self._newest, self.accepted = replace(snapshot, causes=()), replace(served, causes=())
+        if self.kept:
+            self.kept.save()
         return True
 
     def _report(self, model: Model) -> None:

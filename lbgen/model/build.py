@@ -35,6 +35,11 @@ class Part:
     users: tuple[LabelUsers, ...] = ()  # that its labels hold
     closed: tuple[Closed, ...] = ()
 
+    @property
+    def takes(self) -> tuple[Route, ...]:
+        """The routes whose servers are found, those of groups as they would be alone."""
+        return (*self.routes, *(member.route for member in self.members))
+
 
 def build(snapshot: Snapshot, rules: Rules, drained: Collection[str] = frozenset()) -> Model:
     """Return the model of a snapshot.
@@ -74,8 +79,8 @@ class _Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
-    """One service as it was decided last."""
+class Decided:
+    """One service as it was decided last, as if no other was in its way."""
 
     inputs: _Inputs
     asked: ServiceRoutes
@@ -97,17 +102,22 @@ class Builder:
         self.rules, self._mistaken = rules, mistaken
         self.parsed = self.decided = self.tabled = 0  # services parsed and decided, listeners' tables made, so far
         self._secure = frozenset(listener.name for listener in rules.listeners if listener.tls)
-        self._decided: dict[str, _Decided] = {}  # by the service's id
+        self._decided: dict[str, Decided] = {}  # by the service's id
         self._routes: list[tuple[object, ...]] = []
         self._tables: list[tuple[Listener, list[Problem]]] = []
         self._groups: dict[tuple[str, str, str], tuple[list[Member], Group]] = {}
+
+    def decision(self, service: Service) -> Decided | None:
+        """Return what was decided of a service in the last model; None: it is not there, or lbgen made a mistake."""
+        known = self._decided.get(service.id)
+        return known if known and known.inputs.service is service else None
 
     def build(self, snapshot: Snapshot, drained: Collection[str] = frozenset()) -> Model:
         """Return the model of a snapshot; see `build`."""
         around = Surroundings(self.rules, snapshot.nodes, snapshot.networks, drained)
         tasks = snapshot.tasks_by_service()
         drained_nodes = frozenset(id_ for id_ in drained if id_ in snapshot.nodes)
-        decided: dict[str, _Decided] = {}
+        decided: dict[str, Decided] = {}
         parts = []
         names: set[str] = set()
         for service in sorted(snapshot.services.values(), key=lambda service: (moment(service.created_at), service.id)):
@@ -123,7 +133,7 @@ class Builder:
         self._decided = decided
         return self._assemble(parts, Basis(self.rules, drained))
 
-    def _part(self, inputs: _Inputs, around: Surroundings, decided: dict[str, _Decided]) -> Part:
+    def _part(self, inputs: _Inputs, around: Surroundings, decided: dict[str, Decided]) -> Part:
         """Return a service's part of the model and store it in ``decided``; after an error, its last part."""
         id_, name = inputs.service.id, inputs.service.name
         before = self._decided.get(id_)
@@ -142,7 +152,7 @@ class Builder:
             return replace(before.part, problems=(*before.part.problems, problem))
         return decided[id_].part
 
-    def _decide(self, inputs: _Inputs, around: Surroundings, before: _Decided | None) -> _Decided:
+    def _decide(self, inputs: _Inputs, around: Surroundings, before: Decided | None) -> Decided:
         if before and before.inputs.same(inputs):
             return before
         self.decided += 1
@@ -152,7 +162,7 @@ class Builder:
             self.parsed += 1
             asked = service_routes(inputs.service, self.rules)
         part = service_part(inputs.service, inputs.tasks, asked, around)
-        return _Decided(inputs, asked, _with_old_objects(before.part, part) if before else part)
+        return Decided(inputs, asked, _with_old_objects(before.part, part) if before else part)
 
     def _assemble(self, parts: Sequence[Part], basis: Basis) -> Model:
         """Join the services' parts and decide what several of them claim."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels import dialects
-from lbgen.labels.keys.table import GUARDS
 from lbgen.labels.match import ALWAYS, Alternative, Test, TooManyAlternatives, alternatives
 from lbgen.labels.route_spec import ClosedSpec, RouteSpec, problem_of
 from lbgen.labels.values.value_type import BadValue
@@ -39,6 +38,7 @@ class ServiceRoutes:
     requests: tuple[RouteRequest, ...] = ()
     problems: tuple[Problem, ...] = ()
     closed: tuple[Closed, ...] = ()
+    unhonoured: tuple[ClosedSpec, ...] = ()  # what its labels ask for in vain
 
 
 def service_routes(service: Service, rules: Rules) -> ServiceRoutes:
@@ -58,7 +58,7 @@ def service_routes(service: Service, rules: Rules) -> ServiceRoutes:
             exceeded = bad
             problems.append(problem_of(service.name, *bad.blame(spec.written), bad, spec.name))
             if spec.guards:  # nothing of the service is open then: what it guards is too much to be told
-                closed.append(replace(ClosedSpec.of(spec, bad), match=ALWAYS, broken=GUARDS))
+                closed.append(replace(ClosedSpec.of(spec, bad), match=ALWAYS, broken=spec.guards))
         except BadValue as bad:
             problems.append(spec.problem(service.name, bad))
             closed.append(ClosedSpec.of(spec, bad))
@@ -71,6 +71,7 @@ def service_routes(service: Service, rules: Rules) -> ServiceRoutes:
             *filter(None, (closed_route(service, spec, rules) for spec in closed)),
             *(refused(request.route, request.refused) for request in requests if request.refused),
         ),
+        tuple(closed),
     )
 
 

@@ -77,7 +77,7 @@ def _spellings(routes: Sequence[Route]) -> Iterator[Screen]:
 def _elsewhere(route: Route, guard: Route, wanted: Alternative) -> Alternative | None:
     """Return which of a route's requests may be the guarded route's, seen by an application; None: none."""
     priority = priority_of(guard, wanted)
-    alternatives = [each for each in route.alternatives if not _exclude(each, wanted) and not _never_odd(each)]
+    alternatives = [each for each in route.alternatives if not exclude(each, wanted) and not _never_odd(each)]
     first = [each for each in alternatives if priority_of(route, each) > priority]
     if not (_paths(wanted) and len(first) < len(alternatives)) and not any(map(_paths, first)):
         return None
@@ -127,10 +127,10 @@ def _never_odd(alternative: Alternative) -> bool:
 
 
 def _meet(route: Route, alternative: Alternative) -> bool:
-    return any(not _exclude(each, alternative) for each in route.alternatives)
+    return any(not exclude(each, alternative) for each in route.alternatives)
 
 
-def _exclude(one: Alternative, other: Alternative) -> bool:
+def exclude(one: Alternative, other: Alternative) -> bool:
     """Tell whether no request can be like both: they name two hosts."""
     mine, theirs = _hosts(one), _hosts(other)
     return bool(mine and theirs and not mine & theirs)

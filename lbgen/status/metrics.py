@@ -105,6 +105,10 @@ class _Numbers(Collector):
         problems = len(self._view.problems()["problems"])
         yield GaugeMetricFamily("lbgen_problems", "Services and nodes that need their owner.", problems)
         yield _gauge("lbgen_servers", "Servers of all backends, by state.", "state", self._view.servers())
+        kept = loop.kept.kept if loop.kept else {}
+        yield GaugeMetricFamily(
+            "lbgen_mislabelled_services", "Services that keep their previous labels for a mistake in theirs.", len(kept)
+        )
         flapping = loop.flapping
         yield GaugeMetricFamily(
             "lbgen_flapping_services", "Services that keep earlier labels, since theirs flap.", len(flapping.problems)

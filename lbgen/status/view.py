@@ -122,12 +122,14 @@ class View:
         )
         credentials = files.read() if files else Credentials()
         model = replace(self.loop.model, problems=tuple(self._problems()))
-        return explanation(Facts(accepted, model, credentials, targets), service)
+        kept = self.loop.kept.kept if self.loop.kept else {}
+        return explanation(Facts(accepted, model, credentials, targets, kept), service)
 
     def history(self, limit: int | None = None) -> Document:
-        """Return the last changes of all targets, newest first."""
+        """Return the last changes of all targets, and of the labels that are in force, newest first."""
         # Copied in one step: the loop may add to it meanwhile.
         changes = [change for target in self.targets for change in target.history.changes.copy()]
+        changes += self.loop.kept.changes.copy() if self.loop.kept else []
         changes.sort(key=lambda change: change.at, reverse=True)
         return {"changes": [_change(change) for change in changes[:limit]]}
 

@@ -33,6 +33,7 @@ CALLBACKS = (
     "lbgen.daemon.loop.Inbox.wait",
     "lbgen.daemon.loop.Loop.round",
     "lbgen.daemon.drain_clock.DrainClock.due",
+    "lbgen.daemon.kept_labels.KeptLabels.whole",
     "lbgen.daemon.shrink_guard.ShrinkGuard.vanished",
     "lbgen.model.build.Builder.build",
     "lbgen.render.credentials.CredentialReader.read",

@@ -8,6 +8,7 @@ from pathlib import Path
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.flapping import Flapping
 from lbgen.daemon.history import Change, Failure, History
+from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.daemon.quarantine import Quarantine
 from lbgen.model import Model
 from lbgen.proxies.output_lock import OutputLock
@@ -57,6 +58,7 @@ class FakeLoop:
     busy_since: float | None = None
     held: int = 0
     flapping: Flapping = field(default_factory=Flapping)
+    kept: KeptLabels = field(default_factory=KeptLabels)
     counters: Counters = field(default_factory=Counters)
 
 

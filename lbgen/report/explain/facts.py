@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lbgen.base.errors import UnknownService
 from lbgen.base.problem import printable
 from lbgen.daemon.bisection import Held
+from lbgen.daemon.kept_labels import Kept
 from lbgen.model import Basis, Model, Rules
 from lbgen.model.servers import Surroundings
 from lbgen.render.credentials import Credentials
@@ -42,6 +43,7 @@ class Facts:
     model: Model
     credentials: Credentials
     targets: tuple[TargetFacts, ...] = ()
+    kept: Mapping[str, Kept] = field(default_factory=dict)  # services that their previous labels serve, by name
 
     @property
     def rules(self) -> Rules:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lbgen.base.problem import Problem, printable, shown
+from lbgen.daemon.kept_labels import Kept
 from lbgen.labels import dialects, native
 from lbgen.labels.context import LabelContext
 from lbgen.labels.dialects import dialect_of
@@ -20,26 +21,36 @@ _SWITCHES = ("traefik.enable", "com.df.notify")  # beside `ENABLE` they decide w
 
 
 def label_rows(
-    service: Service, parsed: ServiceLabels, problems: Sequence[Problem], context: LabelContext
+    service: Service,
+    parsed: ServiceLabels,
+    problems: Sequence[Problem],
+    context: LabelContext,
+    kept: Kept | None = None,
 ) -> list[dict[str, Any]]:
     """Say of each label what became of it.
 
     ``use`` is "read"; "problem": it cannot be used, or only in part; "unused": it is of a vocabulary that lbgen knows,
     or meant to be, and nothing came of it; "other": another program's. The value of one that was not read is left
     out: it may be a secret.
+
+    Args:
+        kept: why the service has these labels, and not its newest.
     """
     routes: dict[str, list[str]] = {}
     for route in parsed.routes:
         for label in {label for label, _ in route.written.values() if label in service.labels}:
             routes.setdefault(label, []).append(route_name(service.name, route))
     wrong = {problem.label: problem for problem in problems if problem.label}
+    newest = kept.newest if kept else {}
     told = []
-    for label in sorted(service.labels):
+    for label in sorted({*service.labels, *newest}):
         dialect = dialect_of(label)
         problem = wrong.get(printable(label))
-        use, why, value = "read", "", shown(label, service.labels[label])
+        use, why, value = "read", _newest(service, label, kept), shown(label, service.labels.get(label, ""))
         if problem:
             use, why, value = "problem", problem.message, problem.value
+        elif label not in service.labels:
+            use = "unused"
         elif not (label in routes or (_is_switch(label) and dialect in context.names)):
             use, why, value = _unread(service, label, dialect, context)
         told.append(
@@ -53,6 +64,17 @@ def label_rows(
             }
         )
     return told
+
+
+def _newest(service: Service, label: str, kept: Kept | None) -> str:
+    """Say how a label of the newest ones differs from that in force; empty: it does not."""
+    if kept is None or not (label in kept.newest or dialect_of(label)):
+        return ""
+    if label not in service.labels:
+        return "is new, and not in force: the previous labels are"
+    if label not in kept.newest:
+        return "is in force: the newest labels, which are without it, are not"
+    return "" if kept.newest[label] == service.labels[label] else "is in force as it was: its newest value is not"
 
 
 def _is_switch(label: str) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from lbgen.base.problem import Problem
+from lbgen.daemon.kept_labels import Kept
 from lbgen.labels import dialects
 from lbgen.labels.route_spec import ServiceLabels
 from lbgen.model.types import Closed
@@ -53,7 +55,8 @@ def explanation(facts: Facts, name: str) -> Document:
         "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
         "remarks": [asdict(remark) | {"text": str(remark)} for remark in remarks(facts.model, service.name)],
         "limits": [asdict(limit) | {"text": str(limit)} for limit in limited],
-        "labels": labels.label_rows(service, read, problems, context),
+        "labels_kept": _kept(facts.kept.get(service.name)),
+        "labels": labels.label_rows(service, read, problems, context, facts.kept.get(service.name)),
     }
 
 
@@ -86,6 +89,14 @@ def _why(facts: Facts, service: Service, read: ServiceLabels, routes: Sequence[D
             kept = "what it asked for before stays in force" if held.instead is not None else "it is left out"
             reasons.append(f"target {target.name} refuses the configuration with it: {kept}")
     return reasons
+
+
+def _kept(kept: Kept | None) -> Document | None:
+    """Say since when the service's previous labels are in force, and which problems of the newest are the reason."""
+    if kept is None:
+        return None
+    since = datetime.fromtimestamp(kept.since, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"since": since, "because": [asdict(problem) | {"text": str(problem)} for problem in kept.why]}
 
 
 def _problems(facts: Facts, service: Service, routes: Sequence[Document]) -> list[Problem]:

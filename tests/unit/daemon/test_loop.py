@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
 from lbgen.base.unexpected import Part, UnexpectedErrors
+from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.daemon.loop import Inbox, Loop
 from lbgen.render.credentials import CredentialReader
 from lbgen.settings import Settings
@@ -436,3 +437,36 @@ def test_flapping():
     assert sum("flapping" in str(entry.get("problem")) for entry in logs) == 1
     assert loop.accepted.services["web-id"].labels["lbgen.weight"] == "6"
     assert loop.flapping.due() is not None
+
+
+def test_labels_change_whole():
+    """A mistake in new labels leaves the previous ones in force, is told once, and is over when it is mended."""
+    target = FakeTarget()
+    loop = Loop(FakeSource(), a_rules(), [target], kept=KeptLabels())
+    with capture_logs() as logs:
+        for slot, keys in enumerate([{}, {"hots": "x"}, {"hots": "x"}, {"weight": 7}], 1):
+            assert loop.round(cluster(slot, **keys))
+    assert [[server.weight for server in model.servers] for model in target.models] == [[100], [100], [100], [7]]
+    assert [server.address for server in target.models[2].servers] == ["10.0.0.3"]
+    told = [entry["event"] for entry in logs if "previous labels" in str(entry.get("problem"))]
+    assert told == ["problem", "problem_solved"]
+    assert [change.method for change in loop.kept.changes] == ["labels", "labels"]
+
+
+def test_labels_without_a_past():
+    """A loop that only renders has no past: a mistake closes its route."""
+    target = FakeTarget()
+    loop = Loop(FakeSource(), a_rules(), [target])
+    for keys in ({}, {"hots": "x"}):
+        loop.round(cluster(1, **keys))
+    assert target.models[1].routes == ()
+
+
+def test_shrunk_listing_keeps_no_labels():
+    """What the shrink guard holds is not in force, and changes nothing of what services are known to be served by."""
+    loop = Loop(FakeSource(), a_rules(), [FakeTarget()], kept=KeptLabels())
+    loop.round(cluster(*range(1, 9)))
+    assert not loop.round(cluster(1, hots="x"))
+    assert loop.kept.kept == {}
+    assert loop.round(cluster(1, listing=2, hots="x"))
+    assert list(loop.kept.kept) == ["web"]

@@ -17,8 +17,9 @@ from lbgen.base.errors import UnknownService
 from lbgen.base.terminal import WIDTH
 from lbgen.cli.explain_text import explanation_lines
 from lbgen.cli.main import main
+from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.labels.keys.table import KEYS
-from lbgen.model import build
+from lbgen.model import Builder, build
 from lbgen.render.credentials import CredentialReader, Credentials
 from lbgen.report.explain import Facts, TargetFacts, explanation
 from lbgen.settings import Settings
@@ -691,3 +692,35 @@ def test_wide_facts_are_folded():
     lines = list(explanation_lines(told(replace(service, networks=("edge-id",)), serving())))
     assert max(len(click.unstyle(line)) for line in lines) <= WIDTH
     assert "30 of other programs" in "\n".join(lines)
+
+
+def test_previous_labels():
+    """Which labels are in force, since when, and what became of each of the newest ones."""
+    before = {
+        "lbgen.enable": "true",
+        "lbgen.host": "a.org",
+        "lbgen.port": "80",
+        "lbgen.weight": "5",
+        "lbgen.retries": "1",
+    }
+    newest = {**before, "lbgen.hots": "s3cret", "lbgen.weight": "x", "lbgen.host": "b.org", "my.label": "1"}
+    del newest["lbgen.retries"]
+    kept, builder = KeptLabels(clock=lambda: 1_795_341_600.0), Builder(a_rules())
+    for labels in (before, newest):
+        served = kept.whole(a_snapshot(*NODES, EDGE, a_service(labels=labels, networks=("edge-id",))), builder.rules)
+        model = builder.build(served)
+        kept.accept(served, builder)
+    model = replace(model, problems=kept.problems)
+    document = explanation(Facts(served, model, Credentials(), kept=kept.kept), "web")
+    assert document["routed"]
+    assert document["labels_kept"]["since"] == "2026-11-22T10:00:00.000Z"
+    assert {problem["label"] for problem in document["labels_kept"]["because"]} == {"lbgen.hots", "lbgen.weight"}
+    messages = {problem["label"]: problem["message"] for problem in document["problems"]}
+    assert {row["label"]: (row["use"], row["why"]) for row in document["labels"] if row["why"]} == {
+        "lbgen.host": ("read", "is in force as it was: its newest value is not"),
+        "lbgen.retries": ("read", "is in force: the newest labels, which are without it, are not"),
+        "lbgen.hots": ("problem", messages["lbgen.hots"]),
+        "lbgen.weight": ("problem", messages["lbgen.weight"]),
+    }
+    text = "\n".join(explanation_lines(document))
+    assert "its previous labels are in force, since 2026-11-22 10:00:00 UTC: the newest have a mistake" in text

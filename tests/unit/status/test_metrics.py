@@ -13,6 +13,7 @@ from lbgen.base.problem import Problem
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.daemon.counters import BOUNDS, Counters, Histogram
 from lbgen.daemon.history import MOST_CAUSES
+from lbgen.daemon.kept_labels import Kept
 from lbgen.daemon.loop import Loop
 from lbgen.model import build
 from lbgen.proxies.haproxy import plan as haproxy_plan
@@ -26,7 +27,7 @@ from lbgen.status.view import View
 from tests.support.bench import INTERVAL, Bench, a_cluster
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, modelled
 from tests.support.clock import Clock
-from tests.support.watched import FakeFile, FakeLoop, FakeSource, FakeTarget
+from tests.support.watched import AT, FakeFile, FakeLoop, FakeSource, FakeTarget
 
 
 def samples(loop: object, *targets: object) -> dict[tuple[str, ...], float]:
@@ -166,9 +167,17 @@ def test_flapping():
     """Services that flap are counted, and what they said meanwhile."""
     loop = FakeLoop()
     for weight in range(1, 9):
-        loop.flapping.damped(a_snapshot(a_service("web", {"weight": weight})), a_rules().label_context())
+        loop.flapping.damped(a_snapshot(a_service("web", {"weight": weight})), a_rules())
     numbers = samples(loop)
     assert (numbers["lbgen_flapping_services",], numbers["lbgen_label_changes_held_total",]) == (1, 2)
+
+
+def test_mislabelled_services():
+    """Services that keep their previous labels are counted."""
+    loop = FakeLoop()
+    assert samples(loop)["lbgen_mislabelled_services",] == 0
+    loop.kept.kept = {"web": Kept(AT, {}, ())}
+    assert samples(loop)["lbgen_mislabelled_services",] == 1
 
 
 def test_old_workers():

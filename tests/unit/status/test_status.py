@@ -29,7 +29,7 @@ from lbgen.base.unexpected import KEEPS_FAILING, UNEXPECTED, Part
 from lbgen.cli import status_text
 from lbgen.cli.main import main
 from lbgen.daemon.bisection import Held
-from lbgen.daemon.history import Failure
+from lbgen.daemon.history import Change, Failure
 from lbgen.daemon.loop import Loop
 from lbgen.model import build
 from lbgen.settings import Settings, load_settings
@@ -391,6 +391,17 @@ def test_history(api):
     assert [(cause["text"], cause["lag_seconds"]) for cause in changes[1]["causes"]] == [("one", 2.0), ("two", 0.5)]
     assert changes[0]["lag_seconds"] is None
     assert api.json("/api/v1/history?limit=2")["changes"] == changes[:2]
+    api.loop.kept.changes.append(Change(AT + 4.0, "", "", "labels", "service web: its newest labels are in force", 0.0))
+    assert api.json("/api/v1/history?limit=1")["changes"][0] == {
+        "at": "2026-11-22T10:00:04.000Z",
+        "target": "",
+        "generation": "",
+        "method": "labels",
+        "detail": "service web: its newest labels are in force",
+        "duration_seconds": 0.0,
+        "lag_seconds": None,
+        "causes": [],
+    }
 
 
 @pytest.mark.parametrize("limit", ["x", "-1", "", "1.5", "%C2%B2", "1" * 30])
