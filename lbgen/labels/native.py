@@ -101,7 +101,8 @@ def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple
             _read(service, short, label, key, value)
             continue
         protocol, route, rest = named_key.groups()
-        scope = named.setdefault((protocol, route), _Scope(protocol, printable(route, 63)))
+        name = route.lower() if ROUTE_NAME.fullmatch(route.lower()) else route  # which is meant, then
+        scope = named.setdefault((protocol, name), _Scope(protocol, printable(name, 63)))
         _read(service, scope, label, rest, value)
         if not ROUTE_NAME.fullmatch(route):
             bad = BadValue(f"{printable(route)!r} is not a route name", "use lower-case letters, digits, - and _")

@@ -17,7 +17,7 @@ from lbgen.model.backends import route_backend
 from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends, refused
 from lbgen.model.groups import Group, Member, join_members
 from lbgen.model.routes import ServiceRoutes, service_routes
-from lbgen.model.routing import route_table
+from lbgen.model.routing import Conflict, route_table
 from lbgen.model.servers import Surroundings
 from lbgen.model.tls import tls_hosts
 from lbgen.model.types import Backend, Basis, Closed, Listener, Model, Route, Rules
@@ -246,7 +246,16 @@ def _table(
         return with_table, [*problems, *(conflict.problem for conflict in conflicts)]
     served, over = limits.for_listener(listener, carried, mine)
     with_table, conflicts = route_table(with_hosts, served.routes)
+    if lost := [_lost(conflict) for conflict in conflicts if conflict.loses_guard]:
+        served, over = limits.for_listener(listener, carried, [*mine, *lost])
+        with_table, conflicts = route_table(with_hosts, served.routes)
     return replace(with_table, screens=served.screens), [*problems, *over, *(each.problem for each in conflicts)]
+
+
+def _lost(conflict: Conflict) -> Closed:
+    """Return what a route would have guarded, had not another one of its service the same match."""
+    route = replace(conflict.route, alternatives=(conflict.alternative,))
+    return closed_as(route, MISSING_GUARD, unclaimed=0, listeners=(conflict.listener,))
 
 
 def _identical(these: Sequence[object], those: Sequence[object]) -> bool:

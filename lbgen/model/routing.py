@@ -63,6 +63,11 @@ class Conflict:
     alternative: Alternative
 
     @property
+    def loses_guard(self) -> bool:
+        """Whether requests that one of a service's routes guards go to another one of its."""
+        return self.route.guarded and self.route.age == self.first.age
+
+    @property
     def problem(self) -> Problem:
         """It, for the newer service's owner."""
         return Problem(

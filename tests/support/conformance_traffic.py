@@ -81,6 +81,12 @@ def _asked(case: Case, port: int) -> str:
     return address or REFUSED
 
 
+def received(case: Case, suite: Suite, port: int) -> tuple[str, str]:
+    """Ask over HTTP: the service that answers and the path that it got, or a status and nothing."""
+    status, _, address, path = _request(case, port)
+    return (suite.answering(address), path) if address else (str(status), "")
+
+
 def _none(answer: str) -> bool:
     """Tell whether no server answered."""
     return not answer.startswith("127.")

@@ -76,6 +76,20 @@ def test_no_servers_can_be_found():
     assert asked(model)[0] == (("web.http.open",), (HOST, ADMIN), "closed.503")
 
 
+def test_lost_to_a_route_of_the_same_service():
+    """Where an open route has the very match of a guarded one, what that guards is refused."""
+    model = served({**OPEN, "http.private.host": "a.org", "http.private.allow-ip": "10.0.0.0/8"})
+    assert asked(model) == [(("web.http.open", "web.http.private"), (HOST,), "closed.403")]
+
+
+def test_name_in_capitals():
+    """A label of a route whose name is in capitals is one of the route that is meant."""
+    model = served(
+        {**OPEN, "http.admin.host": "a.org", "http.admin.allow-ip": "10.0.0.0/8", "http.ADMIN.path": "/admin"}
+    )
+    assert asked(model)[0] == (("web.http.open",), (HOST, ADMIN), "closed.503")
+
+
 def test_unclaimed():
     """Requests that nobody takes are 503, below everything that others ask for."""
     other = a_service("api", {"port": "80", "host": "a.org", "path": "/admin/x"}, networks=("edge-id",))
