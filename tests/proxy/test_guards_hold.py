@@ -151,7 +151,7 @@ def test_guards_hold(proxy, seed, short_dir):
             return [answer for answer, _ in given]
 
         before = answers()
-        assert {host.name for host in hosts} <= set(before)  # not everything is refused
+        assert len({host.name for host in hosts} & set(before)) > SERVICES // 2  # not everything is refused
         bring_to(broken.snapshot(ports))
         during = answers()
         others = [place for place, (host, _) in enumerate(cases) if host.name not in victims]

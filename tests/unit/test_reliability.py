@@ -1,4 +1,4 @@
-"""docs/reliability.md: every promise names its tests, and these exist."""
+"""docs/reliability.md, docs/security.md: every promise names its tests, and these exist."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from tests.support.paths import ROOT
 from tests.support.raising import owner
 
 
-def test_named_tests_exist() -> None:
+@pytest.mark.parametrize("page", ["reliability", "security"])
+def test_named_tests_exist(page: str) -> None:
     """Each line of the table names a test at least, and each named test is a function of its module."""
-    lines = [line for line in (ROOT / "docs/reliability.md").read_text().splitlines() if line.startswith("| ")][2:]
+    table = (ROOT / f"docs/{page}.md").read_text().partition("| promise | tests |\n")[2].partition("\n\n")[0]
+    lines = table.splitlines()[1:]
     assert lines
     for line in lines:
         named = re.findall(r"`(tests/[a-z0-9_/]+\.py)::([a-z0-9_]+)`", line)

@@ -10,6 +10,8 @@ from lbgen.labels.values.value_type import BadValue, matching, value_type
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = rf"(?:\*\.)?(?:{_LABEL}\.)*{_LABEL}"
+# Characters. Each may take several in a configuration, and a word of Nginx has at most 4095.
+LONGEST_PATH = 500
 _PATH = r"/[!-~]*"
 _HEADER_NAME = r"[A-Za-z0-9_-]{1,128}"  # HTTP allows more, which is syntax to one proxy or another
 _STATUSES = r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?"
@@ -37,6 +39,8 @@ def path(text: str) -> str:
     """An absolute URL path in its percent-encoded form, without query."""
     if not text.startswith("/"):
         raise BadValue("does not begin with a slash", "write an absolute path such as /api")
+    if len(text) > LONGEST_PATH:
+        raise BadValue(f"has a path of {len(text)} characters", f"keep it below {LONGEST_PATH}")
     if not re.fullmatch(_PATH, text) or "?" in text or "#" in text:
         raise BadValue(
             "has a space, a query, a fragment or a character outside ASCII",

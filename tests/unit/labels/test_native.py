@@ -137,6 +137,7 @@ TABLE = [
     ("tls", "false", None, []),
     ("tls", "shop.example.org", "shop.example.org", []),
     ("client-ca", "partners", "partners", ["/etc/ca.pem", "..", ""]),
+    ("client-ca.headers", "true", True, ["maybe"]),
     ("deny", "true", True, ["403"]),
     ("deny.status", "404", 404, ["200", "399", "420", "444", "512", "gone"]),
     ("allow-ip.status", "404", 404, ["200", "399", "420", "444", "512", "gone"]),
