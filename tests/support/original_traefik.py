@@ -25,7 +25,7 @@ _KINDS = {
     "tcp": ("routers", "services"),
     "udp": ("routers", "services"),
 }
-_LISTS = ("entryPoints", "middlewares")  # options whose label is a comma-separated list
+_LISTS = ("entryPoints", "middlewares", "sourceRange", "users")  # options whose label is a comma-separated list
 
 
 def configuration(

@@ -1,7 +1,8 @@
 """Traefik's vocabulary: ``traefik.enable`` and ``traefik.http|tcp|udp.routers|services|middlewares.<name>.<option>``.
 
 A router becomes a route of the same name. Nothing is ignored: a label takes part in a route, or a problem names it.
-What cannot be honoured drops the router; what only tunes or observes is reported, and the message says that it is left.
+What cannot be honoured closes the router; what only tunes or observes is reported, and the message says that it is
+left.
 
 Source: traefik 3.7 pkg/provider/docker/config.go, pswarm.go and shared_labels.go, pkg/provider/configuration.go.
 """
@@ -15,6 +16,7 @@ from lbgen.labels.foreign_options import flag
 from lbgen.labels.route_spec import ServiceLabels, problem_of, sound
 from lbgen.labels.traefik.constraints import constrained_labels, meets_constraints
 from lbgen.labels.traefik.elements import PREFIX, sort, unread
+from lbgen.labels.traefik.refused import whole_service
 from lbgen.labels.traefik.routers import Routers
 from lbgen.labels.values.value_type import BadValue
 
@@ -39,11 +41,12 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
     if not own.broken:
         reader.read_general()
     if own.broken:  # Traefik takes nothing of such a service either
-        return ServiceLabels(True, problems=tuple(sorted(own.broken)))
+        return ServiceLabels(True, problems=tuple(sorted(own.broken)), closed=tuple(whole_service(labels)))
     routes = reader.routes()
     asked = constrained_labels(context.provider.constraints)
     notes = [unread(service, written) for written in own.unread if written.label not in asked]
-    return ServiceLabels(True, routes, tuple(sorted({*reader.problems, *reader.unused(), *notes})))
+    problems = tuple(sorted({*reader.problems, *reader.unused(), *notes}))
+    return ServiceLabels(True, routes, problems, closed=tuple(reader.closed))
 
 
 TRAEFIK = Dialect("traefik", PREFIX, parse)

@@ -112,7 +112,7 @@ def _compress(effects: Effects, options: Mapping[str, Any]) -> None:
 
 def _headers(effects: Effects, options: Mapping[str, Any]) -> None:
     if "_hosts" in options and not options.get("_development"):
-        raise BadValue("refuses hosts, which is not done here", "name the hosts in the router's rule")
+        raise BadValue("refuses hosts, which is not done here", "name the hosts in the router's rule", "_hosts")
     cors, host = headers.cors(options), headers.host(options)
     if cors:
         effects.enter("cors")

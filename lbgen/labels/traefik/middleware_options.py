@@ -1,12 +1,13 @@
 """What each option of a Traefik middleware means here, by the middleware's kind.
 
-A kind that is not in the table is one that guards: without it the router is not served.
+A kind that is not in the table is one that guards: without it the router is closed.
 
 Source: traefik 3.7 pkg/config/dynamic/middlewares.go, and pkg/middlewares for what each does.
 """
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -193,3 +194,22 @@ TCP_KINDS: Mapping[str, Table] = {
     "ipallowlist": {"sourcerange": _ALLOW["sourcerange"]},
     "ipwhitelist": {"sourcerange": _ALLOW["sourcerange"]},
 }
+# Kinds that keep requests from the application, as fields of `RouteKeys`.
+_GUARDS: Mapping[str, str] = {
+    "basicauth": "basic_auth",
+    **dict.fromkeys(("ipallowlist", "ipwhitelist"), "allow_ip"),
+    **dict.fromkeys(("inflightconn", "inflightreq"), "max_concurrent"),
+    "ratelimit": "rate_limit",
+}
+_UNKNOWN_GUARDS = ("digestauth", "forwardauth")
+
+
+def guard_of(kind: str) -> str:
+    """Return the guard that a kind of middleware is, or the one that it looks most like; empty: it is none.
+
+    A field of `RouteKeys`, or the kind itself where that is none or nobody knows what it does.
+    """
+    known = [*_GUARDS, *_UNKNOWN_GUARDS, *KINDS]
+    (nearest,) = difflib.get_close_matches(kind, known, n=1) or [kind]
+    tunes = nearest in KINDS and nearest not in _GUARDS and nearest != "chain"
+    return "" if tunes else _GUARDS.get(nearest, nearest)

@@ -1,4 +1,4 @@
-"""The middlewares that a Traefik router names, followed through chains; what cannot be honoured drops the router.
+"""The middlewares that a Traefik router names, followed through chains; what cannot be honoured closes the router.
 
 A missing basicauth must never expose a service, so an unknown middleware counts as one that guards.
 
@@ -7,7 +7,8 @@ Source: traefik 3.7 pkg/server/middleware/middlewares.go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import printable
@@ -16,7 +17,7 @@ from lbgen.labels.foreign_options import Element, Options, Written, read
 from lbgen.labels.match import Alternative
 from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.middleware_effects import EFFECTS, Effects
-from lbgen.labels.traefik.middleware_options import GUARD, KINDS, TCP_KINDS
+from lbgen.labels.traefik.middleware_options import GUARD, KINDS, TCP_KINDS, guard_of
 from lbgen.labels.values.value_type import BadValue
 
 _MAX_DEPTH = 16
@@ -53,7 +54,7 @@ class Middlewares:
         try:
             name = self._resolved(reference, inside)
         except BadValue as bad:
-            effects.options.lose(source, bad)
+            effects.options.lose(source, bad, *self._meant(reference, effects.seen))
             return
         if name in effects.seen:
             return
@@ -69,13 +70,22 @@ class Middlewares:
             effects.options.written.update({key: value for key, value in own.written.items() if key == value.label})
             effects.options.lost += own.lost
             effects.options.left += own.left
+            if own.lost:
+                effects.options.broken |= _guards(element.kind, own.broken)
             try:
                 if len(kinds) > 1:
                     raise BadValue(f"is of several kinds ({', '.join(kinds)}), which Traefik refuses", "make it two")
                 if not own.lost:
                     self._apply(effects, element, own, (*inside, name))
             except BadValue as bad:
-                effects.options.lose(own.written.get(bad.key) or _first(element, own), bad)
+                at = own.written.get(bad.key) or _first(element, own)
+                effects.options.lose(at, bad, *_guards(element.kind, {bad.key}))
+
+    def _meant(self, reference: str, seen: Collection[str]) -> frozenset[str]:
+        """Return the guards that a middleware stands for which is not among the labels: of the one it looks like."""
+        close = difflib.get_close_matches(local(reference), [name for name in self.known if name not in seen], n=1)
+        kinds = {option.partition(".")[0] for name in close for option in self.known[name].options}
+        return frozenset(filter(None, map(guard_of, kinds))) or frozenset({printable(reference)})
 
     def _resolved(self, reference: str, inside: tuple[str, ...]) -> str:
         """Return the name of a middleware of this service's."""
@@ -105,6 +115,13 @@ class Middlewares:
             for option in headers.without_origin(own.fields):
                 bad = BadValue("is left out: no origin is named", "add accessControlAllowOriginList")
                 effects.options.leave(own.written[option], bad)
+
+
+def _guards(kind: str, broken: Collection[str]) -> frozenset[str]:
+    """Return the guards that are lost with options of a middleware."""
+    if kind == "headers":
+        return frozenset({"allowedhosts"} if "_hosts" in broken else ())
+    return frozenset({guard_of(kind)} - {""})
 
 
 def _first(element: Element, own: Options) -> Written:

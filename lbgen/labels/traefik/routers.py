@@ -12,20 +12,22 @@ from typing import Any
 from lbgen.base.problem import Problem
 from lbgen.labels.context import Listeners, Provider
 from lbgen.labels.foreign_options import Element, Options, Written, flag, read
-from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.keys.table import GUARDS, RouteKeys
 from lbgen.labels.match import ALWAYS, Match, TooManyAlternatives, alternatives
-from lbgen.labels.route_spec import RouteSpec, problem_of, sound
+from lbgen.labels.route_spec import ClosedSpec, Denial, RouteSpec, problem_of, sound
 from lbgen.labels.rule import parser
 from lbgen.labels.traefik.elements import KINDS, PREFIX, Labels
 from lbgen.labels.traefik.middleware_effects import Effects
 from lbgen.labels.traefik.middlewares import Middlewares, local
 from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.traefik.redirects import TO_HTTPS
+from lbgen.labels.traefik.refused import closed_router, looks_like_middlewares, origin_of
 from lbgen.labels.traefik.services import note_transport, service_fields
 from lbgen.labels.values import basic
 from lbgen.labels.values.value_type import BadValue
 
 NOOP = "noop@internal"
+TEAPOT = 418  # what that answers
 _NAME = re.compile(r"\{\{-?\s*(normalize\s+)?\.Name\s*-?\}\}")
 
 
@@ -55,6 +57,7 @@ class Routers:
     provider: Provider
     listeners: Listeners
     problems: list[Problem] = field(default_factory=list)
+    closed: list[ClosedSpec] = field(default_factory=list)  # routers that cannot be honoured
     named: set[tuple[str, str, str]] = field(default_factory=set)  # services and middlewares that some router names
     general: dict[str, Any] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
@@ -86,7 +89,7 @@ class Routers:
         self.some_tls = any(map(_tls, self.labels.of("http", "routers").values()))
 
     def routes(self) -> tuple[RouteSpec, ...]:
-        """Return the routes of all routers that can be honoured."""
+        """Return the routes of all routers that can be honoured; the others are among those that are closed."""
         routers = [(protocol, router) for protocol in KINDS for router in self.labels.of(protocol, "routers").values()]
         streams = any(protocol != "http" and kind != "middlewares" for protocol, kind, _ in self.labels.elements)
         web = any(protocol == "http" for protocol, *_ in self.labels.elements)
@@ -102,12 +105,15 @@ class Routers:
         options.written.setdefault("host", options.written["rule"])
         own = self._service(protocol, options)
         match, priority = self._match(protocol, router, options)
-        effects = self._middlewares(protocol, options, match)
+        effects = self._middlewares(protocol, router, options, match)
+        denials: tuple[Denial, ...] = ()
         if protocol == "http":
-            self._answer(options, effects, self._listeners(router, options))
+            denials = self._answer(options, effects, self._listeners(router, options))
         problems = [*options.lost, *own.lost, *effects.options.lost]
         self.problems += [*problems, *options.left, *own.left, *effects.options.left]
         if problems or match is None:
+            closed = closed_router(protocol, router, match, options, own, effects)
+            self.closed += [closed] if closed else []
             return None
         of_service = service_fields(protocol, own)
         fields = {**self.general, **of_service, **effects.fields}
@@ -116,8 +122,10 @@ class Routers:
         fields |= {key: options.fields[key] for key in ("listener", "rule") if key in options.fields}
         written = {**self.written, **own.written, **effects.options.written, **options.written}
         keys = RouteKeys(**fields)  # each value came from the field's own parser
-        origin = f"router {router.name}" if router.name else "no router, by the default rule"
-        return RouteSpec(protocol, router.name, keys, match, priority, written, "traefik", origin, effects.users)
+        origin = origin_of(router)
+        return RouteSpec(
+            protocol, router.name, keys, match, priority, written, "traefik", origin, effects.users, denials
+        )
 
     def _service(self, protocol: str, options: Options) -> Options:
         """Read the service that a router leads to; what is wrong with the choice is the router's."""
@@ -164,14 +172,14 @@ class Routers:
             rule = options.fields["rule"]
             match = parser.parse(rule, protocol)
             alternatives(match)  # too many of them are a problem before a redirect is looked at
-            if protocol == "tcp":
-                _check_stream(router, match, options)
         except TooManyAlternatives as error:
-            options.lose(written, BadValue(str(error), "use fewer values"))
+            options.lose(written, BadValue(str(error), "use fewer values"), "rule")
             return None, None
         except BadValue as bad:
-            options.lose(written, bad)
+            options.lose(written, bad, "rule")
             return None, None
+        if protocol == "tcp" and (refused := _no_stream(router, match, options)):
+            options.lose(written, refused)
         # A priority of 0 stands for the default.
         return match, options.fields.get("priority") or parser.default_priority(rule, protocol)
 
@@ -183,14 +191,20 @@ class Routers:
             raise BadValue(message, "add the label, or set it")
         return default_rule(self.provider.default_rule, self.service)
 
-    def _middlewares(self, protocol: str, options: Options, match: Match | None) -> Effects:
-        names = options.fields.get("_middlewares")
-        if names is None:
-            return Effects(Options(self.service, options.route))
-        chain = Middlewares(self.service, self.labels.of(protocol, "middlewares"), self.provider, protocol)
-        expanded = alternatives(match) if match is not None else ()
-        effects = chain.of(options.route, names, options.written["_middlewares"], expanded)
-        self.named.update((protocol, "middlewares", name) for name in effects.seen)
+    def _middlewares(self, protocol: str, router: Element, options: Options, match: Match | None) -> Effects:
+        names, source = options.fields.get("_middlewares"), options.written.get("_middlewares")
+        misspelt = "_middlewares" in options.broken
+        if misspelt:
+            source, names = _listed(router)
+        if names is None or source is None:
+            effects = Effects(Options(self.service, options.route))
+        else:
+            chain = Middlewares(self.service, self.labels.of(protocol, "middlewares"), self.provider, protocol)
+            expanded = alternatives(match) if match is not None else ()
+            effects = chain.of(options.route, names, source, expanded)
+            self.named.update((protocol, "middlewares", name) for name in effects.seen)
+        if misspelt:  # none of them is in force
+            effects.options.broken |= GUARDS & effects.fields.keys() or {"middlewares"}
         return effects
 
     def _listeners(self, router: Element, options: Options) -> frozenset[str]:
@@ -201,6 +215,8 @@ class Routers:
             options.lose(
                 tls, BadValue(f"asks for TLS, which listener {min(plain)} does not have", "name a listener with tls")
             )
+            # Requests without TLS are not for it.
+            options.fields["listener"] = tuple(name for name in asked if name not in plain) or asked
         elif not tls and not asked and self.some_tls:
             # Beside routers with TLS, one without sees the other requests: the two may well have the same rule.
             wanted = tuple(name for name in wanted if name in known.plain) or wanted
@@ -214,17 +230,22 @@ class Routers:
                 options.lose(tls, BadValue("asks for TLS, and no HTTP listener has it", "give a listener tls: true"))
         return frozenset(wanted)
 
-    def _answer(self, options: Options, effects: Effects, listeners: frozenset[str]) -> None:
-        """Have a router without a server redirect, or drop it."""
+    def _answer(self, options: Options, effects: Effects, listeners: frozenset[str]) -> tuple[Denial, ...]:
+        """Have a router without a server redirect, or deny what comes to it; return what of that it denies."""
         if options.fields.get("_service", "").lower() != NOOP:
-            return
+            return ()
         if effects.whole:
             del effects.fields["redirect_regex"]
             effects.fields |= effects.whole
-        elif effects.fields.pop("redirect_https", False) and listeners <= self.listeners.plain:
+        elif "redirect_regex" in effects.fields:
+            bad = BadValue("is not a server, and some requests are redirected, but not all", "name a service")
+            options.lose("_service", bad, "deny")
+        elif effects.fields.pop("redirect_https", False):
             effects.fields.update(redirect=TO_HTTPS, redirect_code=308)
+            return () if listeners <= self.listeners.plain else (Denial(ALWAYS, TEAPOT, tls=True),)
         else:
-            options.lose("_service", BadValue("is not a server, and not every request is redirected", "name a service"))
+            effects.fields.update(deny=True, deny_status=TEAPOT)
+        return ()
 
     def unused(self) -> list[Problem]:
         """Return a note for each label of a service or middleware that no router names."""
@@ -238,14 +259,26 @@ class Routers:
         return notes
 
 
-def _check_stream(router: Element, match: Match, options: Options) -> None:
-    """Refuse a TCP router that Traefik would end TLS for, or that would see no server name."""
+def _no_stream(router: Element, match: Match, options: Options) -> BadValue | None:
+    """Say why a TCP router is not served that Traefik would end TLS for, or that would see no server name."""
     if options.fields.get("_passthrough"):
-        return
+        return None
     if _tls(router):
-        raise BadValue("is that of a TCP router that ends TLS, which is not done here", "set tls.passthrough=true")
+        return BadValue("is that of a TCP router that ends TLS, which is not done here", "set tls.passthrough=true")
     if match != ALWAYS:
-        raise BadValue("never matches without TLS", "set tls.passthrough=true, or write HostSNI(`*`)")
+        return BadValue("never matches without TLS", "set tls.passthrough=true, or write HostSNI(`*`)")
+    return None
+
+
+def _listed(router: Element) -> tuple[Written | None, tuple[str, ...] | None]:
+    """Return the names in a list of middlewares whose option is misspelt, and the label; None: they cannot be read."""
+    for option, written in router.options.items():
+        if looks_like_middlewares(option):
+            try:
+                return written, basic.list_of(str)(sound(written.value))
+            except BadValue:
+                break
+    return None, None
 
 
 def _tls(router: Element) -> Written | None:

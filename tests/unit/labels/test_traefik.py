@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from lbgen.base.problem import printable
 from lbgen.labels.context import LabelContext, Listeners, Provider
-from lbgen.labels.match import Test
+from lbgen.labels.match import ALWAYS, Test
+from lbgen.labels.route_spec import Denial
 from lbgen.labels.rule import parser
 from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.labels.traefik.middleware_options import KINDS, TCP_KINDS
@@ -150,7 +151,6 @@ def test_left(option, value):
         (APP | {"http.routers.app.colour": "red"}, "http.routers.app.colour"),
         (APP | {"http.routers.app.service": "app@file"}, "http.routers.app.service"),
         (APP | {"http.routers.app.service": "api@internal"}, "http.routers.app.service"),
-        (APP | {"http.routers.app.service": "noop@internal"}, "http.routers.app.service"),
         (APP | {"http.routers.app.tls": "true", "http.routers.app.entrypoints": "web"}, "http.routers.app.tls"),
         (APP | {"http.routers.app.tls.options": "mtls@file"}, "http.routers.app.tls.options"),
         (APP | {"http.routers.app.rulesyntax": "v2"}, "http.routers.app.rulesyntax"),
@@ -223,7 +223,7 @@ def test_long_chains():
 
 
 def test_redirect_without_server():
-    """A router that leads nowhere but redirects everything needs no server; on a listener with TLS it is dropped."""
+    """A router that leads nowhere but redirects everything needs no server; what has TLS is denied, as Traefik does."""
     labels = {
         "http.routers.all.rule": "PathPrefix(`/`)",
         "http.routers.all.service": "noop@internal",
@@ -232,7 +232,71 @@ def test_redirect_without_server():
     }
     keys = traefik_route(labels).keys
     assert (keys.redirect_https, keys.redirect_code, keys.redirect[0]) == (False, 308, ("text", "https://"))
-    assert traefik_labels(labels | {"http.routers.all.entrypoints": "web,websecure"}).routes == ()
+    route = traefik_route(labels | {"http.routers.all.entrypoints": "web,websecure"})
+    assert (route.keys.redirect_code, route.denials) == (308, (Denial(ALWAYS, 418, tls=True),))
+
+
+GUARDED = APP | {"http.routers.app.middlewares": "auth", "http.middlewares.auth.basicauth.usersfile": "staff"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "missing"),
+    [
+        ({"http.routers.app.middlewares": "atuh"}, {"basic_auth"}),
+        ({"http.routers.app.middlewares": "auth,x@file"}, {"x@file"}),
+        ({"http.routers.app.middlewares": "auth,other"}, {"other"}),
+        ({"http.middlewares.auth.basicauth.usersfile": "!"}, {"basic_auth"}),
+        ({"http.middlewares.auth.basicauth.userfile": "staff"}, {"basic_auth"}),
+        ({"http.middlewares.auth.basicath.usersfile": "staff"}, {"basic_auth"}),
+        ({"http.middlewares.auth.forwardauth.address": "x"}, {"basic_auth", "forwardauth"}),
+        ({"http.routers.app.middlewares": "m", "http.middlewares.m.forwardauth.address": "x"}, {"forwardauth"}),
+        ({"http.routers.app.middleware": "auth"}, {"basic_auth"}),
+        ({"http.routers.app.middlewares": "\n,"}, {"middlewares"}),
+        ({"http.routers.app.tls.options": "mtls@file"}, {"client_ca"}),
+        ({"http.routers.app.colour": "red"}, set()),
+        ({"http.routers.app.service": "elsewhere"}, set()),
+        ({"http.middlewares.auth.headers.framedenied": "true"}, {"basic_auth"}),
+        ({"http.routers.app.middlewares": "auth,m", "http.middlewares.m.headers.framedenied": "x"}, set()),
+        ({"http.routers.app.middlewares": "auth,m", "http.middlewares.m.compress": "perhaps"}, set()),
+    ],
+)
+def test_closed(labels, missing):
+    """A router that cannot be honoured keeps its match, and says which of its guards are missing."""
+    found = traefik_labels(GUARDED | labels)
+    (spec,) = found.closed
+    assert (found.routes, spec.name, spec.match, set(spec.missing)) == ((), "app", Test("host", "a.org"), missing)
+    assert spec.guarded
+
+
+@pytest.mark.parametrize(
+    ("labels", "closes"),
+    [
+        ({}, False),
+        ({"http.middlewares.m.compress": "true", "http.routers.app.middlewares": "m"}, False),
+        ({"http.middlewares.m.ipallowlist.sourcerange": "::1"}, True),
+        ({"http.middlewares.my m.basicauth.users": "x"}, True),
+        ({"http.middleware.m.forwardauth.address": "x"}, True),
+        ({"http.routers.app.middlewares": "auth@file"}, True),
+        ({"http.routers.app.middlewares": "auth"}, True),
+        ({"http.routers.app.tls.options": "mtls@file"}, True),
+    ],
+)
+def test_refused_whole(labels, closes):
+    """A service that Traefik takes nothing of is closed if something of it was to be guarded, and else left out."""
+    found = traefik_labels(APP | {"http.routers.app": "true"} | labels)
+    assert found.routes == ()
+    assert {(spec.protocol, spec.guarded, spec.unreadable) for spec in found.closed} == (
+        {("http", True, True), ("tcp", True, True)} if closes else set()
+    )
+
+
+def test_nowhere():
+    """A router that leads nowhere answers 418, as Traefik does; one that redirects some requests is not served."""
+    labels = {"http.routers.no.rule": "PathPrefix(`/.env`)", "http.routers.no.service": "NoOp@internal"}
+    assert unusual(traefik_route(labels).keys, TRAEFIK_DEFAULTS).items() >= {"deny": True, "deny_status": 418}.items()
+    some = {"http.routers.no.middlewares": "m", "http.middlewares.m.redirectregex.replacement": "https://b.org/"}
+    found = traefik_labels(labels | some | {"http.middlewares.m.redirectregex.regex": "^https?://a.org/x$"})
+    assert [(spec.name, spec.missing) for spec in found.closed] == [("no", {"deny"})]
 
 
 def test_same_rule_with_and_without_tls():
