@@ -131,8 +131,9 @@ class KeptLabels:
             service.id: replace(service, labels=_with_own(service.labels, served[name].labels, rules))
             for name, (service, _) in changed.items()
         }
+        tasks = {id_: task for id_, task in snapshot.tasks.items() if task.service_id in newest}
         for builder, services in zip(self._judges, (previous, newest), strict=True):
-            builder.build(replace(snapshot, services=services))
+            builder.build(replace(snapshot, services=services, tasks=tasks))
         for name, (service, _) in changed.items():
             before, after = self._judges[0].decision(previous[service.id]), self._judges[1].decision(service)
             why = mistakes(before, after, served[name].routes) if before and after else ()

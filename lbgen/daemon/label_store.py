@@ -69,7 +69,8 @@ class LabelStore:
         """Keep this where it is not kept yet. What cannot be written is told once, and tried again with the next."""
         for lock in self._locks:
             output = lock.output
-            if lock.holder or self._written.get(output, {}) == served:
+            known = self._written.get(output)
+            if lock.holder or not (served or known) or (known == served and (output / FILE).exists()):
                 continue
             try:
                 _replace(output / FILE, _encoded(served))

@@ -156,6 +156,11 @@ IN_FORCE: dict[str, tuple[Labels, Labels]] = {
     "a new route elsewhere with a mistake": (two(), two({}, {"host": "b.org", "weight": "heavy"})),
     "a new route beside with a mistake": (two({"path": "/a"}), two({"path": "/a"}, {"weight": "heavy"})),
     "an old mistake": (two({}, OLD), two({"priority": 7}, OLD)),
+    "an old mistake in the way, and one elsewhere": (
+        two({}, {"weight": "x"}),
+        two({}, {"weight": "x"}) | {"lbgen.http.more.host": "b.org", "lbgen.http.more.weight": "x"},
+    ),
+    "a new route of which nothing can be read": (two(), two() | {"lbgen.http.more.rul": "Host(`b.org`)"}),
     "a guard's bad value is added": (GOOD, keys(host="a.org", allow_ip="10.0.0.0/33")),
     "a guard's key is misspelt": (GOOD, keys(host="a.org", alow_ip=TEN)),
     "a new route with a guard that is none": (two(), two({}, {"allow-ip": "10.0.0.0/33"})),
@@ -399,6 +404,14 @@ def test_full_disk(lock, output, monkeypatch):
     assert [path.name for path in output.iterdir()] == [".lbgen-lock"]
     site.round()
     assert LabelStore([lock]).read()["web"].kept_since == site.clock.now
+
+
+def test_removed_file(lock, output):
+    """A file that somebody removes is written again in the next round."""
+    site = Site(GOOD, LabelStore([lock]))
+    (output / FILE).unlink()
+    site.round()
+    assert LabelStore([lock]).read()["web"].labels == GOOD
 
 
 def test_several_outputs(tmp_path):

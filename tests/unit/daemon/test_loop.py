@@ -12,7 +12,9 @@ from structlog.testing import capture_logs
 from lbgen.base.errors import SourceError
 from lbgen.base.unexpected import Part, UnexpectedErrors
 from lbgen.daemon.kept_labels import KeptLabels
+from lbgen.daemon.label_store import LabelStore
 from lbgen.daemon.loop import Inbox, Loop
+from lbgen.proxies.output_lock import OutputLock
 from lbgen.render.credentials import CredentialReader
 from lbgen.settings import Settings
 from lbgen.snapshot import Cause, Snapshot
@@ -470,3 +472,11 @@ def test_shrunk_listing_keeps_no_labels():
     assert loop.kept.kept == {}
     assert loop.round(cluster(1, listing=2, hots="x"))
     assert list(loop.kept.kept) == ["web"]
+
+
+def test_labels_are_saved(tmp_path):
+    """What services are served by is on disk after each round."""
+    store = LabelStore([OutputLock(tmp_path)])
+    loop = Loop(FakeSource(), a_rules(), [FakeTarget()], kept=KeptLabels(store))
+    loop.round(cluster(1))
+    assert LabelStore([OutputLock(tmp_path)]).read()["web"].routes == ("web",)
