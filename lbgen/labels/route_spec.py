@@ -76,15 +76,24 @@ class ClosedSpec:
     origin: str = ""  # as in `RouteSpec`
     lost: frozenset[str] = frozenset()  # guards that no key is, as their dialect calls them: "forwardauth"
     denies: bool = False  # some of its requests are denied, as `RouteSpec.denials`
+    users: LabelUsers | None = None  # as in `RouteSpec`
+    whole: bool = False  # it stands for all routes of its dialect: the labels name none, or cannot be told apart
 
     @classmethod
     def of(cls, spec: RouteSpec, bad: BadValue) -> ClosedSpec:
         """Return what becomes of a route that was read, and that cannot be served as it asks."""
         field_name = BY_NAME.get(bad.key, "")
         broken = frozenset({field_name} if field_name else ())
-        denies = bool(spec.denials)
         return cls(
-            spec.protocol, spec.name, spec.keys, spec.match, broken, spec.dialect, spec.origin, frozenset(), denies
+            spec.protocol,
+            spec.name,
+            spec.keys,
+            spec.match,
+            broken,
+            spec.dialect,
+            spec.origin,
+            denies=bool(spec.denials),
+            users=spec.users,
         )
 
     @property

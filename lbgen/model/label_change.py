@@ -34,30 +34,32 @@ def mistakes(before: Decided, after: Decided, served: Collection[str]) -> tuple[
     if not served or not set(served) <= took.keys() or guards_more(before.asked, after.asked):
         return ()
     takes = {route.name for route in after.part.takes}
-    closed = {item.name: item for item in after.part.closed if item.name not in takes}
+    closed = [item for item in after.part.closed if item.name not in takes]
     new = sorted(set(after.part.problems) - set(before.part.problems))
-    closing = {
-        name
-        for name, item in closed.items()
-        if name in served or (item not in before.part.closed and any(_meet(item, took[each]) for each in served))
-    }
+    closing = any(
+        item.name in served or (item not in before.part.closed and any(_meet(item, took[each]) for each in served))
+        for item in closed
+    )
     # What closes nothing because nothing of it can be read, or which of the routes there are at all.
-    absent = [problem for problem in new if not _names(problem, takes) and not _names(problem, closed)]
+    told = takes.union(item.name for item in closed)
+    absent = [problem for problem in new if not _names(problem, told)]
     return tuple(new) if closing or (absent and set(served) - takes) else ()
 
 
 def guards_more(before: ServiceRoutes, after: ServiceRoutes) -> bool:
     """Tell whether new labels guard anything that those of before leave open, or by something else, honoured or not."""
     known = _guarding(before)
-    return any(guarding.beyond(known.get(key)) for key, guarding in _guarding(after).items())
+    anywhere = _Guarding(_guards(known), {}, None)
+    return any(
+        guarding.beyond(anywhere if guarding.whole else known.get(key)) for key, guarding in _guarding(after).items()
+    )
 
 
 def adds_guard(before: ServiceRoutes, after: ServiceRoutes) -> bool:
     """Tell whether new labels have a guard, honoured or not, that its route did not have; a new one: that none had."""
     known = _guarding(before)
-    somewhere = frozenset[str]().union(*(guarding.guards for guarding in known.values()))
     return any(
-        guarding.guards - (known[key].guards if key in known else somewhere)
+        guarding.guards - (known[key].guards if key in known else _guards(known))
         for key, guarding in _guarding(after).items()
     )
 
@@ -74,18 +76,19 @@ class _Guarding:
     guards: frozenset[str]  # fields of the keys, with those that cannot be honoured
     values: Mapping[str, object]  # of those that can
     where: tuple[Match, object] | None  # match and listeners; None: it cannot be read
+    whole: bool = False  # it stands for all routes
 
     @classmethod
     def of(cls, spec: RouteSpec | ClosedSpec) -> _Guarding:
         """Return it for a route, or for one that cannot be honoured."""
         values: dict[str, object] = {name: getattr(spec.keys, name) for name in guards_of(spec.keys)}
+        values |= {"users": spec.users} if spec.users else {}
         where = (spec.match, spec.keys.listener)
         if isinstance(spec, RouteSpec):
-            values |= {"users": spec.users} if spec.users else {}
             values |= {"denials": spec.denials} if spec.denials else {}
             return cls(spec.guards, values, where)
         guards = guards_of(spec.keys) | spec.missing | (DENIES if spec.denies else frozenset())
-        return cls(guards, values, None if spec.broken & _WHERE else where)
+        return cls(guards, values, None if spec.broken & _WHERE else where, spec.whole)
 
     def beyond(self, before: _Guarding | None) -> bool:
         """Tell whether it keeps out, or may keep out, what the route of before did not."""
@@ -101,6 +104,10 @@ class _Guarding:
 def _guarding(asked: ServiceRoutes) -> dict[tuple[str, str], _Guarding]:
     specs: list[RouteSpec | ClosedSpec] = [*(request.spec for request in asked.requests), *asked.unhonoured]
     return {(spec.protocol, spec.name): _Guarding.of(spec) for spec in specs}
+
+
+def _guards(known: Mapping[tuple[str, str], _Guarding]) -> frozenset[str]:
+    return frozenset[str]().union(*(guarding.guards for guarding in known.values()))
 
 
 def _names(problem: Problem, names: Iterable[str]) -> bool:

@@ -95,6 +95,7 @@ class Destination:
             self._origin,
             guards,
             denies,
+            self._readable_users(protocol),
         )
         # No listener has its requests: it is known which port they come by.
         nowhere = "listener" in broken and ("_source_port" in said or "listener" in lost)
@@ -134,6 +135,12 @@ class Destination:
         users = about("_users", hashed_users if said.get("_encrypted") else plain_users, said["_users"])
         service = self.options.service
         return LabelUsers(self._list_of_users, users, service, self.options.written["_users"].label)
+
+    def _readable_users(self, protocol: str) -> LabelUsers | None:
+        try:
+            return self._users(protocol)
+        except BadValue:
+            return None
 
     @property
     def _list_of_users(self) -> str:

@@ -36,7 +36,8 @@ def closed_router(
         fields["listener"] = options.fields["listener"]
     keys = RouteKeys(**fields)
     lost = frozenset(guards - FIELDS.keys())
-    spec = ClosedSpec(protocol, router.name, keys, match, frozenset(broken), "traefik", origin_of(router), lost)
+    origin, users = origin_of(router), effects.users
+    spec = ClosedSpec(protocol, router.name, keys, match, frozenset(broken), "traefik", origin, lost, users=users)
     return spec if spec.guarded or not spec.unreadable else None
 
 
@@ -58,7 +59,7 @@ def whole_service(labels: Mapping[str, str]) -> Iterator[ClosedSpec]:
     if guards:
         broken, lost = (guards & FIELDS.keys()) | {"rule"}, guards - FIELDS.keys()
         for protocol in ("http", "tcp"):  # its routes of other dialects, too
-            yield ClosedSpec(protocol, "", RouteKeys(), ALWAYS, broken, "traefik", "", lost)
+            yield ClosedSpec(protocol, "", RouteKeys(), ALWAYS, broken, "traefik", "", lost, whole=True)
 
 
 def _owned(label: str) -> bool:

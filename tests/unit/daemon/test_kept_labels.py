@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.daemon.label_store import FILE, LabelStore
+from lbgen.labels.keys.table import KEYS
 from lbgen.model import Builder, Model
 from lbgen.proxies.output_lock import OutputLock
 from lbgen.snapshot import Cause, Service, Snapshot
@@ -63,6 +64,20 @@ def router(**options: str) -> Labels:
 
 ALLOW = {"allow-ip": TEN}
 OLD = {"host": "b.org", "weight": "x"}
+
+
+def allowing(networks: str, option: str = "sourcerange") -> Labels:
+    """The labels of Traefik's middleware m, which lets in these networks."""
+    return {f"traefik.http.middlewares.m.ipallowlist.{option}": networks}
+
+
+def having(users: str) -> Labels:
+    """The labels of Traefik's middleware m, which lets in these users."""
+    return {"traefik.http.middlewares.m.basicauth.users": users}
+
+
+ALLOWED = router(middlewares="m") | allowing(TEN)
+USERS = router(middlewares="m") | having(f"bob:{HASH}")
 FLOW = {"com.df.notify": "true", "com.df.serviceDomain": "b.org", "com.df.port": "80"}
 HASHED = {"com.df.usersPassEncrypted": "true"}
 GOOD = keys(host="a.org")
@@ -140,6 +155,12 @@ KEPT: dict[str, tuple[Labels, Labels]] = {
     "a group's name": (keys(host="a.org", group="g"), keys(host="a.org", group="g h")),
     "tcp": (keys({"tcp.pg.listener": "pg"}), keys({"tcp.pg.listener": "pg", "tcp.pg.snii": "a.org"})),
     "Traefik's rule": (router(), router(rule="Hots(`a.org`)")),
+    "Traefik's network": (ALLOWED, router(middlewares="m") | allowing("10.0.0.0/33")),
+    "Traefik's option": (ALLOWED, router(middlewares="m") | allowing(TEN, "sourcerang")),
+    "Traefik's users": (USERS, router(middlewares="m") | having("bob")),
+    "Traefik's rule of a guarded router": (USERS, USERS | router(rule="Hots(`a.org`)", middlewares="m")),
+    "Traefik takes nothing of it": (ALLOWED, ALLOWED | {"traefik.http.routers": "1"}),
+    "Traefik's service": (router(), router(service="none")),
     "Traefik's enable": (router(), router() | {"traefik.enable": "ture"}),
     "docker-flow's port": (FLOW, FLOW | {"com.df.port": "x"}),
     "docker-flow's users": (FLOW | {"com.df.users": f"bob:{HASH}"} | HASHED, FLOW | HASHED | {"com.df.users": "bob"}),
@@ -168,6 +189,17 @@ IN_FORCE: dict[str, tuple[Labels, Labels]] = {
     "a good guard on a new route, with a mistake": (two(), two({"weight": "heavy"}, {"allow-ip": TEN})),
     "another guard, with a mistake": (two({}, {"allow-ip": TEN}), two({"weight": "x"}, {"allow-ip": ELEVEN})),
     "a guard moves, with a mistake": (two({}, ALLOW), two({"weight": "x"}, {**ALLOW, "path": "/b"})),
+    "Traefik's middleware of a file is added": (router(), router(middlewares="auth@file")),
+    "Traefik's network is none": (router(), router(middlewares="m") | allowing("10.0.0.0/33")),
+    "Traefik takes nothing of it, and a guard is added": (
+        router(),
+        router(middlewares="auth@file") | {"traefik.http.routers": "1"},
+    ),
+    "other passwords, with a mistake": (USERS, router(rule="Hots(`a.org`)", middlewares="m") | having(f"ann:{HASH}")),
+    "docker-flow's other passwords, with a mistake": (
+        FLOW | HASHED | {"com.df.users": f"bob:{HASH}"},
+        FLOW | HASHED | {"com.df.users": f"ann:{HASH}", "com.df.port": "x"},
+    ),
     "docker-flow's denial is added, with a mistake": (FLOW, FLOW | {"com.df.deniedMethods": "PUT", "com.df.port": "x"}),
     "docker-flow's users are none": (FLOW, FLOW | {"com.df.users": "bob"}),
     "a second guard is none": (keys(host="a.org", allow_ip=TEN), keys(host="a.org", allow_ip=TEN, deny_ip="x")),
@@ -196,6 +228,19 @@ def test_in_force(name):
     site = Site(before)
     assert not site.says(after)
     assert site.kept.problems == ()
+
+
+@pytest.mark.parametrize("field", [name for name, row in KEYS.items() if "http" in row.protocols])
+def test_every_key(field):
+    """A value that no key may have leaves the previous labels in force, but for a guard that was not there before."""
+    row = KEYS[field]
+    label = f"lbgen.{row.family}{row.member}" if row.family else f"lbgen.{row.name}"
+    site = Site(GOOD)
+    assert site.says(GOOD | {label: "\x01"}) is not row.guard
+    assert site.routed == (set() if row.guard else {"web"})
+    site = Site(GOOD | {label: row.sample})
+    if site.routed:
+        assert site.says(GOOD | {label: "\x01"})
 
 
 def test_problem():
