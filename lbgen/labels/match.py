@@ -28,6 +28,7 @@ _ORDER = {
             "path_start",
             "path_odd",
             "path_decoded",
+            "scheme",
             "method",
             "client_ip",
             "sni",
@@ -61,6 +62,7 @@ class Test:
     path_decoded  absolute path                       some application may take the path for this one or for one below
                                                       it; negated: not every application does. `pattern` says which
     path_odd      empty                               decoded in full the path may be another one. `pattern` says which
+    scheme        ``http`` or ``https``               the client's own, as the listener or a trusted load balancer says
     method        upper-case method                   method equals it
     header        text                                header ``name`` (case-insensitive) has exactly this value
     header_regex  regex                               found in one value of header ``name`` (case-insensitive)

@@ -30,7 +30,7 @@ class Denial:
 
     match: Match
     status: int = 403
-    tls: bool | None = None  # on listeners with TLS alone, or on those without; None: on all
+    tls: bool | None = None  # of those that came by https alone, or by http; None: of all
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ def for_listener(
     carried: list[Route] = []
     screened: list[Screen] = []
     for _, (own_routes, own_closed) in sorted(by_service.items()):
-        before = screens(own_routes, own_closed, tls=listener.tls)
+        before = screens(own_routes, own_closed, tls=listener.tls, told=bool(listener.trusted_proxies))
         own_routes += filter(None, map(fallback, own_closed))
         tests = [alternative for route in own_routes for alternative in route.alternatives]
         asked = _asked([*tests, *((*screen.alternative, _SCREEN) for screen in before)])

@@ -24,22 +24,30 @@ _PATHS = frozenset({"path", "path_prefix", "path_start", "path_regex"})
 _DECODED = frozenset({"path", "path_prefix"})  # what can be asked of a path that is decoded in full
 
 
-def screens(routes: Sequence[Route], closed: Sequence[Closed], *, tls: bool = False) -> tuple[Screen, ...]:
+def screens(
+    routes: Sequence[Route], closed: Sequence[Closed], *, tls: bool = False, told: bool = False
+) -> tuple[Screen, ...]:
     """Return the screens of one service on one listener, in the order to ask.
 
     Args:
         routes, closed: the service's own ones that this listener carries.
         tls: whether that has TLS.
+        told: load balancers that are trusted may say otherwise of a request.
     """
-    routes = [replace(route, refusals=_on(route, tls)) if route.refusals else route for route in routes]
+    routes = [replace(route, refusals=tuple(_on(route, tls, told))) if route.refusals else route for route in routes]
     listed = [*_closing(routes, closed), *_refusing(routes), *_spellings(routes)]
     if len(listed) > MOST:
         listed = _strict(routes, closed)
     return tuple(dict.fromkeys(listed))
 
 
-def _on(route: Route, tls: bool) -> tuple[Refusal, ...]:
-    return tuple(refusal for refusal in route.refusals if refusal.tls in (None, tls))
+def _on(route: Route, tls: bool, told: bool) -> Iterator[Refusal]:
+    for refusal in route.refusals:
+        if refusal.tls is not None and told:
+            scheme = Test("scheme", "https" if refusal.tls else "http")
+            yield replace(refusal, alternative=to_ask((*refusal.alternative, scheme)))
+        elif refusal.tls in (None, tls):
+            yield refusal
 
 
 def _refusing(routes: Iterable[Route]) -> Iterator[Screen]:

@@ -94,7 +94,7 @@ class Refusal:
 
     alternative: Alternative
     status: int
-    tls: bool | None  # on listeners with TLS alone, or on those without; None: on all
+    tls: bool | None  # of those that came by https alone, or by http; None: of all
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,15 @@ _PLENTY = 40  # repetitions that an example of an expression has at most
 _FRESH: Mapping[str, tuple[str | None, ...]] = {
     "host": ("w7x.invalid", "w7x", "0.w7x.invalid"),
     "path": ("/w7x", "/", "/W7X/0.w7x"),
+    "scheme": ("http", "https"),
     "method": ("GET", "POST", "PUT", "DELETE", "W7X"),
     "client_ip": ("192.0.2.77", "2001:db8::77", "127.0.0.77", "10.77.77.77", "203.0.113.254"),
     "header": (None, "w7x", "1"),
     "query": (None, "w7x", "1"),
 }
-_Part = tuple[str, str]  # of a request: "host", "path", "method", "client_ip", "header", "query", and its name
+_Part = tuple[
+    str, str
+]  # of a request: "host", "path", "scheme", "method", "client_ip", "header", "query", and its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ _KINDS = {
     **dict.fromkeys(("path", "path_prefix", "path_start", "path_regex", "path_decoded", "path_odd"), "path"),
     **dict.fromkeys(("header", "header_regex"), "header"),
     **dict.fromkeys(("query", "query_regex"), "query"),
-    **{kind: kind for kind in ("method", "client_ip")},
+    **{kind: kind for kind in ("scheme", "method", "client_ip")},
 }
 
 

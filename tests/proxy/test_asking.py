@@ -154,3 +154,32 @@ def test_sticky_cookies(proxy, listeners, short_dir):
             assert "samesite=lax" in words
             assert ("secure" in words) == (name == "sec" and (proxy == "haproxy" or listeners == ["sec"]))
             assert re.findall(r"(?im)^set-cookie: (own.*?)\r$", answer) == ["own=1; SameSite=Lax"]
+
+
+@EACH
+def test_denied_without_tls(proxy, short_dir):
+    """What docker-flow-proxy's denyHttp refuses is what came by plain HTTP, as a trusted load balancer says."""
+    behind = {"trusted_proxies": [f"{BALANCER}/32"]}
+    settings = settings_of(proxy, short_dir, web=behind, sec={**behind, "tls": True}, alone={})
+    settings = settings.model_copy(
+        update={"discovery": settings.discovery.model_copy(update={"dialects": ["dockerflow"]})}
+    )
+    with http_servers() as servers:
+        labels = {"notify": "true", "port": servers.port, "servicePath": "/", "denyHttp": "true"}
+        written = {f"com.df.{name}": str(value) for name, value in labels.items()}
+        service = a_service("web", labels=written, networks=("edge-id",))
+        task = a_task("web", 1, addresses={"edge-id": "127.1.0.1"})
+        with running(settings, a_snapshot(a_node(), a_network("edge"), service, task)) as ports:
+            for name, source, scheme, served in [
+                ("web", BALANCER, "https", True),
+                ("web", BALANCER, "http", False),
+                ("web", BALANCER, "", False),
+                ("web", SOMEBODY, "https", False),
+                ("sec", SOMEBODY, "http", True),
+                ("sec", BALANCER, "", True),
+                ("alone", BALANCER, "https", False),
+            ]:
+                said_of_it = f"X-Forwarded-Proto: {scheme}\r\n".encode() if scheme else b""
+                answer = said(ports[name], HELLO.replace(b"Host", said_of_it + b"Host"), source, tls=name == "sec")
+                assert (seen(answer) is not None) == served, (name, source, scheme, answer)
+                assert served or answer.startswith("HTTP/1.1 403"), answer

@@ -44,6 +44,18 @@ def test_listeners(labels, plain, secure):
     assert "closed.403" in {backend.name for backend in model.backends}
 
 
+def test_told_by_load_balancers():
+    """Where a load balancer is trusted, it says what came by https."""
+    plain, secure = (
+        screens([a_route("web", (HOST,), refusals=(Refusal((), 418, tls),))], [], tls=True, told=True)
+        for tls in (False, True)
+    )
+    assert [screen.alternative for screen in (*plain, *secure)] == [
+        (Test("scheme", "http"),),
+        (Test("scheme", "https"),),
+    ]
+
+
 def test_groups():
     """What one member of a group denies is denied to the requests of all: their servers are its, too."""
     labels = {"servicePath": "/a", "serviceGroup": "shop", "deniedMethods": "POST"}

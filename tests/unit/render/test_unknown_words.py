@@ -65,7 +65,9 @@ def test_unknown_kind_of_test(proxy, negated):
 )
 def test_known_kinds_of_tests(proxy, kind):
     """Every kind that a rule of HTTP can have is one that each set has words for."""
-    value = {"client_ip": "192.0.2.0/24", "method": "GET"}.get(kind, "/a" if kind.startswith("path") else "a")
+    value = {"client_ip": "192.0.2.0/24", "method": "GET", "scheme": "http"}.get(
+        kind, "/a" if kind.startswith("path") else "a"
+    )
     render(proxy, with_rule(Test(kind, value, "x")))
 
 
