@@ -8,7 +8,7 @@ from lbgen.labels.context import LabelContext, Listeners, Ports, Provider
 from lbgen.labels.dockerflow.dialect import DOCKERFLOW
 from lbgen.labels.keys.table import FIELDS, RouteKeys
 from lbgen.labels.match import alternatives
-from lbgen.labels.route_spec import RouteSpec, ServiceLabels
+from lbgen.labels.route_spec import ClosedSpec, RouteSpec, ServiceLabels
 from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.labels.values.substitution import Substitution, UrlRedirect
 
@@ -60,7 +60,7 @@ def unusual(keys: RouteKeys, defaults: Mapping[str, object] | None = None) -> di
     }
 
 
-def matches(route: RouteSpec) -> list[str]:
+def matches(route: RouteSpec | ClosedSpec) -> list[str]:
     """The alternatives of a route, for people."""
     return [" && ".join(map(str, tests)) or "everything" for tests in alternatives(route.match)]
 

@@ -278,6 +278,59 @@ def test_ignored_authorization():
     assert [route.keys.basic_auth for route in found.routes] == ["staff", ""]
 
 
+@pytest.mark.parametrize(
+    ("label", "missing"),
+    [
+        ("users.11", {"basic_auth"}),
+        ("users.0", {"basic_auth"}),
+        ("userSecret.x", {"basic_auth"}),
+        ("deniedMethods.1.2", {"deny"}),
+        ("verifyClientSsl.12", {"client_ca"}),
+        ("backendExtra.12", {"backendextra"}),
+        ("port.11", None),
+        ("po rt", None),
+    ],
+)
+def test_guard_of_no_destination(label, missing):
+    """A guard of which nobody can tell whose it is closes the service; other stray labels are told of alone."""
+    found = dockerflow_labels({**DEMO, label: "x"})
+    assert [set(spec.missing) for spec in found.closed] == ([] if missing is None else [missing])
+    assert all(spec.unreadable and spec.guarded for spec in found.closed)
+
+
+@pytest.mark.parametrize(
+    ("labels", "match", "missing"),
+    [
+        ({"users": "joe"}, ["path_start(/demo)"], {"basic_auth"}),
+        ({"usresSecret": "staff"}, ["path_start(/demo)"], {"basic_auth"}),
+        ({"deniedMethods": "a b"}, ["path_start(/demo)"], {"deny"}),
+        ({"denyHttp": "perhaps"}, ["path_start(/demo)"], {"deny"}),
+        ({"backendExtra": "x"}, ["path_start(/demo)"], {"backendextra"}),
+        ({"port": "eighty", "usersSecret": "staff"}, ["path_start(/demo)"], set()),
+        ({"port": "eighty", "deniedMethods": "GET"}, ["path_start(/demo)"], set()),
+        # What cannot be read of a match only widens it.
+        ({"servicePathExclude": "no-slash", "usersSecret": "staff"}, ["path_start(/demo)"], set()),
+        ({"pathType": "path_ned", "usersSecret": "staff"}, ["everything"], set()),
+        ({"serviceDomain": "a b", "usersSecret": "staff"}, ["path_start(/demo)"], set()),
+    ],
+)
+def test_closed(labels, match, missing):
+    """A destination that cannot be honoured keeps its match, and says which of its guards are missing."""
+    found = dockerflow_labels({**DEMO, **labels})
+    (spec,) = found.closed
+    assert (found.routes, matches(spec), set(spec.missing), spec.guarded) == ((), match, missing, True)
+
+
+def test_closed_without_guard():
+    """One that guards nothing is closed where its match can be read, and left out on ports that no listener has."""
+    (spec,) = dockerflow_labels({**DEMO, "port": "eighty", "redirectFromDomain": "old.org"}).closed[:1]
+    assert (spec.missing, spec.guarded) == (set(), False)
+    names = {"port": "eighty", "serviceDomain": "a.org", "redirectFromDomain": "old.org"}
+    assert [matches(spec) for spec in dockerflow_labels(names).closed] == [["host(a.org)"], ["host(old.org)"]]
+    for alone in ({**DEMO, "srcPort": "99"}, {"port": "5432", "reqMode": "tcp"}, {"port": "80", "bogus": "1"}):
+        assert dockerflow_labels(alone).closed == ()
+
+
 def test_users():
     """Passwords in labels are the destination's own list; where they are encrypted, they are hashes."""
     plain = {"servicePath.1": "/a", "users.1": "anna:pw"}

@@ -56,9 +56,10 @@ def test_told_by_load_balancers():
     ]
 
 
-def test_groups():
+@pytest.mark.parametrize("path", ["/a", "/"])
+def test_groups(path):
     """What one member of a group denies is denied to the requests of all: their servers are its, too."""
-    labels = {"servicePath": "/a", "serviceGroup": "shop", "deniedMethods": "POST"}
+    labels = {"servicePath": path, "serviceGroup": "shop", "deniedMethods": "POST"}
     model = served(labels, {"servicePath": "/b", "serviceGroup": "shop"})
     assert {route.refusals for route in model.routes} == {(NO_POST,)}
     assert model.listeners[0].screens[0] == Screen(("shop.group",), (POST,), "closed.403")
