@@ -21,7 +21,7 @@ from lbgen.report.explain import Facts, TargetFacts, explanation
 @click.command()
 @common_options()
 @click.argument("service")
-@status_options("Ask the daemon whose status is served at this URL.")
+@status_options("Ask the daemon whose status is served at this URL, which also knows whose previous labels it serves.")
 @OUTPUT
 def explain(common: CommonOptions, service: str, url: str | None, auth: Path | None, form: str) -> None:
     """Explain why a service is routed as it is, or is not routed.
