@@ -234,7 +234,7 @@ def test_cannot_be_started(bench):
         target.schedule.retry.hasten()
         assert bench.bring(target, "127.1.0.1")
         assert bench.answer() == "127.1.0.1"
-        assert bench.reloads() == 0
+        assert bench.reloads() <= 1  # the supervisor may have tried again in the very moment between file and start
     finally:
         target.stop()
 
