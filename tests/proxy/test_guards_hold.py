@@ -27,6 +27,12 @@ GUARDS = (
     ("basic-auth", "staff"),
     ("deny", "true"),
 )
+USERS = "anna:$2y$05$" + "x" * 53  # nobody has that password
+MIDDLEWARES = (
+    ("ipallowlist.sourcerange", "10.0.0.0/8"),
+    ("basicauth.users", USERS),
+    ("ipallowlist.sourcerange", "192.0.2.0/24"),
+)
 PIECES = ("/", "//", "/./", "/../", "%2f", "%2F", "%5c", "\\", ";x=1", "/..;/", "%2e", "/%2e%2e/", "..%2f", "x", "")
 
 
@@ -51,46 +57,80 @@ class Host:
         return max(below, key=len) in self.guarded
 
 
-def a_host(chance: random.Random, number: int) -> Host:
+def a_host(chance: random.Random, number: int, dialect: str) -> Host:
     """A service with an open route for its host, and others below it."""
     name = f"s{number}"
     chosen = chance.sample(PATHS, chance.randint(1, 4))
     guarded = {path for path in chosen if chance.random() < 0.7} or {chosen[0]}
     routes = {"/": "all", **{path: f"r{place}" for place, path in enumerate(chosen)}}
-    labels = {}
+    labels: dict[str, str] = {}
     for path, route in routes.items():
-        labels[f"http.{route}.host"] = f"{name}.test"
-        if path != "/":
-            labels[f"http.{route}.path"] = path
-        if path in guarded:
-            key, value = chance.choice(GUARDS)
-            labels[f"http.{route}.{key}"] = value
+        labels |= WRITTEN[dialect](chance, f"{name}.test", path, route, path in guarded)
     return Host(name, routes, frozenset(guarded), labels)
 
 
-def damaged(chance: random.Random, host: Host) -> dict[str, str]:
+def native(chance: random.Random, host: str, path: str, route: str, guarded: bool) -> dict[str, str]:
+    """The labels of one route."""
+    labels = {f"http.{route}.host": host}
+    if path != "/":
+        labels[f"http.{route}.path"] = path
+    if guarded:
+        key, value = chance.choice(GUARDS)
+        labels[f"http.{route}.{key}"] = value
+    return labels
+
+
+def traefik(chance: random.Random, host: str, path: str, route: str, guarded: bool) -> dict[str, str]:
+    """The labels of one router, and of the middleware that guards it."""
+    labels = {f"http.routers.{route}.rule": f"Host(`{host}`)" + (f" && PathPrefix(`{path}`)" if path != "/" else "")}
+    if guarded:
+        option, value = chance.choice(MIDDLEWARES)
+        labels[f"http.routers.{route}.middlewares"] = f"guard-{route}"
+        labels[f"http.middlewares.guard-{route}.{option}"] = value
+    return labels
+
+
+WRITTEN = {"lbgen": native, "traefik": traefik}
+
+
+def damaged(chance: random.Random, host: Host, dialect: str) -> dict[str, str]:
     """The labels with one mistake."""
     labels = dict(host.labels)
     route = host.routes[chance.choice(sorted(host.guarded))]
-    key = chance.choice(sorted(label for label in labels if label.startswith(f"http.{route}.")))
+    key = chance.choice(sorted(label for label in labels if f".{route}." in label or f"-{route}." in label))
     how = chance.randrange(7)
     if how == 0:
         labels[key] = chance.choice(["", "no good", "10.0.0.0/33", labels[key] + "\x00", "x" * 9000, "../x", "maybe"])
     elif how == 1:
         labels[key[:-2] + key[-1]] = labels.pop(key)  # a letter is missing
-    elif how == 2:
+    elif how == 2 and dialect == "lbgen":
         labels[key.upper().replace("HTTP.", "http.")] = labels.pop(key)
     elif how == 3:
-        labels[f"http.{route}.{chance.choice(['retires', 'x', 'alow-ip', 'rate-limits'])}"] = "1"
+        unknown = chance.choice(["retires", "x", "alow-ip", "rate-limits", "middlewars", "tls.optoins"])
+        labels[f"{'http' if dialect == 'lbgen' else 'http.routers'}.{route}.{unknown}"] = "1"
     elif how == 4:
-        wrong = [("listener", "nowhere"), ("via", "mesh"), ("network", "gone"), ("port", "x"), ("priority", "high")]
-        other, value = chance.choice(wrong)
-        labels[f"http.{route}.{other}"] = value
+        other, value = chance.choice(WRONG[dialect])
+        labels[f"{'http' if dialect == 'lbgen' else 'http.routers'}.{route}.{other}"] = value
     elif how == 5:
-        labels[chance.choice(["retires", "timeout.connect", "sticky"])] = "?"  # of every route
-    else:
+        of_all = (
+            ["retires", "timeout.connect", "sticky"]
+            if dialect == "lbgen"
+            else ["swarm.netwrk", "http.x", "swarm.lbswarm"]
+        )
+        labels[chance.choice(of_all)] = "?"  # of every route
+    elif dialect == "lbgen":
         labels[f"http.{route}.path-regex"] = "("
+    else:
+        labels[f"http.routers.{route}.middlewares"] = chance.choice(
+            ["auth@file", "nobody", "guard-r0,other", "forward@docker"]
+        )
     return labels
+
+
+WRONG = {
+    "lbgen": [("listener", "nowhere"), ("via", "mesh"), ("network", "gone"), ("port", "x"), ("priority", "high")],
+    "traefik": [("entrypoints", "nowhere"), ("service", "gone"), ("priority", "high"), ("tls", "maybe")],
+}
 
 
 def spelled(chance: random.Random, path: str) -> str:
@@ -125,16 +165,16 @@ def _decoded(path: str) -> str:
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
+@pytest.mark.parametrize("dialect", WRITTEN)
 @pytest.mark.parametrize("proxy", [pytest.param(name, marks=pytest.mark.proxy(name)) for name in PROXIES])
-def test_guards_hold(proxy, seed, short_dir):
+def test_guards_hold(proxy, dialect, seed, short_dir):
     """Before, during and after the damage nothing guarded is answered by the application; after it all is as before."""
     chance = random.Random(seed)
-    hosts = [a_host(chance, number) for number in range(SERVICES)]
+    hosts = [a_host(chance, number, dialect) for number in range(SERVICES)]
     cases = list(asked(chance, hosts))
-    victims = {host.name: damaged(chance, host) for host in chance.sample(hosts, SERVICES // 2)}
-    whole = Suite(
-        "guards", {"web": "http"}, {host.name: host.labels for host in hosts}, *[frozenset()] * 2, [], "lbgen", ""
-    )
+    victims = {host.name: damaged(chance, host, dialect) for host in chance.sample(hosts, SERVICES // 2)}
+    services = {host.name: host.labels for host in hosts}
+    whole = Suite("guards", {"web": "http"}, services, frozenset(), frozenset(), [], dialect, "")
     broken = replace(whole, services={**whole.services, **victims})
     settings = whole.settings(proxy, short_dir)
     with servers(whole, short_dir) as ports, changing(settings, whole.snapshot(ports)) as bring_to:

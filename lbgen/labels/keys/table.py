@@ -71,7 +71,9 @@ def nearest(text: str) -> str:
     if located := find(lowered):
         return KEYS[located[0]].name
     known = [*BY_NAME, *(f"{family}<name>" for family in FAMILIES), "enable"]
-    return next(iter(difflib.get_close_matches(lowered, known, n=1)), "")
+    close = difflib.get_close_matches(lowered, known, n=3)
+    # Letters change places more often than one is another: ``hots`` is host, not hsts.
+    return next((name for name in close if sorted(name) == sorted(lowered)), close[0] if close else "")
 
 
 def guards_of(keys: RouteKeys) -> frozenset[str]:

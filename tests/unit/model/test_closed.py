@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbgen.labels.keys.table import KEYS
+from lbgen.labels.keys.table import KEYS, nearest
 from lbgen.labels.match import Test
 from lbgen.model import Model
 from lbgen.model.screens import MOST, ODD, screens
@@ -40,6 +40,11 @@ def test_every_key(key):
     answer = "closed.403" if key.guard else "closed.503"
     narrowed = (HOST,) if key.name == "path" else (ADMIN,) if key.name == "host" else (HOST, ADMIN)
     assert asked(model)[0] == (("web.http.open",), narrowed, answer)
+
+
+def test_letters_that_changed_places():
+    """They count as the key that has them, though another one is as alike."""
+    assert nearest("hots") == "host"
 
 
 @pytest.mark.parametrize(
