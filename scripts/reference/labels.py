@@ -97,11 +97,11 @@ Keys are lower case. Lists are separated by commas. Durations are `500ms`, `2s`,
 file write `$$` for a `$`, and quotes around `true` and numbers.
 
 A route with any problem in its own keys, or in a short key it inherits, is closed and reported; the service's other
-routes, and all other services, go on. Closed: requests that it asks for are answered 503 where another route of its
-service would take them, or 403 where what is missing is a guard, and 503 in place of 404 where nobody takes them; a key
-that cannot be read is left out of what it asks for. `lbgen lint` lists the problems of all services, `lbgen explain
-SERVICE` says
-what became of one, and `lbgen config schema --labels` prints the same vocabulary for editors.
+routes, and all other services, go on. A running lbgen [keeps the previous labels](operations.md#labels-change-whole)
+of a service that it serves. Closed: requests that it asks for are answered 503 where another route of its service
+would take them, or 403 where what is missing is a guard, and 503 in place of 404 where nobody takes them; a key that
+cannot be read is left out of what it asks for. `lbgen lint` lists the problems of all services, `lbgen explain SERVICE`
+says what became of one, and `lbgen config schema --labels` prints the same vocabulary for editors.
 """
 
 _TAIL = """

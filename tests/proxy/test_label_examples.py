@@ -44,6 +44,7 @@ BESIDE = {
     "mesh-nodes": {"via": "mesh"},
     "redirect.code": {"redirect": "/new"},
     "rate-limit.burst": {"rate-limit": "100/s"},
+    "client-ca.headers": {"client-ca": "partners", "host": "shop.example.org"},
     "max-concurrent.by": {"max-concurrent": 20},
     "health-check.port": {"via": "task"},
     "allow-ip.status": {"allow-ip": "192.0.2.0/24"},

@@ -16,6 +16,7 @@ from dataclasses import replace
 import pytest
 
 from lbgen.labels.match import Test
+from lbgen.labels.values.http import LONGEST_PATH
 from lbgen.proxies.nginx.kind import build_of
 from tests.support import oracle
 from tests.support.builders import Fact, a_snapshot, a_task, app
@@ -233,12 +234,11 @@ def test_path_is_the_clients(nginx, servers, path):
     assert (answer.server, answer.said["path"]) == ("127.1.0.1", path)
 
 
-@pytest.mark.parametrize(("escapes", "status"), [(249, 200), (250, 404)])
-def test_long_path_of_escapes(nginx, servers, escapes, status):
-    """The expression for the longest path, all of escapes, is one that Nginx reads; a longer path is left out."""
-    ports = nginx.start(*app("web", {"path": "/" + "%C3%A9" * escapes}, servers.port, "127.1.0.1"))
+def test_long_path_of_escapes(nginx, servers):
+    """The expression for the longest path, all of escapes, is one that Nginx reads."""
+    ports = nginx.start(*app("web", {"path": "/" + "%C3%A9" * (LONGEST_PATH // 6)}, servers.port, "127.1.0.1"))
     nginx.accepted()
-    assert Client(ports["web"]).ask("/" + "%c3%A9" * escapes).status == status
+    assert Client(ports["web"]).ask("/" + "%c3%A9" * (LONGEST_PATH // 6)).status == 200
 
 
 def test_internal_redirects(nginx, tmp_path):
@@ -291,10 +291,7 @@ def test_forwarded_headers(nginx, servers):
     plain = Client(ports["web"]).ask(host="A.org:80", headers=forged)
     secure = Client(ports["tls"], tls=anybody()).ask(headers={"X-Forwarded-Proto": "http"})
     assert (plain.header("X-Forwarded-Proto"), secure.header("X-Forwarded-Proto")) == (["http"], ["https"])
-    assert (plain.header("X-Forwarded-For"), secure.header("X-Forwarded-For")) == (
-        ["192.0.2.9, 127.0.0.1"],
-        ["127.0.0.1"],
-    )
+    assert plain.header("X-Forwarded-For") == secure.header("X-Forwarded-For") == ["127.0.0.1"]
     assert plain.header("Host") == plain.header("X-Forwarded-Host") == ["A.org:80"]
     assert secure.header("Host") == ["a.org"]
 
