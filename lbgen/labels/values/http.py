@@ -11,7 +11,7 @@ from lbgen.labels.values.value_type import BadValue, matching, value_type
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = rf"(?:\*\.)?(?:{_LABEL}\.)*{_LABEL}"
 # Characters. Each may take several in a configuration, and a word of Nginx has at most 4095.
-LONGEST_PATH = 500
+LONGEST_PATH = 600
 _PATH = r"/[!-~]*"
 _HEADER_NAME = r"[A-Za-z0-9_-]{1,128}"  # HTTP allows more, which is syntax to one proxy or another
 _STATUSES = r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?"

@@ -132,6 +132,7 @@ LEADERS = {
     *("max_conn", "backup", "sticky_cookie", "redirect", "redirect_https", "scheme", "slow_start", "send_proxy"),
     *("policy", "host_header", "redirects", "strip_prefixes", "strip_regexes", "replace_path", "replace_regex"),
     *("add_prefix", "request_headers", "response_headers", "cors", "hsts", "compress"),
+    *("client_ca_headers", "secure_cookie"),
 }
 
 
