@@ -52,6 +52,8 @@ def harmless(found: Any) -> Any:
     }
     if isinstance(found, Test) and found.is_regex:
         return _Twin(**changed)
+    if isinstance(found, Cell):
+        return _TwinCell(**changed)
     return dataclasses.replace(found, **changed)  # type: ignore[type-var]
 
 
@@ -64,6 +66,17 @@ class _Twin(Test):
     def longest(self) -> int | None:
         """Of the original."""
         return longest_text(_original(self.value))
+
+
+class _TwinCell(Cell):
+    """A cell whose path has become letters; it is found in the same way."""
+
+    __slots__ = ()
+
+    @property
+    def escaped(self) -> bool:
+        """Of the original."""
+        return "%" in _original(self.path)
 
 
 def _lettered(found: Any) -> Any:
@@ -318,6 +331,7 @@ def _plain(word: str) -> str:
     if "(?i:" in word:
         word = re.sub(r"(?:%\(\?i:[0-9a-f]{2}\)|\(\\?.\|%\(\?i:[0-9a-f]{2}\)\))+", _decoded, word)
     word = _original(word.replace("${lbgen_dollar}", "$"))
+    word = re.sub(r"\[([A-F])[a-f]\]", r"\1", word)  # an escape in either case
     return word.replace("\\Q", "").replace("\\E", "").replace("\\", "")
 
 
