@@ -156,7 +156,7 @@ def test_label_change(stage: SimpleNamespace) -> None:
     stage.fleet.wait_status("robin.test", 404)
     stage.robin.update("--label-add", "lbgen.balance=fair")
     told = "service robin, label lbgen.balance='fair': is not one of round-robin"
-    wait_for(lambda: told in stage.lbgen.log, "the mistake to be told")
+    wait_for(lambda: told in stage.lbgen.log, what="the mistake to be told")
     stage.fleet.wait_status("moved.test", 200)
     stage.fleet.wait_status("task.test", 200)
     stage.robin.update("--label-rm", "lbgen.balance", "--label-add", "lbgen.host=robin.test")
