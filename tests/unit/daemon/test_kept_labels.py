@@ -250,7 +250,7 @@ def test_problem():
     (problem,) = site.kept.problems
     assert str(problem) == (
         "service web, label lbgen.hots='b.org': unknown key (the service's previous labels stay in force, since "
-        "2026-11-22 10:00:00 UTC); did you mean hsts?"
+        "2026-11-22 10:00:00 UTC); did you mean host?"
     )
     site.clock.now += 100
     site.round()
