@@ -557,10 +557,10 @@ def test_negated_host(guarded):
 
 @EVERY
 def test_plain_listener(guarded):
-    """Nor does a listener without TLS help."""
+    """Nor does a listener without TLS help: the route is refused there."""
     connection = http.client.HTTPConnection("127.0.0.1", guarded.site.port("web"), timeout=PATIENCE)
     connection.request("GET", "/", headers={"Host": "a.org"})
-    assert connection.getresponse().status == 404
+    assert connection.getresponse().status == 403
 
 
 @EVERY
