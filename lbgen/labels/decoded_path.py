@@ -20,7 +20,7 @@ LONGEST = 4000  # bytes of an expression: Nginx reads words of 4095, where each 
 NEVER = r"\b\B"
 ALWAYS = "^"
 
-# An escape of an escape, and so on, is the character to whoever decodes that often.
+# An escape of an escape, and so on, is the character to an application that decodes that often.
 _ENCODED_SLASH = r"%(?:25)*(?:2[fF]|5[cC])"
 _SLASH = rf"(?:[/\\]|{_ENCODED_SLASH})"
 _SEMICOLON = r"(?:;|%(?:25)*3[bB])"

@@ -1,8 +1,9 @@
 """Services that share a backend: the label ``group`` (canary releases, blue and green).
 
 The oldest service of a group that says which requests it wants leads it: the backend's settings are that one's. The
-others add their servers, and routes of their own where they ask for requests of their own. Guards are nobody's alone:
-they add up, whoever leads, and a service whose guards cannot be added to those of older ones has no part in the group.
+others add their servers, and routes of their own where they ask for requests of their own. Guards belong to the group:
+they add up, whichever service leads, and a service whose guards cannot be added to those of older ones has no part in
+the group.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The guards of a backend, and their sum where services share one (label ``group``).
 
 A sum refuses every request that one of its terms refuses: a service's servers are never reached by requests that its
-own labels keep out, whoever it shares them with. What has no such sum raises `CannotAdd`.
+own labels keep out, whichever services it shares them with. What has no such sum raises `CannotAdd`.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Backend:
     client_ca: str = ""  # protocol http: name of the authority that clients need a certificate of; empty: they do not
     deny: int = 0  # protocol http: the status that every request is answered with, in place of a server; 0: none
     client_ca_headers: bool = False  # servers are told of that certificate
-    secure_cookie: bool = False  # the sticky cookie is for https alone: whoever gets it came that way
+    secure_cookie: bool = False  # the sticky cookie has the attribute Secure: all clients of the route come by https
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,4 +1,4 @@
-"""The model without the secrets that labels have put into it, for whoever asks what is routed. Pure.
+"""The model without the secrets that labels have put into it, for anyone who asks what is routed. Pure.
 
 Configuration files have them, and nothing else: what people and programs are told has MASK in their place.
 """

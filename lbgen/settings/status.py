@@ -12,7 +12,7 @@ from lbgen.settings.value_types import Section
 
 
 class StatusAuthSettings(Section):
-    """What whoever asks has to send. One of these ways."""
+    """What a client of the status port has to send. One of these ways."""
 
     users: Path | None = None
     """File of lines NAME:HASH, as `htpasswd -nB NAME` prints them, for people: HTTP basic authentication."""

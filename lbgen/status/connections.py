@@ -64,7 +64,7 @@ class Connection(H11Protocol):
         super().on_response_complete()  # begins to answer the next request, if that is there
 
     def _bound_unsent(self) -> None:
-        """Hang up on whoever has been slowest to take an answer, where too much waits to be taken."""
+        """Hang up on the client that has been slowest to take an answer, where too much waits to be taken."""
         waiting = [other for other in self.connections if isinstance(other, Connection) and other.unsent]
         if sum(other.unsent for other in waiting) > self._patience.unsent and len(waiting) > 1:
             min(waiting, key=lambda other: other.used_at).transport.abort()

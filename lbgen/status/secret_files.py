@@ -56,7 +56,7 @@ def token_in(path: Path) -> str:
 
 
 class Token:
-    """Admits whoever sends the token that a file holds."""
+    """Admits every client that sends the token that a file holds."""
 
     scheme = "Bearer"
 

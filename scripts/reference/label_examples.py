@@ -23,7 +23,7 @@ EXAMPLES = (
         "A canary release",
         "Both services name one group, which becomes one backend: nine of ten requests go to the old version, whatever "
         "the number of tasks. The canary says nothing of the host, so the other one leads: its settings hold for both. "
-        "Guards are nobody's alone: they [add up](security.md#groups), whoever leads.",
+        "The guards of all services of a group [add up](security.md#groups), whichever service leads.",
         {
             "shop": {"host": "shop.example.org", "port": "8080", "group": "shop", "weight": "90"},
             "shop-canary": {"port": "8080", "group": "shop", "weight": "10"},

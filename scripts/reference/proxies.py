@@ -117,9 +117,9 @@ With `client-ca.headers` HAProxy and Nginx add `X-Client-Cert-Subject` (as in RF
 certificate itself, HAProxy `X-Client-Cert-Sha256` in hexadecimal digits; the table above says how the proxies differ.
 
 `Forwarded`, `Proxy`, `X-Original-URL`, `X-Rewrite-URL`, `X-Scheme` and their like, every other `X-Forwarded-*`, and the
-headers that carry client certificates (`X-SSL-*`, `X-Client-Cert*`, `SSL-Client-*`, `Client-Cert`) are removed, whoever
-sends them: a CDN hands on what clients wrote. So are the same names with `_` for `-`, and those of headers that
-`request-header.NAME` sets. HAProxy knows the families, Nginx and Traefik the names in forged-headers.conf; Nginx
+headers that carry client certificates (`X-SSL-*`, `X-Client-Cert*`, `SSL-Client-*`, `Client-Cert`) are removed, even
+from trusted peers: a CDN passes on what clients wrote. So are the same names with `_` for `-`, and those of headers
+that `request-header.NAME` sets. HAProxy knows the families, Nginx and Traefik the names in forged-headers.conf; Nginx
 drops every header with a `_`.
 """
 EXPRESSIONS = f"""
