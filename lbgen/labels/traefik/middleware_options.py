@@ -18,7 +18,7 @@ from lbgen.labels.values import basic, http, policy
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.value_type import BadValue
 
-GUARD = Lost("is a middleware that cannot be honoured, so the route is not served", secret=True)
+GUARD = Lost("is a middleware that cannot be honoured, so the route is closed", secret=True)
 _LEAVE = "remove it, or leave the service to Traefik"
 
 
