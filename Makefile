@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 SHELL = /bin/bash
 
-.PHONY: help demo test test-fast faults lint format lab lab-down bench bench-short bench-authoring mutants lock image clean
+.PHONY: help demo test test-fast faults lint format lab lab-down bench bench-short bench-authoring bench-mixed mutants lock image clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,7 @@ bench:  ## compare lbgen, Traefik and HAProxy with DNS on a Swarm of their own (
 	@scripts/setup test
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt || echo "without Traefik, then"
 	@$(PYTHON) -m bench.authoring
+	@$(PYTHON) -m bench.mixed --minutes $(if $(findstring --short,$(BENCH)),1,15)
 	@$(PYTHON) -m bench $(BENCH)
 
 bench-short:  ## the same with few rounds, in less than 10 minutes
@@ -49,6 +50,11 @@ bench-short:  ## the same with few rounds, in less than 10 minutes
 bench-authoring:  ## only how long an author waits for the verdict on a saved template (no root, no Swarm)
 	@scripts/setup test
 	@$(PYTHON) -m bench.authoring
+
+bench-mixed:  ## all kinds of traffic while services change (15 minutes; MIXED="--minutes 1 nginx")
+	@scripts/setup test
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	@$(PYTHON) -m bench.mixed $(MIXED)
 
 mutants:  ## change the code in small ways and tell what no test notices (30 minutes; MUTANTS="lbgen/daemon/target.py")
 	@scripts/setup test
