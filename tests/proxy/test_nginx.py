@@ -542,16 +542,6 @@ def test_retries_off(nginx, servers):
     assert Counter(client.ask().status for _ in range(6)) == {200: 3, 502: 3}
 
 
-def test_failing_server_is_left_alone(nginx, servers):
-    """With a check a server that fails is left alone for a while, after as many failures as the check may count."""
-    keys = {"health-check": "tcp", "health-check.fall": 3, "health-check.interval": "30s"}
-    servers.moods["127.1.0.1"] = "empty"
-    ports = nginx.start(*app("web", keys, servers.port, "127.1.0.1", "127.1.0.2"))
-    client = Client(ports["web"])
-    assert {client.ask().status for _ in range(30)} == {200}
-    assert servers.asked()["127.1.0.1"] == 3
-
-
 def test_draining(nginx, servers):
     """A draining server gets no new requests."""
     ports = nginx.start(
@@ -707,6 +697,17 @@ def test_tcp_dead_server(nginx):
             protocols={"web": "http", "mq": "tcp"},
         )
         assert {line(ports["mq"]) for _ in range(6)} == {"127.1.0.1"}
+
+
+def test_tcp_server_is_left_alone(nginx):
+    """With a check a server that nobody can connect to is left alone after so many failures as the check may count."""
+    keys = {"tcp.a.listener": "mq", "health-check": "tcp", "health-check.fall": 3, "health-check.interval": "30s"}
+    with tcp_servers() as running:
+        dead = a_task("mq", 2, addresses={"edge-id": "240.0.0.1"})
+        ports = nginx.start(*app("mq", keys, running.port, "127.1.0.1"), dead, protocols={"web": "http", "mq": "tcp"})
+        assert {line(ports["mq"]) for _ in range(30)} == {"127.1.0.1"}
+    log = nginx.running[0].log.read_text()
+    assert log.count("connect() failed") == 3, log
 
 
 def test_udp(nginx):

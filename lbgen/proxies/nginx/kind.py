@@ -154,7 +154,10 @@ def _left_running(setup: Setup, conf: Path) -> int | None:
     return None
 
 
-_PASSIVE = "servers are left out for a while after `health-check.fall` failed requests; nothing asks them"
+_UNASKED = (
+    "nothing asks servers, and none is left out: a request that finds no connection within `timeout.connect` goes to "
+    "another one, each request anew, until Swarm has taken the server away"
+)
 CAPABILITIES = {
     "expressions on parameters": Support(
         NO, "what the route asks for with one is left out, since Nginx cannot decode parameters"
@@ -174,12 +177,17 @@ CAPABILITIES = {
     "X-Forwarded-For behind the PROXY protocol": Support(
         PARTLY, "the client is whom the PROXY header names; X-Forwarded-Proto and -Port of a trusted one are believed"
     ),
-    "HTTP health checks": Support(PARTLY, _PASSIVE),
-    "statuses that are good": Support(NO, "only connections that fail count"),
+    "HTTP health checks": Support(PARTLY, _UNASKED),
+    "statuses that are good": Support(NO, "nothing is asked"),
     "method of the check": Support(NO, "nothing is asked"),
-    "TCP health checks of HTTP routes": Support(PARTLY, _PASSIVE),
-    "health checks of TCP routes": Support(PARTLY, _PASSIVE),
-    "good and bad checks in a row": Support(PARTLY, "`fall` counts failed requests; `rise` is not known"),
+    "TCP health checks of HTTP routes": Support(PARTLY, _UNASKED),
+    "health checks of TCP routes": Support(
+        PARTLY,
+        "nothing asks servers: after `health-check.fall` failed connects one is left out for the time of `rise` checks",
+    ),
+    "good and bad checks in a row": Support(
+        PARTLY, "of TCP routes `fall` counts failed connects, and `rise` is a time; of HTTP routes neither is known"
+    ),
     "time without a byte on open streams": Support(PARTLY, "of HTTP routes it is `timeout.response`"),
     "concurrent requests for each server": Support(
         PARTLY, "further requests go to other servers, or fail; they do not queue"

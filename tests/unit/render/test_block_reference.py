@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,11 @@ ADDITIONS = {
         "http_location_extra": "            proxy_pass_header {{ backend.name }};\n",
         "http_no_route": "            # or: proxy_pass http://web;\n",
         "http_no_server": "            # or: return 302 https://status.example.org;\n",
+        "http_listen": "backlog=1024 so_keepalive=on",
         "http_server_extra": "        large_client_header_buffers 4 16k;  # {{ listener.name }} {{ site.host }}\n",
         "stream_tls": "    ssl_ciphers HIGH:!aNULL;\n",
         "stream_extra": "    tcp_nodelay on;\n",
+        "stream_listen": "{{ 'rcvbuf=64k' if listener.protocol == 'udp' else 'backlog=1024' }}",
         "stream_upstream_extra": "        # {{ backend.name }}\n",
         "stream_server_extra": "        proxy_buffer_size 32k;  # {{ listener.name }}\n",
     },
@@ -201,7 +204,8 @@ def test_super_keeps_the_rest(name, template, tmp_path):
     root = override(tmp_path / "templates", name, template, texts)
     plain = assembly.Assembly("edge", target(tmp_path, name), settings).renderer().render(model, facts)
     mine = assembly.Assembly("edge", target(tmp_path, str(root), name), settings).renderer().render(model, facts)
-    kept = [line.partition("  #mine")[0] for line in mine.texts[output].splitlines()]
+    text = re.sub(r"   #mine \w+_listen\n;", ";", mine.texts[output])  # words in the middle of a directive
+    kept = [line.partition("  #mine")[0] for line in text.splitlines()]
     left = iter(kept)  # with headings of what is only there because something was added
     assert all(line.replace(plain.generation, mine.generation) in left for line in plain.texts[output].splitlines())
 
