@@ -14,7 +14,7 @@ from functools import reduce
 from typing import Protocol
 
 from lbgen.base.logs import log
-from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
+from lbgen.base.unexpected import UNEXPECTED, Guard, Part, UnexpectedErrors
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.drain_clock import DrainClock
 from lbgen.daemon.flapping import Flapping
@@ -92,6 +92,31 @@ class LoopTarget(Protocol):
         """Take over the model; return whether it is in force. Never raises what one target alone is to blame for."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Guards:
+    """What stands around each thing that the loop does, so that no mistake in it ends the loop."""
+
+    source: Guard
+    turn: Guard
+    rest: Guard
+    round: Guard
+    service: Guard
+    change: Guard
+    end: Guard
+
+    @classmethod
+    def of(cls, unexpected: UnexpectedErrors) -> _Guards:
+        return cls(
+            source=unexpected.guard(Part.SOURCE, "following"),
+            turn=unexpected.guard(Part.ROUND, "what is due"),
+            rest=unexpected.guard(Part.ROUND, "a pause"),
+            round=unexpected.guard(Part.ROUND, "the newest snapshot"),
+            service=unexpected.guard(Part.ROUND, "a service"),
+            change=unexpected.guard(Part.SAVES, "saved settings"),
+            end=unexpected.guard(Part.END),
+        )
+
+
 class Loop:
     """Follows one source and keeps the targets at what it says, until `stop`."""
 
@@ -125,18 +150,12 @@ class Loop:
         self._held_causes: tuple[Cause, ...] = ()  # of such snapshots: the next one's source has told them already
         self.busy_since: float | None = None  # when the round under way began, by the clock
         self._clock, self._inbox = clock, inbox or Inbox(clock)
-        self._builder, self._guard = Builder(rules, self._mistaken), ShrinkGuard()
+        self._builder, self._shrink_guard = Builder(rules, self._mistaken), ShrinkGuard()
         self._drains = DrainClock(drain_grace, clock)
         self._problems: frozenset[str] = frozenset()
         self._to_do = News()  # what is known and not done: it failed, say
         self._ended = threading.Event()
-        self._source_guard = unexpected.guard(Part.SOURCE, "following")
-        self._turn_guard = unexpected.guard(Part.ROUND, "what is due")
-        self._rest_guard = unexpected.guard(Part.ROUND, "a pause")
-        self._round_guard = unexpected.guard(Part.ROUND, "the newest snapshot")
-        self._service_guard = unexpected.guard(Part.ROUND, "a service")
-        self._change_guard = unexpected.guard(Part.SAVES, "saved settings")
-        self._end_guard = unexpected.guard(Part.END)
+        self._guards = _Guards.of(unexpected)
 
     def run(self) -> None:
         """Start the targets on their last good files, then follow until `stop`, which ends what they started.
@@ -148,15 +167,15 @@ class Loop:
         threading.Thread(target=self._follow, name="follow", daemon=True).start()
         try:
             while not self._to_do.stop:
-                if not self._turn_guard.tried(self._listen):
-                    self._rest_guard.tried(self._rest)
+                if not self._guards.turn.tried(self._listen):
+                    self._guards.rest.tried(self._rest)
                 if not self._to_do.stop:
                     self._act()
         finally:
             self._ended.set()
             ends = [target.stop if self._to_do.stop else target.leave for target in self.targets]
             for end in (self.source.close, *ends):
-                self._end_guard.tried(end)
+                self._guards.end.tried(end)
 
     def stop(self) -> None:
         """End `run`. Safe in a signal handler."""
@@ -174,7 +193,7 @@ class Loop:
         """Go by other settings. Only between two rounds."""
         self._builder, self.files = Builder(rules, self._mistaken), files
         self._drains.grace = drain_grace
-        self._guard = ShrinkGuard()  # servers that vanish now are meant to
+        self._shrink_guard = ShrinkGuard()  # servers that vanish now are meant to
 
     def round(self, snapshot: Snapshot) -> bool:
         """Bring every target to the snapshot; return False instead if the shrink guard holds it."""
@@ -186,12 +205,12 @@ class Loop:
             self.counters.observe("round", self._clock() - began)
 
     def _follow(self) -> None:
-        self._source_guard.keep_up(self._hand_on, self._ended.wait)
+        self._guards.source.keep_up(self._hand_on, self._ended.wait)
 
     def _hand_on(self) -> None:
         for snapshot in self.source.follow():
             self._inbox.put(News(snapshot))
-            self._source_guard.worked()
+            self._guards.source.worked()
 
     def _hear(self, until: float | None) -> None:
         self._to_do = self._to_do.then(self._inbox.wait(until))
@@ -199,7 +218,7 @@ class Loop:
     def _rest(self) -> None:
         """Wait for news, or for a while: it is not known what is due."""
         self._ended.wait(REST)  # not only in the inbox: that may be what fails
-        self._hear(self._turn_guard.due)
+        self._hear(self._guards.turn.due)
 
     def _listen(self) -> None:
         """Wait for news, or until something is due."""
@@ -208,32 +227,32 @@ class Loop:
     def _act(self) -> None:
         """Act on the news; what fails unexpectedly is left to do."""
         news, self._to_do = self._to_do, News()
-        undone = tuple(change for change in news.changes if not self._change_guard.tried(change))
+        undone = tuple(change for change in news.changes if not self._guards.change.tried(change))
         newest = news.snapshot or self._newest
-        done = newest is None or self._round_guard.tried(lambda: self.round(newest))
+        done = newest is None or self._guards.round.tried(lambda: self.round(newest))
         self._to_do = News(None if done else news.snapshot, undone)
 
     def _next_due(self) -> float | None:
         moments = [target.due() for target in self.targets]
-        moments += [self._drains.due(), self.flapping.due(), self._round_guard.due, self._change_guard.due]
+        moments += [self._drains.due(), self.flapping.due(), self._guards.round.due, self._guards.change.due]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _built(self, snapshot: Snapshot) -> Model:
-        mistakes = self._service_guard.count
+        mistakes = self._guards.service.count
         model = self._builder.build(snapshot, self._drains.expired(draining(snapshot)))
-        if self._service_guard.count == mistakes:
-            self._service_guard.worked()
+        if self._guards.service.count == mistakes:
+            self._guards.service.worked()
         return model
 
     def _mistaken(self, service: Service, error: Exception) -> None:
-        self._service_guard.failed(error, service=service.name)
+        self._guards.service.failed(error, service=service.name)
 
     def _bring_to(self, snapshot: Snapshot) -> bool:
         again = snapshot is self._newest or snapshot is self.accepted  # rendered again, it says nothing new
         served = self.flapping.damped(snapshot, self._builder.rules, news=not again)
         served = self.kept.whole(served, self._builder.rules) if self.kept else served
         model = self._built(served)
-        vanished = self._guard.vanished(model, served.listing)
+        vanished = self._shrink_guard.vanished(model, served.listing)
         if not again:
             self.held = vanished
         if vanished:

@@ -53,16 +53,8 @@ def label_rows(
             use = "unused"
         elif not (label in routes or (_is_switch(label) and dialect in context.names)):
             use, why, value = _unread(service, label, dialect, context)
-        told.append(
-            {
-                "label": printable(label, 200),
-                "value": value,
-                "dialect": dialect,
-                "use": use,
-                "routes": routes.get(label, []),
-                "why": why,
-            }
-        )
+        row = {"label": printable(label, 200), "value": value, "dialect": dialect, "use": use}
+        told.append({**row, "routes": routes.get(label, []), "why": why})
     return told
 
 
