@@ -11,11 +11,20 @@ from lbgen.model.servers import RouteServers, Surroundings, route_servers
 from lbgen.model.types import Backend, Redirect, Route, Rules
 from lbgen.snapshot import Service, Task
 
+HTTPS = 443  # the port that a URL need not name
+
 
 def route_backend(
-    service: Service, tasks: Sequence[Task], request: RouteRequest, around: Surroundings
+    service: Service,
+    tasks: Sequence[Task],
+    request: RouteRequest,
+    around: Surroundings,
+    siblings: Sequence[RouteRequest] = (),
 ) -> tuple[Backend, RouteServers]:
     """Return a route's backend, and how its servers were chosen.
+
+    Args:
+        siblings: all routes of the service.
 
     Raises:
         BadValue: nothing says, or too many things say, where the traffic should go; the route is not served.
@@ -46,6 +55,7 @@ def route_backend(
         sticky_cookie="" if keys.sticky in ("", "source") else keys.sticky,
         redirect=Redirect(keys.redirect_code, keys.redirect) if keys.redirect else None,
         redirect_https=keys.redirect_https,
+        https_port=_https_port(request, siblings, around.rules),
         scheme=keys.scheme,
         slow_start=keys.slow_start,
         send_proxy=keys.send_proxy,
@@ -56,6 +66,16 @@ def route_backend(
         deny=keys.deny_status if keys.deny else 0,
     )
     return backend, chosen
+
+
+def _https_port(request: RouteRequest, siblings: Sequence[RouteRequest], rules: Rules) -> int:
+    """Return the port that redirect-https leads to: of a TLS listener of the route, else of the service, else any."""
+    if not request.spec.keys.redirect_https:
+        return HTTPS
+    secure = [listener for listener in rules.listeners if listener.tls and listener.protocol == "http"]
+    ports = {listener.name: listener.public_port or listener.port for listener in secure}
+    own = (ports[name] for each in (request, *siblings) for name in each.route.listeners if name in ports)
+    return request.spec.keys.redirect_https_port or next(own, next(iter(ports.values()), HTTPS))
 
 
 def _has_tls_only(route: Route, rules: Rules) -> bool:

@@ -212,7 +212,7 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
     problems, closed = list(asked.problems), list(asked.closed)
     for request in asked.requests:
         try:
-            backend, servers = route_backend(service, tasks, request, around)
+            backend, servers = route_backend(service, tasks, request, around, asked.requests)
             scope = claims.group_scope(service, request.spec, request.route, backend, around.rules.claims)
         except BadValue as bad:
             problems.append(request.spec.problem(service.name, bad))

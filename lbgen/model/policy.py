@@ -133,6 +133,8 @@ def policy_of(keys: RouteKeys) -> Policy:
         raise BadValue("has no number beside it", "add max-concurrent, such as 20", "max-concurrent.by")
     if keys.client_ca_headers and not keys.client_ca:
         raise BadValue("nobody is asked for a certificate", "add client-ca, the authority's name", "client-ca.headers")
+    if keys.redirect_https_port and not keys.redirect_https:
+        raise BadValue("nothing is redirected", "add redirect-https=true", "redirect-https.port")
     policy = Policy(
         allow=keys.allow_ip,
         deny=keys.deny_ip,

@@ -53,7 +53,9 @@ class Redirect:
     """The answer of a backend that has no servers of its own: go elsewhere."""
 
     code: int  # 301, 302, 307, 308
-    parts: tuple[tuple[str, str], ...]  # the URL: ("text", "https://"), ("host", ""), ("path", ""), ("query", "")
+    # The URL: ("text", "https://"), ("host", ""), ("path", ""), ("query", ""); ("search", ""): the query with its "?",
+    # nothing without one; ("uri", ""): path and query as the client sent them.
+    parts: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Backend:
     client_ca: str = ""  # protocol http: name of the authority that clients need a certificate of; empty: they do not
     deny: int = 0  # protocol http: the status that every request is answered with, in place of a server; 0: none
     client_ca_headers: bool = False  # servers are told of that certificate
+    https_port: int = 443  # protocol http: that `redirect_https` leads to, as clients see it
     secure_cookie: bool = False  # the sticky cookie has the attribute Secure: all clients of the route come by https
 
 
@@ -212,6 +215,7 @@ class Listener:
     encoded_slashes: str = "pass"  # protocol http: "pass", or "reject": 400 to %2F, %5C and a backslash in a path
     trusted_proxies: tuple[str, ...] = ()  # networks of load balancers before it: what they say of clients is believed
     proxy_protocol: bool = False  # protocols http, tcp: connections begin with a PROXY header, version 1 or 2
+    public_port: int = 0  # that clients connect to, where something before the proxy changes it; 0: `port`
 
     @property
     def answers(self) -> tuple[str, ...]:

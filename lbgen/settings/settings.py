@@ -13,7 +13,19 @@ from lbgen.render.limits import Limits
 from lbgen.settings.claims import ClaimSettings
 from lbgen.settings.discovery import DiscoverySettings
 from lbgen.settings.status import StatusSettings
-from lbgen.settings.value_types import Bind, Name, Networks, Paths, Program, Seconds, Section, Size, Templates, Texts
+from lbgen.settings.value_types import (
+    Bind,
+    Name,
+    Networks,
+    Paths,
+    Port,
+    Program,
+    Seconds,
+    Section,
+    Size,
+    Templates,
+    Texts,
+)
 
 
 class TlsSettings(Section):
@@ -150,6 +162,9 @@ class ListenerSettings(Section):
             raise ValueError(f"encoded_slashes is for listeners of protocol http, this one is of {self.protocol}")
         return self
 
+    public_port: Port | None = None
+    """Port that clients connect to, where something before the proxy changes it, such as a load balancer or a published
+    port of a container; default: that of `bind`. redirect-https leads to that of the route's listener with TLS."""
     trusted_proxies: Networks = []
     """Networks of the load balancers and CDNs in front. Of requests from these the client is the right-most address in
     X-Forwarded-For that is not one of them, and X-Forwarded-Proto and X-Forwarded-Port are believed. Nobody else is."""
@@ -250,4 +265,5 @@ def _listener(name: str, settings: ListenerSettings) -> Listener:
         trusted_proxies=tuple(sorted(set(settings.trusted_proxies))),
         proxy_protocol=settings.proxy_protocol,
         encoded_slashes=settings.encoded_slashes,
+        public_port=settings.public_port or 0,
     )

@@ -90,3 +90,4 @@ def _valid_bind(text: str) -> str:
 
 
 Bind = Annotated[str, AfterValidator(_valid_bind)]
+Port = Annotated[int, Field(ge=1, le=65535)]

@@ -257,8 +257,11 @@ def test_redirect_https(start):
             *app("web", {"host": "a.org", "redirect-https": "true", "listener": "web,tls"}, servers.port, "127.1.0.1"),
             protocols={"web": "http", "tls": "http+tls"},
         )
-        assert location(ports["web"], "/x?y=1", f"a.org:{ports['web']}", "POST") == "308 https://a.org/x?y=1"
-        assert location(ports["web"], "/x?y=1", "a.org") == "301 https://a.org/x?y=1"
+        assert (
+            location(ports["web"], "/x?y=1", f"a.org:{ports['web']}", "POST")
+            == f"308 https://a.org:{ports['tls']}/x?y=1"
+        )
+        assert location(ports["web"], "/x?y=1", "a.org") == f"301 https://a.org:{ports['tls']}/x?y=1"
         assert location(ports["tls"], "/x", f"a.org:{ports['tls']}", tls=anybody()) == "200"
 
 

@@ -9,7 +9,8 @@ Questions:
 - ``TLS LISTENER/NAME``, ``TCP LISTENER``, ``UDP LISTENER``: one line, on a TLS connection for the name (or for none),
   on a plain one, or in a datagram.
 
-Answers: the name of the service that answers, a status, a status with the address to go to, ``refused``; ``A or B``
+Answers: the name of the service that answers, a status, a status with the address to go to, ``refused``; ``<secure>``
+in an address is the port of that listener; ``A or B``
 where several questions get now the one and now the other; ``100 A + 256 B`` where 356 questions get so many answers of
 each, and of each server of one service as many; ``A gets PATH`` where the path and the query matter that A receives.
 

@@ -52,8 +52,15 @@ def decided(case: Case, suite: Suite, ports: Mapping[str, int], who: str) -> str
         _, _, address, path = _request(case, port)
         return f"{suite.answering(address) if address else REFUSED} gets {path}"
     times = _TIMES if " or " in case.expected(who) else 1
-    answers = {_asked(case, port) for _ in range(times)}
+    answers = {_with_names(_asked(case, port), ports) for _ in range(times)}
     return " or ".join(sorted({answer if _none(answer) else suite.answering(answer) for answer in answers}))
+
+
+def _with_names(answer: str, ports: Mapping[str, int]) -> str:
+    """Write listeners' names in place of their ports."""
+    for name, port in ports.items():
+        answer = answer.replace(f":{port}/", f":<{name}>/")
+    return answer
 
 
 def _counted(case: Case, suite: Suite, port: int, wanted: Mapping[str, int]) -> str:

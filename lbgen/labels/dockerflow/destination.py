@@ -22,7 +22,7 @@ from lbgen.labels.values.substitution import Substitution
 from lbgen.labels.values.users import IN_LABEL, LabelUsers, hashed_users, plain_users
 from lbgen.labels.values.value_type import BadValue
 
-TO = "http://{host}{path}?{query}"
+TO = "http://{host}{uri}"
 
 
 @dataclass(frozen=True, slots=True)

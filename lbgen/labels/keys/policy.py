@@ -18,9 +18,10 @@ class PolicyKeys:
     redirect: tuple[tuple[str, str], ...] = http_key(
         "redirect",
         http.redirect,
-        "Answer with this URL, which may use `{host} {path} {query}`, instead of a server",
+        "Answer with this URL, which may use `{host} {uri} {path} {query}`, instead of a server; `{uri}` is path and "
+        "query as the client sent them",
         (),
-        example="https://www.example.org{path}?{query}",
+        example="https://www.example.org{uri}",
     )
     redirect_code: int = http_key(
         "redirect.code", basic.number(301, 302, 307, 308), "Status of the redirect", 302, example="308"
@@ -34,6 +35,12 @@ class PolicyKeys:
         example=r"^https?://www\.example\.org/(.*) https://example.org/$1",
     )
     redirect_https: bool = http_switch("redirect-https", "On listeners without TLS, 308 to the same URL with https")
+    redirect_https_port: int | None = http_key(
+        "redirect-https.port",
+        basic.port,
+        "Port that it leads to; default: `public_port` of the route's listener with TLS",
+        example="8443",
+    )
     host_header: str = http_key(
         "host-header",
         policy.host_header,

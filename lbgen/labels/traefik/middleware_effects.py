@@ -184,7 +184,7 @@ def _redirect_scheme(effects: Effects, options: Mapping[str, Any]) -> None:
     redirect = to_scheme(options)
     if redirect is None and "redirect" not in effects.stages:
         effects.enter("https")
-        effects.fields["redirect_https"] = True
+        effects.fields |= {"redirect_https": True, "redirect_https_port": 443}
     else:
         _redirect(effects, redirect or to_https(options))
 

@@ -15,7 +15,7 @@ from lbgen.labels.values import http
 from lbgen.labels.values.substitution import Substitution, UrlRedirect, only_place, substitution, url_from
 from lbgen.labels.values.value_type import BadValue
 
-TO_HTTPS = http.redirect("https://{host}{path}?{query}")
+TO_HTTPS = http.redirect("https://{host}{uri}")
 _PORTS = {("http", "80"), ("https", "443")}
 # A host as it stands in a regular expression, and the rest of the URL as group 1 or as none.
 _URL = re.compile(r"\^https\?://((?:[A-Za-z0-9-]|\\\.)+)/(?:(\(\.\*\))|\.\*)\$?")
@@ -80,5 +80,5 @@ def whole_redirect(options: Mapping[str, Any], alternatives: tuple[Alternative, 
     whole = url or _ANYTHING.fullmatch(options["_regex"])
     if not whole or ("$" in options["_replacement"] and not (rest and url and url[2])):
         return {}
-    target = http.redirect(rest[1] + "{path}?{query}" if rest else options["_replacement"])
+    target = http.redirect(rest[1] + "{uri}" if rest else options["_replacement"])
     return {"redirect": target, "redirect_code": code(options)}

@@ -241,6 +241,7 @@ class Routers:
             bad = BadValue("is not a server, and some requests are redirected, but not all", "name a service")
             options.lose("_service", bad, "deny")
         elif effects.fields.pop("redirect_https", False):
+            del effects.fields["redirect_https_port"]
             effects.fields.update(redirect=TO_HTTPS, redirect_code=308)
             return () if listeners <= self.listeners.plain else (Denial(ALWAYS, TEAPOT, tls=True),)
         else:

@@ -90,13 +90,17 @@ def sticky(text: str) -> str:
     )
 
 
-def _spell_redirect(parts: tuple[tuple[str, str], ...]) -> str:
-    return "".join(text if kind == "text" else f"{{{kind}}}" for kind, text in parts)
+UrlParts = tuple[tuple[str, str], ...]
+_PLACES = ("host", "path", "query", "uri")
 
 
-@value_type(r"(?:https?://|/)(?:[A-Za-z0-9._~:/?#\[\]@!&()*+,;=%-]|\{(?:host|path|query)\})*", _spell_redirect)
-def redirect(text: str) -> tuple[tuple[str, str], ...]:
-    """A URL with ``{host} {path} {query}`` as (kind, text) pairs: ("text", "https://"), ("host", ""), ...
+def _spell_redirect(parts: UrlParts) -> str:
+    return "".join({"text": text, "search": "?{query}"}.get(kind, f"{{{kind}}}") for kind, text in parts)
+
+
+@value_type(r"(?:https?://|/)(?:[A-Za-z0-9._~:/?#\[\]@!&()*+,;=%-]|\{(?:host|path|query|uri)\})*", _spell_redirect)
+def redirect(text: str) -> UrlParts:
+    """A URL with ``{host} {path} {query} {uri}`` as (kind, text) pairs: ("text", "https://"), ("host", ""), ...
 
     A path of the request never comes first: ``//elsewhere.example`` would lead there.
     Anything that is syntax to one of the proxies (quotes, spaces, backslashes, ``$``) has to be percent-encoded.
@@ -111,11 +115,25 @@ def redirect(text: str) -> tuple[tuple[str, str], ...]:
         if piece or index % 2
     )
     for kind, piece in parts:
-        if kind not in ("text", "host", "path", "query"):
-            raise BadValue(f"has {{{printable(kind)}}}, which stands for nothing", "use {host}, {path} or {query}")
+        if kind not in ("text", *_PLACES):
+            raise BadValue(f"has {{{printable(kind)}}}, which stands for nothing", "use {host}, {uri}, {path}, {query}")
         if not re.fullmatch(r"[A-Za-z0-9._~:/?#\[\]@!&()*+,;=%-]*", piece):
             raise BadValue("has a character that no URL may have", "percent-encode it, such as %20 for a space")
-    return parts
+    return _with_search(parts)
+
+
+def _with_search(parts: UrlParts) -> UrlParts:
+    """Turn ``?{query}`` into one part where nothing of the query follows: without a query there is no ``?`` either."""
+    found: list[tuple[str, str]] = []
+    for index, (kind, piece) in enumerate(parts):
+        following = parts[index + 1][1] if index + 1 < len(parts) else "#"
+        before = found[-1] if found else ("", "")
+        if kind == "query" and before[0] == "text" and before[1].endswith("?") and following.startswith("#"):
+            found[-1:] = [("text", before[1][:-1])] if before[1] != "?" else []
+            found.append(("search", ""))
+        else:
+            found.append((kind, piece))
+    return tuple(found)
 
 
 @value_type(_STATUSES, lambda codes: f"{codes[0]}" if codes[0] == codes[1] else f"{codes[0]}-{codes[1]}")

@@ -72,9 +72,16 @@ TABLE = [
     (
         "redirect",
         "https://{host}:8443{path}?{query}",
-        (("text", "https://"), ("host", ""), ("text", ":8443"), ("path", ""), ("text", "?"), ("query", "")),
+        (("text", "https://"), ("host", ""), ("text", ":8443"), ("path", ""), ("search", "")),
         ["https://{user}@a/"],
     ),
+    (
+        "redirect",
+        "https://a/x?{query}&y={uri}",
+        (("text", "https://a/x?"), ("query", ""), ("text", "&y="), ("uri", "")),
+        ["{uri}", "/{uri}"],
+    ),
+    ("redirect-https.port", "8443", 8443, ["0", "https", "65536"]),
     ("redirect.code", "308", 308, ["300", "200", "permanent"]),
     ("redirect-https", "true", True, ["https"]),
     ("scheme", "https", "https", ["HTTPS", "fcgi"]),

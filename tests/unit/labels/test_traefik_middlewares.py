@@ -38,8 +38,11 @@ def fields(*middlewares: Mapping[str, str], **provider: tuple[str, ...]) -> dict
 
 HOSTS = r"//(\[[^\]]*\]|[^/:?]*)(?::[0-9]+)?"
 HONOURED = [
-    ({"redirectscheme.scheme": "https"}, {"redirect_https": True}),
-    ({"redirectscheme.scheme": "https", "redirectscheme.port": "443"}, {"redirect_https": True}),
+    ({"redirectscheme.scheme": "https"}, {"redirect_https": True, "redirect_https_port": 443}),
+    (
+        {"redirectscheme.scheme": "https", "redirectscheme.port": "443"},
+        {"redirect_https": True, "redirect_https_port": 443},
+    ),
     ({"redirectscheme.scheme": "http"}, {"redirect_regex": [f"^https?:{HOSTS} http://${{1}} (307)"]}),
     (
         {"redirectscheme.scheme": "https", "redirectscheme.port": "8443", "redirectscheme.permanent": "true"},
@@ -326,7 +329,10 @@ MOVED = {"redirectregex.regex": ".*", "redirectregex.replacement": "https://b.or
             (MOVED, HTTPS),
             {"redirect_regex": ["^.* https://b.org/ (307)", f"^http:{HOSTS} https://${{1}} (307)"]},
         ),
-        ((HTTPS, MOVED), {"redirect_https": True, "redirect_regex": ["^.* https://b.org/ (307)"]}),
+        (
+            (HTTPS, MOVED),
+            {"redirect_https": True, "redirect_https_port": 443, "redirect_regex": ["^.* https://b.org/ (307)"]},
+        ),
         (
             (
                 {"headers.customrequestheaders.x": "1", "headers.customresponseheaders.x": "1"},
