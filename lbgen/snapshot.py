@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+STACK = "com.docker.stack.namespace"  # the label in which Docker keeps the name of a service's stack
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

@@ -9,7 +9,7 @@ from lbgen.model.health import health_check
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
 from lbgen.model.types import Backend, Redirect, Route, Rules
-from lbgen.snapshot import Service, Task
+from lbgen.snapshot import STACK, Service, Task
 
 HTTPS = 443  # the port that a URL need not name
 
@@ -64,6 +64,8 @@ def route_backend(
         client_ca_headers=keys.client_ca_headers,
         secure_cookie=protocol == "http" and (keys.redirect_https or _has_tls_only(request.route, around.rules)),
         deny=keys.deny_status if keys.deny else 0,
+        stack=service.labels.get(STACK, ""),
+        network=chosen.network.network.name if chosen.network else "",
     )
     return backend, chosen
 

@@ -16,9 +16,8 @@ from lbgen.labels.values.value_type import BadValue
 from lbgen.model import constraints
 from lbgen.model.constraints import Chooser
 from lbgen.model.types import Backend, Claim, Route
-from lbgen.snapshot import Service
+from lbgen.snapshot import STACK, Service
 
-_STACK = "com.docker.stack.namespace"
 _DEFAULTS = RouteKeys()
 # Fields that have other defaults in other dialects.
 _OTHER_DEFAULTS = {"via", "priority", "health_check", "timeout_connect", "timeout_response", "timeout_idle"}
@@ -173,7 +172,7 @@ def _services(text: str) -> Chooser[Service]:
 def _reader(key: str) -> Callable[[Service], str] | None:
     if key == "name":
         return lambda service: service.name
-    label = _STACK if key == "stack" else key.removeprefix("label.") if key.startswith("label.") else ""
+    label = STACK if key == "stack" else key.removeprefix("label.") if key.startswith("label.") else ""
     return (lambda service: service.labels.get(label, "")) if label else None
 
 

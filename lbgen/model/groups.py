@@ -91,6 +91,7 @@ def join_members(members: Sequence[Member], secure: Collection[str] = (), *, any
         servers=tuple(_servers(joined)),
         weight=100 if any(map(_weighs, joined)) else 0,
         secure_cookie=all(member.backend.secure_cookie for member in joined),
+        members=tuple(dict.fromkeys([leader.route.service, *(member.route.service for member in joined)])),
     )
     if not any_check and (others_nodes := _asks_nodes(leader, joined)):
         problems.append(others_nodes)
@@ -247,6 +248,5 @@ def _guarded(member: Member, sum_: Guards, joined: Sequence[Member]) -> Iterable
         )
 
 
-_SHARED = tuple(
-    item.name for item in fields(Backend) if item.name not in {"name", "service", "route", "via", "servers", "weight"}
-)
+_NOT_SHARED = {"name", "service", "route", "via", "servers", "weight", "stack", "network", "members"}
+_SHARED = tuple(item.name for item in fields(Backend) if item.name not in _NOT_SHARED)

@@ -89,6 +89,18 @@ class Backend:
     client_ca_headers: bool = False  # servers are told of that certificate
     https_port: int = 443  # protocol http: that `redirect_https` leads to, as clients see it
     secure_cookie: bool = False  # the sticky cookie has the attribute Secure: all clients of the route come by https
+    stack: str = ""  # of the service; empty: it is of none
+    network: str = ""  # name of the one on which servers are reached; empty: by nodes' addresses (via mesh, host)
+    members: tuple[str, ...] = ()  # of a group: the services that share the backend, the one that leads it first
+
+    @property
+    def about(self) -> str:
+        """Where it comes from, for a comment: "service shop_web; stack shop; network edge; via task"."""
+        if not self.service:
+            return "no service's: it answers what must not reach one"
+        named = f"services {', '.join(self.members)}" if len(self.members) > 1 else f"service {self.service}"
+        said = (("stack", self.stack), ("network", self.network), ("via", self.via))
+        return "; ".join([named, *(f"{what} {name}" for what, name in said if name)])
 
 
 @dataclass(frozen=True, slots=True, order=True)

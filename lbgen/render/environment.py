@@ -229,6 +229,7 @@ def filters(quote: str) -> dict[str, Callable[..., Any]]:
         "handshakes": SniTable,
         "quote": quoting.QUOTING[quote],
         "word": quoting.word,
+        "comment": quoting.comment,
         "host_port": host_port,
         "duration": spell_duration,
         "decoded": quoting.decoded,

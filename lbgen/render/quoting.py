@@ -14,6 +14,7 @@ from lbgen.base.problem import printable
 from lbgen.labels.values.value_type import BadValue
 
 _YAML_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "{": "\\u007b", "}": "\\u007d"})
+_LONGEST_COMMENT = 300  # characters
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=*-]+")
 
 
@@ -83,6 +84,14 @@ def word(value: object) -> str:
     if not text or text.startswith("#") or any(char.isspace() for char in text):
         raise BadValue(f"{text!r} is not one word", "leave it out of this file")
     return text
+
+
+def comment(value: object) -> str:
+    """Return a text as it may stand in a comment that ends with its line: short, and without what ends it sooner.
+
+    Traefik takes a file for a Go template first, and does not know of YAML's comments by then.
+    """
+    return printable(str(value), _LONGEST_COMMENT).replace("{", "(").replace("}", ")")
 
 
 def none(value: object) -> str:

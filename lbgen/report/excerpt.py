@@ -11,9 +11,8 @@ from lbgen.labels.secret_values import LEFT_OUT, holds_secret
 from lbgen.labels.suggestions import meant
 from lbgen.labels.traefik.constraints import constrained_labels
 from lbgen.settings import Settings
-from lbgen.snapshot import Snapshot
+from lbgen.snapshot import STACK, Snapshot
 
-STACK = "com.docker.stack.namespace"  # `claims`, and people, tell stacks by it
 _OF_NODES = re.compile(r"\b(?:node|engine)\.labels\.([^\s=!,]+)")
 _OF_SERVICES = re.compile(r"\blabel\.([^\s=!,]+)")
 

@@ -86,7 +86,7 @@ class Sidecar:
 
     def live(self) -> bool:
         """Whether HAProxy serves the generation that is on disk."""
-        found = re.search(r"description lbgen-(\w+)", self.file())
+        found = re.search(r"set-var proc.lbgen_generation str\((\w+)\)", self.file())
         try:
             served = haproxy.ask(self.output / "haproxy.sock", f"get var {GENERATION}")
             return found is not None and f"<{found[1]}>" in served

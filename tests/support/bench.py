@@ -78,7 +78,7 @@ class FakeProxy(Proxy):
 def on_disk(output: Path) -> str:
     """The generation that the files on disk name."""
     text = disk.read(output, ["haproxy.cfg"]).get("haproxy.cfg", "")
-    return text.partition("generation ")[2][:12]
+    return text.partition("lbgen_generation str(")[2][:12]
 
 
 def a_cluster(servers: int = 2, balance: str = "round-robin", *more: str) -> Snapshot:

@@ -28,6 +28,7 @@ _WITH_ARGUMENT = frozenset({
 # fmt: on
 # `set server` and `set maxconn server` can change these; the others make a reload.
 CHANGEABLE = frozenset({"weight", "maxconn"})
+_READ = re.compile(r"""(?:[^'"\\#]|\\.|'[^']*(?:'|$)|"(?:\\.|[^"\\])*(?:"|$))*""")
 _PROXIES = ("backend", "listen")
 
 
@@ -62,7 +63,7 @@ class Section:
 
     heading: str
     frame: list[str] = field(default_factory=list)
-    servers: dict[str, str] = field(default_factory=dict)  # name -> line
+    servers: dict[str, str] = field(default_factory=dict)  # name -> line, with its comment
     defaults: list[str] = field(default_factory=list)  # default-server lines that hold here, outermost first
 
     @property
@@ -73,7 +74,7 @@ class Section:
 
     def server(self, name: str) -> ServerLine:
         """Return one server; raise NotPlain if its line says more than can be changed live."""
-        line = self.servers[name]
+        line = without_comment(self.servers[name])
         if re.search(r"""["'\\$;]""", line + "".join(self.defaults)):
             raise NotPlain(f"server {name}: quoted words")
         where, *words = line.split()[2:]
@@ -90,6 +91,14 @@ class Section:
             raise NotPlain(f"server {name}: {where} is not ADDRESS:PORT") from error
 
 
+def without_comment(line: str) -> str:
+    """Return a line as far as HAProxy reads it: up to a "#" that is not quoted."""
+    if "#" not in line:
+        return line
+    read = _READ.match(line)
+    return read[0].rstrip() if read else line
+
+
 def sections(files: Files, name: str) -> Sequence[Section]:
     """Split one configuration file; the generation counts as nothing, since it always differs."""
     return split(files.texts[name].replace(files.generation, PLACEHOLDER))
@@ -101,8 +110,9 @@ def split(text: str) -> Sequence[Section]:
     parts = [Section("")]
     inherited: list[str] = []
     for raw in text.splitlines():
-        line = raw.strip()
-        if not line or line.startswith("#"):
+        written = raw.strip()
+        line = without_comment(written)
+        if not line:
             continue
         if not raw[0].isspace():
             parts.append(Section(line))
@@ -113,7 +123,7 @@ def split(text: str) -> Sequence[Section]:
             continue
         section, keyword = parts[-1], line.split()[0]
         if keyword == "server" and section.backend and len(line.split()) > 2:
-            section.servers[line.split()[1]] = line
+            section.servers[line.split()[1]] = written
             continue
         if keyword == "default-server":
             section.defaults.append(line)

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 
 from lbgen.proxies import plan
-from lbgen.proxies.haproxy.configuration import CHANGEABLE, NotPlain, Section, ServerLine, map_entries, sections
+from lbgen.proxies.haproxy.configuration import (
+    CHANGEABLE,
+    NotPlain,
+    Section,
+    ServerLine,
+    map_entries,
+    sections,
+    without_comment,
+)
 from lbgen.proxies.plan import Live, Plan, Reload, ReloadKind, shortened, without_secret
 from lbgen.render.renderer import PLACEHOLDER, Files
 
@@ -129,8 +137,13 @@ def _pairs(before: Sequence[Section], after: Sequence[Section]) -> Iterator[tupl
     for old, new in zip(before, after, strict=True):
         if old.frame != new.frame:
             raise _OnlyReload(f"{new.heading}: {_first_difference(old.frame, new.frame)}", ReloadKind.SETTINGS)
-        if old.servers != new.servers:
+        if old.servers != new.servers and _read(old) != _read(new):
             yield old, new
+
+
+def _read(section: Section) -> dict[str, str]:
+    """Return the section's server lines as HAProxy reads them: a comment that changes is no change."""
+    return {name: without_comment(line) for name, line in section.servers.items()}
 
 
 def _server_changes(old: Section, new: Section) -> Commands:

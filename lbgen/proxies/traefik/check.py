@@ -25,7 +25,7 @@ from lbgen.proxies.traefik.apply import DYNAMIC, STATIC, entry_points
 from lbgen.render.renderer import Files
 
 _ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]):\d{1,5}"
-_SERVER = rf' +- (?:url: "(?:https?|h2c)://{_ADDRESS}"|address: "{_ADDRESS}")\n(?: +weight: \d+\n)?'
+_SERVER = rf' +- (?:url: "(?:https?|h2c)://{_ADDRESS}"|address: "{_ADDRESS}")(?:  #.*)?\n(?: +weight: \d+\n)?'
 _SERVERS = re.compile(rf"^( +)servers:(?: \[\]\n|\n(?:{_SERVER})+)", re.MULTILINE)
 _KNOWN = {
     "http": ("routers", "services", "middlewares", "serversTransports"),

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
-from lbgen.snapshot import Network, Node, PublishedPort, Service, Snapshot, Task
+from lbgen.snapshot import STACK, Network, Node, PublishedPort, Service, Snapshot, Task
 from lbgen.source.compose.stack import Stack, StackNetwork, StackService
 
 NODES = (
@@ -29,7 +29,6 @@ NODES = (
     Node("node2", "node2", address="192.0.2.2", os="linux", arch="x86_64"),
     Node("node3", "node3", address="192.0.2.3", os="linux", arch="x86_64"),
 )
-NAMESPACE = "com.docker.stack.namespace"
 IMAGE = "com.docker.stack.image"
 _CONSTRAINT = re.compile(r"\s*node\.(role|platform\.os)\s*(==|!=)\s*(\S+)\s*", re.IGNORECASE)
 _BY_SWARM, _BY_NODE = range(30000, 32768), range(32768, 61000)
@@ -79,7 +78,7 @@ def _networks(stack: Stack, name: str) -> dict[str, Network]:
     for key in used:
         asked = stack.networks.get(key, StackNetwork())
         real = asked.name or f"{name}_{key}"
-        labels = {} if asked.external else {**asked.labels, NAMESPACE: name}
+        labels = {} if asked.external else {**asked.labels, STACK: name}
         networks[key] = Network(real, real, asked.driver or "overlay", labels=dict(sorted(labels.items())))
     return networks
 
@@ -87,7 +86,7 @@ def _networks(stack: Stack, name: str) -> dict[str, Network]:
 def _service(wanted: StackService, name: str, stack: str, networks: Sequence[Network], choices: _Choices) -> Service:
     mode = wanted.mode or "replicated"
     replicas = 1 if wanted.replicas is None or mode != "replicated" else wanted.replicas
-    labels = {**wanted.labels, NAMESPACE: stack, IMAGE: wanted.image}
+    labels = {**wanted.labels, STACK: stack, IMAGE: wanted.image}
     ids = tuple(sorted(network.id for network in networks))
     overlays = [id_ for id_ in ids if id_ not in _OF_EACH_NODE]
     endpoint = wanted.endpoint_mode or "vip"

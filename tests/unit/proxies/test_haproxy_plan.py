@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbgen.proxies.haproxy.configuration import NotPlain, binds, map_entries, split
+from lbgen.proxies.haproxy.configuration import NotPlain, binds, map_entries, split, without_comment
 from lbgen.proxies.haproxy.plan import Commands, MapChange, between, meanwhile
 from lbgen.proxies.plan import Nothing, Reload, ReloadKind
 from lbgen.render.renderer import PLACEHOLDER, Files
@@ -66,6 +66,10 @@ SHOP2 = "    server shop.2 10.0.0.2:8080 check\n"
         ((SHOP2, "    server shop.3 10.0.0.3:8080 check\n"), "backend shop: 1 added, 1 removed"),
         (("weight 100", "weight 50"), "backend api: 1 changed"),
         (("    # the servers\n", "    # other words\n\n"), ""),
+        (("10.0.0.2:8080 check", "10.0.0.2:8080 check  # on node2"), ""),
+        (("10.0.0.2:8080 check", "10.0.0.2:8080 check  # on \"node'2\\"), ""),
+        (("10.0.0.2:8080 check", "10.0.0.9:8080 check  # on 'node2"), "backend shop: 1 changed"),
+        (("balance roundrobin\n    default", "balance roundrobin # as ever\n    default"), ""),
     ],
 )
 def test_servers_change_live(change, summary):
@@ -99,6 +103,28 @@ def test_everything_else_reloads(change, reason):
     step = between(files(), files(change))
     assert isinstance(step, Reload)
     assert step.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        ("server a 10.0.0.1:80", "server a 10.0.0.1:80"),
+        ("server a 10.0.0.1:80  # on node1", "server a 10.0.0.1:80"),
+        ("server a 10.0.0.1:80 # 'a # \"b", "server a 10.0.0.1:80"),
+        ('acl a path \'/#a\' "#\\"#" \\#b # c', 'acl a path \'/#a\' "#\\"#" \\#b'),
+        ("# on its own", ""),
+        ("never 'ended # here", "never 'ended # here"),
+    ],
+)
+def test_without_comment(line, read):
+    """A comment begins where HAProxy has it begin: not inside of quotes, nor after a backslash."""
+    assert without_comment(line) == read
+
+
+def test_meanwhile_keeps_comments():
+    """Servers that need no reload are written as they are wanted, with what their comments say."""
+    desired = files(("10.0.0.2:8080 check", "10.0.0.9:8080 check  # on node9"))
+    assert "    server shop.2 10.0.0.9:8080 check  # on node9\n" in meanwhile(files(), desired).texts["haproxy.cfg"]
 
 
 def servers(*lines: str) -> Files:

@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from lbgen.report.golden import NO_GENERATION
 from tests.support import real_haproxy, real_traefik
 from tests.support.golden_cases import CASES, GOLDEN, TRIALS
 
@@ -38,6 +39,13 @@ def test_golden_is_accepted(name, case):
     """The proxy's own program accepts what is rendered for it."""
     trial, _ = TRIALS[name]
     trial.check(case)
+
+
+@pytest.mark.parametrize(("name", "case"), EACH, ids=id_of)
+def test_one_line_names_the_generation(name, case):
+    """The generation, which differs whenever anything does, stands in one line of a target's files."""
+    text = TRIALS[name][0].golden_of(case).read_text()
+    assert sum(NO_GENERATION in line for line in text.splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", TRIALS)

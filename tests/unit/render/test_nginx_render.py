@@ -50,8 +50,8 @@ def test_upstream():
     assert upstream(rendered(*app("web", keys, 80, "127.1.0.1", "127.1.0.2"), leaving)) == [
         "zone web 67k;",
         "least_conn;",
-        "server 127.1.0.1:80 weight=7 max_fails=0 max_conns=9;  # web.1",
-        "server 127.1.0.2:80 weight=7 max_fails=0 max_conns=9;  # web.2",
+        "server 127.1.0.1:80 weight=7 max_fails=0 max_conns=9;  # web.1 on node1",
+        "server 127.1.0.2:80 weight=7 max_fails=0 max_conns=9;  # web.2 on node1",
         "keepalive 32;",
         "keepalive_timeout 4s;",
     ]

@@ -27,13 +27,14 @@ def test_example_of_the_issue():
     lines = rendered(GOLDEN / "mesh.yaml").texts["haproxy.cfg"].splitlines()
     backend = [line.strip() for line in lines[lines.index("backend web") + 1 :] if line.strip()]
     assert backend == [
+        "# service web; via mesh",
         "balance roundrobin",
         "option httpchk GET /health",
         "http-check expect status 200-399",
         "default-server inter 2s rise 2 fall 2",
-        "server web.node1 192.168.1.100:80 check",
-        "server web.node2 192.168.1.101:80 check",
-        "server web.node3 192.168.1.102:80 check",
+        "server web.node1 192.168.1.100:80 check  # on node1",
+        "server web.node2 192.168.1.101:80 check  # on node2",
+        "server web.node3 192.168.1.102:80 check  # on node3",
     ]
 
 
@@ -60,7 +61,7 @@ def test_generation():
     files = a_renderer().render(model, facts)
     assert len(files.generation) == 12
     assert int(files.generation, 16)
-    assert f"description lbgen-{files.generation}\n" in files.texts["haproxy.cfg"]
+    assert f"set-var proc.lbgen_generation str({files.generation})\n" in files.texts["haproxy.cfg"]
     assert PLACEHOLDER not in "".join(files.texts.values())
     assert a_renderer().render(model, facts) == files
     other = a_renderer(maxconn=7).render(model, facts)
