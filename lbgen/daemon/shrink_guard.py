@@ -26,7 +26,7 @@ class ShrinkGuard:
             (backend.name, server.origin)
             for backend in model.backends
             for server in backend.servers
-            if server.state == "up"
+            if server.state == "up" and not server.leaving
         )
         still = {(backend.name, server.origin) for backend in model.backends for server in backend.servers}
         gone = len(self._accepted - still)

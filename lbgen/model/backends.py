@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lbgen.model.health import health_check
+from lbgen.model.last_servers import in_service
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
 from lbgen.model.types import Backend, Redirect, Route, Rules
@@ -23,6 +24,8 @@ def route_backend(
 ) -> tuple[Backend, RouteServers]:
     """Return a route's backend, and how its servers were chosen.
 
+    Of a route with a group these are all that may serve: which of them do is for the group to decide.
+
     Args:
         siblings: all routes of the service.
 
@@ -34,13 +37,14 @@ def route_backend(
         chosen = RouteServers("")
     else:
         chosen = route_servers(service, tasks, keys, around, "udp" if protocol == "udp" else "tcp")
+    servers = [replace(server, weight=keys.weight, backup=keys.backup) for server in chosen.servers]
     backend = Backend(
         name=request.route.backend,
         service=service.name,
         route=request.spec.name,
         protocol=protocol,
         via=chosen.via,
-        servers=tuple(replace(server, weight=keys.weight) for server in chosen.servers),
+        servers=tuple(servers) if keys.group else in_service(servers),
         balance="source" if keys.sticky == "source" else keys.balance,
         weight=keys.weight,
         health_check=None

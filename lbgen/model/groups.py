@@ -17,13 +17,15 @@ from lbgen.labels.route_spec import RouteSpec
 from lbgen.model import guards
 from lbgen.model.guards import CannotAdd, Guards
 from lbgen.model.health import ON_NODES, own_port
+from lbgen.model.last_servers import in_service
 from lbgen.model.types import Backend, Route, Server
 
 LARGEST_WEIGHT = 256  # HAProxy's limit
 # What is a member's own: where its servers are, and which requests are meant for the group.
 OWN = frozenset(
     {
-        *("port", "published_port", "via", "network", "nodes", "mesh_nodes", "weight", "group", "listener", "priority"),
+        *("port", "published_port", "via", "network", "nodes", "mesh_nodes", "weight", "backup", "group"),
+        *("listener", "priority"),
         *("host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip"),
         *("rule", "sni", "tls"),
     }
@@ -32,7 +34,7 @@ OWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A route that asks to share its backend, with that backend as it would be alone."""
+    """A route that asks to share its backend, with that backend as it would be alone, and all that may serve in it."""
 
     group: str
     route: Route
@@ -90,6 +92,7 @@ def join_members(members: Sequence[Member], secure: Collection[str] = (), *, any
         name=name,
         servers=tuple(_servers(joined)),
         weight=100 if any(map(_weighs, joined)) else 0,
+        backup=all(member.backend.backup for member in joined),
         secure_cookie=all(member.backend.secure_cookie for member in joined),
         members=tuple(dict.fromkeys([leader.route.service, *(member.route.service for member in joined)])),
     )
@@ -164,20 +167,21 @@ def _weighs(member: Member) -> bool:
     return member.backend.weight > 0
 
 
-def _servers(members: Iterable[Member]) -> list[Server]:
+def _servers(members: Sequence[Member]) -> list[Server]:
     """Give each member's servers its share of the weight, whatever their number.
 
     Weights are whole numbers up to 256, so shares are as fine as 1/256 of the largest server's.
     """
+    first: dict[tuple[str, int], Server] = {}  # of two routes of one service
+    for server in (server for member in members for server in member.backend.servers):
+        first.setdefault(_place(server), server)
+    serving = {_place(server): server for server in in_service(first.values())}
     shares: list[tuple[Server, float]] = []
-    taken: set[tuple[str, int]] = set()
     names: set[str] = set()
     for member in members:
-        up = sum(server.state == "up" for server in member.backend.servers) or 1
-        for server in member.backend.servers:
-            if (server.address, server.port) in taken:  # two routes of one service
-                continue
-            taken.add((server.address, server.port))
+        own = [serving.pop(place) for place in map(_place, member.backend.servers) if place in serving]
+        up = sum(server.state == "up" for server in own) or 1
+        for server in own:
             if server.name in names:
                 server = replace(server, name=f"{server.name}-{server.port}")
             names.add(server.name)
@@ -189,6 +193,10 @@ def _servers(members: Iterable[Member]) -> list[Server]:
         replace(server, weight=max(1, round(LARGEST_WEIGHT * share / largest)) if share else 0)
         for server, share in shares
     ]
+
+
+def _place(server: Server) -> tuple[str, int]:
+    return server.address, server.port
 
 
 def _left_out(member: Member, joined: Sequence[Member], error: CannotAdd) -> Problem:
@@ -248,5 +256,5 @@ def _guarded(member: Member, sum_: Guards, joined: Sequence[Member]) -> Iterable
         )
 
 
-_NOT_SHARED = {"name", "service", "route", "via", "servers", "weight", "stack", "network", "members"}
+_NOT_SHARED = {"name", "service", "route", "via", "servers", "weight", "backup", "stack", "network", "members"}
 _SHARED = tuple(item.name for item in fields(Backend) if item.name not in _NOT_SHARED)

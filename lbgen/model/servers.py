@@ -1,6 +1,7 @@
 """Which servers a route has, decided from one service, its tasks and the nodes; who is left out, and why.
 
-Their names outlive their tasks, are accepted by every proxy, and are told apart.
+Their names outlive their tasks, are accepted by every proxy, and are told apart. Those whose time to drain is over are
+among them, in state "over": whether they are left out is for their whole backend to decide (`last_servers`).
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from lbgen.model.placement import chooser
 from lbgen.model.types import Rules, Server
 from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
 
+STATES = ("up", "drain", "over")  # of a server, in the order in which it goes
+
 
 def state_and_reason(task: Task, node: Node | None, drained: Collection[str] = frozenset()) -> tuple[str, str]:
-    """Return "up", "drain", or "" to leave the task out; and why it is not "up".
+    """Return "up", "drain", "over" if its time to drain is, or "" to leave the task out; and why it is not "up".
 
     Args:
         drained: ids of tasks and nodes whose time to drain is over.
@@ -38,11 +41,11 @@ def state_and_reason(task: Task, node: Node | None, drained: Collection[str] = f
         why = "its node is drained"
     else:
         return "up", ""
-    return ("", "its time to drain is over") if task.id in drained else ("drain", why)
+    return ("over", "its time to drain is over") if task.id in drained else ("drain", why)
 
 
 def server_state(task: Task, node: Node | None, drained: Collection[str] = frozenset()) -> str:
-    """Return "up", "drain", or "" to leave the task out."""
+    """Return "up", "drain", "over", or "" to leave the task out."""
     return state_and_reason(task, node, drained)[0]
 
 
@@ -133,18 +136,15 @@ class _Choice:
         running = {task.node_id for task in self.tasks if server_state(task, self.around.nodes.get(task.node_id))}
         overall = self._overall_state()
         for node in nodes:
-            drains = node.availability == "drain"
             if node.state == "down":
                 self._leave_out(node.id, "it is down")
             elif not overall:
                 self._leave_out(node.id, "no task of the service runs")
             elif self.keys.mesh_nodes == "running" and node.id not in running:
                 self._leave_out(node.id, "it runs no task of the service, and key mesh-nodes is running")
-            elif drains and node.id in self.around.drained:
-                self._leave_out(node.id, "it is drained, and its time to drain is over")
             else:
-                ports = [self.where.port.published]
-                self._add(node_name(node), node, ports, "drain" if drains else overall, node.id)
+                state = max(overall, self._node_state(node), key=STATES.index)
+                self._add(node_name(node), node, [self.where.port.published], state, node.id)
 
     def _host(self) -> None:
         port = self.where.port
@@ -197,11 +197,17 @@ class _Choice:
             else:
                 self._leave_out(task.id, why)
 
+    def _node_state(self, node: Node) -> str:
+        """Return the state of a node that sends the mesh's traffic on."""
+        if node.availability != "drain":
+            return "up"
+        return "over" if node.id in self.around.drained else "drain"
+
     def _overall_state(self) -> str:
-        """Return the state of what stands for all tasks at once: up while one is, else drain while one drains."""
+        """Return the state of what stands for all tasks at once: that of the task which stays longest."""
         nodes, drained = self.around.nodes, self.around.drained
         states = {server_state(task, nodes.get(task.node_id), drained) for task in self.tasks}
-        return "up" if "up" in states else "drain" if "drain" in states else ""
+        return next((state for state in STATES if state in states), "")
 
     def _leave_out(self, origin: str, why: str) -> None:
         self.made.left_out[origin] = why

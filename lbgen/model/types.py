@@ -29,6 +29,8 @@ class Server:
     node: str  # hostname of the node; empty for a virtual IP
     origin: str  # id of the task, node or service it stands for
     weight: int = 100  # share of the traffic among the backend's servers, 0..256; 0: none
+    backup: bool = False  # a standby: gets requests only while no server of the backend that is none is up
+    leaving: bool = False  # Swarm wants it gone: it drains, or is "up" since no other server of the backend is
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Backend:
     timeout_idle: float  # without a byte in either direction, of a TCP or upgraded connection
     retries: int  # with other servers, after a failed connect
     max_conn: int | None  # concurrent requests for each server
-    backup: bool  # its servers are only for when no other is there
+    backup: bool  # all its servers are standbys, as their own `backup` says
     sticky_cookie: str = ""  # protocol http: name of the cookie that keeps a client with its server; empty: none
     redirect: Redirect | None = None  # protocol http
     redirect_https: bool = False  # protocol http: on a listener without TLS, 308 to the same URL with https

@@ -91,6 +91,11 @@ def _sticks_in_the_open(backend: Backend, _: Route) -> bool:
     return bool(backend.sticky_cookie) and not backend.secure_cookie
 
 
+def _stands_by(asked: Callable[[Backend], bool]) -> Callable[[Backend, Route], bool]:
+    """Return the test for backends like this in which some servers stand by for others."""
+    return lambda backend, _: not backend.backup and any(server.backup for server in backend.servers) and asked(backend)
+
+
 TABLE = (
     Capability("UDP routes", "", lambda backend, _: backend.protocol == "udp"),
     Capability("expressions on parameters", "rule", _tests(lambda test: test.kind == "query_regex")),
@@ -212,6 +217,24 @@ TABLE = (
         lambda listener: _trusts(listener) and listener.proxy_protocol,
     ),
     Capability("scheme of servers", "scheme", lambda backend, _: backend.scheme == "h2c"),
+    Capability(
+        "standbys of servers chosen by client address",
+        "backup",
+        _stands_by(lambda backend: backend.balance == "source"),
+    ),
+    Capability(
+        "standbys of servers chosen by cookie", "backup", _stands_by(lambda backend: bool(backend.sticky_cookie))
+    ),
+    Capability(
+        "standbys without HTTP health checks",
+        "backup",
+        _stands_by(
+            lambda backend: (
+                backend.protocol == "http" and (backend.health_check is None or backend.health_check.kind != "http")
+            )
+        ),
+    ),
+    Capability("standbys of TCP routes", "backup", _stands_by(lambda backend: backend.protocol == "tcp")),
     Capability("slow start", "slow-start", lambda backend, _: backend.slow_start > 0),
     Capability("proxy protocol", "send-proxy", lambda backend, _: bool(backend.send_proxy)),
 )

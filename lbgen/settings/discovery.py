@@ -72,7 +72,7 @@ class DiscoverySettings(Section):
     any_health_check: bool = False
     """Let health checks ask ports that are not the service's own, and use method POST."""
     drain_grace: Seconds = 10.0
-    """How long a draining server stays, without new sessions, before it is removed."""
+    """How long a draining server stays, without new sessions, before it is removed; the last one goes on serving."""
 
     @field_validator("dialects")
     @classmethod

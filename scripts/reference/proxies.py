@@ -41,6 +41,9 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
 - **Weights.** Shares are those of the weights, with 100 written wherever another server has another one. With
   `least-conn` HAProxy weighs the connections that are open: servers that are idle take turns. Where weights differ,
   Traefik goes by them and not by `least-conn` or `random`.
+- **Standbys.** While a server is up that is not a `backup`, standbys get no requests, but of clients that HAProxy keeps
+  with one by a cookie. That one answers no more is seen by HAProxy's checks and Traefik's HTTP checks, and by Nginx
+  where a connection fails.
 - **Costly passwords.** HAProxy and Nginx do nothing else while they compare a password. Of bcrypt above cost 10 and
   SHA-crypt above 100,000 rounds HAProxy leaves the users out, Nginx the whole file, which it reads itself, as soon as
   lbgen has seen it. Cost 8 takes 15 ms of processor, cost 10 60 ms, cost 12 240 ms. Passwords of hundreds of

@@ -118,7 +118,8 @@ class Suite:
 
     name: str
     listeners: dict[str, str]  # name -> http, https, tcp, udp
-    # name -> labels without what all of the dialect begin with, `tasks`, and `dialect` if it is another one
+    # name -> labels without what all of the dialect begin with, `tasks`, `leaving` if Swarm wants them gone, and
+    # `dialect` if it is another one
     services: dict[str, dict[str, Any]]
     reported: frozenset[str]  # services that lbgen has to report a problem of; of the others it must not
     silent: frozenset[str]  # services at which no case ends: they redirect, or stand in another's way
@@ -158,7 +159,7 @@ class Suite:
 
     def _labels(self, name: str, given: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, str]:
         prefix, usual = _DIALECTS[given.get("dialect", self.dialect)]
-        keys = {key: str(value) for key, value in given.items() if key not in ("tasks", "dialect")}
+        keys = {key: str(value) for key, value in given.items() if key not in ("tasks", "leaving", "dialect")}
         other = any("<" in value for value in keys.values())  # a port that is not HTTP's
         keys = {
             key.replace("<name>", name): value for key, value in usual.items() if not other or "<" not in value
@@ -178,8 +179,9 @@ class Suite:
         for number, (name, labels) in enumerate(self.labels(ports).items()):
             created = f"2026-11-22T{10 + number // 60}:{number % 60:02}:00Z"
             facts.append(a_service(name, labels=labels, networks=("edge-id",), created_at=created))
+            wanted = "shutdown" if self.services[name].get("leaving") else "running"
             for slot, address in enumerate(self.addresses(name), 1):
-                facts.append(a_task(name, slot, addresses={"edge-id": address}))
+                facts.append(a_task(name, slot, addresses={"edge-id": address}, desired_state=wanted))
         return a_snapshot(*facts)
 
     def settings(self, proxy: str, directory: Path) -> Settings:

@@ -115,7 +115,13 @@ class ServerKeys:
     max_conn: int | None = key(
         "max-conn", basic.integer(1, 1_000_000), "Concurrent requests for each server", example="100"
     )
-    backup: bool = key("backup", basic.boolean, "Used only when no other server is up", False, example="true")
+    backup: bool = key(
+        "backup",
+        basic.boolean,
+        "A standby: gets requests only while no other server, of its `group` say, is up; several share them",
+        False,
+        example="true",
+    )
 
     scheme: str = http_key(
         "scheme",

@@ -158,6 +158,7 @@ _UNASKED = (
     "nothing asks servers, and none is left out: a request that finds no connection within `timeout.connect` goes to "
     "another one, each request anew, until Swarm has taken the server away"
 )
+_BY_SWARM = "they get requests when Swarm has no other server up, and not when none of those answers"
 CAPABILITIES = {
     "expressions on parameters": Support(
         NO, "what the route asks for with one is left out, since Nginx cannot decode parameters"
@@ -209,6 +210,8 @@ CAPABILITIES = {
     "host header": Support(PARTLY, "of several servers all see the address of the first"),
     "response headers": Support(NO, "the header Server is Nginx's own, and stays"),
     "scheme of servers": Support(NO, "servers are spoken to with HTTP/1.1"),
+    "standbys of servers chosen by client address": Support(PARTLY, _BY_SWARM),
+    "standbys of servers chosen by cookie": Support(PARTLY, _BY_SWARM, since="1.29.6"),
     "slow start": Support(NO, "a server that comes up gets its full share at once"),
     "proxy protocol": Support(
         PARTLY,

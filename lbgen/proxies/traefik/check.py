@@ -162,13 +162,20 @@ def _reference_faults(protocol: str, sections: Mapping[str, Any], known: Mapping
         transport = (service.get("loadBalancer") or {}).get("serversTransport")
         if transport and transport not in sections.get("serversTransports", {}) and "@" not in transport:
             yield f"{protocol} service {name}: there is no serversTransport {transport}"
-        for part in (service.get("weighted") or {}).get("services", ()):
-            if part.get("name") not in services and "@" not in str(part.get("name")):
-                yield f"{protocol} service {name}: there is no service {part.get('name')}"
+        for part in _parts(service):
+            if part not in services and "@" not in part:
+                yield f"{protocol} service {name}: there is no service {part}"
     for name, middleware in middlewares.items():
         for part in (middleware.get("chain") or {}).get("middlewares", ()):
             if part not in middlewares and "@" not in part:
                 yield f"{protocol} middleware {name}: there is no middleware {part}"
+
+
+def _parts(service: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the services that one is made of."""
+    yield from (str(part.get("name")) for part in (service.get("weighted") or {}).get("services", ()))
+    failover = service.get("failover") or {}
+    yield from (str(failover.get(key)) for key in ("service", "fallback") if failover)
 
 
 def _certificate_faults(sections: Mapping[str, Any]) -> Iterator[str]:

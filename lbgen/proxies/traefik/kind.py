@@ -163,6 +163,7 @@ def _running(static: str) -> int | None:
     return None
 
 
+_BY_SWARM = "they get requests when Swarm has no other server up, and not when none of those answers"
 CAPABILITIES = {
     "the header Host as any other header": Support(NO, "it never holds; write `host`"),
     "least connections": Support(
@@ -229,6 +230,8 @@ CAPABILITIES = {
     "proxy protocol": Support(
         PARTLY, "servers of TCP routes are told since 3.6; those of HTTP routes have X-Forwarded-For"
     ),
+    "standbys without HTTP health checks": Support(PARTLY, _BY_SWARM),
+    "standbys of TCP routes": Support(PARTLY, _BY_SWARM),
 }
 
 TRAEFIK = Kind("Traefik", facts, checker, parts, CAPABILITIES)

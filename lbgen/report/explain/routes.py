@@ -88,6 +88,7 @@ class Routes:
         spec, route = request.spec, request.route
         name = backend_name(member) if member else route.backend
         backend, routed = self._backends.get(name, alone), self._routes.get(route.name)
+        chosen = servers.without_gone(chosen, backend, self._facts)
         listeners = self._listeners.of(routed, chosen=spec.keys.listener is not None) if routed else []
         served, why = _served(listeners)
         if member and member.wants_all and not routed and _among(alone, backend) and self._listeners.reach(name):

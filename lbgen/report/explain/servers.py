@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.route_spec import RouteSpec
-from lbgen.model import Backend
+from lbgen.model import Backend, Server
 from lbgen.model.addresses import SharedNetwork
 from lbgen.model.destination import Destination
 from lbgen.model.servers import RouteServers, Surroundings, chosen_nodes, state_and_reason
@@ -39,20 +39,36 @@ def destination(
     }
 
 
+def without_gone(chosen: RouteServers, backend: Backend, facts: Facts) -> RouteServers:
+    """Return how servers were chosen, those left out that the backend no longer has: their time to drain is over."""
+    places = {(server.address, server.port) for server in backend.servers}
+    gone = [own for own in chosen.servers if own.state == "over" and (own.address, own.port) not in places]
+    left_out = chosen.left_out | {server.origin: _why_leaving(server, facts) for server in gone}
+    return replace(chosen, servers=[server for server in chosen.servers if server not in gone], left_out=left_out)
+
+
 def serving(chosen: RouteServers, backend: Backend, facts: Facts) -> list[dict[str, Any]]:
-    """List the servers that a service has in a backend, as the proxy is told of them, with the reason of a drain."""
+    """List the servers that a service has in a backend, as the proxy is told of them, and why one is leaving."""
     told = {(server.address, server.port): server for server in backend.servers}
     listed = []
     for own in chosen.servers:
         server = told.get((own.address, own.port), own)
-        task = facts.snapshot.tasks.get(own.origin)
-        why = state_and_reason(task, facts.snapshot.nodes.get(task.node_id), facts.drained)[1] if task else ""
-        if not task and server.state == "drain":
-            node = facts.snapshot.nodes.get(own.origin)
-            is_drained = node and node.availability == "drain"
-            why = "the node is drained" if is_drained else "no task of the service stays"
+        why = _why_leaving(own, facts)
+        if why and server.state == "up":
+            why += ", and no other server is up"
         listed.append(asdict(server) | {"why": why})
     return listed
+
+
+def _why_leaving(server: Server, facts: Facts) -> str:
+    """Say why a server as it was chosen is not to stay; empty: it is."""
+    if task := facts.snapshot.tasks.get(server.origin):
+        return state_and_reason(task, facts.snapshot.nodes.get(task.node_id), facts.drained)[1]
+    if server.state == "up":
+        return ""
+    node = facts.snapshot.nodes.get(server.origin)
+    why = "it is drained" if node and node.availability == "drain" else "no task of the service stays"
+    return why if server.state == "drain" else f"{why}, and its time to drain is over"
 
 
 def nodes(keys: RouteKeys, around: Surroundings, left_out: dict[str, str] | None = None) -> list[dict[str, Any]]:
@@ -67,11 +83,12 @@ def nodes(keys: RouteKeys, around: Surroundings, left_out: dict[str, str] | None
 
 
 def group(name: str, backend: Backend) -> dict[str, Any]:
-    """Say who leads a group, and which share of its requests each service gets."""
+    """Say who leads a group, and which share of its requests each service gets: a standby none beside others."""
     weights: dict[str, int] = {}
     for server in backend.servers:
         member = server.name.partition(".")[0]  # a service's name has no dot
-        weights[member] = weights.get(member, 0) + server.weight
+        stands_by = server.backup and not backend.backup
+        weights[member] = weights.get(member, 0) + (0 if stands_by else server.weight)
     total = sum(weights.values()) or 1
     shares = [{"service": member, "percent": round(100 * weights[member] / total, 1)} for member in sorted(weights)]
     return {"name": name, "leader": backend.service, "shares": shares}
@@ -84,7 +101,7 @@ def _left_out(tasks: Sequence[Task], chosen: RouteServers, around: Surroundings)
     for task in tasks:
         node = around.nodes.get(task.node_id)
         state, why = state_and_reason(task, node, around.drained)
-        if task.id in serving or (chosen.via in ("mesh", "vip") and state):
+        if task.id in serving or (chosen.via in ("mesh", "vip") and state in ("up", "drain")):
             continue
         listed.append(
             {

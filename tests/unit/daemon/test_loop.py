@@ -266,6 +266,17 @@ def test_drained_server_goes():
     assert slots(target) == [["1", "2"], ["1"]]
 
 
+def test_last_server_stays():
+    """The last one stays when its grace is over, until its task has ended."""
+    target, source = FakeTarget(), FakeSource(cluster(1, draining=(1,)))
+    running = Running(source, target, grace=0.0)
+    target.wait()
+    source.tell(cluster())
+    target.wait()
+    running.stop()
+    assert slots(target) == [["1"], []]
+
+
 @pytest.mark.parametrize("error", [SourceError("gone"), RecursionError("too deep"), AttributeError("get")])
 def test_source_that_dies(error):
     """A source that raises is followed anew: what it says then arrives."""

@@ -87,10 +87,10 @@ def test_server_state(state, desired, node, availability, expected):
 
 @pytest.mark.parametrize(
     ("desired", "drained", "expected"),
-    [("shutdown", {"web-1-id"}, ""), ("shutdown", {"node1-id"}, "drain"), ("running", {"web-1-id"}, "up")],
+    [("shutdown", {"web-1-id"}, "over"), ("shutdown", {"node1-id"}, "drain"), ("running", {"web-1-id"}, "up")],
 )
 def test_retired_task(desired, drained, expected):
-    """A task whose time to drain is over is left out; one that is wanted after all is not."""
+    """A task whose time to drain is over is told apart; one that is wanted after all is up."""
     assert server_state(a_task(desired_state=desired), a_node(), drained) == expected
 
 
@@ -172,10 +172,10 @@ def test_mesh_node_state(facts, expected):
 
 
 def test_mesh_node_retired():
-    """A node that was drained for long enough is gone."""
+    """A node that was drained for long enough is told apart."""
     nodes = [a_node("node1"), a_node("node2", availability="drain")]
     result = found(a_service(ports=(ingress(),)), [a_task()], {}, *nodes, drained=frozenset({"node2-id"}))
-    assert plain(result) == ["web.node1 192.168.1.1:80"]
+    assert shown(result) == ["web.node1 192.168.1.1:80 up", "web.node2 192.168.1.2:80 over"]
 
 
 @pytest.mark.parametrize(

@@ -144,11 +144,15 @@ def test_faults(old, new, said):
         Checker(NOWHERE, always=True, needed=False)(changed(old, new))
 
 
-def test_weighted_faults():
-    """The parts of a weighted service have to exist, or belong to another provider."""
+@pytest.mark.parametrize(
+    "made",
+    ["weighted:\n        services: [{name: other@file}, {name: one}]", "failover: {service: one, fallback: x@file}"],
+)
+def test_faults_of_parts(made):
+    """The parts of a weighted or a failover service have to exist, or belong to another provider."""
     check = Checker(NOWHERE, always=True, needed=False)
     found = files("10.0.0.1")
-    more = "tcp:\n  services:\n    all:\n      weighted:\n        services: [{name: other@file}, {name: one}]\n"
+    more = f"tcp:\n  services:\n    all:\n      {made}\n"
     with pytest.raises(CheckFailed, match="tcp service all: there is no service one"):
         check(Files({**found.texts, DYNAMIC: found.texts[DYNAMIC] + more}, found.generation))
     one = "    one:\n      loadBalancer:\n        servers: []\n"

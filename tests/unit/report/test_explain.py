@@ -165,11 +165,12 @@ def test_nodes():
         a_node("node5", availability="drain"),
         a_node("node6", address="0.0.0.0"),
         a_node("node7"),
+        a_node("node8"),
     ]
     service = a_service(
         keys={"nodes": "node.role==worker,node.labels.zone!=us", "mesh-nodes": "running"}, ports=(ingress(),)
     )
-    tasks = [a_task("web", number, f"node{number}") for number in range(1, 7)]
+    tasks = [a_task("web", number, f"node{number}") for number in (1, 2, 3, 4, 5, 6, 8)]
     found = told(*nodes, service, *tasks, drained=frozenset({"node5-id"}), nodes="node.hostname!=node1")
     (route,) = found["routes"]
     assert {node["node"]: node["why"] for node in route["nodes"]} == {
@@ -180,9 +181,10 @@ def test_nodes():
         "node5": "it is drained, and its time to drain is over",
         "node6": "the node has no address that reaches it",
         "node7": "it runs no task of the service, and key mesh-nodes is running",
+        "node8": "",
     }
     assert [problem["node"] for problem in found["problems"]] == ["node6"]
-    assert route["servers"] == []
+    assert [server["name"] for server in route["servers"]] == ["web.node8"]
 
 
 def test_no_node_at_all():
@@ -223,6 +225,28 @@ def test_tasks():
         9: "it does not run",
     }
     assert [task["slot"] for task in route["not_servers"]][-2:] == [6, 9], "those that are not wanted come last"
+
+
+@pytest.mark.parametrize("drained", [frozenset(), frozenset({"web-1-id"})])
+def test_last_task(drained):
+    """Why a server that is leaving is up."""
+    route = route_of(*NODES, on_edge(), serving(desired_state="shutdown"), drained=drained)
+    why = "its time to drain is over" if drained else "Swarm wants it gone"
+    assert [(server["state"], server["why"]) for server in route["servers"]] == [
+        ("up", f"{why}, and no other server is up")
+    ]
+    assert route["not_servers"] == []
+
+
+@pytest.mark.parametrize("drained", [frozenset(), frozenset({"node1-id"})])
+def test_last_node(drained):
+    """The same of a node of the mesh."""
+    nodes = [a_node("node1", availability="drain"), a_node("node2")]
+    service = a_service(keys={"nodes": "node.hostname==node1"}, ports=(ingress(),))
+    (route,) = told(*nodes, service, a_task("web", node="node2"), drained=drained)["routes"]
+    why = "it is drained, and its time to drain is over" if drained else "it is drained"
+    assert [server["why"] for server in route["servers"]] == [f"{why}, and no other server is up"]
+    assert {node["node"]: node["chosen"] for node in route["nodes"]} == {"node1": True, "node2": False}
 
 
 def test_host_port_not_bound():

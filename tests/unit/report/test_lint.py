@@ -68,11 +68,28 @@ EVERYTHING = {
     "http.s.tls": "somebody",
     "http.s.client-ca": "partners",
     "http.s.client-ca.headers": "true",
+    "http.g.host": "g.org",
+    "http.g.group": "grouped",
+    "http.g.balance": "source",
+    "http.k.host": "k.org",
+    "http.k.group": "kept",
+    "http.k.sticky": "cookie",
+    "tcp.t.group": "grouped",
     "tcp.t.retries": "0",
     "tcp.n.sni": "n.org",
     "tcp.n.max-concurrent": "5",
     "udp.e.port": "53",
 }
+
+_STANDBY = {
+    f"{route}.{key}": value
+    for route in ("http.g", "http.k", "tcp.t")
+    for key, value in (("group", EVERYTHING[f"{route}.group"]), ("backup", "true"), ("port", "80"))
+}
+STANDBY = [
+    a_service("standby", _STANDBY, networks=("edge-id",), created_at="2026-11-23T10:00:00Z"),
+    a_task("standby", addresses={"edge-id": "10.0.0.2"}),
+]
 
 
 BEHIND = replace(a_listener(), trusted_proxies=("192.0.2.0/24",), proxy_protocol=True)
@@ -84,6 +101,7 @@ LISTENERS = a_rules(
 def cluster(**keys: object):
     """A service with everything that some proxy cannot do, or with these keys."""
     facts = [a_node(), a_network(), a_service("web", {"port": 80, **(keys or EVERYTHING)}, networks=("edge-id",))]
+    facts += [] if keys else STANDBY
     return a_snapshot(*facts, a_task(addresses={"edge-id": "10.0.0.1"}))
 
 
