@@ -14,7 +14,7 @@ from lbgen.daemon.template_rollback import Attempt
 from lbgen.model import Listener
 from lbgen.proxies import sockets
 from lbgen.proxies.proxy import Proxy
-from lbgen.proxies.sockets import Socket
+from lbgen.proxies.sockets import Socket, every
 from lbgen.render.renderer import Files
 
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0  # seconds until a listener that was left out is tried again
@@ -92,9 +92,9 @@ class ClosedListeners:
         if not deployment.knows_sockets:
             return
         running = deployment.running
-        own = {(each.port, each.udp) for each in self._proxy.sockets(running)} if running else set()
-        wanted = [each for each in self._proxy.sockets(desired) if (each.port, each.udp) not in own]
-        names = {_socket(listener): listener.name for listener in listeners}
+        own = {port for each in self._proxy.sockets(running) for port in _ports(each)} if running else set()
+        wanted = [each for each in self._proxy.sockets(desired) if not own.intersection(_ports(each)[-1:])]
+        names = {socket: listener.name for listener in listeners for socket in _sockets(listener)}
         failed = sockets.closed(wanted)
         if not deployment.knows_sockets:  # it has been started meanwhile, and has them itself
             return
@@ -103,9 +103,19 @@ class ClosedListeners:
         self.reasons = {names[where]: why for where, why in failed.items()}
 
     def _listening(self, files: Files, listeners: Iterable[Listener]) -> bool:
-        return not self._proxy.sockets(files).isdisjoint(map(_socket, listeners))
+        return any(self._proxy.sockets(files) & _sockets(listener) for listener in listeners)
 
 
-def _socket(listener: Listener) -> Socket:
+def _ports(socket: Socket) -> list[tuple[str, int, bool]]:
+    """Return the ports that are its proxy's own, by family, its own family last.
+
+    One of IPv6 for all addresses may have been for IPv4, too.
+    """
+    families = ["4", "6"] if socket.address == "::" else ["6" if ":" in socket.address else "4"]
+    return [(family, socket.port, socket.udp) for family in families]
+
+
+def _sockets(listener: Listener) -> frozenset[Socket]:
+    """Return where a proxy may listen for it: of all addresses those of each family."""
     address = "*" if listener.address == "0.0.0.0" else listener.address
-    return Socket(address, listener.port, listener.protocol == "udp")
+    return every(Socket(address, listener.port, listener.protocol == "udp"))

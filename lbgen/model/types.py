@@ -216,7 +216,7 @@ class Listener:
     """A port the proxy accepts connections on, and what it does with them."""
 
     name: str
-    address: str  # "*" for all addresses
+    address: str  # "*" for all addresses of IPv4 and IPv6
     port: int
     protocol: str  # "http", "tcp" or "udp"
     tls: bool

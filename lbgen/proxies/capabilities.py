@@ -216,6 +216,9 @@ TABLE = (
         lambda backend, _: backend.protocol == "http",
         lambda listener: _trusts(listener) and listener.proxy_protocol,
     ),
+    Capability(
+        "listeners on addresses of IPv4 alone", "", lambda *_: True, lambda listener: listener.address == "0.0.0.0"
+    ),
     Capability("scheme of servers", "scheme", lambda backend, _: backend.scheme == "h2c"),
     Capability(
         "standbys of servers chosen by client address",

@@ -66,6 +66,7 @@ class Facts:
     probe: str = ""
     feed: str = ""
     reads_output: bool = True
+    ipv6: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from lbgen.base.address import ANY, host_port
 
@@ -26,7 +27,7 @@ _REMEDIES = {
 class Socket:
     """Where a proxy listens."""
 
-    address: str  # "*": all addresses
+    address: str  # "*": all addresses of IPv4; "::": all of IPv6
     port: int
     udp: bool = False
 
@@ -48,10 +49,24 @@ class Socket:
             with socket.socket(family, kind) as probe:
                 if not self.udp:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:  # the same port of IPv4 is another socket's
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 probe.bind((address, self.port))
         except OSError as error:
             return error
         return None
+
+
+def every(where: Socket) -> frozenset[Socket]:
+    """Return the sockets that take the clients of both families, where this one is for all addresses."""
+    return frozenset({where} | ({Socket("::", where.port, where.udp)} if where.address == "*" else set()))
+
+
+@cache
+def has_ipv6() -> bool:
+    """Tell whether this machine's kernel knows IPv6."""
+    error = Socket("::", 0).error()
+    return error is None or error.errno != errno.EAFNOSUPPORT
 
 
 def closed(sockets: Iterable[Socket]) -> dict[Socket, str]:

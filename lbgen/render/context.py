@@ -36,6 +36,8 @@ class TargetContext:
 
     reads_output: bool = True  # the proxy reads the output directory; Traefik that is fed over HTTP may not have it
 
+    ipv6: bool = True  # where it listens on all addresses, it does so on those of IPv6: the kernel knows it
+
     @property
     def own_certificate(self) -> str:
         """Traefik: the text of OUTPUT/default.pem, which says nothing about anybody; empty without one."""

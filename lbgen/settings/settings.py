@@ -149,7 +149,8 @@ class ListenerSettings(Section):
     """A port the proxy listens on."""
 
     bind: Bind
-    """ADDRESS:PORT; ":80" is port 80 on every address, "[::1]:80" an IPv6 address."""
+    """ADDRESS:PORT; ":80" and "[::]:80" are port 80 on every address, of IPv4 and IPv6, "0.0.0.0:80" on those of IPv4
+    alone (but with Traefik of both), "[::1]:80" on one address."""
     protocol: Literal["http", "tcp", "udp"] = "http"
     tls: bool = False
     """Terminate TLS with the certificates of the directory `certificates`."""
@@ -181,6 +182,12 @@ class ListenerSettings(Section):
         if everybody := [network for network in self.trusted_proxies if network.endswith("/0")]:
             raise ValueError(f"trusted_proxies: {everybody[0]} is everybody; name the load balancers' own networks")
         return self
+
+    @property
+    def where(self) -> tuple[str, int]:
+        """Address and port; "*" for all addresses of both families."""
+        address, port = split_bind(self.bind)
+        return "*" if address == "::" else address, port
 
 
 class LogSettings(Section):
@@ -230,7 +237,9 @@ class Settings(Section):
             by_bind: dict[tuple[bool, tuple[str, int]], str] = {}
             for name, listener in self.listeners.items():
                 if served is None or name in served:
-                    first = by_bind.setdefault((listener.protocol == "udp", split_bind(listener.bind)), name)
+                    address, port = listener.where
+                    where = ("*" if address == "0.0.0.0" else address, port)
+                    first = by_bind.setdefault((listener.protocol == "udp", where), name)
                     if first != name:
                         raise ValueError(f"listeners {first} and {name} both bind {listener.bind}")
         return self
@@ -255,7 +264,7 @@ class Settings(Section):
 
 
 def _listener(name: str, settings: ListenerSettings) -> Listener:
-    address, port = split_bind(settings.bind)
+    address, port = settings.where
     return Listener(
         name,
         address,

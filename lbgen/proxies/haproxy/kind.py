@@ -14,6 +14,7 @@ from lbgen.proxies.haproxy.check import checker
 from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
 from lbgen.proxies.proxy import Workers
 from lbgen.proxies.reload_command import Command, Signal, running_pid_in
+from lbgen.proxies.sockets import has_ipv6
 from lbgen.proxies.supervisor import Supervisor
 
 MASTER = "master.sock"  # of a HAProxy that lbgen runs
@@ -21,7 +22,7 @@ MASTER = "master.sock"  # of a HAProxy that lbgen runs
 
 def facts(setup: Setup) -> Facts:
     """Return the facts about it that templates see."""
-    return Facts(stats_socket=str(_stats_socket(setup)))
+    return Facts(stats_socket=str(_stats_socket(setup)), ipv6=not setup.binary or has_ipv6())
 
 
 def parts(setup: Setup) -> Parts:

@@ -18,6 +18,7 @@ from lbgen.proxies.nginx import error_log, processes
 from lbgen.proxies.nginx.apply import PATIENCE, Nginx
 from lbgen.proxies.nginx.check import checker
 from lbgen.proxies.reload_command import Command, Signal
+from lbgen.proxies.sockets import has_ipv6
 from lbgen.proxies.supervisor import Supervisor
 
 NO_STREAM = "{binary} has no stream module, without which Nginx serves neither tcp nor udp"
@@ -45,6 +46,7 @@ def facts(setup: Setup) -> Facts:
         modules=tuple(module for module in modules if module),
         pid_file=processes.pid_file(setup),
         probe=_probe(setup)[0],
+        ipv6=not setup.binary or has_ipv6(),
     )
 
 

@@ -21,7 +21,7 @@ from lbgen.base.logs import log
 from lbgen.proxies import disk
 from lbgen.proxies.plan import Method, Plan
 from lbgen.proxies.proxy import Proxy
-from lbgen.proxies.sockets import Socket
+from lbgen.proxies.sockets import Socket, every
 from lbgen.proxies.traefik import placeholder_certificate, plan
 from lbgen.proxies.traefik.api import MARKER_HEADER, Fleet
 from lbgen.proxies.traefik.feed import Document, Feed
@@ -151,9 +151,10 @@ class Traefik(Proxy):
         self._mistrusted = differ
 
     def sockets(self, files: Files) -> frozenset[Socket]:
-        """Return where its entry points are."""
+        """Return where its entry points are. Whatever their family, those for all addresses have both."""
         points = (address.partition("/") for address in entry_points(files.texts.get(STATIC, "")).values())
-        return frozenset(filter(None, (Socket.of(address, udp=kind == "udp") for address, _, kind in points)))
+        found = (Socket.of(address.replace("[::]", "*"), udp=kind == "udp") for address, _, kind in points)
+        return frozenset().union(*(every(socket) for socket in found if socket))
 
     def generation(self) -> str:
         """Return the generation it serves; without an API, the last one it came back from.

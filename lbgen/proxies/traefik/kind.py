@@ -226,6 +226,7 @@ CAPABILITIES = {
     "redirects by expression behind a load balancer": Support(
         PARTLY, "the URL has the scheme in which the load balancer asked"
     ),
+    "listeners on addresses of IPv4 alone": Support(PARTLY, "on 0.0.0.0 Traefik takes clients of IPv6 as well"),
     "slow start": Support(NO, "a server that comes up gets its full share at once"),
     "proxy protocol": Support(
         PARTLY, "servers of TCP routes are told since 3.6; those of HTTP routes have X-Forwarded-For"

@@ -35,11 +35,12 @@ def test_of(text, expected):
     assert Socket.of(text) == expected
 
 
-HAPROXY = "frontend a\n    bind :80\n    bind 127.0.0.1:443 ssl\n    bind /run/x.sock\n"
+HAPROXY = "frontend a\n    bind :80\n    bind [::]:80 v6only\n    bind 127.0.0.1:443 ssl\n    bind /run/x.sock\n"
 NGINX = """\
 http {
     server {
         listen 80 default_server;
+        listen [::]:80 default_server;
         listen 127.0.0.1:443 ssl http2;
         listen unix:/run/x.sock;
     }
@@ -50,15 +51,16 @@ stream {
     }
 }
 """
+ALL = {Socket("*", 80), Socket("::", 80)}
 TRAEFIK = "entryPoints:\n  web: {address: ':80'}\n  dns: {address: '[::1]:53/udp'}\n"
 
 
 @pytest.mark.parametrize(
     ("proxy", "name", "text", "expected"),
     [
-        (HAProxy, "haproxy.cfg", HAPROXY, {Socket("*", 80), Socket("127.0.0.1", 443)}),
-        (Nginx, "nginx.conf", NGINX, {Socket("*", 80), Socket("127.0.0.1", 443), Socket("::1", 53, udp=True)}),
-        (Traefik, "traefik.yml", TRAEFIK, {Socket("*", 80), Socket("::1", 53, udp=True)}),
+        (HAProxy, "haproxy.cfg", HAPROXY, {*ALL, Socket("127.0.0.1", 443)}),
+        (Nginx, "nginx.conf", NGINX, {*ALL, Socket("127.0.0.1", 443), Socket("::1", 53, udp=True)}),
+        (Traefik, "traefik.yml", TRAEFIK, {*ALL, Socket("::1", 53, udp=True)}),
     ],
 )
 def test_by_files(proxy: type[Proxy], name, text, expected):
@@ -84,6 +86,19 @@ def test_taken(kind, own):
         assert sockets.taken([where]) == [why]
         assert sockets.closed([Socket(own, where.port, not udp)]) == {}
     assert sockets.closed([where]) == {}
+
+
+def test_families():
+    """A port of one family is taken by who has it there, and free for the other; Traefik has it in both."""
+    with socket.create_server(("::1", free_port()), family=socket.AF_INET6) as other:
+        port = other.getsockname()[1]
+        assert set(sockets.closed([Socket("*", port), Socket("::", port)])) == {Socket("::", port)}
+    with socket.create_server(("", port)):
+        assert set(sockets.closed([Socket("*", port), Socket("::", port)])) == {Socket("*", port)}
+    made = Traefik.__new__(Traefik)
+    for text in ("[::]:80", "0.0.0.0:80"):
+        assert made.sockets(Files.of({"traefik.yml": f"entryPoints:\n  web: {{address: '{text}'}}\n"})) == ALL
+    assert sockets.has_ipv6() is True
 
 
 def test_not_ours():

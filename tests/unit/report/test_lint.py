@@ -92,7 +92,7 @@ STANDBY = [
 ]
 
 
-BEHIND = replace(a_listener(), trusted_proxies=("192.0.2.0/24",), proxy_protocol=True)
+BEHIND = replace(a_listener(address="0.0.0.0"), trusted_proxies=("192.0.2.0/24",), proxy_protocol=True)
 LISTENERS = a_rules(
     *(BEHIND, a_listener("websecure", 443, tls=True), a_listener("pg", 5432, "tcp"), a_listener("dns", 53, "udp"))
 )
