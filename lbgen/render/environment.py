@@ -31,6 +31,7 @@ from lbgen.render.budget import FILTERS, METHODS, OPERATORS, Budget, LimitedCode
 from lbgen.render.client_headers import forged_headers, twins
 from lbgen.render.limits import Limits
 from lbgen.render.loader import Loader
+from lbgen.render.nginx_directives import directives, internal_locations
 from lbgen.render.sni import SniTable
 from lbgen.render.template_errors import described, suggestion
 
@@ -231,6 +232,8 @@ def filters(quote: str) -> dict[str, Callable[..., Any]]:
         "word": quoting.word,
         "comment": quoting.comment,
         "host_port": host_port,
+        "directives": directives,
+        "internal_locations": internal_locations,
         "duration": spell_duration,
         "decoded": quoting.decoded,
         "argument": quoting.argument,
