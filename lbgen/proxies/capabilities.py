@@ -161,6 +161,18 @@ TABLE = (
         lambda backend, _: backend.policy.rate is not None and backend.policy.rate.period == 3600,
     ),
     Capability(
+        "counters",
+        "rate-limit",
+        lambda backend, _: (
+            backend.protocol == "http" and (backend.policy.rate is not None or backend.policy.concurrency is not None)
+        ),
+    ),
+    Capability(
+        "Retry-After",
+        "max-concurrent",
+        lambda backend, _: backend.protocol == "http" and backend.policy.concurrency is not None,
+    ),
+    Capability(
         "connections at once of TCP routes by server name",
         "max-concurrent",
         lambda backend, route: (

@@ -57,6 +57,12 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
 - **Health over a change.** HAProxy and Nginx remember servers that were down. Traefik forgets at every change which
   were, until their next check; lbgen publishes only what really changes and takes dead tasks out at once, and
   Traefik's retries cover the rest.
+- **Counts over a change.** HAProxy and Nginx go on counting requests over a reload, HAProxy wrong passwords too: the
+  old worker hands its counts to the new one through a socket beside the stats socket. Not so in a `chroot`, where it
+  finds none, and before 3.0 not within 5 s of HAProxy's start. Requests at once are counted by each worker for itself.
+- **Retry-After.** With 429 HAProxy names the rate's whole period, since it counts refused requests as well, Nginx and
+  Traefik the time until there is room for one more. HAProxy says 60 s after 10 wrong passwords, and like Nginx 1 s to
+  too many at once.
 - **Every server fails.** HAProxy answers 503, Nginx and Traefik 502. With no server at all, all three answer 503.
 - **A reload** costs HAProxy and Traefik nothing. Nginx before 1.27.4 resets some idle connections that clients keep.
 - **Certificates.** For HAProxy and Nginx lbgen chooses: the file that a label names, else `HOST.pem`, else one that has

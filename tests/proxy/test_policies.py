@@ -2,9 +2,9 @@
 
 A case asks (``ask: GET HOST/PATH``, with ``send`` headers, a ``body`` of so many bytes, ``from`` an address, ``times``,
 ``tls``, ``beside`` requests of others that have no answer yet) and says what it expects: the ``status``, the service
-that answers (``service``), ``headers`` of the answer, and what the server ``sees``: its ``path`` and headers. ``null``
-is a header that must not be there. ``not`` lists the proxies that cannot; then `lbgen lint` has to say so. What a file
-says of its ``listener`` are more settings of the two for HTTP.
+that answers (``service``), ``headers`` of the answer, those that it ``has`` whatever they say, and what the server
+``sees``: its ``path`` and headers. ``null`` is a header that must not be there. ``not`` lists the proxies that cannot;
+then `lbgen lint` has to say so. What a file says of its ``listener`` are more settings of the two for HTTP.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Answer:
         wrong = [
             f"{key}: {found[key]}, not {value}" for key, value in expected.items() if found.get(key, value) != value
         ]
+        wrong += [f"{name} is missing" for name in expected.get("has", ()) if name not in self.headers]
         for key in ("headers", "sees"):
             for name, value in expected.get(key, {}).items():
                 got = getattr(self, key).get(name)

@@ -191,6 +191,8 @@ CAPABILITIES = {
     ),
     "retries of TCP routes": Support(NO, "a connection that fails is not tried elsewhere"),
     "concurrent requests for each server": Support(NO, "there is no limit"),
+    "counters": Support(PARTLY, "each listener counts by itself, and rates anew after every change of any service"),
+    "Retry-After": Support(PARTLY, "who asks too often is told when to come back, too many at once are not"),
     "passwords": Support(
         PARTLY,
         "users whose hash is one of SHA-crypt are not let in; wrong passwords are not counted, but no other request "
@@ -211,7 +213,11 @@ CAPABILITIES = {
     "a prefix before a path that was stripped whole": Support(
         PARTLY, "where nothing is left of the path servers see the prefix alone, without a slash"
     ),
-    "pages of other origins": Support(PARTLY, "preflight requests are answered 200, not 204"),
+    "pages of other origins": Support(
+        PARTLY,
+        "preflight requests are answered 200, not 204, and before clients are judged by address, rate or number; other "
+        "origins are told Access-Control-Allow-Credentials, which means nothing without Access-Control-Allow-Origin",
+    ),
     "spellings of a header with many dashes": Support(
         PARTLY, "of more than three only the one with `_` for all of them is removed"
     ),

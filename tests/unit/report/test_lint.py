@@ -50,6 +50,7 @@ EVERYTHING = {
     "http.l.header.x-long": "l" * 700,
     "http.p.host": "p.org",
     "http.p.rate-limit": "500/h",
+    "http.p.max-concurrent": "9",
     "http.p.basic-auth": "staff",
     "http.p.host-header": "server",
     "http.p.response-header.server": "mine",
