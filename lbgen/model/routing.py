@@ -226,13 +226,13 @@ def _winners(own: Mapping[_Key, _Claim], broader: list[_Claim]) -> dict[_Key, _C
 
 def _winner(claims: Mapping[_Key, _Claim], path: str, exact: bool) -> _Claim | None:
     """Return who goes first of those whose place holds all requests of this place."""
-    covering = [claims.get((around, False)) for around in _around(path)]
+    covering = [claims.get((around, False)) for around in prefixes_around(path)]
     if exact:
         covering.append(claims.get((path, True)))
     return min((claim for claim in covering if claim), key=_rank, default=None)
 
 
-def _around(path: str) -> Iterator[str]:
+def prefixes_around(path: str) -> Iterator[str]:
     """Yield the prefixes that hold a path: ``/a/b`` -> ``/a/b``, ``/a``, ``/``."""
     yield path
     end = path.rfind("/")

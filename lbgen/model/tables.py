@@ -45,7 +45,7 @@ def in_order(listener: Listener) -> list[Rule]:
             cell.path,
         ),
     )
-    rules = [*listener.rules, *(Rule(_tests(cell), cell.backend, cell.priority) for cell in cells)]
+    rules = [*listener.rules, *(Rule(tests_of(cell), cell.backend, cell.priority) for cell in cells)]
     rules.sort(key=lambda rule: -rule.priority)  # stable: at the same priority rules go first
     return [each for rule in rules for each in (*_screened(rule, listener), rule)]
 
@@ -83,7 +83,8 @@ def by_host(listener: Listener, hosts: Iterable[str] = ()) -> list[Site]:
     return sites
 
 
-def _tests(cell: Cell) -> Alternative:
+def tests_of(cell: Cell) -> Alternative:
+    """Return what a cell's requests are like."""
     host = () if cell.level == "any" else (Test("host", cell.host),)
     if cell.exact:
         return (*host, Test("path", cell.path))

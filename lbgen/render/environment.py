@@ -25,6 +25,7 @@ from jinja2.utils import missing
 from lbgen.base.address import host_port
 from lbgen.base.problem import printable
 from lbgen.labels.values.basic import spell_duration
+from lbgen.model.numbers import numbered
 from lbgen.model.tables import by_host, in_order
 from lbgen.render import quoting
 from lbgen.render.budget import FILTERS, METHODS, OPERATORS, Budget, LimitedCodeGenerator, allow_result, guarded, total
@@ -226,6 +227,7 @@ def filters(quote: str) -> dict[str, Callable[..., Any]]:
     """Return the filters that Jinja does not have, or has otherwise."""
     return {
         "in_order": in_order,
+        "numbered": numbered,
         "by_host": by_host,
         "handshakes": SniTable,
         "quote": quoting.QUOTING[quote],

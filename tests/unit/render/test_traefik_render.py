@@ -118,8 +118,8 @@ def test_names_are_unique():
     facts = [
         *app("b-c", {"listener": "a"}, 80),
         *app("c", {"listener": "a-b"}, 80),
-        *app("x", {"listener": "a", "host": "one.org,two-two-two.org"}, 80),
-        *app("y", {"listener": "a", "host": "three.org"}, 80),
+        *app("x", {"listener": "a", "host": "one.org", "path": "/,/a/b,/a/b/c"}, 80),
+        *app("y", {"listener": "a", "host": "one.org", "path": "/a"}, 80),
         *app("x-2", {"listener": "a", "host": "z.org"}, 80),
     ]
     files = rendered(renderer(), listeners, *facts)
