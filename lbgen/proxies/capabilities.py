@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from lbgen.labels.match import Test
@@ -25,11 +25,12 @@ class Capability:
     key: str  # the label key that asks for it, for messages; empty: none
     asked: Callable[[Backend, Route], bool]  # whether a backend and its route do
     where: Callable[[Listener], bool] = lambda _: True  # the listeners on which it makes a difference
+    among: Callable[[Iterable[Listener]], bool] = lambda _: True  # the target's listeners with which it does
 
     def concerns(self, backend: Backend, route: Route, listeners: Mapping[str, Listener]) -> bool:
         """Tell whether a route asks for it on one of those listeners, which are the target's by name."""
         on = (listeners[name] for name in route.listeners if name in listeners)
-        return self.asked(backend, route) and any(map(self.where, on))
+        return self.asked(backend, route) and any(map(self.where, on)) and self.among(listeners.values())
 
     def support(self, proxy: str, version: tuple[int, ...] = ()) -> Support:
         """Return how far the proxy can do it.
@@ -80,6 +81,15 @@ def _is_long(policy: Policy) -> bool:
 
 def _trusts(listener: Listener) -> bool:
     return bool(listener.trusted_proxies)
+
+
+def _strict(listener: Listener) -> bool:
+    return listener.tls and listener.strict_sni
+
+
+def _speak_otherwise(listeners: Iterable[Listener]) -> bool:
+    """Tell whether TLS listeners differ in whom they shake hands with."""
+    return len({(each.tls_minimum, each.strict_sni) for each in listeners if each.tls}) > 1
 
 
 def _counts_clients(backend: Backend, _: Route) -> bool:
@@ -186,6 +196,15 @@ TABLE = (
         "client certificates of a domain", "client-ca", lambda _, route: bool(route.client_ca) and _has_wildcard(route)
     ),
     Capability("headers of client certificates", "client-ca.headers", lambda backend, _: backend.client_ca_headers),
+    Capability("strict SNI", "", lambda backend, _: backend.protocol == "http", _strict),
+    Capability("strict SNI of TCP listeners", "", lambda backend, _: backend.protocol == "tcp", _strict),
+    Capability(
+        "TLS listeners that differ in minimum or strict SNI",
+        "",
+        lambda *_: True,
+        lambda listener: listener.tls,
+        _speak_otherwise,
+    ),
     Capability("largest body", "max-body", lambda backend, _: backend.policy.max_body is not None),
     Capability("rewritten paths", "strip-prefix", lambda backend, _: bool(backend.policy.strip_prefixes)),
     Capability(

@@ -16,6 +16,9 @@ from lbgen.settings import Settings, TargetSettings
 
 Check = Callable[[Files], None]
 YES, PARTLY, NO = "yes", "partly", "no"
+# What a program may have been built with, or not: `Facts.features`.
+HTTP3 = "http3"
+MLKEM = "X25519MLKEM768"  # the key exchange of that name, which OpenSSL has since 3.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,15 @@ class Setup:
         """Return it as on a machine without the proxy's program."""
         return replace(self, binary="")
 
+    def own_features(self, features: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of its program that files may count on unasked.
+
+        A proxy that lbgen does not run may be another build: it would refuse a key exchange that it does not know.
+        """
+        if self.target.apply.chosen in ("", "run"):
+            return features
+        return tuple(name for name in features if name != MLKEM)
+
     def needs_run(self, takes: str) -> None:
         """Raise SettingsError unless lbgen is to run the proxy; ``takes`` says which ways this kind knows."""
         chosen = self.target.apply.chosen
@@ -61,6 +73,7 @@ class Facts:
 
     version: tuple[int, ...] = ()  # (1, 22, 1); empty: not known
     modules: tuple[str, ...] = ()  # paths of modules to load
+    features: tuple[str, ...] = ()  # what its program was built with: "http3", "X25519MLKEM768"
     stats_socket: str = ""
     pid_file: str = ""
     probe: str = ""

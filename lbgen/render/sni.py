@@ -20,7 +20,10 @@ def is_for(certificate: Certificate, name: str) -> bool:
 
 
 class SniTable:
-    """What is decided for the names of some listeners."""
+    """What is decided for the names of some listeners.
+
+    Where all of them have strict SNI, a name that no certificate is for is not known.
+    """
 
     def __init__(self, listeners: Iterable[Listener], certificates: Sequence[Certificate]) -> None:
         """
@@ -29,6 +32,7 @@ class SniTable:
             certificates: the first is for names that no other is for.
         """
         self._asked: dict[str, TlsHost] = {}
+        listeners = tuple(listeners)
         for listener in listeners:
             for item in listener.hosts if listener.tls else ():
                 known = self._asked.get(item.host, item)
@@ -39,6 +43,7 @@ class SniTable:
                     known.shared or item.shared,
                 )
         self._first = certificates[:1]
+        self._strict = bool(listeners) and all(listener.strict_sni for listener in listeners)
         self._files = {item.name: item for item in certificates}
         self._named: dict[str, list[Certificate]] = {}
         for certificate in certificates:
@@ -51,6 +56,14 @@ class SniTable:
         The one that a label names, else NAME.pem, else those for the very name, else _.DOMAIN.pem, else those for all
         names of its domain, else the first. Several are of different kinds: for a client to choose from.
         """
+        return self._own(name) or self._first
+
+    def shown(self, name: str) -> Certificate | None:
+        """Return the first certificate for a name; None: handshakes for it are refused, or there is none at all."""
+        return next(iter(self._own(name) if self._strict else self.certificates(name)), None)
+
+    def _own(self, name: str) -> Sequence[Certificate]:
+        """Return the certificates that are for a name."""
         domain = name.partition(".")[2]
         labelled = self.labelled(name)
         for file in (f"{labelled}{SUFFIX}" if labelled else "", f"{name}{SUFFIX}"):
@@ -60,7 +73,7 @@ class SniTable:
             return self._named[name]
         if f"_.{domain}{SUFFIX}" in self._files:
             return [self._files[f"_.{domain}{SUFFIX}"]]
-        return self._named.get(f"*.{domain}", self._first)
+        return self._named.get(f"*.{domain}", ())
 
     def labelled(self, name: str) -> str:
         """Return the name of the certificate that a label chooses for a name, or "".
@@ -91,7 +104,7 @@ class SniTable:
         for name in sorted(self._asked.keys() | self._named.keys(), key=lambda name: (not name.startswith("*."), name)):
             domain = f"*.{name.partition('.')[2]}"
             broader = domain if domain in there else "*"
-            if name not in there and self.certificates(name)[:1] != self.certificates(broader)[:1]:
+            if name not in there and self.shown(name) != self.shown(broader):
                 there.add(name)
                 names.append(name)
         return names
@@ -107,7 +120,7 @@ class SniTable:
         """Every name that something is known of, by certificate and authority: the first certificate's lines first."""
         lines: dict[tuple[Certificate, str], list[str]] = {}
         for name in sorted(self._asked.keys() | self._named.keys()):
-            for certificate in self.certificates(name):
+            for certificate in self._own(name) if self._strict else self.certificates(name):
                 lines.setdefault((certificate, self.client_ca(name)), []).append(name)
         order = {item.name: place for place, item in enumerate(self._files.values())}
         return [

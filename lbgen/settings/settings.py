@@ -12,6 +12,7 @@ from lbgen.model import Listener, Rules
 from lbgen.render.limits import Limits
 from lbgen.settings.claims import ClaimSettings
 from lbgen.settings.discovery import DiscoverySettings
+from lbgen.settings.listener_tls import ListenerTls, ListenerTlsSettings
 from lbgen.settings.status import StatusSettings
 from lbgen.settings.value_types import (
     Bind,
@@ -152,8 +153,8 @@ class ListenerSettings(Section):
     """ADDRESS:PORT; ":80" and "[::]:80" are port 80 on every address, of IPv4 and IPv6, "0.0.0.0:80" on those of IPv4
     alone (but with Traefik of both), "[::1]:80" on one address."""
     protocol: Literal["http", "tcp", "udp"] = "http"
-    tls: bool = False
-    """Terminate TLS with the certificates of the directory `certificates`."""
+    tls: ListenerTls = None
+    """Terminate TLS with the certificates of the directory `certificates`: true, or a section."""
     encoded_slashes: Literal["pass", "reject"] = "pass"
     """Of protocol http: `reject` answers 400 to a path with %2F, %5C or a backslash."""
 
@@ -265,12 +266,15 @@ class Settings(Section):
 
 def _listener(name: str, settings: ListenerSettings) -> Listener:
     address, port = settings.where
+    tls = settings.tls or ListenerTlsSettings()
     return Listener(
         name,
         address,
         port,
         settings.protocol,
-        settings.tls,
+        settings.tls is not None,
+        tls_minimum=tls.minimum,
+        strict_sni=tls.strict_sni,
         trusted_proxies=tuple(sorted(set(settings.trusted_proxies))),
         proxy_protocol=settings.proxy_protocol,
         encoded_slashes=settings.encoded_slashes,

@@ -10,16 +10,17 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 
-def certificate(path: Path, *names: str, days: float = 0.0) -> Path:
+def certificate(path: Path, *names: str, days: float = 0.0, by_rsa: bool = False) -> Path:
     """Write a self-signed certificate for these names, with its key, as one PEM file.
 
     Args:
         days: from now to the middle of the two days that it is valid.
+        by_rsa: of the older kind, in place of elliptic curves.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = rsa.generate_private_key(65537, 2048) if by_rsa else ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
     now = datetime.now(UTC) + timedelta(days=days)
     signed = (

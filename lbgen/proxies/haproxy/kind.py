@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lbgen.base.errors import ProxyUnreachable
 from lbgen.proxies.haproxy.apply import HAProxy, Master, ask
+from lbgen.proxies.haproxy.build import build_of
 from lbgen.proxies.haproxy.check import checker
 from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
 from lbgen.proxies.proxy import Workers
@@ -22,7 +23,13 @@ MASTER = "master.sock"  # of a HAProxy that lbgen runs
 
 def facts(setup: Setup) -> Facts:
     """Return the facts about it that templates see."""
-    return Facts(stats_socket=str(_stats_socket(setup)), ipv6=not setup.binary or has_ipv6())
+    build = build_of(setup.binary)
+    return Facts(
+        build.version,
+        features=setup.own_features(build.features),
+        stats_socket=str(_stats_socket(setup)),
+        ipv6=not setup.binary or has_ipv6(),
+    )
 
 
 def parts(setup: Setup) -> Parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from lbgen.base.address import dialable, host_port, split_bind
 from lbgen.base.errors import ProxyUnreachable, SettingsError
 from lbgen.base.logs import log
-from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
+from lbgen.proxies.kind import HTTP3, MLKEM, NO, PARTLY, Facts, Kind, Parts, Setup, Support
 from lbgen.proxies.nginx import error_log, processes
 from lbgen.proxies.nginx.apply import PATIENCE, Nginx
 from lbgen.proxies.nginx.check import checker
@@ -33,6 +34,7 @@ class Build:
     version: tuple[int, ...] = ()  # (1, 22, 1); empty: there is none to ask
     stream: str = "stream"  # path of the module to load, "stream" if it is built in, empty: there is none
     account: str = ""  # of the workers, or their group; empty: Nginx's own default
+    features: tuple[str, ...] = ()
 
 
 def facts(setup: Setup) -> Facts:
@@ -44,6 +46,7 @@ def facts(setup: Setup) -> Facts:
     return Facts(
         version=_version(setup) or build.version,
         modules=tuple(module for module in modules if module),
+        features=setup.own_features(build.features),
         pid_file=processes.pid_file(setup),
         probe=_probe(setup)[0],
         ipv6=not setup.binary or has_ipv6(),
@@ -91,7 +94,16 @@ def build_of(binary: str) -> Build:
     elif stream:
         module = "stream"
     account = re.search(r"--group=(\S+)", said) or re.search(r"--user=(\S+)", said)
-    return Build((int(version[1]), int(version[2]), int(version[3])), module, account[1] if account else "")
+    numbers = (int(version[1]), int(version[2]), int(version[3]))
+    return Build(numbers, module, account[1] if account else "", tuple(_features(said)))
+
+
+def _features(said: str) -> Iterator[str]:
+    if "--with-http_v3_module" in said:
+        yield HTTP3
+    library = re.search(r"^built with OpenSSL (\S+)(?:.*\(running with OpenSSL (\S+))?", said, re.MULTILINE)
+    if library and tuple(map(int, re.findall(r"\d+", library[2] or library[1])[:2])) >= (3, 5):
+        yield MLKEM
 
 
 @cache
@@ -204,6 +216,8 @@ CAPABILITIES = {
         "Nginx's workers read the file at the path that lbgen has it at, on their own account; where they cannot, "
         "nobody is let in; wrong passwords are not counted, since `limit_req` counts requests, right ones too",
     ),
+    "strict SNI": Support(NO, "clients are shown default.pem", since="1.19.4"),
+    "strict SNI of TCP listeners": Support(NO, "clients are shown default.pem, whatever name they ask for"),
     "headers of client certificates": Support(
         PARTLY,
         "the fingerprint is X-Client-Cert-Sha1; alternative names are in X-Client-Cert alone: the certificate, PEM "

@@ -203,6 +203,9 @@ CAPABILITIES = {
         PARTLY, "all routes of its hosts ask for them, since Traefik asks before it knows the path"
     ),
     "client certificates of a domain": Support(NO, "nobody is let in, since Traefik asks for them by exact names"),
+    "TLS listeners that differ in minimum or strict SNI": Support(
+        PARTLY, "for names that no route on the listener has, as hosts without `*`, the strictest one's holds on all"
+    ),
     "headers of client certificates": Support(
         PARTLY,
         "subject and alternative names are in X-Forwarded-Tls-Client-Cert-Info, the certificate in "

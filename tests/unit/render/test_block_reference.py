@@ -54,7 +54,7 @@ ADDITIONS = {
     "nginx": {
         "main_extra": "env TZ;\n",
         "http_log": "    log_format mine '$remote_addr $status';\n",
-        "http_tls": "    ssl_ciphers HIGH:!aNULL;\n",
+        "http_tls": "    ssl_buffer_size 4k;\n",
         "http_extra": "    add_header X-Served-By lbgen always;\n    include {{ target.output }}/mine/*.conf;\n",
         "http_upstream_extra": "        keepalive_requests 500;  # {{ backend.name }}\n",
         "http_location_extra": "            proxy_pass_header {{ backend.name }};\n",
@@ -62,7 +62,7 @@ ADDITIONS = {
         "http_no_server": "            # or: return 302 https://status.example.org;\n",
         "http_listen": "backlog=1024 so_keepalive=on",
         "http_server_extra": "        large_client_header_buffers 4 16k;  # {{ listener.name }} {{ site.host }}\n",
-        "stream_tls": "    ssl_ciphers HIGH:!aNULL;\n",
+        "stream_tls": "    ssl_handshake_timeout 10s;\n",
         "stream_extra": "    tcp_nodelay on;\n",
         "stream_listen": "{{ 'rcvbuf=64k' if listener.protocol == 'udp' else 'backlog=1024' }}",
         "stream_upstream_extra": "        # {{ backend.name }}\n",

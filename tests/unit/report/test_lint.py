@@ -77,7 +77,10 @@ EVERYTHING = {
     "http.k.sticky": "cookie",
     "tcp.t.group": "grouped",
     "tcp.t.retries": "0",
+    "tcp.t.listener": "pg",
+    "tcp.v.listener": "pgs",
     "tcp.n.sni": "n.org",
+    "tcp.n.listener": "pg",
     "tcp.n.max-concurrent": "5",
     "udp.e.port": "53",
 }
@@ -94,8 +97,13 @@ STANDBY = [
 
 
 BEHIND = replace(a_listener(address="0.0.0.0"), trusted_proxies=("192.0.2.0/24",), proxy_protocol=True)
+SECURE = replace(a_listener("websecure", 443, tls=True), tls_minimum="1.3", strict_sni=True)
 LISTENERS = a_rules(
-    *(BEHIND, a_listener("websecure", 443, tls=True), a_listener("pg", 5432, "tcp"), a_listener("dns", 53, "udp"))
+    BEHIND,
+    SECURE,
+    replace(SECURE, name="pgs", port=5433, protocol="tcp", tls_minimum="1.2"),
+    a_listener("pg", 5432, "tcp"),
+    a_listener("dns", 53, "udp"),
 )
 
 
