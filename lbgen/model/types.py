@@ -229,6 +229,7 @@ class Listener:
     encoded_slashes: str = "pass"  # protocol http: "pass", or "reject": 400 to %2F, %5C and a backslash in a path
     trusted_proxies: tuple[str, ...] = ()  # networks of load balancers before it: what they say of clients is believed
     proxy_protocol: bool = False  # protocols http, tcp: connections begin with a PROXY header, version 1 or 2
+    hello_timeout: float = 5.0  # protocol tcp without tls: until the client's TLS has begun, where there are names
     public_port: int = 0  # that clients connect to, where something before the proxy changes it; 0: `port`
     tls_minimum: str = "1.2"  # with tls: the oldest version that clients may use, "1.2" or "1.3"
     strict_sni: bool = False  # with tls: handshakes are refused for names that no certificate is for, or without a name

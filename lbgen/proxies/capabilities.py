@@ -161,6 +161,15 @@ TABLE = (
         ),
     ),
     Capability("time without a byte on open streams", "timeout.idle", lambda backend, _: backend.timeout_idle != 60),
+    Capability("connections that outlive a reload", "timeout.idle", lambda backend, _: backend.timeout_idle > 60),
+    Capability("half-closed connections of TCP routes", "", lambda backend, _: backend.protocol == "tcp"),
+    Capability(
+        "TCP servers that speak first, beside routes by server name",
+        "",
+        lambda backend, route: backend.protocol == "tcp" and not _has_names(route),
+        lambda listener: bool(listener.names) and not listener.tls,
+    ),
+    Capability("UDP clients that never pause", "", lambda backend, _: backend.protocol == "udp"),
     Capability(
         "retries of TCP routes", "retries", lambda backend, _: backend.protocol == "tcp" and backend.retries != 2
     ),

@@ -28,6 +28,8 @@ class Support:
     level: str = YES  # YES; PARTLY: not quite the same; NO: not at all
     instead: str = ""  # what happens then, as a sentence without its end
     since: str = ""  # the first version that can do it fully; empty: all supported ones, or none
+    # Options of the set, the first that is set counts: only routes with a longer `timeout.idle` are concerned.
+    ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

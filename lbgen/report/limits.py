@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from lbgen.base.problem import label_text, shown
+from lbgen.labels.values.basic import duration
+from lbgen.labels.values.value_type import BadValue
 from lbgen.model import Backend, Model, Route
 from lbgen.proxies.capabilities import PROXIES, TABLE
 from lbgen.proxies.kind import NO
@@ -41,12 +46,20 @@ class Limit:
         return f"{PROXIES[self.proxy]} {how}: {self.feature}; {self.instead}"
 
 
-def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: tuple[int, ...] = ()) -> Iterator[Limit]:
+def limits(
+    model: Model,
+    snapshot: Snapshot,
+    target: str,
+    proxy: str,
+    version: tuple[int, ...] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Iterator[Limit]:
     """Yield what a target's proxy cannot do of what its routes ask for.
 
     Args:
         model: with the listeners of this target only.
         version: of the proxy's program; empty: the oldest that lbgen supports.
+        options: of the target's template set, with their defaults.
     """
     if proxy not in PROXIES:
         return
@@ -59,6 +72,8 @@ def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: t
         for row in TABLE:
             support = row.support(proxy, version)
             asking = routes.get(backend.name, ())
+            if support.ends and backend.timeout_idle <= _seconds(support.ends, options or {}):
+                continue
             if support.instead and any(row.concerns(backend, route, listeners) for route in asking):
                 label, value = _written(backend, row.key, labels.get(backend.service, {}).items())
                 yield Limit(
@@ -72,6 +87,14 @@ def limits(model: Model, snapshot: Snapshot, target: str, proxy: str, version: t
                     label,
                     shown(label, value),
                 )
+
+
+def _seconds(names: Iterable[str], options: Mapping[str, Any]) -> float:
+    """Return the time that the first of these options says; without one none, as in a set of one's own."""
+    chosen = next((str(options[name]) for name in names if options.get(name)), "")
+    with suppress(BadValue):
+        return duration(0, math.inf)(chosen)
+    return math.inf if chosen else 0.0
 
 
 def _written(backend: Backend, key: str, labels: Iterable[tuple[str, str]]) -> tuple[str, str]:

@@ -170,6 +170,9 @@ class ListenerSettings(Section):
     trusted_proxies: Networks = []
     """Networks of the load balancers and CDNs in front. Of requests from these the client is the right-most address in
     X-Forwarded-For that is not one of them, and X-Forwarded-Proto and X-Forwarded-Port are believed. Nobody else is."""
+    hello_timeout: Seconds | None = None
+    """Of protocol tcp without tls, where some routes have server names: how long a client may take to begin with TLS;
+    default 5s. With HAProxy one that says nothing, since the server is to speak first, is served after that."""
     proxy_protocol: bool = False
     """Connections begin with a PROXY header (version 1 or 2), which says who the client is; where there are
     `trusted_proxies`, those from there."""
@@ -180,6 +183,8 @@ class ListenerSettings(Section):
             raise ValueError("trusted_proxies and proxy_protocol are for the protocols http and tcp; remove them")
         if self.protocol == "tcp" and self.trusted_proxies and not self.proxy_protocol:
             raise ValueError("over tcp only the PROXY protocol tells who the client is: add proxy_protocol: true")
+        if self.hello_timeout is not None and (self.protocol != "tcp" or self.tls):
+            raise ValueError("hello_timeout is for listeners of protocol tcp without tls; remove it")
         if everybody := [network for network in self.trusted_proxies if network.endswith("/0")]:
             raise ValueError(f"trusted_proxies: {everybody[0]} is everybody; name the load balancers' own networks")
         return self
@@ -279,4 +284,5 @@ def _listener(name: str, settings: ListenerSettings) -> Listener:
         proxy_protocol=settings.proxy_protocol,
         encoded_slashes=settings.encoded_slashes,
         public_port=settings.public_port or 0,
+        hello_timeout=5.0 if settings.hello_timeout is None else settings.hello_timeout,
     )

@@ -69,8 +69,11 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
   the host among its names, else `_.DOMAIN.pem`, else one for all names of the domain, else `default.pem` or the first
   by name. Traefik goes by the names in them alone.
 - **New listeners.** HAProxy and Nginx take them with a reload. Traefik has to be started anew.
-- **TCP by server name beside a server that speaks first** (MySQL, SMTP): where some routes of a listener have names,
-  Traefik and Nginx wait for the client's first bytes.
+- **Servers that speak first** (MySQL, SMTP): give them a listener on which no route has a server name, so that nobody
+  waits for the client.
+- **Pauses within an answer** are as long as `timeout.response` at most with HAProxy and Nginx; with Traefik there is no
+  limit, nor on how long a client may take for its request (option `read_timeout`).
+- **UDP.** When a server goes, Nginx sends the next datagram of its clients to another one.
 """
 
 LIMITS = """

@@ -97,7 +97,11 @@ class ServerKeys:
         "timeout.connect", basic.duration(0.01, 600), "To connect to a server", 1.0, example="500ms"
     )
     timeout_response: float = key(
-        "timeout.response", basic.duration(0.1, 86400), "To the first byte of answer", 60.0, example="5m"
+        "timeout.response",
+        basic.duration(0.1, 86400),
+        "To the first byte of answer, and with HAProxy and Nginx between two",
+        60.0,
+        example="5m",
     )
     timeout_idle: float = key(
         "timeout.idle", basic.duration(0.1, 86400), "Without a byte, on open streams", 60.0, example="1h"

@@ -91,6 +91,14 @@ CAPABILITIES = {
         PARTLY, "alternative names are in X-Client-Cert alone: the certificate, DER in base64"
     ),
     "largest body": Support(PARTLY, "bodies that are sent in chunks, without their length, are not limited"),
+    "connections that outlive a reload": Support(
+        PARTLY,
+        "they end when the old worker does, at the option `hard_stop_after` after the reload, whatever caused it",
+        ends=("hard_stop_after",),
+    ),
+    "TCP servers that speak first, beside routes by server name": Support(
+        PARTLY, "their clients wait for `hello_timeout` of the listener (5s), since they might be about to send a name"
+    ),
     "host header": Support(NO, "servers see the client's Host, since it is set before a server is chosen"),
     "slow start": Support(PARTLY, "only with a health check, which says when a server has come up"),
 }

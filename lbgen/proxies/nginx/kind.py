@@ -223,6 +223,17 @@ CAPABILITIES = {
         "the fingerprint is X-Client-Cert-Sha1; alternative names are in X-Client-Cert alone: the certificate, PEM "
         "percent-encoded",
     ),
+    "connections that outlive a reload": Support(
+        PARTLY,
+        "they end when the old worker does, at the option `worker_shutdown` after the reload, whatever caused it",
+        ends=("shutdown_timeout", "worker_shutdown"),
+    ),
+    "half-closed connections of TCP routes": Support(
+        PARTLY, "a connection ends as soon as one side has sent all it has", since="1.21.4"
+    ),
+    "TCP servers that speak first, beside routes by server name": Support(
+        PARTLY, "their clients, who send nothing, are cut off at `hello_timeout` of the listener (5s)"
+    ),
     "host header": Support(PARTLY, "of several servers all see the address of the first"),
     "response headers": Support(NO, "the header Server is Nginx's own, and stays"),
     "scheme of servers": Support(NO, "servers are spoken to with HTTP/1.1"),

@@ -189,6 +189,14 @@ CAPABILITIES = {
     "time without a byte on open streams": Support(
         NO, "there is no limit of lbgen's; a UDP session ends with the option `udp_timeout`"
     ),
+    "TCP servers that speak first, beside routes by server name": Support(
+        PARTLY, "their clients, who send nothing, are cut off at `hello_timeout` of the listener (5s)"
+    ),
+    "UDP clients that never pause": Support(
+        PARTLY,
+        "one that sends from one port stays with its server, also when that is gone, until it pauses for the option "
+        "`udp_timeout` (3s)",
+    ),
     "retries of TCP routes": Support(NO, "a connection that fails is not tried elsewhere"),
     "concurrent requests for each server": Support(NO, "there is no limit"),
     "counters": Support(PARTLY, "each listener counts by itself, and rates anew after every change of any service"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from lbgen.base.errors import UnknownService
 from lbgen.base.problem import printable
@@ -28,11 +29,14 @@ class TargetFacts:
     version: tuple[int, ...]
     listeners: frozenset[str] | None  # that it serves; None: all
     held: Mapping[str, Held] = field(default_factory=dict)  # quarantined services, by id
+    options: Mapping[str, Any] = field(default_factory=dict)  # of its template set
 
     @classmethod
     def of(cls, name: str, renderer: Renderer, held: Mapping[str, Held] | None = None) -> TargetFacts:
         """Return the facts of the target that a renderer is for."""
-        return cls(name, renderer.templates.manifest.proxy, renderer.target.version, renderer.listeners, held or {})
+        target = renderer.target
+        proxy = renderer.templates.manifest.proxy
+        return cls(name, proxy, target.version, renderer.listeners, held or {}, target.options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ EVERYTHING = {
     "http.q.rule": "QueryRegexp(`a`, `b`)",
     "http.u.host": "u.org",
     "http.u.header.x_y": "1",
-    "http.u.timeout.idle": "5s",
+    "http.u.timeout.idle": "24h",
     "http.u.redirect-https": "true",
     "http.h.header.host": "h.org",
     "http.l.header.x-long": "l" * 700,
@@ -125,6 +125,16 @@ def found(proxy: str, version: tuple[int, ...] = (), **keys: object) -> list[Lim
 def test_documentation_is_current():
     """docs/proxies.md is what the table says."""
     assert (DOCS / "proxies.md").read_text() == proxies.markdown()
+
+
+@pytest.mark.parametrize("proxy", ["haproxy", "nginx"])
+@pytest.mark.parametrize(("longest", "told"), [("30m", True), ("1h", False), ("24h", False), ("7d", False)])
+def test_outliving_a_reload(proxy, longest, told):
+    """Connections that may be idle for longer than old workers live are told of, by the option that the target has."""
+    snapshot = cluster(**{"timeout.idle": "1h"})
+    options = {"hard_stop_after": longest, "worker_shutdown": longest, "shutdown_timeout": ""}
+    said = limits(build(snapshot, LISTENERS), snapshot, "edge", proxy, (), options)
+    assert any(limit.feature == "connections that outlive a reload" for limit in said) == told
 
 
 def test_every_row_can_be_asked_for():

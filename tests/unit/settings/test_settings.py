@@ -157,6 +157,10 @@ log:
         ("discovery: {traefik: {default_rule: Hosts(`a`)}}\n", "lbgen.yml:1: discovery.traefik.default_rule:", "Host"),
         ("discovery: {traefik: {default_rule: 'Host(`{{ .Id }}`)'}}\n", "lbgen.yml:1: discovery.traefik.", "template"),
         ("listeners:\n  a: {bind: ':80'}\n  b: {bind: '*:80'}\n", "lbgen.yml: ", "a and b both bind"),
+        ("listeners:\n  a: {bind: ':80'}\n  b: {bind: '[::]:80'}\n", "lbgen.yml: ", "a and b both bind"),
+        ("listeners:\n  a: {bind: '0.0.0.0:80'}\n  b: {bind: ':80'}\n", "lbgen.yml: ", "a and b both bind"),
+        ("listeners: {a: {bind: ':80', public_port: 0}}\n", "lbgen.yml:1: listeners.a.public_port:", "greater"),
+        ("listeners: {a: {bind: ':80', hello_timeout: 1s}}\n", "lbgen.yml:1: listeners.a:", "hello_timeout is for"),
     ],
 )
 def test_wrong(text, line, says, tmp_path):
