@@ -13,8 +13,8 @@ import pytest
 from lbgen.model import build
 from lbgen.report.limits import limits
 from tests.support import original_traefik
-from tests.support.conformance_suite import SUITES, WHO, Case, Suite, answering
-from tests.support.conformance_traffic import decided, servers
+from tests.support.conformance_suite import SUITES, WHO, Case, answering
+from tests.support.conformance_traffic import decided, differing, servers
 from tests.support.paths import ROOT
 from tests.support.real_traefik import BINARY as TRAEFIK
 from tests.support.running import PROXIES, changing, ports_of, running
@@ -118,12 +118,6 @@ def test_the_original_decides_the_same(suite, short_dir):
         dynamic = original_traefik.configuration(suite.labels(ports), addresses, suite.default_rule)
         with original_traefik.running(dynamic, suite.listeners, short_dir / "original") as listeners:
             assert differing(suite, "original", listeners) == []
-
-
-def differing(suite: Suite, who: str, listeners: dict[str, int]) -> list[str]:
-    """Ask all questions; return those that were not answered as the file says of this one."""
-    found = [(case, decided(case, suite, listeners, who)) for case in suite.cases]
-    return [f"{case.line}: {answer}" for case, answer in found if answer != case.expected(who)]
 
 
 def untold(case: Case, proxy: str, told: set[tuple[str, str]]) -> bool:

@@ -15,7 +15,8 @@ where several questions get now the one and now the other; ``100 A + 256 B`` whe
 each, and of each server of one service as many; ``A gets PATH`` where the path and the query matter that A receives.
 
 WHO is one or several of ``haproxy``, ``nginx``, ``traefik`` and, in files with ``dialects: [traefik]``, ``original``: a
-Traefik that was given the labels themselves. REASON is ``SERVICE: FEATURE``, words that `lbgen lint` has to say about
+Traefik that was given the labels themselves; ``haproxy-newest`` and ``nginx-newest``: the newest version, where it does
+not decide as the installed one. REASON is ``SERVICE: FEATURE``, words that `lbgen lint` has to say about
 that service, or a heading under which docs/proxies.md, or docs/migration.md for the original, explains it.
 """
 
@@ -37,8 +38,9 @@ from tests.support.paths import TESTS
 from tests.support.ports import free_port
 
 DIRECTORY = TESTS / "conformance"
-WHO = ("haproxy", "nginx", "traefik", "original")
-_EXCEPTION = re.compile(r"((?:haproxy|nginx|traefik|original)(?:, (?:haproxy|nginx|traefik|original))*) (.+) \((.+)\)")
+WHO = ("haproxy", "nginx", "traefik", "original", "haproxy-newest", "nginx-newest")
+_WHO = f"(?:{'|'.join(reversed(WHO))})"  # the longer of two that begin alike is tried first
+_EXCEPTION = re.compile(rf"({_WHO}(?:, {_WHO})*) (.+) \((.+)\)")
 _SHARE = re.compile(r"(\d+) (\S+)")
 _QUESTION = re.compile(r"([A-Z]+) (https://)?([^/ ]+)(/[^ ]*)?(?: from ([0-9.]+))?(?: ([A-Za-z_-]+=.*))?")
 # What the labels of each dialect begin with, and those that a service has unless it says otherwise.
@@ -98,7 +100,8 @@ class Case:
 
     def expected(self, who: str) -> str:
         """What this one answers."""
-        return self.exceptions[who].answer if who in self.exceptions else self.answer
+        otherwise = self.exceptions.get(who) or self.exceptions.get(who.removesuffix("-newest"))
+        return otherwise.answer if otherwise else self.answer
 
 
 def shares(answer: str) -> dict[str, int]:
@@ -184,8 +187,12 @@ class Suite:
                 facts.append(a_task(name, slot, addresses={"edge-id": address}, desired_state=wanted))
         return a_snapshot(*facts)
 
-    def settings(self, proxy: str, directory: Path) -> Settings:
-        """Return settings with its listeners on free ports, and one proxy that lbgen runs."""
+    def settings(self, proxy: str, directory: Path, binary: str = "") -> Settings:
+        """Return settings with its listeners on free ports, and one proxy that lbgen runs.
+
+        Args:
+            binary: its program; empty: the one that is installed.
+        """
         directory.chmod(0o755)  # Nginx's workers read files of users in it, on an account of their own
         certificate(directory / "certs/default.pem", "any.example.org")
         listeners = {
@@ -197,6 +204,7 @@ class Suite:
             for name, kind in self.listeners.items()
         }
         target = {"templates": [proxy], "output": str(directory / "out"), "probe": f"127.0.0.1:{free_port()}"}
+        target |= {"binary": binary} if binary else {}
         return Settings.model_validate(
             {
                 "listeners": listeners,

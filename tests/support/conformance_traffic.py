@@ -39,6 +39,12 @@ def servers(suite: Suite, directory: Path) -> Iterator[dict[str, int]]:
         yield ports
 
 
+def differing(suite: Suite, who: str, listeners: Mapping[str, int]) -> list[str]:
+    """Ask all questions; return those that were not answered as the file says of this one."""
+    found = [(case, decided(case, suite, listeners, who)) for case in suite.cases]
+    return [f"{case.line}: {answer}" for case, answer in found if answer != case.expected(who)]
+
+
 def decided(case: Case, suite: Suite, ports: Mapping[str, int], who: str) -> str:
     """Ask, and say in the words of a case what comes back.
 

@@ -1,4 +1,4 @@
-"""Proxies of other versions than this machine's own: a HAProxy 3.x and an Nginx 1.26 out of Debian trixie.
+"""Proxies of other versions than this machine's own: HAProxy 3.0 and Nginx 1.26 of Debian trixie, and those of sid.
 
 ``haproxy("trixie")`` is the path of a program that behaves like that release's haproxy, on this machine's files:
 as a checker (``-c -f``), as a master that reloads (``-W -S``), in any network namespace; ``nginx("trixie")`` the same
@@ -21,10 +21,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.lab import host, images
 from tests.lab.settings import CACHE, LabError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+UNSTABLE = "sid"
 PACKAGES = ("haproxy", "libnginx-mod-stream", "nginx")
 WRAPPERS = {
     # The release's own dynamic loader and libraries, on this machine's files: paths of configuration, sockets and
@@ -58,6 +61,20 @@ def haproxy(suite: str = "trixie") -> Path:
 def nginx(suite: str = "trixie") -> Path:
     """Have the nginx of a Debian release, as `haproxy` does; it needs root whenever it runs."""
     return _home(suite) / "nginx"
+
+
+def newest(name: str) -> str:
+    """Have the haproxy or nginx of Debian's unstable release; skips the test where it cannot be had.
+
+    In CI too: unstable is not whole every day, and then that is not this program's fault. The installed versions, and
+    those of trixie, are needed.
+    """
+    try:
+        if os.geteuid() != 0:
+            raise LabError("making it needs root")
+        return str({"haproxy": haproxy, "nginx": nginx}[name](UNSTABLE))
+    except LabError as error:
+        pytest.skip(f"no {name} of {UNSTABLE}: {error}")
 
 
 def _home(suite: str) -> Path:
