@@ -399,8 +399,79 @@ def test_reused_connection(guarded):
             assert said(connection, "a.org") in (403, 421)
 
 
+BOTH = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda item: item.name)
+
+
+def conversation(
+    port: int, name: str, client: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> tuple[int | str, bool, ssl.SSLSession | None]:
+    """Ask a host on a new connection: the answer, whether the session was resumed, and the one to resume next."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain,
+        client.wrap_socket(plain, server_hostname=name, session=session) as connection,
+    ):
+        # With TLS 1.3 tickets come along with the answer.
+        return said(connection, name), bool(connection.session_reused), connection.session
+
+
 @EVERY
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda item: item.name)
+@BOTH
+def test_sessions_are_resumed(guarded, version):
+    """Clients of other hosts resume their sessions, and those with certificates come in whether they try to or not."""
+    made = context()
+    made.minimum_version = made.maximum_version = version
+    session, resumed = None, []
+    for _ in range(3):
+        found, again, session = conversation(guarded.port, "open.org", made, session)
+        assert found == "127.1.0.3"
+        resumed.append(again)
+    assert resumed == [False, True, True]
+    made = context(guarded.partner)
+    made.minimum_version = made.maximum_version = version
+    session = None
+    for _ in range(4):
+        found, _, session = conversation(guarded.port, "a.org", made, session)
+        assert found == "127.1.0.1"
+
+
+@EVERY
+@BOTH
+def test_resumed_session_after_a_good_one(guarded, version):
+    """That one client has come in with its certificate does not help another one that resumes a session."""
+    assert ask(guarded.port, "a.org", guarded.partner) == "127.1.0.1"
+    for name, client in (("b.org", guarded.stranger), ("open.org", None), ("open.org", guarded.partner)):
+        made = context(client)
+        made.minimum_version = made.maximum_version = version
+        _, _, session = conversation(guarded.port, name, made)
+        with contextlib.suppress(ssl.SSLError, ConnectionError, http.client.BadStatusLine):
+            found, again, _ = conversation(guarded.port, "a.org", made, session)
+            assert found in (400, 403, 421) or (client == guarded.partner and not again)
+
+
+@EVERY
+@BOTH
+def test_resumed_session_of_another_time(site, port, version):
+    """Nor does a session from before a host needed certificates, or needed another authority's."""
+    self_signed(site.certificates / "default.pem", "a.org", "open.org")
+    client = Authority(site.client_cas, "partners").client(site.directory)
+    made = context(client)
+    made.minimum_version = made.maximum_version = version
+    sessions = []
+    for key in ({}, {"client_ca": "partners"}):
+        site.serve(*app("a", "127.1.0.1", port, host="a.org", **key), *app("b", "127.1.0.2", port, host="open.org"))
+        found, _, session = conversation(site.port(), "a.org", made)
+        assert found == "127.1.0.1"
+        sessions.append(session)
+    (site.client_cas / "partners.pem").unlink()
+    Authority(site.client_cas, "partners")  # another one of this name
+    site.again()
+    for session in sessions:
+        with contextlib.suppress(ssl.SSLError, ConnectionError, http.client.BadStatusLine):
+            assert conversation(site.port(), "a.org", made, session)[0] in (400, 403, 421)
+
+
+@EVERY
+@BOTH
 def test_resumed_session(guarded, version):
     """Nor does a session that was agreed on for another host, with another host's authority or without one."""
     for name, client in (("b.org", guarded.stranger), ("open.org", None), ("unknown.org", None)):
