@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import asdict, replace
+from itertools import zip_longest
 
 from structlog.testing import capture_logs
 
@@ -62,21 +63,37 @@ def details(snapshot):
     return found
 
 
+def differing(listed, pushed):
+    """What two lists of objects do not have in common, each kind's first."""
+    return {
+        kind: [item for item in pairs if item[0] != item[1]][:1]
+        for kind in KINDS
+        if (pairs := list(zip_longest(listed[kind], pushed[kind]))) and listed[kind] != pushed[kind]
+    }
+
+
 def equal(node, followed):
     """Wait until what was pushed is what is listed, field by field, and a listing replaces not one object.
 
     What moves is never equal, but that ends; a field that one of both gets wrong never is.
     """
+    different = {}
 
     def same():
         pushed = followed.snapshots[-1]
-        if details(EngineSource([f"unix://{node.socket}"], pace=PACE).take()) != details(pushed):
+        facts = details(EngineSource([f"unix://{node.socket}"], pace=PACE).take())
+        different.clear()
+        if facts != details(pushed):
+            different.update(differing(facts, details(pushed)))
             return False
         followed.source.relist()
         listed = followed.until(lambda snapshot: snapshot.listing > pushed.listing)
         return all(getattr(listed, kind) is getattr(pushed, kind) for kind in KINDS)
 
-    wait_for(same)
+    try:
+        wait_for(same, "what is pushed to be what is listed")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; listed and pushed: {different}") from error
     assert followed.source.stats.drift == 0
 
 
