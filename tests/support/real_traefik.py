@@ -17,7 +17,7 @@ from lbgen.base.errors import ProxyUnreachable
 from lbgen.model import Listener, build
 from lbgen.proxies import disk
 from lbgen.proxies.traefik.api import Api
-from lbgen.proxies.traefik.apply import DYNAMIC
+from lbgen.proxies.traefik.apply import DYNAMIC, in_order
 from lbgen.render.context import TargetContext
 from lbgen.render.renderer import Files, Renderer
 from lbgen.render.templates import find
@@ -58,7 +58,7 @@ def rendered(made: Renderer, listeners: Iterable[Listener], *facts: Fact) -> Fil
 def write(files: Files, output: Path) -> None:
     """Put files into the output directory as lbgen does."""
     output.mkdir(parents=True, exist_ok=True)
-    disk.write(output, files.texts, stage=output)
+    disk.write(output, in_order(files.texts), stage=output)
 
 
 class Process:

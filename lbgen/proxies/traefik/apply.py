@@ -36,6 +36,11 @@ SHOWN = 5  # refusals in a message
 _GENERATION = re.compile(rf'"{MARKER_HEADER}": "([0-9a-f]+)"')
 
 
+def in_order(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return files in the order to write them: what Traefik is given last names the others, which are there then."""
+    return dict(sorted(texts.items(), key=lambda item: item[0] == DYNAMIC))
+
+
 class Traefik(Proxy):
     """One Traefik, or several that are fed the same."""
 
@@ -72,10 +77,8 @@ class Traefik(Proxy):
 
     def write(self, output: Path, texts: Mapping[str, str], remove: Iterable[str] = ()) -> None:
         """Replace files, and hand out what was written: what is on disk is what Traefik gets, either way."""
-        # What it is given last names the others, which have to be there then.
-        ordered = dict(sorted(texts.items(), key=lambda item: item[0] == DYNAMIC))
         try:
-            disk.write(output, ordered, remove, stage=output)
+            disk.write(output, in_order(texts), remove, stage=output)
         except ApplyFailed as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.EXDEV, errno.EBUSY):
                 raise ApplyFailed(
