@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lbgen.model.cookies import always_secure
 from lbgen.model.health import health_check
 from lbgen.model.last_servers import in_service
 from lbgen.model.routes import RouteRequest
@@ -57,6 +58,7 @@ def route_backend(
         max_conn=keys.max_conn,
         backup=keys.backup,
         sticky_cookie="" if keys.sticky in ("", "source") else keys.sticky,
+        cookie=request.cookie,
         redirect=Redirect(keys.redirect_code, keys.redirect) if keys.redirect else None,
         redirect_https=keys.redirect_https,
         https_port=_https_port(request, siblings, around.rules),
@@ -66,7 +68,8 @@ def route_backend(
         policy=request.policy,
         client_ca=keys.client_ca,
         client_ca_headers=keys.client_ca_headers,
-        secure_cookie=protocol == "http" and (keys.redirect_https or _has_tls_only(request.route, around.rules)),
+        secure_cookie=protocol == "http"
+        and always_secure(request.cookie, by_https=keys.redirect_https or _has_tls_only(request.route, around.rules)),
         deny=keys.deny_status if keys.deny else 0,
         stack=service.labels.get(STACK, ""),
         network=chosen.network.network.name if chosen.network else "",

@@ -15,6 +15,7 @@ from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import KEYS
 from lbgen.labels.route_spec import RouteSpec
 from lbgen.model import guards
+from lbgen.model.cookies import always_secure
 from lbgen.model.guards import CannotAdd, Guards
 from lbgen.model.health import ON_NODES, own_port
 from lbgen.model.last_servers import in_service
@@ -93,7 +94,9 @@ def join_members(members: Sequence[Member], secure: Collection[str] = (), *, any
         servers=tuple(_servers(joined)),
         weight=100 if any(map(_weighs, joined)) else 0,
         backup=all(member.backend.backup for member in joined),
-        secure_cookie=all(member.backend.secure_cookie for member in joined),
+        secure_cookie=always_secure(
+            leader.backend.cookie, by_https=all(member.backend.secure_cookie for member in joined)
+        ),
         members=tuple(dict.fromkeys([leader.route.service, *(member.route.service for member in joined)])),
     )
     if not any_check and (others_nodes := _asks_nodes(leader, joined)):

@@ -11,6 +11,7 @@ from lbgen.labels.match import ALWAYS, Alternative, Test, TooManyAlternatives, a
 from lbgen.labels.route_spec import ClosedSpec, RouteSpec, problem_of
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.closed import closed_route, refused
+from lbgen.model.cookies import USUAL, Cookie, cookie_of
 from lbgen.model.limits import Exceeded, Usage
 from lbgen.model.policy import Policy, policy_of
 from lbgen.model.types import Closed, Refusal, Route, Rules
@@ -28,6 +29,7 @@ class RouteRequest:
     spec: RouteSpec
     route: Route
     policy: Policy
+    cookie: Cookie = USUAL
     refused: tuple[str, ...] = ()  # listeners that it names, and on which a guard of its cannot be kept up
 
 
@@ -104,7 +106,7 @@ def route_request(service: Service, spec: RouteSpec, rules: Rules) -> RouteReque
             for alternative in alternatives(denial.match)
         ),
     )
-    return RouteRequest(spec, route, policy_of(keys), refusing)
+    return RouteRequest(spec, route, policy_of(keys), cookie_of(keys), refusing)
 
 
 def route_name(service: str, spec: RouteSpec) -> str:

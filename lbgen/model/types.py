@@ -13,6 +13,7 @@ from lbgen.base.problem import Problem
 from lbgen.labels.context import LabelContext, Listeners, Ports, Provider
 from lbgen.labels.match import Alternative
 from lbgen.labels.values.users import LabelUsers
+from lbgen.model.cookies import USUAL, Cookie
 from lbgen.model.policy import NOTHING, Policy
 
 CONTEXT_VERSION = 1
@@ -80,6 +81,7 @@ class Backend:
     max_conn: int | None  # concurrent requests for each server
     backup: bool  # all its servers are standbys, as their own `backup` says
     sticky_cookie: str = ""  # protocol http: name of the cookie that keeps a client with its server; empty: none
+    cookie: Cookie = USUAL  # attributes of that cookie
     redirect: Redirect | None = None  # protocol http
     redirect_https: bool = False  # protocol http: on a listener without TLS, 308 to the same URL with https
     scheme: str = "http"  # protocol http: spoken to servers: "http", "https" (certificates are not verified), "h2c"
@@ -90,7 +92,7 @@ class Backend:
     deny: int = 0  # protocol http: the status that every request is answered with, in place of a server; 0: none
     client_ca_headers: bool = False  # servers are told of that certificate
     https_port: int = 443  # protocol http: that `redirect_https` leads to, as clients see it
-    secure_cookie: bool = False  # the sticky cookie has the attribute Secure: all clients of the route come by https
+    secure_cookie: bool = False  # the sticky cookie has the attribute Secure, whoever asks
     stack: str = ""  # of the service; empty: it is of none
     network: str = ""  # name of the one on which servers are reached; empty: by nodes' addresses (via mesh, host)
     members: tuple[str, ...] = ()  # of a group: the services that share the backend, the one that leads it first

@@ -98,7 +98,7 @@ def _counts_clients(backend: Backend, _: Route) -> bool:
 
 
 def _sticks_in_the_open(backend: Backend, _: Route) -> bool:
-    return bool(backend.sticky_cookie) and not backend.secure_cookie
+    return bool(backend.sticky_cookie) and backend.cookie.secure == "https" and not backend.secure_cookie
 
 
 def _stands_by(asked: Callable[[Backend], bool]) -> Callable[[Backend, Route], bool]:

@@ -10,6 +10,7 @@ import difflib
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
+from lbgen.labels.keys.cookies import CookieKeys
 from lbgen.labels.keys.key import PROTOCOLS, Key
 from lbgen.labels.keys.matching import MatchingKeys
 from lbgen.labels.keys.policy import PolicyKeys
@@ -37,7 +38,7 @@ PREFIX = "lbgen."
 
 # The bases are in the order in which the table is read: from the last to the first.
 @dataclass(frozen=True, kw_only=True)
-class RouteKeys(PolicyKeys, ServerKeys, MatchingKeys):
+class RouteKeys(PolicyKeys, CookieKeys, ServerKeys, MatchingKeys):
     """The typed values of one route, defaults filled in. None: not given, the model decides."""
 
 

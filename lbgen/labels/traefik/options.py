@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, duration, flag, only
+from lbgen.labels.keys.cookies import LONGEST
 from lbgen.labels.values import basic, http
 from lbgen.labels.values.value_type import BadValue
 
@@ -26,6 +27,15 @@ def _cookie(text: str) -> str:
 def _status(text: str) -> tuple[tuple[int, int], ...]:
     code = basic.integer(100, 599)(text)
     return ((code, code),)
+
+
+def _max_age(text: str) -> float | None:
+    seconds = basic.integer(0, 10**10)(text)
+    return float(min(seconds, LONGEST)) or None  # 0: until the browser is closed
+
+
+def _same_site(text: str) -> str:
+    return "lax" if text.lower() == "default" else basic.choice("lax", "strict", "none")(text.lower())
 
 
 _OBSERVED = Left("is left out: logs, metrics and traces are the proxy's own here", "remove it")
@@ -75,7 +85,11 @@ SERVICE: Table = {
     "loadbalancer.sticky": Taken(flag),
     "loadbalancer.sticky.cookie": Taken(lambda text: text.lower() == "true", "_cookie"),
     "loadbalancer.sticky.cookie.name": Taken(_cookie, "sticky"),
-    "loadbalancer.sticky.cookie.<>": Left("is left out: this attribute of the cookie cannot be chosen"),
+    "loadbalancer.sticky.cookie.secure": Taken(flag, "sticky_secure"),
+    "loadbalancer.sticky.cookie.httponly": Taken(flag, "sticky_http_only"),
+    "loadbalancer.sticky.cookie.samesite": Taken(_same_site, "sticky_same_site"),
+    "loadbalancer.sticky.cookie.maxage": Taken(_max_age, "sticky_max_age"),
+    "loadbalancer.sticky.cookie.<>": Left("is left out: the cookie is for all paths of the host alone"),
     "loadbalancer.responseforwarding.flushinterval": Left("is left out: it tunes Traefik alone", "remove it"),
     "loadbalancer.<>": Lost("is unknown, or cannot be honoured", "correct its name, or leave the service to Traefik"),
     "weighted.<>": Lost(_ELSEWHERE),

@@ -5,10 +5,12 @@ Source: traefik 3.7 pkg/config/dynamic/http_config.go, tcp_config.go; pkg/server
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lbgen.labels.context import Provider
 from lbgen.labels.foreign_options import Options
+from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
 
 DEFAULT_TRANSPORT = "default@internal"  # that of Traefik's static configuration, serversTransport
@@ -29,9 +31,22 @@ def service_fields(protocol: str, options: Options) -> dict[str, Any]:
     if any("health_check_" in key or ".healthcheck." in key for key in said):
         check = {"health_check_interval": 30.0, "health_check_timeout": 5.0, "health_check_rise": 1}
         fields = {**check, "health_check_fall": 1, **fields, "health_check": "http"}
-    wanted = said.get("_cookie", "sticky" in fields)
-    fields["sticky"] = fields.get("sticky", "lbgen") if wanted else ""
-    return fields
+    return fields | _cookie(said, fields, options)
+
+
+def _cookie(said: Mapping[str, Any], fields: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """Return the fields of the cookie; any option of it asks for one. Without one its attributes mean nothing."""
+    attributes = {"sticky_secure", "sticky_http_only", "sticky_same_site", "sticky_max_age"} & fields.keys()
+    if not said.get("_cookie", "sticky" in fields or bool(attributes)):
+        usual = RouteKeys()
+        return {"sticky": "", **{name: getattr(usual, name) for name in attributes}}
+    cookie = {"sticky": fields.get("sticky", "lbgen")}
+    if fields.get("sticky_same_site") == "none" and fields.get("sticky_secure") is False:
+        options.leave(
+            "sticky_secure", BadValue("is left out: browsers refuse such a cookie for other sites", "write true")
+        )
+        cookie["sticky_secure"] = None
+    return cookie
 
 
 def note_transport(options: Options, provider: Provider) -> None:

@@ -63,6 +63,10 @@ TABLE = [
     ("sticky", "cookie", "lbgen", ["on", "cookie:", "cookie:a b", "source:x"]),
     ("sticky", "cookie:SRV_1", "SRV_1", ["cookie:" + "n" * 65]),
     ("sticky", "source", "source", ["client"]),
+    ("sticky.secure", "false", False, ["https"]),
+    ("sticky.same-site", "strict", "strict", ["Strict", "off"]),
+    ("sticky.http-only", "false", False, ["perhaps"]),
+    ("sticky.max-age", "1h", 3600.0, ["500ms", "9601h", "3600"]),
     (
         "redirect",
         "/new",

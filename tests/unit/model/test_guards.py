@@ -129,7 +129,17 @@ def test_refusals(this, other, both):
 # Settings that are the leader's alone. What keeps requests out belongs to `Guards` instead.
 LEADERS = {
     *("protocol", "balance", "health_check", "timeout_connect", "timeout_response", "timeout_idle", "retries"),
-    *("max_conn", "backup", "sticky_cookie", "redirect", "redirect_https", "https_port", "scheme", "slow_start"),
+    *(
+        "max_conn",
+        "backup",
+        "sticky_cookie",
+        "cookie",
+        "redirect",
+        "redirect_https",
+        "https_port",
+        "scheme",
+        "slow_start",
+    ),
     "send_proxy",
     *("policy", "host_header", "redirects", "strip_prefixes", "strip_regexes", "replace_path", "replace_regex"),
     *("add_prefix", "request_headers", "response_headers", "cors", "hsts", "compress"),
