@@ -102,7 +102,7 @@ class LiveReload:
         for settings in (self._settings, self._wanted):
             targets = settings.targets.values()
             names = {name for target in targets for name in target.templates} - set(builtin_names())
-            paths |= {*map(Path, names), settings.certificates, settings.users, settings.client_cas}
+            paths |= {*map(Path, names), settings.certificates, settings.users, settings.client_cas, settings.pages}
         return paths
 
     def saved(self) -> None:

@@ -26,11 +26,12 @@ from lbgen.labels.keys.table import (
 from lbgen.labels.match import ALWAYS, All, Match, any_of
 from lbgen.labels.route_spec import MATCHING, ROUTE_NAME, ClosedSpec, RouteSpec, ServiceLabels, problem_of, sound
 from lbgen.labels.rule import parser
-from lbgen.labels.values import basic, http, policy
+from lbgen.labels.values import basic, http, pages, policy
 from lbgen.labels.values.value_type import BadValue, ValueType
 
 # What the names in a family may be; those that are not here are names of headers.
 MEMBERS: Mapping[str, ValueType[str]] = {
+    "error_pages": pages.statuses,
     "query": http.query_name,
     "request_header": policy.edited_header,
     "response_header": policy.edited_header,
@@ -190,7 +191,8 @@ def _closed(protocol: str, name: str, keys: RouteKeys, broken: frozenset[str]) -
 def _field_of(key: str) -> str:
     """Return the field that a written key is, or that an unknown one looks like; empty: none."""
     name = nearest(key)
-    return FAMILIES.get(name.removesuffix("<name>"), "") if name.endswith("<name>") else BY_NAME.get(name, "")
+    family, found, _ = name.partition("<")
+    return FAMILIES.get(family, "") if found else BY_NAME.get(name, "")
 
 
 def _inherits(own: _Scope, key: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from lbgen.model.cookies import always_secure
 from lbgen.model.health import health_check
 from lbgen.model.last_servers import in_service
+from lbgen.model.pages import error_pages
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
 from lbgen.model.types import Backend, Redirect, Route, Rules
@@ -70,6 +71,7 @@ def route_backend(
         client_ca_headers=keys.client_ca_headers,
         secure_cookie=protocol == "http"
         and always_secure(request.cookie, by_https=keys.redirect_https or _has_tls_only(request.route, around.rules)),
+        error_pages=error_pages(keys.error_pages),
         deny=keys.deny_status if keys.deny else 0,
         stack=service.labels.get(STACK, ""),
         network=chosen.network.network.name if chosen.network else "",

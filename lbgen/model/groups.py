@@ -219,7 +219,7 @@ def _differ(member: Member, leader: Member) -> bool:
 
 
 def _written(member: Member) -> list[str]:
-    return sorted(KEYS[key].name.removesuffix(".<name>") for key in member.asked - OWN - guards.KEYS)
+    return sorted(KEYS[key].name.partition(".<")[0] for key in member.asked - OWN - guards.KEYS)
 
 
 def _overruled(member: Member, leader: Member) -> Iterable[Problem]:

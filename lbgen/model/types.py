@@ -62,6 +62,15 @@ class Redirect:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """What clients get in place of errors, whether the proxy's own or the application's; the status stays."""
+
+    key: str  # the statuses as the label has them: "503", "500-599", "5xx"
+    statuses: tuple[int, ...]  # sorted
+    file: str  # name of a page; where `pages` has none of this name, nothing is replaced
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """The servers of one route and how they are used. Without servers (and `redirect`) it answers 503."""
 
@@ -92,6 +101,7 @@ class Backend:
     deny: int = 0  # protocol http: the status that every request is answered with, in place of a server; 0: none
     client_ca_headers: bool = False  # servers are told of that certificate
     https_port: int = 443  # protocol http: that `redirect_https` leads to, as clients see it
+    error_pages: tuple[ErrorPage, ...] = ()  # protocol http; no status is in two of them
     secure_cookie: bool = False  # the sticky cookie has the attribute Secure, whoever asks
     stack: str = ""  # of the service; empty: it is of none
     network: str = ""  # name of the one on which servers are reached; empty: by nodes' addresses (via mesh, host)

@@ -278,6 +278,7 @@ TABLE = (
         ),
     ),
     Capability("standbys of TCP routes", "backup", _stands_by(lambda backend: backend.protocol == "tcp")),
+    Capability("pages in place of errors", "", lambda backend, _: bool(backend.error_pages)),
     Capability("slow start", "slow-start", lambda backend, _: backend.slow_start > 0),
     Capability("proxy protocol", "send-proxy", lambda backend, _: bool(backend.send_proxy)),
 )

@@ -15,7 +15,7 @@ from lbgen.base import bounded_file
 from lbgen.base.problem import Problem
 from lbgen.labels.values.users import User
 from lbgen.model.types import Backend, Listener, Route, Server
-from lbgen.render.credential_files import Certificate
+from lbgen.render.credential_files import Certificate, Page
 from lbgen.render.credentials import CredentialDirectories
 from lbgen.snapshot import Snapshot
 
@@ -61,6 +61,7 @@ class Context:
     users: Mapping[str, tuple[User, ...]]  # by the users file's name; of a label "label:SERVICE..."
     users_files: Mapping[str, str]  # path of each users file, by its name; of a label where a set writes it
     client_cas: Mapping[str, Certificate]  # authorities of clients' certificates, by name without suffix
+    pages: Mapping[str, Page]  # in place of errors, by the file's name
     problems: tuple[Problem, ...]  # what is wrong with services, nodes and files
     target: TargetContext  # the proxy the files are for
     options: Mapping[str, Any]  # the set's options: those of set.yml, and over them targets.NAME.options

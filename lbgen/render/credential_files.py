@@ -1,4 +1,4 @@
-"""What one certificate, users file or authority holds, or what is wrong with it. Pure."""
+"""What one certificate, users file, authority or page holds, or what is wrong with it. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbgen.base.problem import printable
+from lbgen.labels.values.pages import SUFFIXES
 from lbgen.labels.values.users import USER_NAME, User
 from lbgen.labels.values.value_type import BadValue
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 # one hash that its libc does not know.
 _HASH = re.compile(r"\$2[aby]\$[0-9]{2}\$[A-Za-z0-9./]{53}|\$[56]\$[A-Za-z0-9./$=]+")
 _BEGIN, _END = re.compile(rb"-----BEGIN"), re.compile(rb"-----END [A-Z0-9 ]+-----")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+LARGEST_PAGE = 14_000  # bytes: HAProxy keeps a page with its headers in a buffer of 16 kB
 _HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
@@ -35,10 +38,19 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """A page in place of an error."""
+
+    name: str  # of the file: "maintenance.html"
+    lines: tuple[str, ...]  # without the ends of lines; tabs are spaces
+    type: str  # the value of Content-Type: "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """What a good file holds."""
 
-    value: Any  # Certificate, or the users
+    value: Any  # Certificate, the users, or Page
     path: str
     digest: str
     expires: float = float("inf")  # of a certificate, in seconds since 1970
@@ -138,6 +150,21 @@ def _users(path: Path, content: bytes) -> Content:
     return Content(tuple(users[name] for name in sorted(users)), str(path), digest_of(content))
 
 
+def _page(path: Path, content: bytes) -> Content:
+    if len(content) > LARGEST_PAGE:
+        raise BadValue(
+            f"has {len(content)} bytes, and HAProxy has room for {LARGEST_PAGE} in a page",
+            "make it smaller, and have it load its images",
+        )
+    try:
+        lines = tuple(content.decode().expandtabs(8).replace("\r\n", "\n").removesuffix("\n").split("\n"))
+    except UnicodeDecodeError as error:
+        raise BadValue("is not UTF-8", "save it as UTF-8") from error
+    if any(map(_CONTROL.search, lines)):
+        raise BadValue("has control characters", "remove them")
+    return Content(Page(path.name, lines, SUFFIXES[path.suffix]), str(path), digest_of(content))
+
+
 def digest_of(content: bytes) -> str:
     """Return what differs when a file's content does."""
     return hashlib.sha256(content).hexdigest()[:16]
@@ -147,4 +174,5 @@ _PARSERS: Mapping[str, Callable[[Path, bytes], Content]] = {
     "certificates": _certificate,
     "users": _users,
     "client_cas": _authorities,
+    "pages": _page,
 }

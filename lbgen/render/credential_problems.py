@@ -11,7 +11,7 @@ from lbgen.labels.values.password_cost import REMEDY, WAITING, Level, cost_of
 from lbgen.labels.values.users import REMEDY as USERS_REMEDY
 from lbgen.model import Backend, Model, Route
 from lbgen.model.tls import domain_of, hosts_of
-from lbgen.render.credentials import DEFAULT, SUFFIX, Credentials
+from lbgen.render.credentials import DEFAULT, KINDS, SUFFIX, Credentials
 from lbgen.render.sni import is_for
 from lbgen.snapshot import Note
 
@@ -21,6 +21,7 @@ _INSTEAD = {
     "users": "nobody is let in",
     "client_cas": "nobody is let in",
     "certificates": "the certificate is chosen by host",
+    "pages": "the answer stays as it is",
 }
 
 
@@ -31,11 +32,12 @@ def missing_credentials(model: Model, credentials: Credentials, *, here: bool = 
         here: a directory that does not exist counts as empty. If not, its names are not checked: a pipeline that lints
             a stack file has none of the files, and need not.
     """
-    readable = {"certificates", "users", "client_cas"} if here else credentials.readable
+    readable = {*KINDS} if here else credentials.readable
     known: dict[str, Container[str]] = {
         "users": {*credentials.users, *(item.name for item in model.users)},
         "client_cas": credentials.client_cas,
         "certificates": {item.name.removesuffix(SUFFIX) for item in credentials.certificates},
+        "pages": credentials.pages,
     }
     backends = {backend.name: backend for backend in model.backends}
     problems = []
@@ -45,6 +47,7 @@ def missing_credentials(model: Model, credentials: Credentials, *, here: bool = 
             ("users", backend.policy.users, "basic-auth"),
             ("client_cas", route.client_ca, "client-ca"),
             ("certificates", route.certificate, "tls"),
+            *(("pages", page.file, f"error-pages.{page.key}") for page in backend.error_pages),
         )
         for kind, name, key in named:
             if name and kind in readable and name not in known[kind]:
@@ -141,7 +144,7 @@ def _costs(credentials: Credentials, level: Level) -> Iterator[tuple[str, str]]:
 
 
 def _missing_file(kind: str, name: str, key: str, route: Route, backend: Backend) -> Problem:
-    suffix = "" if kind == "users" else SUFFIX
+    suffix = SUFFIX if SUFFIX in KINDS[kind] else ""
     message = f"there is no file {name}{suffix} in the directory of setting {kind}; till then {_INSTEAD[kind]}"
     own = backend.route if backend.service == route.service else ""
     label = f"lbgen.{route.protocol}.{own}.{key}" if own else f"lbgen.{key}"

@@ -1,4 +1,4 @@
-"""The files that labels name: certificates, users and their passwords, authorities of client certificates.
+"""The files that labels name: certificates, users and their passwords, authorities of client certificates, pages.
 
 Each kind has a directory in the settings; kinds may share one. A file that no kind can use is left out and reported as
 a problem. Labels that name a missing file: see `credential_problems`.
@@ -17,15 +17,17 @@ from lbgen.base import bounded_file
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.problem import Problem, printable
 from lbgen.base.unexpected import UNEXPECTED, Part
+from lbgen.labels.values.pages import SUFFIXES
 from lbgen.labels.values.users import User
 from lbgen.labels.values.value_type import BadValue
-from lbgen.render.credential_files import Certificate, Content, content_of
+from lbgen.render.credential_files import Certificate, Content, Page, content_of
 from lbgen.render.kept_credentials import KeptCredentials
 
 SUFFIX = ".pem"
 DEFAULT = "default.pem"
 LARGEST = 1 << 20  # bytes of a file; a larger one is a mistake
-KINDS = ("certificates", "users", "client_cas")  # settings that name a directory
+# Settings that name a directory, and what its files end in.
+KINDS = {"certificates": (SUFFIX,), "users": ("",), "client_cas": (SUFFIX,), "pages": tuple(SUFFIXES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,9 @@ class Credentials:
     users: Mapping[str, tuple[User, ...]] = field(default_factory=dict)  # by the file's name
     users_files: Mapping[str, str] = field(default_factory=dict)  # path of each users file, by its name
     client_cas: Mapping[str, Certificate] = field(default_factory=dict)  # by the file's name without suffix
+    pages: Mapping[str, Page] = field(default_factory=dict)  # by the file's name
     problems: tuple[Problem, ...] = ()
-    readable: frozenset[str] = frozenset()  # directories that can be read: "certificates", "users", "client_cas"
+    readable: frozenset[str] = frozenset()  # those of KINDS whose directory can be read
     proxies: frozenset[str] = frozenset()  # kinds of proxies that they are for; empty: not known
 
 
@@ -55,6 +58,10 @@ class CredentialDirectories(Protocol):
     @property
     def client_cas(self) -> Path:
         """Directory of NAME.pem files with authorities."""
+
+    @property
+    def pages(self) -> Path:
+        """Directory of pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +102,9 @@ class CredentialReader:
         in_force: dict[tuple[str, Path], _Reading] = {}
         seen: dict[tuple[str, Path], _Reading] = {}
         readable, missing = set(), []
-        for kind in KINDS:
+        for kind, suffixes in KINDS.items():
             directory = self._base / getattr(self._directories, kind)
-            names = _names_in(directory, "" if kind == "users" else SUFFIX)
+            names = _names_in(directory, suffixes)
             if names is not None:
                 readable.add(kind)
             elif kept := sorted(self.kept.names(kind)) if self.kept else []:
@@ -185,6 +192,7 @@ def _credentials(
         users={name: content.value for name, content in good["users"].items()},
         users_files={name: content.path for name, content in good["users"].items()},
         client_cas={name.removesuffix(SUFFIX): content.value for name, content in good["client_cas"].items()},
+        pages={name: content.value for name, content in good["pages"].items()},
         problems=(*problems, *bad.values()),
         readable=readable,
     )
@@ -200,13 +208,13 @@ def _stamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _names_in(directory: Path, suffix: str) -> list[str] | None:
+def _names_in(directory: Path, suffixes: tuple[str, ...]) -> list[str] | None:
     """Return the names of the files in a directory; None if it is not there, or not for us to see."""
     try:
         return sorted(
             path.name
             for path in directory.iterdir()
-            if path.name.endswith(suffix) and not path.name.startswith(".") and not path.is_dir()
+            if path.name.endswith(suffixes) and not path.name.startswith(".") and not path.is_dir()
         )
     except OSError:
         return None

@@ -19,7 +19,7 @@ from lbgen.render.outputs import Output
 from lbgen.render.quoting import QUOTING
 
 MANIFEST = "set.yml"
-Each = Literal["listeners", "routes", "backends", "services", "users", "label_users"]
+Each = Literal["listeners", "routes", "backends", "services", "users", "label_users", "pages"]
 
 
 class Section(BaseModel):

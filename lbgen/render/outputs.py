@@ -18,6 +18,7 @@ from lbgen.base.errors import TemplateError
 from lbgen.base.problem import printable
 from lbgen.labels.values.users import IN_LABEL, User
 from lbgen.model import Model
+from lbgen.render.credential_files import Page
 from lbgen.snapshot import Snapshot
 
 NAME = "{name}"  # in a pattern: the name of whatever the file is for
@@ -42,7 +43,9 @@ EACH: Mapping[str, str] = {
     "services": "service",
     "users": "users_file",
     "label_users": "users_file",
+    "pages": "page",
 }
+PAGES = "pages/{name}"  # where a set writes the pages that backends show
 USERS = "users/{name}"  # where a set writes a file of users that labels hold: `users_files` says so
 
 
@@ -54,16 +57,23 @@ class UsersFile:
     users: tuple[User, ...]  # none: nobody is let in
 
 
-def items_for(each: str, model: Model, snapshot: Snapshot, users: Mapping[str, tuple[User, ...]]) -> Sequence[Any]:
-    """Return the objects that files are made for; of services, those that have a route.
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What files hold that labels name, by the names that the model has."""
 
-    Args:
-        users: by the names that policies have.
-    """
+    users: Mapping[str, tuple[User, ...]]
+    pages: Mapping[str, Page]
+
+
+def items_for(each: str, model: Model, snapshot: Snapshot, named: Named) -> Sequence[Any]:
+    """Return the objects that files are made for; of services, those that have a route."""
+    if each == "pages":
+        shown = sorted({page.file for backend in model.backends for page in backend.error_pages})
+        return [named.pages[name] for name in shown if name in named.pages]
     if each in ("users", "label_users"):
         names = sorted({backend.policy.users for backend in model.backends} - {""})
         wanted = [name for name in names if each == "users" or name.startswith(IN_LABEL)]
-        return [UsersFile(name, users.get(name, ())) for name in wanted]
+        return [UsersFile(name, named.users.get(name, ())) for name in wanted]
     if each == "services":
         routed = {route.service for route in model.routes}
         services = [service for service in snapshot.services.values() if service.name in routed]

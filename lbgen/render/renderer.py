@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.errors import TemplateError
-from lbgen.labels.values.users import User
 from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.render.budget import Budget
 from lbgen.render.context import Context, TargetContext
@@ -19,7 +18,7 @@ from lbgen.render.credentials import CredentialDirectories, CredentialReader
 from lbgen.render.environment import Environment, environment
 from lbgen.render.kept_credentials import KeptCredentials
 from lbgen.render.limits import Limits
-from lbgen.render.outputs import EACH, NAME, USERS, Output, file_name, items_by_path, items_for
+from lbgen.render.outputs import EACH, NAME, USERS, Named, Output, file_name, items_by_path, items_for
 from lbgen.render.template_errors import template_error
 from lbgen.render.templates import BUILTIN, TemplateSet
 from lbgen.snapshot import Snapshot
@@ -80,7 +79,7 @@ class LoadedTemplates:
         self.environment.budget = budget
         drafts: dict[str, str] = {}
         size = 0
-        for name, template, item in self._files(model, snapshot, context["users"]):
+        for name, template, item in self._files(model, snapshot, Named(context["users"], context["pages"])):
             try:
                 drafts[name] = str(self.environment.get_template(template).render(context, **item))
                 size += len(drafts[name])
@@ -89,13 +88,11 @@ class LoadedTemplates:
                 raise template_error(error, template, self.environment, self.templates.directories) from error
         return drafts
 
-    def _files(
-        self, model: Model, snapshot: Snapshot, users: Mapping[str, tuple[User, ...]]
-    ) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    def _files(self, model: Model, snapshot: Snapshot, named: Named) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """Yield each file's name, its template, and the item that the template sees besides the context."""
         for output in self.outputs:
             if output.each:
-                for name, item in items_by_path(output, items_for(output.each, model, snapshot, users)).items():
+                for name, item in items_by_path(output, items_for(output.each, model, snapshot, named)).items():
                     yield name, output.template, {EACH[output.each]: item}
             else:
                 yield output.pattern, output.template, {}
@@ -160,6 +157,7 @@ class Renderer:
             users={**credentials.users, **{item.name: item.users for item in model.users}},
             users_files={**credentials.users_files, **self._users_files(model)},
             client_cas=credentials.client_cas,
+            pages=credentials.pages,
             problems=model.problems,
             target=loaded.target,
             options=loaded.target.options,

@@ -31,7 +31,7 @@ NAME = "edge"  # of the target, where the settings have none
 NO_GENERATION = "0" * 12  # in golden files
 SUFFIXES = (".yml", ".yaml", ".json")
 SETTINGS = ".settings.yml"
-DIRECTORIES = ("certificates", "users", "client_cas")  # settings that name one
+DIRECTORIES = ("certificates", "users", "client_cas", "pages")  # settings that name one
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +188,7 @@ class LocalCredentials(CredentialReader):
             client_cas={}
             if "client_cas" in self._elsewhere
             else {name: self._named(ca, "path") for name, ca in credentials.client_cas.items()},
+            pages={} if "pages" in self._elsewhere else credentials.pages,
             problems=tuple(
                 self._named(problem, "file")
                 for problem in credentials.problems

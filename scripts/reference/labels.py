@@ -71,6 +71,13 @@ THEMES = (
         ),
     ),
     Theme("Who may come in", "", ("allow-ip", "deny-ip", "basic-auth", "rate-limit", "max-concurrent", "max-body")),
+    Theme(
+        "Errors",
+        "Of a range and a class (`5xx`) those statuses count that HTTP has a name for, and the key for fewer statuses "
+        "goes before that for more. The status stays, and so do the headers that the route sets on all answers. With a "
+        "service scaled to 0, or a `group` whose last server is gone, `error-pages.503` is a maintenance page.",
+        ("error-pages",),
+    ),
     Theme("Browsers", "", ("cors", "hsts", "compress")),
     Theme(
         "TLS",

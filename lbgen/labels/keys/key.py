@@ -28,7 +28,7 @@ class Key:
     @property
     def family(self) -> str:
         """``header.`` for ``header.<name>``; empty for a plain key."""
-        return self.name.removesuffix("<name>") if self.name.endswith("<name>") else ""
+        return self.name.partition("<")[0] if self.name.endswith(">") else ""
 
     @property
     def member(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from lbgen.labels.keys.cookies import CookieKeys
 from lbgen.labels.keys.key import PROTOCOLS, Key
 from lbgen.labels.keys.matching import MatchingKeys
+from lbgen.labels.keys.pages import PageKeys
 from lbgen.labels.keys.policy import PolicyKeys
 from lbgen.labels.keys.servers import ServerKeys
 
@@ -38,7 +39,7 @@ PREFIX = "lbgen."
 
 # The bases are in the order in which the table is read: from the last to the first.
 @dataclass(frozen=True, kw_only=True)
-class RouteKeys(PolicyKeys, CookieKeys, ServerKeys, MatchingKeys):
+class RouteKeys(PageKeys, PolicyKeys, CookieKeys, ServerKeys, MatchingKeys):
     """The typed values of one route, defaults filled in. None: not given, the model decides."""
 
 
@@ -71,7 +72,7 @@ def nearest(text: str) -> str:
     lowered = text.lower()
     if located := find(lowered):
         return KEYS[located[0]].name
-    known = [*BY_NAME, *(f"{family}<name>" for family in FAMILIES), "enable"]
+    known = [*BY_NAME, *(KEYS[name].name for name in FAMILIES.values()), "enable"]
     close = difflib.get_close_matches(lowered, known, n=3)
     # Letters change places more often than one is another: ``hots`` is host, not hsts.
     return next((name for name in close if sorted(name) == sorted(lowered)), close[0] if close else "")

@@ -1,4 +1,4 @@
-"""Lets Nginx's workers read the files of users that lbgen writes: they do, at every request, on their own account."""
+"""Lets Nginx's workers read the files of users and the pages that lbgen writes: they do so on their own account."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pwd
 from collections.abc import Iterable
 from pathlib import Path
 
-from lbgen.render.outputs import NAME, USERS
+from lbgen.render.outputs import NAME, PAGES, USERS
 
-DIRECTORY = USERS.partition(NAME)[0]  # "users/"
+DIRECTORIES = tuple(pattern.partition(NAME)[0] for pattern in (USERS, PAGES))  # "users/", "pages/"
 _NOBODY = ("nobody", "nogroup")  # Nginx's own group, by system, where nothing says another
 
 
 def let_read(output: Path, names: Iterable[str], account: str) -> None:
-    """Give the files of users among these, and their directory, to the workers' group. Only root can, and has to.
+    """Give such files among these, and their directories, to the workers' group. Only root can, and has to.
 
     Args:
         account: of the workers; empty: Nginx's default.
     """
-    files = [output / name for name in names if name.startswith(DIRECTORY)]
+    files = [output / name for name in names if name.startswith(DIRECTORIES)]
     group = group_of(account) if files and os.geteuid() == 0 else None
     if group is not None:
         for path in (*{path.parent for path in files}, *files):

@@ -248,6 +248,7 @@ CAPABILITIES = {
     "proxy protocol": Support(
         PARTLY, "servers of TCP routes are told since 3.6; those of HTTP routes have X-Forwarded-For"
     ),
+    "pages in place of errors": Support(NO, "answers stay as they are, since Traefik has no files to answer with"),
     "standbys without HTTP health checks": Support(PARTLY, _BY_SWARM),
     "standbys of TCP routes": Support(PARTLY, _BY_SWARM),
 }

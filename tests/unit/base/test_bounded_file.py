@@ -32,7 +32,7 @@ import sys, types
 from pathlib import Path
 from lbgen.render.credentials import CredentialReader
 where = Path(sys.argv[1])
-found = CredentialReader(types.SimpleNamespace(certificates=where, users=where, client_cas=where)).read()
+found = CredentialReader(types.SimpleNamespace(certificates=where, users=where, client_cas=where, pages=where)).read()
 print(*(problem.what for problem in found.problems), sep="\\n")
 """
 

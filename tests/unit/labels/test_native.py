@@ -102,6 +102,12 @@ TABLE = [
     ("add-prefix", "/v1/", "/v1", ["v1", "/a?b"]),
     ("request-header.x-env", "a b", {"x-env": "a b"}, ["\u00e4"]),
     ("request-header.x-env", "", {"x-env": ""}, []),
+    (
+        "error-pages.5xx",
+        "sorry.html",
+        {"5xx": "sorry.html"},
+        ["sorry", "a/b.html", ".html", "../x.html", "a b.html", "x.php"],
+    ),
     ("response-header.x-env", "%[src] $host \"'#\\{}", {"x-env": "%[src] $host \"'#\\{}"}, ["\u00e4"]),
     ("strip-prefix-regex", "^/v[12], ^/old{1,2}", ("^/v[12]", "^/old{1,2}"), ["(", "a,,b"]),
     (
@@ -166,9 +172,15 @@ def only(labels: native.ServiceLabels) -> native.RouteSpec:
     return route
 
 
+MEMBER = {"error-pages.": "5xx"}
+
+
 def test_table_is_complete():
     """Every key there is has its line in TABLE."""
-    assert {key for key, *_ in [*TABLE, SNI, PASSTHROUGH]} == {*BY_NAME, *(f"{family}x-env" for family in FAMILIES)}
+    assert {key for key, *_ in [*TABLE, SNI, PASSTHROUGH]} == {
+        *BY_NAME,
+        *(f"{family}{MEMBER.get(family, 'x-env')}" for family in FAMILIES),
+    }
 
 
 @pytest.mark.parametrize(("key", "value", "meant"), [row[:3] for row in TABLE])

@@ -14,7 +14,7 @@ from lbgen.labels.values.users import User
 from lbgen.model import Model
 from lbgen.render import credentials
 from lbgen.render.credential_problems import missing_credentials, slow_passwords, with_credential_problems
-from lbgen.render.credentials import CredentialReader, Credentials
+from lbgen.render.credentials import KINDS, CredentialReader, Credentials
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, modelled
 from tests.support.certificates import UNREADABLE, certificate
 
@@ -26,21 +26,22 @@ class Places:
     certificates: Path
     users: Path
     client_cas: Path
+    pages: Path
 
 
 @pytest.fixture
 def places(tmp_path):
-    """Three empty directories."""
-    made = Places(tmp_path / "certs", tmp_path / "users", tmp_path / "ca")
-    for path in (made.certificates, made.users, made.client_cas):
+    """Empty directories."""
+    made = Places(tmp_path / "certs", tmp_path / "users", tmp_path / "ca", tmp_path / "pages")
+    for path in (made.certificates, made.users, made.client_cas, made.pages):
         path.mkdir()
     return made
 
 
 def test_nothing(places, tmp_path):
     """Empty directories are there; others are not, which is no problem by itself."""
-    assert CredentialReader(places).read() == Credentials(readable=frozenset({"certificates", "users", "client_cas"}))
-    nowhere = Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")
+    assert CredentialReader(places).read() == Credentials(readable=frozenset(KINDS))
+    nowhere = Places(*(tmp_path / number for number in "1234"))
     assert CredentialReader(nowhere).read() == Credentials()
 
 
@@ -59,7 +60,7 @@ def test_certificates(places):
 
 def test_shared_directory(places):
     """Kinds may share a directory, in whatever order they are read: a file is a problem only if no kind can use it."""
-    shared = Places(places.certificates, places.certificates, places.certificates)
+    shared = Places(*[places.certificates] * 4)
     certificate(places.certificates / "shop.pem", "shop.example.org")
     whole = (places.certificates / "shop.pem").read_text()
     (places.certificates / "staff-ca.pem").write_text(
@@ -308,7 +309,7 @@ def test_missing(key, file, places, tmp_path):
     kind, _, name = file.partition(": ")
     assert f"there is no file {name} in the directory of setting {kind}" in problem.message
     assert with_credential_problems(model, CredentialReader(places).read()).problems == (problem,)
-    nowhere = Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")
+    nowhere = Places(*(tmp_path / number for number in "1234"))
     assert with_credential_problems(model, CredentialReader(nowhere).read()) is model
 
 
@@ -332,7 +333,7 @@ def test_no_certificate(places, tmp_path):
     (problem,) = missing_credentials(model, CredentialReader(places).read())
     assert problem.file == "default.pem"
     assert "websecure" in problem.message
-    nowhere = CredentialReader(Places(tmp_path / "1", tmp_path / "2", tmp_path / "3")).read()
+    nowhere = CredentialReader(Places(*(tmp_path / number for number in "1234"))).read()
     assert missing_credentials(model, nowhere) == []
     assert missing_credentials(model, nowhere, here=True) == [problem]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from lbgen.render.credentials import CredentialReader, Credentials
+from lbgen.render.credentials import KINDS, CredentialReader, Credentials
 from lbgen.render.kept_credentials import KeptCredentials
 from lbgen.settings import Settings
 from tests.support.certificates import certificate
@@ -24,9 +24,11 @@ class Place:
 
     def __init__(self, root: Path) -> None:
         self.root, self.output, self.clock = root, root / "out", Clock(datetime.now(UTC).timestamp())
-        for name in ("certs", "users", "ca", "out"):
+        for name in ("certs", "users", "ca", "pages", "out"):
             (root / name).mkdir()
-        self.settings = Settings(certificates=root / "certs", users=root / "users", client_cas=root / "ca")
+        self.settings = Settings(
+            certificates=root / "certs", users=root / "users", client_cas=root / "ca", pages=root / "pages"
+        )
         self.shop, self.staff = root / "certs/shop.pem", root / "users/staff"
         self.partners = root / "ca/partners.pem"
         self.start()
@@ -144,7 +146,7 @@ def test_removed(place):
     place.renew()
     place.read()
     place.shop.unlink()
-    assert place.read() == Credentials(readable=frozenset({"certificates", "users", "client_cas"}))
+    assert place.read() == Credentials(readable=frozenset(KINDS))
     place.shop.write_bytes(b"")
     assert place.read().certificates == ()
 
