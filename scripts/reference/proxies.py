@@ -1,4 +1,4 @@
-"""``python -m scripts.reference.proxies`` prints docs/proxies.md, made from the table of capabilities."""
+"""``python -m scripts.reference.proxies`` prints docs/proxies.md, made from capabilities and rendered files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from lbgen.model import limits
 from lbgen.proxies import capabilities
 from lbgen.proxies.capabilities import PROXIES
 from lbgen.proxies.kind import YES, Support
+from scripts.reference import defaults
 
 HEAD = """\
 # What each proxy can do
 
-<!-- Made from the table of capabilities by `python -m scripts.reference.proxies`. -->
+<!-- Made from the table of capabilities, and from rendered files, by `python -m scripts.reference.proxies`. -->
 
 The same labels mean the same with every proxy, with these exceptions. `lbgen lint` lists those that concern a cluster's
 own routes.
@@ -155,7 +156,7 @@ def markdown() -> str:
     for row in capabilities.TABLE:
         label = f" (`{row.key}`)" if row.key else ""
         lines.append(f"| {row.name}{label} | {' | '.join(_support_text(row.support(proxy)) for proxy in PROXIES)} |")
-    return "\n".join(lines) + "\n" + TAIL + HEADERS + _limits()
+    return "\n".join(lines) + "\n" + TAIL + defaults.markdown() + HEADERS + _limits()
 
 
 def _limits() -> str:
