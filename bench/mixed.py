@@ -150,7 +150,8 @@ def report(proxy: str, accounts: dict[str, Account], happened: str) -> int:
     print(f"{proxy}: {happened}")
     for kind, account in accounts.items():
         statuses = ", ".join(f"{status}: {count}" for status, count in sorted(account.statuses.items()))
-        print(f"  {kind:26} {account.done:7} done {account.failed:5} failed   {statuses}")
+        resent = f", {account.resent} sent again" if account.resent else ""
+        print(f"  {kind:26} {account.done:7} done {account.failed:5} failed   {statuses}{resent}")
         for line in account.shown:
             print(f"      {line}")
     return sum(account.failed for account in accounts.values())
