@@ -84,7 +84,6 @@ def _report(common: CommonOptions, settings: Settings, expected: Expected) -> Re
     listed: list[Limit] = []
     for name, renderer in renderers.items():
         proxy = proxies[name]
-        listed += limits(
-            renderer.served(model), snapshot, name, proxy, renderer.target.version, renderer.target.options
-        )
+        told = renderer.target
+        listed += limits(renderer.served(model), snapshot, name, proxy, told.version, told.options, told.features)
     return lint_report(snapshot, model, listed, replace(expected, targets=renderers), settings.rules())

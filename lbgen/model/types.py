@@ -245,6 +245,7 @@ class Listener:
     public_port: int = 0  # that clients connect to, where something before the proxy changes it; 0: `port`
     tls_minimum: str = "1.2"  # with tls: the oldest version that clients may use, "1.2" or "1.3"
     strict_sni: bool = False  # with tls: handshakes are refused for names that no certificate is for, or without a name
+    http3: bool = False  # protocol http with tls: HTTP/3, too, on the UDP port of the same number
 
     @property
     def answers(self) -> tuple[str, ...]:

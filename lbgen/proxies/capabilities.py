@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from lbgen.labels.match import Test
@@ -32,16 +32,18 @@ class Capability:
         on = (listeners[name] for name in route.listeners if name in listeners)
         return self.asked(backend, route) and any(map(self.where, on)) and self.among(listeners.values())
 
-    def support(self, proxy: str, version: tuple[int, ...] = ()) -> Support:
+    def support(self, proxy: str, version: tuple[int, ...] = (), features: Collection[str] = ()) -> Support:
         """Return how far the proxy can do it.
 
         Args:
             proxy: "haproxy", "nginx", "traefik".
             version: of its program; empty: the oldest that lbgen supports.
+            features: what its program was built with.
         """
         support = kind_of(proxy).capabilities.get(self.name, Support())
         since = tuple(map(int, support.since.split("."))) if support.since else ()
-        return Support() if since and version >= since else support
+        built = not support.needs or support.needs in features
+        return Support() if since and version >= since and built else support
 
 
 def _check(kind: str) -> Callable[[Backend, Route], bool]:
@@ -205,6 +207,7 @@ TABLE = (
         "client certificates of a domain", "client-ca", lambda _, route: bool(route.client_ca) and _has_wildcard(route)
     ),
     Capability("headers of client certificates", "client-ca.headers", lambda backend, _: backend.client_ca_headers),
+    Capability("HTTP/3", "", lambda backend, _: backend.protocol == "http", lambda listener: listener.http3),
     Capability("strict SNI", "", lambda backend, _: backend.protocol == "http", _strict),
     Capability("strict SNI of TCP listeners", "", lambda backend, _: backend.protocol == "tcp", _strict),
     Capability(

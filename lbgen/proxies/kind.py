@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from lbgen.base.errors import SettingsError
+from lbgen.base.logs import log
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.render.manifest import Manifest
@@ -28,6 +30,7 @@ class Support:
     level: str = YES  # YES; PARTLY: not quite the same; NO: not at all
     instead: str = ""  # what happens then, as a sentence without its end
     since: str = ""  # the first version that can do it fully; empty: all supported ones, or none
+    needs: str = ""  # what a program that can do it fully is built with (`Facts.features`); empty: nothing of the kind
     # Options of the set, the first that is set counts: only routes with a longer `timeout.idle` are concerned.
     ends: tuple[str, ...] = ()
 
@@ -61,12 +64,30 @@ class Setup:
             return features
         return tuple(name for name in features if name != MLKEM)
 
+    def tell_of_http3(self, features: tuple[str, ...]) -> None:
+        """Log it, once, if listeners are to speak HTTP/3 and the program cannot."""
+        served, listeners = self.target.listeners, self.settings.listeners.items()
+        names = [name for name, each in listeners if each.tls and each.tls.http3 and (served is None or name in served)]
+        if names and self.binary and HTTP3 not in features:
+            _say_no_http3(self.name, self.binary, ", ".join(names))
+
     def needs_run(self, takes: str) -> None:
         """Raise SettingsError unless lbgen is to run the proxy; ``takes`` says which ways this kind knows."""
         chosen = self.target.apply.chosen
         if chosen not in ("", "run") or not (chosen or self.manifest.run):
             said = f"not {chosen}" if chosen else "name one"
             raise SettingsError(f"targets.{self.name}.apply: {takes}; {said}")
+
+
+@cache
+def _say_no_http3(target: str, binary: str, listeners: str) -> None:
+    log.warning(
+        "http3_left_out",
+        target=target,
+        listeners=listeners,
+        reason=f"{binary} is built without HTTP/3",
+        effect="clients speak HTTP/2",
+    )
 
 
 @dataclass(frozen=True, slots=True)

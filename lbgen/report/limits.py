@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +53,7 @@ def limits(
     proxy: str,
     version: tuple[int, ...] = (),
     options: Mapping[str, Any] | None = None,
+    features: Collection[str] = (),
 ) -> Iterator[Limit]:
     """Yield what a target's proxy cannot do of what its routes ask for.
 
@@ -60,6 +61,7 @@ def limits(
         model: with the listeners of this target only.
         version: of the proxy's program; empty: the oldest that lbgen supports.
         options: of the target's template set, with their defaults.
+        features: what the proxy's program was built with.
     """
     if proxy not in PROXIES:
         return
@@ -70,7 +72,7 @@ def limits(
     listeners = {listener.name: listener for listener in model.listeners}
     for backend in model.backends:
         for row in TABLE:
-            support = row.support(proxy, version)
+            support = row.support(proxy, version, features)
             asking = routes.get(backend.name, ())
             if support.ends and backend.timeout_idle <= _seconds(support.ends, options or {}):
                 continue

@@ -33,6 +33,8 @@ class ListenerTlsSettings(Section):
     strict_sni: bool = False
     """Refuse handshakes for names that no certificate is for, and those without a name. If not, these clients are shown
     default.pem."""
+    http3: bool = False
+    """Of protocol http: also speak HTTP/3, on the UDP port of the same number, and tell clients so."""
 
 
 ListenerTls = Annotated[

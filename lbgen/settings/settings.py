@@ -160,6 +160,10 @@ class ListenerSettings(Section):
 
     @model_validator(mode="after")
     def _paths(self) -> ListenerSettings:
+        if self.tls and self.tls.http3 and (self.protocol != "http" or self.proxy_protocol):
+            raise ValueError(
+                "tls.http3 is for listeners of protocol http, without proxy_protocol: QUIC has no such thing"
+            )
         if self.protocol != "http" and self.encoded_slashes != "pass":
             raise ValueError(f"encoded_slashes is for listeners of protocol http, this one is of {self.protocol}")
         return self
@@ -282,6 +286,7 @@ def _listener(name: str, settings: ListenerSettings) -> Listener:
         settings.tls is not None,
         tls_minimum=tls.minimum,
         strict_sni=tls.strict_sni,
+        http3=tls.http3,
         trusted_proxies=tuple(sorted(set(settings.trusted_proxies))),
         proxy_protocol=settings.proxy_protocol,
         encoded_slashes=settings.encoded_slashes,

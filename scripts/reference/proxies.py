@@ -169,6 +169,8 @@ def _support_text(support: Support) -> str:
     if support.level == YES:
         return "yes"
     since = f"since {support.since}; before: " if support.since else ""
+    if support.needs:
+        since = f"since {support.since}, where it is built with it; else: "
     return f"{since}{support.level}: {support.instead}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 import threading
@@ -9,8 +10,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from lbgen.proxies.sockets import Socket
+from tests.support import proxies
 from tests.support.builders import a_service, a_task
 from tests.support.certificates import certificate
+from tests.support.clients import anybody
 from tests.support.ports import free_port
 from tests.support.real_servers import http_servers
 from tests.support.tls_site import EVERY, REFUSED, Site, app, ask
@@ -165,3 +169,39 @@ def test_strict_sni(sites, port):
     assert [ask(site.port(), name) for name in ("none.org", "unknown.org", "y.x.wild.org", None)] == [REFUSED] * 4
     if site.kind != "traefik":  # which chooses by names only
         assert ask(site.port(), "named.org") == "127.1.0.2"
+
+
+@EVERY
+def test_http3(kind, short_dir, port):
+    """Where the program can: the UDP port is its own, and answers of the proxy and of servers tell of it."""
+    binary = {"haproxy": proxies.haproxy, "nginx": proxies.nginx, "traefik": lambda: ""}[kind]()
+    site = Site(kind, short_dir, str(binary), tls={"http3": True})
+    certificate(site.certificates / "a.pem", "a.org")
+    site.target.start()
+    try:
+        site.serve(*app("a", "127.1.0.1", port, host="a.org", path="/a", hsts="max-age=60"))
+        assert [alternative(site.port(), path) for path in ("/a", "/none")] == [f'h3=":{site.port()}"'] * 2
+        assert Socket("127.0.0.1", site.port(), udp=True).error()
+    finally:
+        site.target.stop()
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.proxy(kind)) for kind in ("haproxy", "nginx")])
+def test_no_http3(sites):
+    """Where it cannot the listener goes on without."""
+    site = sites({"http3": True})
+    assert alternative(site.port(), "/") == ""
+    assert Socket("127.0.0.1", site.port(), udp=True).error() is None
+    assert "HTTP/3" in site.told("a")
+
+
+def alternative(port: int, path: str) -> str:
+    """What an answer says of other protocols."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain,
+        anybody().wrap_socket(plain, server_hostname="a.org") as connection,
+    ):
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a.org\r\n\r\n".encode())
+        with http.client.HTTPResponse(connection) as response:
+            response.begin()
+            return str(response.headers.get("alt-svc", "")).partition(";")[0]

@@ -204,7 +204,7 @@ class HAProxy(Proxy):
 
     def sockets(self, files: Files) -> frozenset[Socket]:
         """Return where its bind lines say."""
-        return frozenset(filter(None, map(Socket.of, binds(_sections(files)))))
+        return frozenset(filter(None, (Socket.of(where, udp=udp) for where, udp in binds(_sections(files)))))
 
     def workers(self) -> Workers | None:
         """Return how many workers its master has; None: nobody can say."""

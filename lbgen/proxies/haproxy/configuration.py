@@ -131,10 +131,11 @@ def split(text: str) -> Sequence[Section]:
     return parts
 
 
-def binds(parts: Iterable[Section]) -> set[str]:
-    """Return the ADDRESS:PORT of every bind line; those of sockets and interfaces are left out."""
+def binds(parts: Iterable[Section]) -> set[tuple[str, bool]]:
+    """Return ADDRESS:PORT of each bind line, and whether it is UDP's; those of sockets and interfaces are left out."""
     lines = (line.split() for section in parts for line in section.frame)
-    return {words[1] for words in lines if words[0] == "bind" and re.fullmatch(r"\S*:\d+", " ".join(words[1:2]))}
+    found = (re.fullmatch(r"(quic[46]@)?(\S*:\d+)", " ".join(words[1:2])) for words in lines if words[0] == "bind")
+    return {(match[2], bool(match[1])) for match in found if match}
 
 
 def map_entries(text: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from lbgen.base.errors import ProxyUnreachable
 from lbgen.proxies.haproxy.apply import HAProxy, Master, ask
 from lbgen.proxies.haproxy.build import build_of
 from lbgen.proxies.haproxy.check import checker
-from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
+from lbgen.proxies.kind import HTTP3, NO, PARTLY, Facts, Kind, Parts, Setup, Support
 from lbgen.proxies.proxy import Workers
 from lbgen.proxies.reload_command import Command, Signal, running_pid_in
 from lbgen.proxies.sockets import has_ipv6
@@ -24,6 +24,7 @@ MASTER = "master.sock"  # of a HAProxy that lbgen runs
 def facts(setup: Setup) -> Facts:
     """Return the facts about it that templates see."""
     build = build_of(setup.binary)
+    setup.tell_of_http3(build.features)
     return Facts(
         build.version,
         features=setup.own_features(build.features),
@@ -87,6 +88,7 @@ def _master_pid(master: Path) -> int | None:
 
 CAPABILITIES = {
     "UDP routes": Support(NO, "the route is left out"),
+    "HTTP/3": Support(NO, "clients speak HTTP/2", since="2.6", needs=HTTP3),
     "headers of client certificates": Support(
         PARTLY, "alternative names are in X-Client-Cert alone: the certificate, DER in base64"
     ),

@@ -108,7 +108,7 @@ class Nginx(Proxy):
     def sockets(self, files: Files) -> frozenset[Socket]:
         """Return where its directives ``listen`` say."""
         lines = (match for text in files.texts.values() for match in _LISTEN.finditer(text))
-        return frozenset(filter(None, (Socket.of(_address(line[1]), udp="udp" in line[2].split()) for line in lines)))
+        return frozenset(filter(None, (Socket.of(_address(line[1]), udp=_is_udp(line[2])) for line in lines)))
 
     def workers(self) -> Workers | None:
         """Return how many workers its master has; None: the master cannot be seen."""
@@ -172,6 +172,10 @@ class Nginx(Proxy):
         elif served == generation:
             served = "some connections still get an older one"
         return "\n".join([f"Nginx does not serve generation {generation}: {served}", *self._handover.log.said()])
+
+
+def _is_udp(words: str) -> bool:
+    return not {"udp", "quic"}.isdisjoint(words.split())
 
 
 def _address(listen: str) -> str:

@@ -43,6 +43,7 @@ def facts(setup: Setup) -> Facts:
     modules = _option(setup, "modules") or [build.stream]
     if names := tuple(_unservable(setup)):
         _say_once(setup.name, setup.binary, names)
+    setup.tell_of_http3(build.features)
     return Facts(
         version=_version(setup) or build.version,
         modules=tuple(module for module in modules if module),
@@ -216,6 +217,7 @@ CAPABILITIES = {
         "Nginx's workers read the file at the path that lbgen has it at, on their own account; where they cannot, "
         "nobody is let in; wrong passwords are not counted, since `limit_req` counts requests, right ones too",
     ),
+    "HTTP/3": Support(NO, "clients speak HTTP/2", since="1.25.0", needs=HTTP3),
     "strict SNI": Support(NO, "clients are shown default.pem", since="1.19.4"),
     "strict SNI of TCP listeners": Support(NO, "clients are shown default.pem, whatever name they ask for"),
     "headers of client certificates": Support(

@@ -319,7 +319,13 @@ def test_server_that_is_not_plain():
 
 def test_binds():
     """Addresses and ports of the listeners; sockets are nobody else's."""
-    assert binds(split(CONFIGURATION)) == {":80", "127.0.0.1:81"}
+    assert binds(split(CONFIGURATION)) == {(":80", False), ("127.0.0.1:81", False)}
+
+
+def test_quic_binds():
+    """HTTP/3 has sockets of UDP."""
+    text = "frontend a\n    bind quic4@:443 ssl crt x alpn h3\n    bind quic6@[::]:443 v6only ssl crt x alpn h3\n"
+    assert binds(split(text)) == {(":443", True), ("[::]:443", True)}
 
 
 def test_map_entries_first_counts():

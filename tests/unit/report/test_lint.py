@@ -27,7 +27,7 @@ EVERYTHING = {
     "http.a.host": "a.org",
     "http.a.balance": "random",
     "http.a.sticky": "cookie",
-    "http.a.listener": "web,websecure",
+    "http.a.listener": "web,websecure,quic",
     "http.a.max-conn": "5",
     "http.a.health-check.path": "/up",
     "http.a.health-check.status": "200",
@@ -102,6 +102,7 @@ SECURE = replace(a_listener("websecure", 443, tls=True), tls_minimum="1.3", stri
 LISTENERS = a_rules(
     BEHIND,
     SECURE,
+    replace(SECURE, name="quic", port=8443, http3=True),
     replace(SECURE, name="pgs", port=5433, protocol="tcp", tls_minimum="1.2"),
     a_listener("pg", 5432, "tcp"),
     a_listener("dns", 53, "udp"),
@@ -160,7 +161,7 @@ def test_columns_name_rows():
 
 def test_nothing_is_asked_for():
     """A plain service has no limits with HAProxy, and one of another kind of target none at all."""
-    assert found("haproxy", host="a.org") == []
+    assert found("haproxy", host="a.org", listener="web,websecure") == []
     assert found("other") == []
 
 
