@@ -33,8 +33,9 @@ class Numbered:
 def numbered(listener: Listener) -> list[Numbered]:
     """Return cells, rules and screens, each with a `number`: of what a request matches the highest decides.
 
-    The highest comes first, and entries of one number and backend stand side by side. Entries of one backend have the same number as far as they can; those with tests of `client_ip` only where the
-    listener trusts nobody, and those of different hosts only where no host of the listener needs a client certificate.
+    The highest comes first, and entries of one number and backend stand side by side. Entries of one backend have the
+    same number as far as they can; those with tests of `client_ip` only where the listener trusts nobody, and those of
+    different hosts only where no host of the listener needs a client certificate.
     """
     cells = {Rule(tests_of(cell), cell.backend, cell.priority): cell for cell in listener.cells}
     taken = _Taken(cells)
