@@ -14,7 +14,7 @@ from lbgen.labels.values.users import LabelUsers
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import claims, limits
 from lbgen.model.backends import route_backend
-from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends, refused
+from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends, refused, with_headers
 from lbgen.model.groups import Group, Member, join_members
 from lbgen.model.routes import ServiceRoutes, service_routes
 from lbgen.model.routing import Conflict, route_table
@@ -170,14 +170,16 @@ class Builder:
         routes = [part.routes for part in parts] + [group.routes for group in groups]
         flat = [route for own in routes for route in own]
         closed = [item for part in parts for item in part.closed]
-        closed += [closed_as(out.route, MISSING_GUARD) for group in groups for out in group.left_out]
+        closed += [
+            closed_as(out.route, MISSING_GUARD, out.backend.policy) for group in groups for out in group.left_out
+        ]
         backends = [backend for part in parts for backend in part.backends] + [group.backend for group in groups]
         asked = [*routes, *(part.closed for part in parts)]
         if not self._tables or not _identical(asked, self._routes):
             self.tabled += len(self.rules.listeners)
             self._routes = asked
             self._tables = [_table(listener, flat, closed, self._secure) for listener in self.rules.listeners]
-        backends += closed_backends(name for listener, _ in self._tables for name in listener.answers)
+        backends += closed_backends((name for listener, _ in self._tables for name in listener.answers), closed)
         problems = {problem for part in parts for problem in part.problems}
         problems.update(problem for group in groups for problem in group.problems)
         problems.update(problem for _, claimed in self._tables for problem in claimed)
@@ -217,7 +219,7 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
         except BadValue as bad:
             problems.append(request.spec.problem(service.name, bad))
             unclaimed = 0 if isinstance(bad, claims.NotAllowed) else CANNOT_SERVE
-            closed.append(closed_as(request.route, CANNOT_SERVE, unclaimed=unclaimed))
+            closed.append(closed_as(request.route, CANNOT_SERVE, request.policy, unclaimed=unclaimed))
             continue
         if member := Member.of(request.spec, request.route, backend, scope):
             members.append(member)
@@ -226,7 +228,14 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
             backends.append(backend)
         problems += servers.problems
         users += [request.spec.users] if request.spec.users else []
-    return Part(tuple(routes), tuple(backends), tuple(problems), tuple(members), tuple(users), tuple(closed))
+    return Part(
+        tuple(routes),
+        tuple(backends),
+        tuple(problems),
+        tuple(members),
+        tuple(users),
+        tuple(with_headers(closed, around.rules)),
+    )
 
 
 def _by_name(users: Iterable[LabelUsers]) -> tuple[LabelUsers, ...]:

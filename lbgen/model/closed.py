@@ -13,11 +13,13 @@ from functools import lru_cache
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import Alternative, TooManyAlternatives, alternatives
 from lbgen.labels.route_spec import ClosedSpec
+from lbgen.model.policy import NOTHING, Policy, answers_of
 from lbgen.model.types import Backend, Closed, Route, Rules
 from lbgen.snapshot import Service, moment
 
 MISSING_GUARD, CANNOT_SERVE = 403, 503
 MOST = 128  # alternatives of one closed route; one with more closes its whole service
+MOST_WITH_HEADERS, MOST_HEADERS = 16, 4096  # of one service, and characters of each one's
 REFUSED = "closed"  # of protocols that have no statuses: a backend without servers
 _EVERYTHING: tuple[Alternative, ...] = ((),)
 
@@ -37,16 +39,24 @@ def closed_route(service: Service, spec: ClosedSpec, rules: Rules) -> Closed | N
         status=MISSING_GUARD if spec.missing else CANNOT_SERVE,
         unclaimed=0 if expanded is None or spec.unreadable else CANNOT_SERVE,
         guarded=spec.guarded,
+        answers=answers_of(spec.keys) if spec.protocol == "http" else NOTHING,
     )
 
 
-def refused(route: Route, listeners: tuple[str, ...]) -> Closed:
+def refused(route: Route, listeners: tuple[str, ...], policy: Policy = NOTHING) -> Closed:
     """Return a route as it is on listeners where a guard of its cannot be kept up."""
     status = MISSING_GUARD
-    return closed_as(route, status, unclaimed=status, listeners=listeners)
+    return closed_as(route, status, policy, unclaimed=status, listeners=listeners)
 
 
-def closed_as(route: Route, status: int, *, unclaimed: int = CANNOT_SERVE, listeners: tuple[str, ...] = ()) -> Closed:
+def closed_as(
+    route: Route,
+    status: int,
+    policy: Policy = NOTHING,
+    *,
+    unclaimed: int = CANNOT_SERVE,
+    listeners: tuple[str, ...] = (),
+) -> Closed:
     """Return a route that was decided, and that gets no requests."""
     return Closed(
         route.name,
@@ -58,7 +68,19 @@ def closed_as(route: Route, status: int, *, unclaimed: int = CANNOT_SERVE, liste
         status,
         unclaimed,
         route.guarded,
+        policy.answers,
     )
+
+
+def with_headers(closed: Iterable[Closed], rules: Rules) -> Iterator[Closed]:
+    """Yield a service's closed routes, of which some may have headers: few of them, and not many.
+
+    Setting claims is asked of routes that can be honoured alone. So where it says who may use what, closed ones have
+    none: they answer for hosts that may be another service's.
+    """
+    for number, item in enumerate(closed):
+        many = number >= MOST_WITH_HEADERS or len(repr(item.answers)) > MOST_HEADERS
+        yield replace(item, answers=NOTHING) if item.answers and (many or rules.claims) else item
 
 
 def fallback(closed: Closed) -> Route | None:
@@ -67,7 +89,7 @@ def fallback(closed: Closed) -> Route | None:
         return None
     return Route(
         name=closed.name,
-        backend=backend_name(closed.unclaimed),
+        backend=backend_of(closed, closed.unclaimed),
         service=closed.service,
         protocol=closed.protocol,
         listeners=closed.listeners,
@@ -85,16 +107,24 @@ def backend_name(answer: int | str) -> str:
     return f"{REFUSED}.{answer}"
 
 
-def closed_backends(names: Iterable[str]) -> Iterator[Backend]:
+def backend_of(closed: Closed, status: int) -> str:
+    """Return the name of the backend that answers a closed route's requests: its own where they have headers."""
+    return f"{backend_name(status)}-{closed.name}" if closed.answers else backend_name(status)
+
+
+def closed_backends(names: Iterable[str], closed: Iterable[Closed]) -> Iterator[Backend]:
     """Yield those of these backends that are no service's, always the same objects."""
-    return filter(None, map(_closed_backend, sorted(set(names))))
+    answers = {item.name: item.answers for item in closed if item.answers}
+    for name in sorted(set(names)):
+        if backend := _closed_backend(name, answers.get(name.partition("-")[2], NOTHING)):
+            yield backend
 
 
-@lru_cache(maxsize=64)
-def _closed_backend(name: str) -> Backend | None:
-    head, _, answer = name.partition(".")
+@lru_cache(maxsize=1024)
+def _closed_backend(name: str, answers: Policy) -> Backend | None:
+    head, _, answer = name.partition("-")[0].partition(".")
     if head == REFUSED and answer.isdecimal():
-        return replace(_PLAIN, name=name, deny=int(answer))
+        return replace(_PLAIN, name=name, deny=int(answer), policy=answers)
     return replace(_PLAIN, name=name, protocol=answer) if head == REFUSED and answer in ("tcp", "udp") else None
 
 

@@ -82,6 +82,12 @@ class Policy:
         """`allow` less `deny` as one list of networks, for proxies that only know allow lists; empty: everybody."""
         return _admitted(self.allow, self.deny)
 
+    @property
+    def answers(self) -> Policy:
+        """What of it concerns all answers, the proxy's own ones too: headers and nothing else."""
+        headers = Policy(response_headers=self.response_headers, cors=self.cors, hsts=self.hsts)
+        return NOTHING if headers == NOTHING else headers
+
     def __bool__(self) -> bool:
         """Whether anything happens at all."""
         return self != NOTHING
@@ -159,6 +165,15 @@ def policy_of(keys: RouteKeys) -> Policy:
         compress=keys.compress,
     )
     return NOTHING if policy == NOTHING else policy
+
+
+def answers_of(keys: RouteKeys) -> Policy:
+    """Return what the keys of a route that cannot be honoured ask of its answers, as far as that makes sense."""
+    try:
+        cors = _cors(keys)
+    except BadValue:
+        cors = None
+    return Policy(response_headers=tuple(sorted(keys.response_header.items())), cors=cors, hsts=keys.hsts).answers
 
 
 def _rate(keys: RouteKeys) -> Rate | None:

@@ -71,7 +71,7 @@ def service_routes(service: Service, rules: Rules) -> ServiceRoutes:
         tuple(problems),
         (
             *filter(None, (closed_route(service, spec, rules) for spec in closed)),
-            *(refused(request.route, request.refused) for request in requests if request.refused),
+            *(refused(request.route, request.refused, request.policy) for request in requests if request.refused),
         ),
         tuple(closed),
     )

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from lbgen.labels.match import Alternative, Test, to_ask
-from lbgen.model.closed import backend_name
+from lbgen.model.closed import backend_name, backend_of
 from lbgen.model.routing import is_one_host, priority_of
 from lbgen.model.types import Closed, Refusal, Route, Screen
 
@@ -62,7 +62,7 @@ def _closing(routes: Sequence[Route], closed: Sequence[Closed]) -> Iterator[Scre
             backends = _backends(route for route in routes if _meet(route, alternative))
             if not backends:
                 continue
-            target = backend_name(item.status)
+            target = backend_of(item, item.status)
             yield Screen(backends, alternative, target)
             if item.guarded and _paths(alternative):
                 yield Screen(backends, to_ask(_read_otherwise(alternative)), target)

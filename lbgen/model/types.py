@@ -161,6 +161,7 @@ class Closed:
     status: int  # 403: a guard is missing; 503
     unclaimed: int = 503  # the answer where no route takes the request; 0: as if this were not there
     guarded: bool = True  # the route keeps some requests from the application, however their paths are spelt
+    answers: Policy = NOTHING  # headers of these answers, as the route has them
 
 
 @dataclass(frozen=True, slots=True)

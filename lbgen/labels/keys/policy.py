@@ -92,7 +92,7 @@ class PolicyKeys:
     response_header: Mapping[str, str] = http_key(
         "response-header.<name>",
         policy.header_text,
-        "Sets this header for the client; empty removes it",
+        "Sets this header for the client, of the proxy's own answers too; empty removes it",
         example="x-frame-options=DENY",
         may_be_empty=True,
     )
@@ -172,7 +172,7 @@ class PolicyKeys:
     hsts: str = http_key(
         "hsts",
         policy.hsts,
-        "Strict-Transport-Security on listeners with TLS: `true` (a year) or the header's value",
+        "Strict-Transport-Security in all answers on listeners with TLS: `true` (a year) or the header's value",
         "",
         example="max-age=63072000; includeSubDomains",
     )
