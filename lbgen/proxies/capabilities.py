@@ -218,6 +218,8 @@ TABLE = (
         _speak_otherwise,
     ),
     Capability("largest body", "max-body", lambda backend, _: backend.policy.max_body is not None),
+    Capability("streams that are compressed", "compress", lambda backend, _: backend.policy.compress),
+    Capability("answers that say no-transform", "compress", lambda backend, _: backend.policy.compress),
     Capability("rewritten paths", "strip-prefix", lambda backend, _: bool(backend.policy.strip_prefixes)),
     Capability(
         "a prefix before a path that was stripped whole",

@@ -8,16 +8,14 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from lbgen.settings import Settings
-from tests.support.builders import Fact, a_network, a_node, a_snapshot, app
+from tests.support.builders import app
 from tests.support.clients import Client
 from tests.support.ports import free_port
 from tests.support.real_servers import Servers, http_servers
-from tests.support.running import PROXIES, running
+from tests.support.running import PROXIES, serving
 from tests.support.wait import PATIENCE
 
 pytestmark = pytest.mark.timeout(600)
@@ -34,20 +32,19 @@ def servers() -> Iterator[Servers]:
 @every_proxy
 def test_one_slow_url(proxy, servers, short_dir):
     """Clients that ask for a URL until it times out take no server from anybody else, and each asks one server once."""
-    keys = {"timeout.response": "1s", "health-check": "tcp"}
+    keys = {"timeout.response": "3s", "health-check": "tcp"}
     with serving(proxy, short_dir, *app("web", keys, servers.port, "127.1.0.1", "127.1.0.2")) as port:
         slow, others, done = Counter[int](), Counter[int](), threading.Event()
 
         def ask_slowly() -> None:
-            for _ in range(2):
-                slow[Client(port).ask("/slow", headers={"X-Hold": "1"}).status] += 1
+            slow[Client(port).ask("/slow", headers={"X-Hold": "1"}).status] += 1
 
         def ask_on() -> None:
             client = Client(port)
             while not done.is_set():
                 others[client.ask("/fast").status] += 1
 
-        askers = [threading.Thread(target=ask_slowly) for _ in range(4)]
+        askers = [threading.Thread(target=ask_slowly) for _ in range(8)]
         other = threading.Thread(target=ask_on)
         for thread in (*askers, other):
             thread.start()
@@ -77,27 +74,6 @@ def test_server_that_is_gone(proxy, how, method, short_dir):
     ):
         statuses = Counter(Client(listener).ask(method=method, body="x").status for _ in range(6))
     assert statuses == {200: 6}
-
-
-@contextlib.contextmanager
-def serving(proxy: str, directory: Path, *facts: Fact) -> Iterator[int]:
-    """Have the proxy serve these facts; give its listener's port."""
-    settings = Settings.model_validate(
-        {
-            "listeners": {"web": {"bind": f"127.0.0.1:{free_port()}"}},
-            "status": {"bind": ""},
-            "targets": {
-                "edge": {
-                    "templates": [proxy],
-                    "output": str(directory / "out"),
-                    "probe": f"127.0.0.1:{free_port()}",
-                    "apply": {"run": True},
-                }
-            },
-        }
-    )
-    with running(settings, a_snapshot(a_node(), a_network("edge"), *facts)) as ports:
-        yield ports["web"]
 
 
 @contextlib.contextmanager

@@ -92,6 +92,11 @@ CAPABILITIES = {
     "headers of client certificates": Support(
         PARTLY, "alternative names are in X-Client-Cert alone: the certificate, DER in base64"
     ),
+    "streams that are compressed": Support(
+        PARTLY,
+        "the last bytes of an event wait for the next one, but for those of text/event-stream, which is not compressed",
+        since="3.0",
+    ),
     "largest body": Support(PARTLY, "bodies that are sent in chunks, without their length, are not limited"),
     "connections that outlive a reload": Support(
         PARTLY,

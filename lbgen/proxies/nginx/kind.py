@@ -194,6 +194,7 @@ CAPABILITIES = {
         PARTLY, "the client is whom the PROXY header names; X-Forwarded-Proto and -Port of a trusted one are believed"
     ),
     "HTTP health checks": Support(PARTLY, _UNASKED),
+    "answers that say no-transform": Support(NO, "they are compressed all the same"),
     "statuses that are good": Support(NO, "nothing is asked"),
     "method of the check": Support(NO, "nothing is asked"),
     "TCP health checks of HTTP routes": Support(PARTLY, _UNASKED),

@@ -180,6 +180,7 @@ CAPABILITIES = {
         PARTLY, "GET is answered 301 (for 301, 308) or 302 (for 302, 307), other methods 308 or 307"
     ),
     "308 to https": Support(PARTLY, "GET is answered 301, other methods 308"),
+    "answers that say no-transform": Support(NO, "they are compressed all the same"),
     "statuses that are good": Support(PARTLY, "one status exactly, else 2xx and 3xx"),
     "TCP health checks of HTTP routes": Support(
         PARTLY, "nothing asks the servers; a failed connect is repeated with another one"

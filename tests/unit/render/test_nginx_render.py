@@ -247,6 +247,7 @@ def test_options_are_accepted(nginx):
             "keep_alive": "0",
             "max_body": "10m",
             "buffering": False,
+            "response_buffering": True,
             "error_log": f"{nginx.directory}/errors.log info",
             "access_log": "syslog:server=127.0.0.1",
         }

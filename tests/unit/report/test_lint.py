@@ -58,6 +58,7 @@ EVERYTHING = {
     "http.p.scheme": "h2c",
     "http.p.slow-start": "10s",
     "http.p.max-body": "1m",
+    "http.p.compress": "true",
     "http.p.strip-prefix": "/x",
     "http.p.add-prefix": "/y",
     "http.p.cors.origins": "*",
