@@ -64,6 +64,7 @@ def _route(route: Document) -> Iterator[str]:
     yield from _field("nodes", _nodes(route["nodes"]))
     yield from _field("backend", [_backend(route)] if route["backend"] else [])
     yield from _field("check", [_check(route["health_check"])] if route["health_check"] else [])
+    yield from _field("tls", [_server_tls(route["server_tls"])] if route["server_tls"] else [])
     yield from _field("settings", [f"{key}={value}" for key, value in route["settings"].items()])
     if route["via"]:
         yield from (
@@ -143,8 +144,22 @@ def _backend(route: Document) -> str:
 
 
 def _check(check: Document) -> str:
-    how = f"http {check['method']} {check['path']}" if check["kind"] == "http" else "tcp"
-    return f"{how} each {spell_duration(check['interval'])}, up after {check['rise']}, down after {check['fall']}"
+    how = check["kind"]
+    if check["kind"] == "http":
+        how = f"{check['scheme']} {check['method']} {check['path']} of host {check['host'] or 'ADDRESS:PORT'}"
+    elif check["scheme"] == "https":
+        how = "tcp, with a TLS handshake"
+    if check["scheme"] == "https" and check["server_name"]:
+        how += f", by TLS name {check['server_name']}"
+    return f"{how}, each {spell_duration(check['interval'])}, up after {check['rise']}, down after {check['fall']}"
+
+
+def _server_tls(tls: Document) -> str:
+    name = f"servers are asked for {tls['name'] or 'the host that the client asks for'}"
+    if not tls["ca"]:
+        return f"{name}; they are NOT verified"
+    by = "the authorities that this machine trusts" if tls["ca"] == "system" else f"authority {tls['ca']}"
+    return f"{name}, and verified by {by}"
 
 
 def _servers(servers: Sequence[Document]) -> list[tuple[str, ...]]:

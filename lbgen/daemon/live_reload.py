@@ -17,7 +17,7 @@ from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.daemon.loop import Inbox, Loop, LoopTarget, News
 from lbgen.daemon.signals import on_signal
 from lbgen.proxies.kind import Check
-from lbgen.render.credentials import CredentialReader
+from lbgen.render.credentials import KINDS, SYSTEM_FILES, CredentialReader
 from lbgen.render.manifest import MANIFEST
 from lbgen.render.renderer import Renderer
 from lbgen.render.templates import builtin_names, find
@@ -102,8 +102,8 @@ class LiveReload:
         for settings in (self._settings, self._wanted):
             targets = settings.targets.values()
             names = {name for target in targets for name in target.templates} - set(builtin_names())
-            paths |= {*map(Path, names), settings.certificates, settings.users, settings.client_cas, settings.pages}
-        return paths
+            paths |= {*map(Path, names), *(getattr(settings, kind) for kind in KINDS)}
+        return {*paths, *[path for path in SYSTEM_FILES if path.exists()][:1]}
 
     def saved(self) -> None:
         """Go by what was saved. What cannot be used is logged once, and changes nothing."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from lbgen.model.cookies import always_secure
 from lbgen.model.health import health_check
 from lbgen.model.last_servers import in_service
+from lbgen.model.names import check_server_keys, check_verifiable, server_name
 from lbgen.model.pages import error_pages
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
@@ -32,7 +33,8 @@ def route_backend(
         siblings: all routes of the service.
 
     Raises:
-        BadValue: nothing says, or too many things say, where the traffic should go; the route is not served.
+        BadValue: nothing says, or too many things say, where the traffic should go, or who the servers are; the route
+            is not served.
     """
     keys, protocol = request.spec.keys, request.spec.protocol
     if keys.redirect or keys.deny:  # it is answered by the proxy itself
@@ -40,6 +42,10 @@ def route_backend(
     else:
         chosen = route_servers(service, tasks, keys, around, "udp" if protocol == "udp" else "tcp")
     servers = [replace(server, weight=keys.weight, backup=keys.backup) for server in chosen.servers]
+    check_server_keys(keys)
+    name = server_name(keys, request.spec.match) if keys.scheme == "https" else ""
+    if not keys.group:  # there it is that of the service that leads it
+        check_verifiable(keys.server_ca, name)
     backend = Backend(
         name=request.route.backend,
         service=service.name,
@@ -51,7 +57,7 @@ def route_backend(
         weight=keys.weight,
         health_check=None
         if protocol == "udp" or keys.redirect or keys.deny
-        else health_check(service, keys, chosen.via, anything=around.rules.any_health_check),
+        else health_check(service, keys, request.spec.match, chosen.via, anything=around.rules.any_health_check),
         timeout_connect=keys.timeout_connect,
         timeout_response=keys.timeout_response,
         timeout_idle=keys.timeout_idle,
@@ -75,6 +81,8 @@ def route_backend(
         deny=keys.deny_status if keys.deny else 0,
         stack=service.labels.get(STACK, ""),
         network=chosen.network.network.name if chosen.network else "",
+        server_ca=keys.server_ca,
+        server_name=name,
     )
     return backend, chosen
 

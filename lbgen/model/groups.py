@@ -14,11 +14,13 @@ from dataclasses import dataclass, fields, replace
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import KEYS
 from lbgen.labels.route_spec import RouteSpec
+from lbgen.labels.values.value_type import BadValue
 from lbgen.model import guards
 from lbgen.model.cookies import always_secure
 from lbgen.model.guards import CannotAdd, Guards
 from lbgen.model.health import ON_NODES, own_port
 from lbgen.model.last_servers import in_service
+from lbgen.model.names import check_verifiable
 from lbgen.model.types import Backend, Route, Server
 
 LARGEST_WEIGHT = 256  # HAProxy's limit
@@ -102,6 +104,9 @@ def join_members(members: Sequence[Member], secure: Collection[str] = (), *, any
     if not any_check and (others_nodes := _asks_nodes(leader, joined)):
         problems.append(others_nodes)
         backend = replace(backend, health_check=own_port(backend.health_check))
+    if unnamed := _unnamed(leader):
+        problems.append(unnamed)
+        backend = replace(backend, servers=())
     others = [member for member in joined if member is not leader]
     routing = [leader, *(member for member in others if not member.wants_all)]
     refusals = tuple(dict.fromkeys(refusal for member in joined for refusal in member.route.refusals))
@@ -160,6 +165,16 @@ def _asks_nodes(leader: Member, joined: Iterable[Member]) -> Problem | None:
     )
 
 
+def _unnamed(leader: Member) -> Problem | None:
+    """Return the problem that servers cannot be verified, since the leader has no name for them."""
+    try:
+        check_verifiable(leader.backend.server_ca, leader.backend.server_name)
+    except BadValue as bad:
+        message = f"{bad.message}; so group {leader.group} has no server"
+        return Problem(leader.route.service, message, bad.remedy, route=leader.backend.route)
+    return None
+
+
 def backend_name(member: Member) -> str:
     """Return a name that no service's own backend has: those have no dot, or two."""
     protocol = member.route.protocol if member.route.protocol != "http" else ""
@@ -214,8 +229,20 @@ def _left_out(member: Member, joined: Sequence[Member], error: CannotAdd) -> Pro
 
 
 def _differ(member: Member, leader: Member) -> bool:
-    mine, theirs = Guards().on(member.backend), Guards().on(leader.backend)
+    mine, theirs = Guards().on(_by_the_same_names(member, leader.backend)), Guards().on(leader.backend)
     return any(getattr(mine, name) != getattr(theirs, name) for name in _SHARED)
+
+
+def _by_the_same_names(member: Member, backend: Backend) -> Backend:
+    """Return a member's backend with another one's names for what it has by its hosts, and not by a label."""
+    mine, check, theirs = member.backend, member.backend.health_check, backend.health_check
+    if not member.asked & {"host_header", "server_name"}:
+        mine = replace(mine, server_name=backend.server_name)
+    if check and theirs and not member.asked & {"host_header", "server_name", "health_check_host"}:
+        check = replace(check, host=theirs.host, server_name=theirs.server_name)
+        if check.kind == "tcp":
+            check = replace(check, scheme=theirs.scheme)
+    return replace(mine, health_check=check)
 
 
 def _written(member: Member) -> list[str]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.match import Match
 from lbgen.labels.values.value_type import BadValue
+from lbgen.model.names import check_host, check_server_name
 from lbgen.model.types import HealthCheck
 from lbgen.snapshot import Service
 
@@ -18,10 +20,11 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _REMEDY = "or set discovery.any_health_check"
 
 
-def health_check(service: Service, keys: RouteKeys, via: str, *, anything: bool) -> HealthCheck | None:
+def health_check(service: Service, keys: RouteKeys, match: Match, via: str, *, anything: bool) -> HealthCheck | None:
     """Return the check; None: there is none.
 
     Args:
+        match: which requests the route wants: servers are asked by a name that it has.
         via: which way the route's traffic goes; decides whose address a port is of.
         anything: any port and method is accepted.
     Raises:
@@ -33,6 +36,7 @@ def health_check(service: Service, keys: RouteKeys, via: str, *, anything: bool)
     if not anything:
         _check_method(keys.health_check_method)
         _check_port(service, keys.health_check_port, via)
+    name = check_server_name(keys, match)
     return HealthCheck(
         kind=kind,
         interval=keys.health_check_interval,
@@ -41,16 +45,24 @@ def health_check(service: Service, keys: RouteKeys, via: str, *, anything: bool)
         fall=keys.health_check_fall,
         path=keys.health_check_path or "/",
         method=keys.health_check_method,
-        host=keys.health_check_host or "",
+        host=check_host(keys, match),
         status=keys.health_check_status,
-        scheme=keys.health_check_scheme or ("https" if keys.scheme == "https" else "http"),
+        scheme=_scheme(kind, keys, name),
         port=keys.health_check_port,
+        server_name=name,
     )
 
 
 def own_port(check: HealthCheck | None) -> HealthCheck | None:
     """Return the check of each server's own port."""
     return replace(check, port=None) if check else None
+
+
+def _scheme(kind: str, keys: RouteKeys, name: str) -> str:
+    if kind == "http":
+        return keys.health_check_scheme or keys.scheme
+    # A handshake for no name is refused by servers that are well: then it is enough that they take connections.
+    return "https" if keys.scheme == "https" and name else "http"
 
 
 def _check_method(method: str) -> None:

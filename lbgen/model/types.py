@@ -45,10 +45,11 @@ class HealthCheck:
     fall: int  # so many bad ones, and it is down
     path: str = "/"  # this and what follows: kind http only
     method: str = "GET"
-    host: str = ""  # Host header; empty: none asked for
+    host: str = ""  # Host header; empty: the server's address and port
     status: tuple[tuple[int, int], ...] = ((200, 399),)  # inclusive ranges of good statuses
-    scheme: str = "http"  # http, https
+    scheme: str = "http"  # http, https, h2c; of kind tcp: https, where a check is a TLS handshake, or http
     port: int | None = None  # None: the server's own
+    server_name: str = ""  # with scheme https, the TLS name (SNI) that is asked for; empty: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Backend:
     cookie: Cookie = USUAL  # attributes of that cookie
     redirect: Redirect | None = None  # protocol http
     redirect_https: bool = False  # protocol http: on a listener without TLS, 308 to the same URL with https
-    scheme: str = "http"  # protocol http: spoken to servers: "http", "https" (certificates are not verified), "h2c"
+    scheme: str = "http"  # protocol http: spoken to servers: "http", "https" (see `server_ca`), "h2c"
     slow_start: float = 0.0  # until a server that has come up gets its full share; 0: at once
     send_proxy: str = ""  # PROXY protocol to servers: "v1", "v2"; empty: none
     policy: Policy = NOTHING  # what happens to requests and answers on their way
@@ -103,6 +104,8 @@ class Backend:
     https_port: int = 443  # protocol http: that `redirect_https` leads to, as clients see it
     error_pages: tuple[ErrorPage, ...] = ()  # protocol http; no status is in two of them
     secure_cookie: bool = False  # the sticky cookie has the attribute Secure, whoever asks
+    server_ca: str = ""  # with scheme https: the authority that servers' certificates are verified by; empty: by none
+    server_name: str = ""  # with scheme https: the servers' TLS name (SNI); empty: the one that the client asks for
     stack: str = ""  # of the service; empty: it is of none
     network: str = ""  # name of the one on which servers are reached; empty: by nodes' addresses (via mesh, host)
     members: tuple[str, ...] = ()  # of a group: the services that share the backend, the one that leads it first

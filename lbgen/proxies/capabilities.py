@@ -284,6 +284,12 @@ TABLE = (
     ),
     Capability("standbys of TCP routes", "backup", _stands_by(lambda backend: backend.protocol == "tcp")),
     Capability("pages in place of errors", "", lambda backend, _: bool(backend.error_pages)),
+    Capability(
+        "names that clients ask for, of servers",
+        "server-name",
+        lambda backend, _: backend.scheme == "https" and not backend.server_name,
+    ),
+    Capability("servers whose certificate is not right", "server-ca", lambda backend, _: bool(backend.server_ca)),
     Capability("slow start", "slow-start", lambda backend, _: backend.slow_start > 0),
     Capability("proxy protocol", "send-proxy", lambda backend, _: bool(backend.send_proxy)),
 )

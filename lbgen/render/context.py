@@ -61,6 +61,7 @@ class Context:
     users: Mapping[str, tuple[User, ...]]  # by the users file's name; of a label "label:SERVICE..."
     users_files: Mapping[str, str]  # path of each users file, by its name; of a label where a set writes it
     client_cas: Mapping[str, Certificate]  # authorities of clients' certificates, by name without suffix
+    server_cas: Mapping[str, Certificate]  # authorities of servers' certificates, likewise; "system": this machine's
     pages: Mapping[str, Page]  # in place of errors, by the file's name
     problems: tuple[Problem, ...]  # what is wrong with services, nodes and files
     target: TargetContext  # the proxy the files are for

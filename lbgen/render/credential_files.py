@@ -29,7 +29,7 @@ _HOST = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A PEM file: a certificate with its chain and its key, or (of `client_cas`) one or more authorities."""
+    """A PEM file: a certificate with its chain and its key, or (of `client_cas`, `server_cas`) some authorities."""
 
     name: str  # of the file: "shop.example.org.pem"
     path: str
@@ -131,6 +131,14 @@ def _authorities(path: Path, content: bytes) -> Content:
     return Content(Certificate(path.name, str(path), digest_of(content)), str(path), digest_of(content))
 
 
+def _bundle(path: Path, content: bytes) -> Content:
+    """Read the authorities that a machine trusts. What they are is its distribution's business, and they are many."""
+    _whole(content)
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise BadValue("holds no certificate", "install the package ca-certificates")
+    return Content(Certificate(path.name, str(path), digest_of(content)), str(path), digest_of(content))
+
+
 def _users(path: Path, content: bytes) -> Content:
     users = {}
     try:
@@ -174,5 +182,7 @@ _PARSERS: Mapping[str, Callable[[Path, bytes], Content]] = {
     "certificates": _certificate,
     "users": _users,
     "client_cas": _authorities,
+    "server_cas": _authorities,
+    "system": _bundle,
     "pages": _page,
 }

@@ -11,15 +11,17 @@ from lbgen.labels.values.password_cost import REMEDY, WAITING, Level, cost_of
 from lbgen.labels.values.users import REMEDY as USERS_REMEDY
 from lbgen.model import Backend, Model, Route
 from lbgen.model.tls import domain_of, hosts_of
-from lbgen.render.credentials import DEFAULT, KINDS, SUFFIX, Credentials
+from lbgen.render.credentials import DEFAULT, KINDS, SUFFIX, SYSTEM, Credentials
 from lbgen.render.sni import is_for
 from lbgen.snapshot import Note
 
 _MOST_USERS = 5  # named in one message
 _TITLES = {"haproxy": "HAProxy", "nginx": "Nginx", "traefik": "Traefik"}
+_OF_MACHINE = ("server_cas", SYSTEM)
 _INSTEAD = {
     "users": "nobody is let in",
     "client_cas": "nobody is let in",
+    "server_cas": "its servers get no requests, which are answered 503",
     "certificates": "the certificate is chosen by host",
     "pages": "the answer stays as it is",
 }
@@ -36,6 +38,7 @@ def missing_credentials(model: Model, credentials: Credentials, *, here: bool = 
     known: dict[str, Container[str]] = {
         "users": {*credentials.users, *(item.name for item in model.users)},
         "client_cas": credentials.client_cas,
+        "server_cas": credentials.server_cas,
         "certificates": {item.name.removesuffix(SUFFIX) for item in credentials.certificates},
         "pages": credentials.pages,
     }
@@ -48,9 +51,11 @@ def missing_credentials(model: Model, credentials: Credentials, *, here: bool = 
             ("client_cas", route.client_ca, "client-ca"),
             ("certificates", route.certificate, "tls"),
             *(("pages", page.file, f"error-pages.{page.key}") for page in backend.error_pages),
+            ("server_cas", backend.server_ca, "server-ca"),
         )
         for kind, name, key in named:
-            if name and kind in readable and name not in known[kind]:
+            # What this machine trusts is in no directory of the settings, and is looked for in any case.
+            if name and (kind in readable or (kind, name) == _OF_MACHINE) and name not in known[kind]:
                 problems.append(_missing_file(kind, name, key, route, backend))
     listeners = ", ".join(listener.name for listener in model.listeners if listener.tls)
     if listeners and "certificates" in readable and not credentials.certificates:
@@ -145,7 +150,9 @@ def _costs(credentials: Credentials, level: Level) -> Iterator[tuple[str, str]]:
 
 def _missing_file(kind: str, name: str, key: str, route: Route, backend: Backend) -> Problem:
     suffix = SUFFIX if SUFFIX in KINDS[kind] else ""
-    message = f"there is no file {name}{suffix} in the directory of setting {kind}; till then {_INSTEAD[kind]}"
+    message, remedy = f"there is no file {name}{suffix} in the directory of setting {kind}", "put it there"
+    if (kind, name) == _OF_MACHINE:
+        message, remedy = "this machine has no file of the authorities that it trusts", "install ca-certificates"
     own = backend.route if backend.service == route.service else ""
     label = f"lbgen.{route.protocol}.{own}.{key}" if own else f"lbgen.{key}"
-    return Problem(route.service, message, "put it there", label, name, own)
+    return Problem(route.service, f"{message}; till then {_INSTEAD[kind]}", remedy, label, name, own)

@@ -1,4 +1,4 @@
-"""The files that labels name: certificates, users and their passwords, authorities of client certificates, pages.
+"""The files that labels name: certificates, users and their passwords, authorities of clients and servers, pages.
 
 Each kind has a directory in the settings; kinds may share one. A file that no kind can use is left out and reported as
 a problem. Labels that name a missing file: see `credential_problems`.
@@ -27,7 +27,27 @@ SUFFIX = ".pem"
 DEFAULT = "default.pem"
 LARGEST = 1 << 20  # bytes of a file; a larger one is a mistake
 # Settings that name a directory, and what its files end in.
-KINDS = {"certificates": (SUFFIX,), "users": ("",), "client_cas": (SUFFIX,), "pages": tuple(SUFFIXES)}
+KINDS = {
+    "certificates": (SUFFIX,),
+    "users": ("",),
+    "client_cas": (SUFFIX,),
+    "server_cas": (SUFFIX,),
+    "pages": tuple(SUFFIXES),
+}
+SYSTEM = "system"  # in labels, the authorities that this machine trusts
+# Where distributions keep them as one file: Debian and Alpine, Red Hat, SUSE, BSD. Source: Go, crypto/x509.
+SYSTEM_FILES = tuple(
+    map(
+        Path,
+        (
+            "/etc/ssl/certs/ca-certificates.crt",
+            "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+            "/etc/pki/tls/certs/ca-bundle.crt",
+            "/etc/ssl/ca-bundle.pem",
+            "/etc/ssl/cert.pem",
+        ),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +58,7 @@ class Credentials:
     users: Mapping[str, tuple[User, ...]] = field(default_factory=dict)  # by the file's name
     users_files: Mapping[str, str] = field(default_factory=dict)  # path of each users file, by its name
     client_cas: Mapping[str, Certificate] = field(default_factory=dict)  # by the file's name without suffix
+    server_cas: Mapping[str, Certificate] = field(default_factory=dict)  # likewise; "system": those of this machine
     pages: Mapping[str, Page] = field(default_factory=dict)  # by the file's name
     problems: tuple[Problem, ...] = ()
     readable: frozenset[str] = frozenset()  # those of KINDS whose directory can be read
@@ -57,7 +78,11 @@ class CredentialDirectories(Protocol):
 
     @property
     def client_cas(self) -> Path:
-        """Directory of NAME.pem files with authorities."""
+        """Directory of NAME.pem files with authorities of clients."""
+
+    @property
+    def server_cas(self) -> Path:
+        """Directory of NAME.pem files with authorities of servers."""
 
     @property
     def pages(self) -> Path:
@@ -85,6 +110,7 @@ class CredentialReader:
         clock: Callable[[], float] = time.time,
         *,
         proxies: Iterable[str] = (),
+        system: Iterable[Path] = SYSTEM_FILES,
     ) -> None:
         """
         Args:
@@ -92,8 +118,9 @@ class CredentialReader:
             kept: the last good content of each file; None: there is no past, as in a pipeline.
             clock: seconds since 1970.
             proxies: kinds of proxies that the files are for; empty: not known.
+            system: files that may hold the authorities of this machine; the first that can be used does.
         """
-        self._proxies = frozenset(proxies)
+        self._proxies, self._system = frozenset(proxies), tuple(system)
         self._directories, self._base, self.kept, self._clock = directories, base, kept, clock
         self._known: dict[tuple[str, Path], _Reading] = {}  # by kind too: two kinds may share a directory
 
@@ -118,8 +145,20 @@ class CredentialReader:
                 guard.worked()
             if self.kept and kind in readable:
                 self.kept.forget(kind, but=names or ())
+        found = _credentials(in_force, missing, frozenset(readable))
+        trusted = self._trusted(seen)
         self._known = seen
-        return replace(_credentials(in_force, missing, frozenset(readable)), proxies=self._proxies)
+        server_cas = {**found.server_cas, SYSTEM: trusted} if trusted else found.server_cas
+        return replace(found, proxies=self._proxies, server_cas=server_cas)
+
+    def _trusted(self, seen: dict[tuple[str, Path], _Reading]) -> Certificate | None:
+        """Return the file with the authorities that this machine trusts, if it has one."""
+        for path in self._system:
+            reading = seen[SYSTEM, path] = self._read(SYSTEM, path)
+            if isinstance(reading.content, Content):
+                certificate: Certificate = reading.content.value
+                return certificate
+        return None
 
     def _in_force(self, kind: str, path: Path, seen: dict[tuple[str, Path], _Reading]) -> _Reading:
         """Return the file, or else its copy if that is better."""
@@ -191,11 +230,16 @@ def _credentials(
         certificates=tuple(sorted(certificates, key=lambda item: (item.name != DEFAULT, item.name))),
         users={name: content.value for name, content in good["users"].items()},
         users_files={name: content.path for name, content in good["users"].items()},
-        client_cas={name.removesuffix(SUFFIX): content.value for name, content in good["client_cas"].items()},
+        client_cas=_by_name(good["client_cas"]),
+        server_cas=_by_name(good["server_cas"]),
         pages={name: content.value for name, content in good["pages"].items()},
         problems=(*problems, *bad.values()),
         readable=readable,
     )
+
+
+def _by_name(contents: Mapping[str, Content]) -> dict[str, Certificate]:
+    return {name.removesuffix(SUFFIX): content.value for name, content in contents.items()}
 
 
 def _problem(path: Path, bad: BadValue, state: Fingerprint | None = None, *, kept: bool = False) -> Problem:

@@ -21,6 +21,7 @@ from lbgen.render.limits import Limits
 from lbgen.render.outputs import EACH, NAME, USERS, Named, Output, file_name, items_by_path, items_for
 from lbgen.render.template_errors import template_error
 from lbgen.render.templates import BUILTIN, TemplateSet
+from lbgen.render.unverifiable import Unverifiable
 from lbgen.snapshot import Snapshot
 
 # What templates print for `generation` before it is known. It can be in no honest value, and a dishonest one
@@ -124,6 +125,7 @@ class Renderer:
         self.listeners = None if listeners is None else frozenset(listeners)
         self.produced = 0  # sections rendered so far, as opposed to taken over from the rendering before
         self._loaded = LoadedTemplates.load(templates, target)
+        self._unverifiable = Unverifiable()
 
     @property
     def templates(self) -> TemplateSet:
@@ -144,9 +146,9 @@ class Renderer:
             TemplateError: a template cannot be read, parsed or rendered; the message names file and line.
         """
         loaded = loaded or self.loaded_templates()
-        model = self.served(model)
         sections, once = self._once(loaded)
         credentials = self.credentials.read()
+        model = self._unverifiable.left_out(self.served(model), credentials.server_cas)
         context = Context(
             context_version=CONTEXT_VERSION,
             listeners=model.listeners,
@@ -157,6 +159,7 @@ class Renderer:
             users={**credentials.users, **{item.name: item.users for item in model.users}},
             users_files={**credentials.users_files, **self._users_files(model)},
             client_cas=credentials.client_cas,
+            server_cas=credentials.server_cas,
             pages=credentials.pages,
             problems=model.problems,
             target=loaded.target,

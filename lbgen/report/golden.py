@@ -18,8 +18,9 @@ from lbgen.base import bounded_file, documents
 from lbgen.base.errors import LbgenError, SettingsError
 from lbgen.daemon import assembly
 from lbgen.model import Model, build
+from lbgen.render.credential_files import Certificate
 from lbgen.render.credential_problems import with_credential_problems
-from lbgen.render.credentials import CredentialDirectories, CredentialReader, Credentials
+from lbgen.render.credentials import KINDS, SYSTEM, SYSTEM_FILES, CredentialDirectories, CredentialReader, Credentials
 from lbgen.render.renderer import Files
 from lbgen.settings import Settings, TargetSettings, load_settings
 from lbgen.snapshot import Snapshot
@@ -31,7 +32,7 @@ NAME = "edge"  # of the target, where the settings have none
 NO_GENERATION = "0" * 12  # in golden files
 SUFFIXES = (".yml", ".yaml", ".json")
 SETTINGS = ".settings.yml"
-DIRECTORIES = ("certificates", "users", "client_cas", "pages")  # settings that name one
+DIRECTORIES = KINDS  # settings that name one
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,7 @@ class LocalCredentials(CredentialReader):
             if "client_cas" in self._elsewhere
             else {name: self._named(ca, "path") for name, ca in credentials.client_cas.items()},
             pages={} if "pages" in self._elsewhere else credentials.pages,
+            server_cas=self._authorities(credentials),
             problems=tuple(
                 self._named(problem, "file")
                 for problem in credentials.problems
@@ -196,6 +198,12 @@ class LocalCredentials(CredentialReader):
             ),
             readable=credentials.readable - self._elsewhere,
         )
+
+    def _authorities(self, credentials: Credentials) -> dict[str, Certificate]:
+        """Return the authorities of servers; those that a machine trusts are on every machine the same ones."""
+        own = {} if "server_cas" in self._elsewhere else credentials.server_cas
+        named = {name: self._named(ca) for name, ca in own.items()}
+        return {**named, SYSTEM: Certificate("system.pem", str(SYSTEM_FILES[0]), NO_GENERATION)}
 
     def _named(self, item: T, path: str = "path") -> T:
         return replace(item, **{path: getattr(item, path).removeprefix(self._prefix)})  # type: ignore[type-var]

@@ -16,6 +16,7 @@ from lbgen.labels.relations import exclude
 from lbgen.model import Listener, Model, Route
 from lbgen.model.routing import ANY_HOST, Order, broader_hosts, order_of, priority_of
 
+_UNVERIFIED = "add server-ca, the name of an authority or system; nothing, if the network to them is trusted"
 _KINDS = {"http": ("host",), "tcp": ("sni",), "udp": ()}
 _PATHS = ("path", "path_prefix", "path_start", "path_regex")
 _REMEDY = "nothing, if that is meant; setting claims says who may use what"
@@ -47,16 +48,25 @@ class _Asked:
 
 
 def remarks(model: Model, service: str = "") -> tuple[Problem, ...]:
-    """Return what services should know of each other: of groups, and of requests that one takes of another.
+    """Return what services should know: of each other in groups, of requests that one takes of another, of servers.
 
     Args:
         service: only what this one should know; empty: everybody.
     """
     found = {remark for remark in model.remarks if service in ("", remark.service)}
+    found.update(remark for remark in _unverified(model) if service in ("", remark.service))
     for listener in model.listeners:
         own = [route for route in model.routes if listener.name in route.listeners]
         found.update(_on(listener, own, service))
     return tuple(sorted(found))
+
+
+def _unverified(model: Model) -> Iterator[Problem]:
+    """Yield the backends with TLS to servers that anybody might be."""
+    for backend in model.backends:
+        if backend.scheme == "https" and not backend.server_ca:
+            message = "its servers' certificates are not verified"
+            yield Problem(backend.service, message, _UNVERIFIED, route=backend.route)
 
 
 def _on(listener: Listener, routes: Iterable[Route], service: str) -> Iterator[Problem]:

@@ -221,6 +221,8 @@ class Settings(Section):
     """Directory of the files that label basic-auth names: lines NAME:HASH, as `htpasswd -nB NAME` prints them."""
     client_cas: Path = Path("/etc/lbgen/client-ca")
     """Directory of the files NAME.pem that label client-ca names: authorities of clients' certificates."""
+    server_cas: Path = Path("/etc/lbgen/server-ca")
+    """Directory of the files NAME.pem that label server-ca names: authorities of servers' certificates."""
     pages: Path = Path("/etc/lbgen/pages")
     """Directory of the pages that label error-pages names, .html, .txt, .json, .xml or .svg, each of 14 kB at most."""
     claims: list[ClaimSettings] = []

@@ -59,7 +59,24 @@ THEMES = (
         "",
         ("balance", "sticky", "group", "weight", "max-conn", "backup", "slow-start", "retries"),
     ),
-    Theme("Health checks", "Where the proxy has them: see [proxies.md](proxies.md).", ("health-check",)),
+    Theme(
+        "TLS with servers",
+        "With `scheme` https servers are asked for one name (SNI), by requests and by health checks: that of "
+        "`server-name`, else of `host-header`, else the first exact host of the route. A route that has none, as with "
+        "`*.a.org`, asks for the host that the client asked for, but never for an address; its TCP checks make no "
+        "handshake then. Their certificates are verified, for that name, by the authority that `server-ca` names: a "
+        "file of setting `server_cas`, or `system`. Without `server-ca` they are not, and `lint` notes it. Servers "
+        "whose certificate is not right, and all of them while there is no such file, get no request: 502 or 503. A "
+        "route that is to be verified and has no name of its own is a problem.",
+        ("server-ca", "server-name"),
+    ),
+    Theme(
+        "Health checks",
+        "Where the proxy has them: see [proxies.md](proxies.md). They are asked by HTTP/1.1 (with `scheme` h2c by "
+        "HTTP/2) for the host that the application sees in requests: that of `health-check.host`, else of "
+        "`host-header`, else the first exact host of the route, else the server's address and port.",
+        ("health-check",),
+    ),
     Theme("Time-outs", "", ("timeout",)),
     Theme("Redirects", "A route with `redirect` needs no server.", ("redirect", "redirect-regex", "redirect-https")),
     Theme(
@@ -140,7 +157,7 @@ def theme_of(field: str) -> Theme:
         return named
     if field in MatchingKeys.__dataclass_fields__:
         return THEMES[0]
-    return THEMES[2 if field in ServerKeys.__dataclass_fields__ else 6]
+    return THEMES[2 if field in ServerKeys.__dataclass_fields__ else 7]
 
 
 def _row(field: str, key: Key) -> str:

@@ -45,6 +45,8 @@ BESIDE = {
     "redirect.code": {"redirect": "/new"},
     "rate-limit.burst": {"rate-limit": "100/s"},
     "client-ca.headers": {"client-ca": "partners", "host": "shop.example.org"},
+    "server-ca": {"scheme": "https", "host": "shop.example.org"},
+    "server-name": {"scheme": "https"},
     "max-concurrent.by": {"max-concurrent": 20},
     "health-check.port": {"via": "task"},
     "allow-ip.status": {"allow-ip": "192.0.2.0/24"},

@@ -82,7 +82,11 @@ class ServerKeys:
         example="HEAD",
     )
     health_check_host: str | None = stream_key(
-        "health-check.host", http.host, "Host header of the check", example="shop.example.org"
+        "health-check.host",
+        http.host,
+        "Host header of the check; default: that of `host-header`, else the first exact host of the route, else the "
+        "server's address",
+        example="shop.example.org",
     )
     health_check_port: int | None = stream_key(
         "health-check.port",
@@ -130,7 +134,7 @@ class ServerKeys:
     scheme: str = http_key(
         "scheme",
         basic.choice("http", "https", "h2c"),
-        "Spoken to servers; with https their certificates are not verified",
+        "Spoken to servers; with https see `server-ca`",
         "http",
         example="https",
     )

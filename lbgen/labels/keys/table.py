@@ -16,6 +16,7 @@ from lbgen.labels.keys.matching import MatchingKeys
 from lbgen.labels.keys.pages import PageKeys
 from lbgen.labels.keys.policy import PolicyKeys
 from lbgen.labels.keys.servers import ServerKeys
+from lbgen.labels.keys.upstream_tls import UpstreamTlsKeys
 
 __all__ = [
     "BY_NAME",
@@ -39,7 +40,7 @@ PREFIX = "lbgen."
 
 # The bases are in the order in which the table is read: from the last to the first.
 @dataclass(frozen=True, kw_only=True)
-class RouteKeys(PageKeys, PolicyKeys, CookieKeys, ServerKeys, MatchingKeys):
+class RouteKeys(PageKeys, PolicyKeys, CookieKeys, UpstreamTlsKeys, ServerKeys, MatchingKeys):
     """The typed values of one route, defaults filled in. None: not given, the model decides."""
 
 

@@ -9,6 +9,7 @@ from lbgen.labels.values.basic import list_of
 from lbgen.labels.values.value_type import BadValue, matching, value_type
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_IPV4 = r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}"
 _HOST = rf"(?:\*\.)?(?:{_LABEL}\.)*{_LABEL}"
 # Characters. Each may take several in a configuration, and a word of Nginx has at most 4095.
 LONGEST_PATH = 600
@@ -26,6 +27,14 @@ def host(text: str) -> str:
     if re.fullmatch(_HOST, lowered) and len(lowered.removeprefix("*.")) <= 253:
         return lowered
     raise BadValue("is not a host name", "write a name such as shop.example.org or *.example.org, without port")
+
+
+@value_type(rf"(?!\*)(?!{_IPV4}\.?$)(?:{_HOST}\.?)")
+def server_name(text: str) -> str:
+    """One host name as `host`, for which a server has a certificate."""
+    if text.startswith("*") or re.fullmatch(_IPV4, text.removesuffix(".")):
+        raise BadValue("is not one host name", "write a name such as shop.internal, not an address")
+    return host(text)
 
 
 @value_type(rf"\*|{_HOST}\.?")

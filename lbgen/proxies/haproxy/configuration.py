@@ -21,8 +21,8 @@ _ALONE = frozenset({
     "backup", "check", "check-send-proxy", "check-ssl", "disabled", "send-proxy", "send-proxy-v2", "ssl", "stick",
 })
 _WITH_ARGUMENT = frozenset({
-    "addr", "alpn", "check-alpn", "check-proto", "check-sni", "cookie", "downinter", "fall", "fastinter", "inter",
-    "maxconn", "maxqueue", "minconn", "observe", "on-error", "on-marked-down", "on-marked-up", "pool-max-conn",
+    "addr", "alpn", "ca-file", "check-alpn", "check-proto", "check-sni", "cookie", "downinter", "fall", "fastinter",
+    "inter", "maxconn", "maxqueue", "minconn", "observe", "on-error", "on-marked-down", "on-marked-up", "pool-max-conn",
     "pool-purge-delay", "port", "proto", "rise", "slowstart", "sni", "verify", "weight",
 })
 # fmt: on

@@ -245,6 +245,10 @@ CAPABILITIES = {
         PARTLY, "the URL has the scheme in which the load balancer asked"
     ),
     "listeners on addresses of IPv4 alone": Support(PARTLY, "on 0.0.0.0 Traefik takes clients of IPv6 as well"),
+    "names that clients ask for, of servers": Support(
+        NO, "servers are asked for no name, since Traefik has one for each route; write `server-name`"
+    ),
+    "servers whose certificate is not right": Support(PARTLY, "requests to them are answered 500, not 502 or 503"),
     "slow start": Support(NO, "a server that comes up gets its full share at once"),
     "proxy protocol": Support(
         PARTLY, "servers of TCP routes are told since 3.6; those of HTTP routes have X-Forwarded-For"

@@ -39,6 +39,7 @@ _UNDECIDED: dict[str, Any] = {
     "servers": [],
     "not_servers": [],
     "health_check": None,
+    "server_tls": None,
     "settings": {},
 }
 
@@ -103,6 +104,7 @@ class Routes:
             **servers.destination(self._service, self._tasks, spec, chosen, self._facts.around),
             "servers": servers.serving(chosen, backend, self._facts),
             "health_check": asdict(backend.health_check) if backend.health_check else None,
+            "server_tls": servers.tls(backend),
             "settings": settings_of(self._in_force(spec, backend)),
         }
 

@@ -82,6 +82,11 @@ def nodes(keys: RouteKeys, around: Surroundings, left_out: dict[str, str] | None
     return [{"node": node.hostname, "chosen": node.id not in refused, "why": refused.get(node.id, "")} for node in told]
 
 
+def tls(backend: Backend) -> dict[str, Any] | None:
+    """Say which name servers are asked for by TLS, and who vouches for them; None: there is no TLS with them."""
+    return {"name": backend.server_name, "ca": backend.server_ca} if backend.scheme == "https" else None
+
+
 def group(name: str, backend: Backend) -> dict[str, Any]:
     """Say who leads a group, and which share of its requests each service gets: a standby none beside others."""
     weights: dict[str, int] = {}

@@ -32,7 +32,8 @@ import sys, types
 from pathlib import Path
 from lbgen.render.credentials import CredentialReader
 where = Path(sys.argv[1])
-found = CredentialReader(types.SimpleNamespace(certificates=where, users=where, client_cas=where, pages=where)).read()
+kinds = dict.fromkeys(("certificates", "users", "client_cas", "server_cas", "pages"), where)
+found = CredentialReader(types.SimpleNamespace(**kinds)).read()
 print(*(problem.what for problem in found.problems), sep="\\n")
 """
 

@@ -155,6 +155,8 @@ TABLE = [
     ("tls", "shop.example.org", "shop.example.org", []),
     ("client-ca", "partners", "partners", ["/etc/ca.pem", "..", ""]),
     ("client-ca.headers", "true", True, ["maybe"]),
+    ("server-ca", "system", "system", ["/etc/ca.pem", "..", ""]),
+    ("server-name", "Shop.internal", "shop.internal", ["*.internal", "10.0.0.1", "shop.internal:443", ""]),
     ("deny", "true", True, ["403"]),
     ("deny.status", "404", 404, ["200", "399", "420", "444", "512", "gone"]),
     ("allow-ip.status", "404", 404, ["200", "399", "420", "444", "512", "gone"]),

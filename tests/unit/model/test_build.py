@@ -101,7 +101,7 @@ def test_route():
             },
             {
                 "health_check": HealthCheck(
-                    "http", 5.0, 3.0, 3, 4, "/h", "HEAD", "a.org", ((200, 200), (204, 204)), "https", 80
+                    "http", 5.0, 3.0, 3, 4, "/h", "HEAD", "a.org", ((200, 200), (204, 204)), "https", 80, "a.org"
                 )
             },
         ),

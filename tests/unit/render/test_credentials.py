@@ -27,22 +27,23 @@ class Places:
     users: Path
     client_cas: Path
     pages: Path
+    server_cas: Path
 
 
 @pytest.fixture
 def places(tmp_path):
     """Empty directories."""
-    made = Places(tmp_path / "certs", tmp_path / "users", tmp_path / "ca", tmp_path / "pages")
-    for path in (made.certificates, made.users, made.client_cas, made.pages):
+    made = Places(*(tmp_path / name for name in ("certs", "users", "ca", "pages", "server-ca")))
+    for path in (made.certificates, made.users, made.client_cas, made.pages, made.server_cas):
         path.mkdir()
     return made
 
 
 def test_nothing(places, tmp_path):
     """Empty directories are there; others are not, which is no problem by itself."""
-    assert CredentialReader(places).read() == Credentials(readable=frozenset(KINDS))
-    nowhere = Places(*(tmp_path / number for number in "1234"))
-    assert CredentialReader(nowhere).read() == Credentials()
+    assert CredentialReader(places, system=()).read() == Credentials(readable=frozenset(KINDS))
+    nowhere = Places(*(tmp_path / str(number) for number in range(5)))
+    assert CredentialReader(nowhere, system=()).read() == Credentials()
 
 
 def test_certificates(places):
@@ -60,7 +61,7 @@ def test_certificates(places):
 
 def test_shared_directory(places):
     """Kinds may share a directory, in whatever order they are read: a file is a problem only if no kind can use it."""
-    shared = Places(*[places.certificates] * 4)
+    shared = Places(*[places.certificates] * 5)
     certificate(places.certificates / "shop.pem", "shop.example.org")
     whole = (places.certificates / "shop.pem").read_text()
     (places.certificates / "staff-ca.pem").write_text(
@@ -295,11 +296,16 @@ def asking(**keys: str) -> Model:
 
 @pytest.mark.parametrize(
     ("key", "file"),
-    [("basic-auth", "users: x"), ("client-ca", "client_cas: x.pem"), ("tls", "certificates: x.pem")],
+    [
+        ("basic-auth", "users: x"),
+        ("client-ca", "client_cas: x.pem"),
+        ("tls", "certificates: x.pem"),
+        ("server-ca", "server_cas: x.pem"),
+    ],
 )
 def test_missing(key, file, places, tmp_path):
     """A name without a file is a problem of its service, unless there is no such directory at all."""
-    model = asking(**{key: "x"})
+    model = asking(**{key: "x", **({"scheme": "https"} if key == "server-ca" else {})})
     assert model.problems == ()
     certificate(places.certificates / "default.pem", "default.example")
     (problem,) = missing_credentials(model, CredentialReader(places).read())
@@ -309,7 +315,7 @@ def test_missing(key, file, places, tmp_path):
     kind, _, name = file.partition(": ")
     assert f"there is no file {name} in the directory of setting {kind}" in problem.message
     assert with_credential_problems(model, CredentialReader(places).read()).problems == (problem,)
-    nowhere = Places(*(tmp_path / number for number in "1234"))
+    nowhere = Places(*(tmp_path / str(number) for number in range(5)))
     assert with_credential_problems(model, CredentialReader(nowhere).read()) is model
 
 
@@ -333,7 +339,7 @@ def test_no_certificate(places, tmp_path):
     (problem,) = missing_credentials(model, CredentialReader(places).read())
     assert problem.file == "default.pem"
     assert "websecure" in problem.message
-    nowhere = CredentialReader(Places(*(tmp_path / number for number in "1234"))).read()
+    nowhere = CredentialReader(Places(*(tmp_path / str(number) for number in range(5)))).read()
     assert missing_credentials(model, nowhere) == []
     assert missing_credentials(model, nowhere, here=True) == [problem]
 

@@ -24,10 +24,14 @@ class Place:
 
     def __init__(self, root: Path) -> None:
         self.root, self.output, self.clock = root, root / "out", Clock(datetime.now(UTC).timestamp())
-        for name in ("certs", "users", "ca", "pages", "out"):
+        for name in ("certs", "users", "ca", "server-ca", "pages", "out"):
             (root / name).mkdir()
         self.settings = Settings(
-            certificates=root / "certs", users=root / "users", client_cas=root / "ca", pages=root / "pages"
+            certificates=root / "certs",
+            users=root / "users",
+            client_cas=root / "ca",
+            server_cas=root / "server-ca",
+            pages=root / "pages",
         )
         self.shop, self.staff = root / "certs/shop.pem", root / "users/staff"
         self.partners = root / "ca/partners.pem"
@@ -35,7 +39,7 @@ class Place:
 
     def start(self) -> None:
         """Begin without a memory, as a restarted lbgen does."""
-        self.reader = CredentialReader(self.settings, kept=KeptCredentials(self.output), clock=self.clock)
+        self.reader = CredentialReader(self.settings, kept=KeptCredentials(self.output), clock=self.clock, system=())
 
     def read(self) -> Credentials:
         return self.reader.read()

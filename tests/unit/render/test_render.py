@@ -29,7 +29,8 @@ def test_example_of_the_issue():
     assert backend == [
         "# service web; via mesh",
         "balance roundrobin",
-        "option httpchk GET /health",
+        "option httpchk",
+        "http-check send meth GET uri /health ver HTTP/1.1 hdr Host '%[bc_dst]:%[bc_dst_port]'",
         "http-check expect status 200-399",
         "default-server inter 2s rise 2 fall 2",
         "server web.node1 192.168.1.100:80 check  # on node1",
@@ -213,8 +214,8 @@ def test_options():
 # ------------------------------------------------------------------------------------------------ the context
 
 CONTEXT = (
-    *("listeners", "routes", "backends", "servers", "certificates", "users", "client_cas", "problems", "target"),
-    *("options", "settings", "snapshot", "generation", "context_version"),
+    *("listeners", "routes", "backends", "servers", "certificates", "users", "client_cas", "server_cas"),
+    *("problems", "target", "options", "settings", "snapshot", "generation", "context_version"),
 )
 
 

@@ -1,0 +1,30 @@
+"""The keys that say whom the proxy speaks TLS with: which name servers are asked for, and who has to vouch for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lbgen.labels.keys.key import http_key
+from lbgen.labels.values import http, policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpstreamTlsKeys:
+    """Of servers whose `scheme` is https."""
+
+    server_ca: str = http_key(
+        "server-ca",
+        policy.file_name,
+        "With `scheme` https: servers need a certificate of this authority, a file of the directory of setting "
+        "`server_cas`, or `system`: the authorities that this machine trusts; default: it is not verified",
+        "",
+        example="internal",
+    )
+    server_name: str = http_key(
+        "server-name",
+        http.server_name,
+        "With `scheme` https: the name that servers are asked for (SNI) and have a certificate for; default: that of "
+        "`host-header`, else the first exact host of the route",
+        "",
+        example="shop.internal",
+    )
