@@ -16,29 +16,14 @@ from lbgen.model import claims, limits
 from lbgen.model.backends import route_backend
 from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends, refused, with_headers
 from lbgen.model.groups import Group, Member, join_members
+from lbgen.model.logins import Logins
+from lbgen.model.part import LoginRequest, Part
 from lbgen.model.routes import ServiceRoutes, service_routes
 from lbgen.model.routing import Conflict, route_table
 from lbgen.model.servers import Surroundings
 from lbgen.model.tls import tls_hosts
 from lbgen.model.types import Backend, Basis, Closed, Listener, Model, Route, Rules
-from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one service adds to the model."""
-
-    routes: tuple[Route, ...] = ()
-    backends: tuple[Backend, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    members: tuple[Member, ...] = ()  # routes that share their backend with other services
-    users: tuple[LabelUsers, ...] = ()  # that its labels hold
-    closed: tuple[Closed, ...] = ()
-
-    @property
-    def takes(self) -> tuple[Route, ...]:
-        """The routes whose servers are found, those of groups as they would be alone."""
-        return (*self.routes, *(member.route for member in self.members))
+from lbgen.snapshot import STACK, Network, Node, Service, Snapshot, Task, moment
 
 
 def build(snapshot: Snapshot, rules: Rules, drained: Collection[str] = frozenset()) -> Model:
@@ -106,6 +91,7 @@ class Builder:
         self._routes: list[tuple[object, ...]] = []
         self._tables: list[tuple[Listener, list[Problem]]] = []
         self._groups: dict[tuple[str, str, str], tuple[list[Member], Group]] = {}
+        self._logins = Logins()
 
     def decision(self, service: Service) -> Decided | None:
         """Return what was decided of a service in the last model; None: it is not there, or lbgen made a mistake."""
@@ -131,7 +117,8 @@ class Builder:
             inputs = _Inputs(service, own, snapshot.nodes, snapshot.networks, over)
             parts.append(self._part(inputs, around, decided))
         self._decided = decided
-        return self._assemble(parts, Basis(self.rules, drained))
+        joined, logins = self._logins.join(parts, snapshot, around)
+        return self._assemble(joined, logins, Basis(self.rules, drained))
 
     def _part(self, inputs: _Inputs, around: Surroundings, decided: dict[str, Decided]) -> Part:
         """Return a service's part of the model and store it in ``decided``; after an error, its last part."""
@@ -164,7 +151,7 @@ class Builder:
         part = service_part(inputs.service, inputs.tasks, asked, around)
         return Decided(inputs, asked, _with_old_objects(before.part, part) if before else part)
 
-    def _assemble(self, parts: Sequence[Part], basis: Basis) -> Model:
+    def _assemble(self, parts: Sequence[Part], logins: Sequence[Backend], basis: Basis) -> Model:
         """Join the services' parts and decide what several of them claim."""
         groups = self._join(parts)
         routes = [part.routes for part in parts] + [group.routes for group in groups]
@@ -174,6 +161,7 @@ class Builder:
             closed_as(out.route, MISSING_GUARD, out.backend.policy) for group in groups for out in group.left_out
         ]
         backends = [backend for part in parts for backend in part.backends] + [group.backend for group in groups]
+        backends += logins
         asked = [*routes, *(part.closed for part in parts)]
         if not self._tables or not _identical(asked, self._routes):
             self.tabled += len(self.rules.listeners)
@@ -210,7 +198,7 @@ class Builder:
 
 def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, around: Surroundings) -> Part:
     """Give each of a service's routes its servers. Nothing here can fail another service."""
-    routes, backends, members, users = [], [], [], []
+    routes, backends, members, users, logins = [], [], [], [], []
     problems, closed = list(asked.problems), list(asked.closed)
     for request in asked.requests:
         try:
@@ -226,6 +214,9 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
         else:
             routes.append(request.route)
             backends.append(backend)
+        if request.policy.forward_auth:
+            entries = claims.allowing(service, request.spec, request.route, backend, around.rules.claims)
+            logins.append(LoginRequest(request.spec, request.route, service.labels.get(STACK, ""), entries))
         problems += servers.problems
         users += [request.spec.users] if request.spec.users else []
     return Part(
@@ -235,6 +226,7 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
         tuple(members),
         tuple(users),
         tuple(with_headers(closed, around.rules)),
+        tuple(logins),
     )
 
 
@@ -283,4 +275,5 @@ def _with_old_objects(before: Part, part: Part) -> Part:
         before.members if part.members == before.members else part.members,
         part.users,
         before.closed if part.closed == before.closed else part.closed,
+        part.logins,
     )

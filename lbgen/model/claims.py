@@ -6,6 +6,7 @@ allows all of it; so another entry never takes anything away. docs/security.md h
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
@@ -76,6 +77,58 @@ def group_scope(service: Service, spec: RouteSpec, route: Route, backend: Backen
         "use what is allowed, or ask for an entry that allows it",
         reasons[0][0],
     )
+
+
+def allowing(
+    service: Service, spec: RouteSpec, route: Route, backend: Backend, claims: tuple[Claim, ...]
+) -> tuple[Claim, ...] | None:
+    """Return the entries that allow a route, whatever login service it asks; None: there is no such setting."""
+    if not claims:
+        return None
+    return tuple(
+        claim
+        for claim in claims
+        if services(claim.services)(service) and next(_refusals(claim, spec, route, backend), None) is None
+    )
+
+
+def check_login(entries: tuple[Claim, ...] | None, service: Service | None, backend: Backend, host: str) -> None:
+    """Check that a route may ask a login service.
+
+    Where an entry names none, these are its own services; addresses of the proxy's own machine are always named.
+
+    Args:
+        entries: those that allow the rest of the route; None: there is no setting claims.
+        service: None: it is an address.
+        backend: the login service's.
+        host: as the label has it.
+    Raises:
+        NotAllowed: it may not.
+    """
+    if entries is None:
+        if service is None and is_own(host):
+            raise NotAllowed(
+                f"{host} is the proxy's own machine", "allow it in setting claims, key logins", "forward-auth"
+            )
+        return
+    ports = {server.port for server in backend.servers}
+    for claim in entries:
+        name = service.name if service else host
+        mine = service is not None and services(claim.services)(service)
+        named = mine if claim.logins is None else _named(name, claim.logins)
+        low_high = claim.ports
+        if named and (low_high is None or all(any(low <= port <= high for low, high in low_high) for port in ports)):
+            return
+    raise NotAllowed(
+        f"setting claims does not allow to ask {host} there", "ask for an entry whose logins have it", "forward-auth"
+    )
+
+
+def is_own(host: str) -> bool:
+    """Tell whether an address is the proxy's own machine, or not one host's."""
+    address = ipaddress.ip_address(host)
+    meant = getattr(address, "ipv4_mapped", None) or address
+    return bool(meant.is_loopback or meant.is_link_local or meant.is_unspecified or meant.is_multicast)
 
 
 def _refusals(claim: Claim, spec: RouteSpec, route: Route, backend: Backend) -> Iterator[tuple[str, str]]:

@@ -124,12 +124,12 @@ def closed_backends(names: Iterable[str], closed: Iterable[Closed]) -> Iterator[
 def _closed_backend(name: str, answers: Policy) -> Backend | None:
     head, _, answer = name.partition("-")[0].partition(".")
     if head == REFUSED and answer.isdecimal():
-        return replace(_PLAIN, name=name, deny=int(answer), policy=answers)
-    return replace(_PLAIN, name=name, protocol=answer) if head == REFUSED and answer in ("tcp", "udp") else None
+        return replace(PLAIN, name=name, deny=int(answer), policy=answers)
+    return replace(PLAIN, name=name, protocol=answer) if head == REFUSED and answer in ("tcp", "udp") else None
 
 
 _KEYS = RouteKeys()
-_PLAIN = Backend(
+PLAIN = Backend(
     name="",
     service="",
     route="",

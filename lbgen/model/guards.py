@@ -9,15 +9,17 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from lbgen.model.policy import NOBODY, Concurrency, Network, Policy, Rate
+from lbgen.model.policy import NOBODY, Concurrency, ForwardAuth, Network, Policy, Rate
 from lbgen.model.types import Backend
 
+T = TypeVar("T")
 # Fields of `RouteKeys` that guards are made of.
 KEYS = frozenset(
     {
         *("allow_ip", "allow_ip_status", "deny_ip", "basic_auth", "client_ca"),
+        *("forward_auth", "forward_auth_response_headers", "forward_auth_trust"),
         *("rate_limit", "rate_limit_burst", "max_concurrent", "max_concurrent_by", "max_body"),
     }
 )
@@ -46,6 +48,7 @@ class Guards:
     concurrency: Concurrency | None = None
     max_body: int | None = None
     refusal: int = FORBIDDEN
+    forward_auth: ForwardAuth | None = None
 
     @classmethod
     def of(cls, backend: Backend) -> Guards:
@@ -71,6 +74,9 @@ class Guards:
             "max_concurrent": self.concurrency and self.concurrency.most,
             "max_concurrent_by": self.concurrency.by if self.concurrency else "client",
             "max_body": self.max_body,
+            "forward_auth": self.forward_auth and self.forward_auth.url,
+            "forward_auth_response_headers": self.forward_auth.headers if self.forward_auth else (),
+            "forward_auth_trust": self.forward_auth is not None and self.forward_auth.trust,
         }
 
     def __add__(self, other: Guards) -> Guards:
@@ -88,6 +94,7 @@ class Guards:
             _fewer(self.concurrency, other.concurrency),
             min((size for size in (self.max_body, other.max_body) if size is not None), default=None),
             self._refusal_with(other),
+            _same("forward-auth", self.forward_auth, other.forward_auth),
         )
 
     def _refusal_with(self, other: Guards) -> int:
@@ -113,7 +120,7 @@ _NAMES = {
 }
 
 
-def _same(key: str, this: str, other: str) -> str:
+def _same(key: str, this: T, other: T) -> T:
     if this and other and this != other:
         raise CannotAdd(key, this, other)
     return this or other

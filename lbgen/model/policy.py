@@ -1,8 +1,8 @@
 """What happens to a backend's requests and answers on their way: part of the public vocabulary of templates.
 
 As `types`: fields are added, never renamed or removed. Durations are seconds, sizes bytes.
-In order: clients' addresses, rates and numbers; 308 to https; preflight requests; passwords, sizes; other redirects;
-then the path is stripped, replaced and put behind a prefix, and headers are set.
+In order: clients' addresses, rates and numbers; 308 to https; preflight requests; passwords, sizes; the login service;
+other redirects; then the path is stripped, replaced and put behind a prefix, and headers are set.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.values.references import ServiceUrl
 from lbgen.labels.values.substitution import Substitution, UrlRedirect
 from lbgen.labels.values.value_type import BadValue
 
@@ -52,6 +53,22 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardAuth:
+    """A login service that is asked before each request; its answer is the client's unless the status is 2xx.
+
+    It gets a GET without body: the request's other headers, X-Forwarded-Method, -Uri, -Proto, -Host, -Port and -For.
+    """
+
+    url: ServiceUrl
+    headers: tuple[str, ...] = ()  # of its answer, names in lower case: for servers, in place of the client's own
+    trust: bool = False  # X-Forwarded-Method and -Uri of trusted load balancers are passed on to it
+    backend: str = ""  # name of the backend that has its servers
+
+    def __str__(self) -> str:
+        return str(self.url)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All of it; as it stands here, nothing happens."""
 
@@ -62,6 +79,7 @@ class Policy:
     concurrency: Concurrency | None = None
     users: str = ""  # name of the file of users that may come in
     max_body: int | None = None  # larger requests: 413
+    forward_auth: ForwardAuth | None = None  # a login service that has to let each request in
     host_header: str = ""  # what servers see: empty: what the client sent; "server": the server's address; or a name
     redirects: tuple[UrlRedirect, ...] = ()  # the first that is found decides; others go on
     strip_prefixes: tuple[str, ...] = ()  # longest first; by segment; servers are told in X-Forwarded-Prefix
@@ -149,6 +167,7 @@ def policy_of(keys: RouteKeys) -> Policy:
         concurrency=None if keys.max_concurrent is None else Concurrency(keys.max_concurrent, keys.max_concurrent_by),
         users=keys.basic_auth,
         max_body=keys.max_body,
+        forward_auth=_forward_auth(keys),
         host_header=keys.host_header,
         redirects=tuple(
             replace(redirect, code=redirect.code or keys.redirect_code) for redirect in keys.redirect_regex
@@ -174,6 +193,18 @@ def answers_of(keys: RouteKeys) -> Policy:
     except BadValue:
         cors = None
     return Policy(response_headers=tuple(sorted(keys.response_header.items())), cors=cors, hsts=keys.hsts).answers
+
+
+def _forward_auth(keys: RouteKeys) -> ForwardAuth | None:
+    if keys.forward_auth is None:
+        for key, value in (
+            ("response-headers", keys.forward_auth_response_headers),
+            ("trust", keys.forward_auth_trust),
+        ):
+            if value:
+                raise BadValue("no login service is asked", "add forward-auth", f"forward-auth.{key}")
+        return None
+    return ForwardAuth(keys.forward_auth, keys.forward_auth_response_headers, keys.forward_auth_trust)
 
 
 def _rate(keys: RouteKeys) -> Rate | None:

@@ -75,11 +75,13 @@ class ErrorPage:
 class Backend:
     """The servers of one route and how they are used. Without servers (and `redirect`) it answers 503."""
 
-    name: str  # the service's name, "<service>.<protocol>.<route>" for a named route, or "<group>.group"; unique
+    # The service's name, "<service>.<protocol>.<route>" for a named route, "<group>.group", or "<service>.login" of a
+    # service that a policy's forward_auth asks; unique.
+    name: str
     service: str  # of a group, the one that leads it
     route: str  # as in lbgen.http.<route>; empty for the route made of short keys
     protocol: str  # "http", "tcp" or "udp"
-    via: str  # "mesh", "host", "task" or "vip": what auto became; empty for a redirect
+    via: str  # "mesh", "host", "task" or "vip": what auto became; empty for a redirect, and for addresses
     servers: tuple[Server, ...]
     balance: str  # "round-robin", "least-conn", "source", "random"
     weight: int  # of each server, 0..256; in a group, where each server's own counts, the largest there can be
@@ -114,7 +116,7 @@ class Backend:
     def about(self) -> str:
         """Where it comes from, for a comment: "service shop_web; stack shop; network edge; via task"."""
         if not self.service:
-            return "no service's: it answers what must not reach one"
+            return "an address that labels name" if self.servers else "no service's: it answers what must not reach one"
         named = f"services {', '.join(self.members)}" if len(self.members) > 1 else f"service {self.service}"
         said = (("stack", self.stack), ("network", self.network), ("via", self.via))
         return "; ".join([named, *(f"{what} {name}" for what, name in said if name)])
@@ -291,6 +293,8 @@ class Model:
         routes = tuple(route for route in self.routes if not listeners.isdisjoint(route.listeners))
         closed = tuple(item for item in self.closed if not listeners.isdisjoint(item.listeners))
         needed = {route.backend for route in routes}.union(*(listener.answers for listener in kept))
+        logins = (backend.policy.forward_auth for backend in self.backends if backend.name in needed)
+        needed |= {login.backend for login in logins if login}
         backends = tuple(backend for backend in self.backends if backend.name in needed)
         named = {backend.policy.users for backend in backends}
         users = tuple(item for item in self.users if item.name in named)
@@ -308,6 +312,7 @@ class Claim:
     keys: tuple[str, ...] | None = None  # as in labels; "cors.*": all that begin like this
     deny_keys: tuple[str, ...] = ()
     groups: tuple[str, ...] | None = None  # None: any, shared with services of the same claim
+    logins: tuple[str, ...] | None = None  # services and addresses, for forward-auth; None: services of the same claim
 
 
 @dataclass(frozen=True, slots=True)

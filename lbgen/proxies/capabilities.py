@@ -201,6 +201,7 @@ TABLE = (
         ),
     ),
     Capability("passwords", "basic-auth", lambda backend, _: bool(backend.policy.users)),
+    Capability("login services", "forward-auth", lambda backend, _: backend.policy.forward_auth is not None),
     Capability("certificates by name", "tls", lambda _, route: bool(route.certificate)),
     Capability("client certificates", "client-ca", lambda _, route: bool(route.client_ca)),
     Capability(

@@ -20,6 +20,8 @@ Check = Callable[[Files], None]
 YES, PARTLY, NO = "yes", "partly", "no"
 # What a program may have been built with, or not: `Facts.features`.
 HTTP3 = "http3"
+LUA = "lua"  # HAProxy can run lbgen's script, which asks login services
+AUTH_REQUEST = "auth_request"  # Nginx can ask them
 MLKEM = "X25519MLKEM768"  # the key exchange of that name, which OpenSSL has since 3.5
 
 
@@ -96,7 +98,7 @@ class Facts:
 
     version: tuple[int, ...] = ()  # (1, 22, 1); empty: not known
     modules: tuple[str, ...] = ()  # paths of modules to load
-    features: tuple[str, ...] = ()  # what its program was built with: "http3", "X25519MLKEM768"
+    features: tuple[str, ...] = ()  # what its program was built with: "http3", "X25519MLKEM768", "lua", "auth_request"
     stats_socket: str = ""
     pid_file: str = ""
     probe: str = ""

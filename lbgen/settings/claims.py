@@ -45,6 +45,10 @@ class ClaimSettings(Section):
     groups: Texts | None = None
     """Groups that they may join; team-a-* is all that begin so. Left out: any, among the services of this entry."""
 
+    logins: Texts | None = None
+    """Services and addresses that their key forward-auth may name; auth-* is all that begin so. Left out: the services
+    of this entry."""
+
     @field_validator("services")
     @classmethod
     def _services(cls, value: str) -> str:
@@ -82,6 +86,7 @@ class ClaimSettings(Section):
             keys=None if self.keys is None else tuple(self.keys),
             deny_keys=tuple(self.deny_keys),
             groups=None if self.groups is None else tuple(self.groups),
+            logins=None if self.logins is None else tuple(self.logins),
         )
 
 

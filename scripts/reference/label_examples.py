@@ -109,6 +109,21 @@ EXAMPLES = (
         },
     ),
     Example(
+        "A login service",
+        "Authelia is asked about every request; the service `authelia` needs no label of lbgen's, only a network that "
+        "the proxy shares, or a published port. Of oauth2-proxy it is `http://oauth2-proxy:4180/`, with its option "
+        "`--upstream=static://202` and `--reverse-proxy`, and `forward-auth.response-headers=x-auth-request-user`.",
+        {
+            "wiki": {
+                "host": "wiki.example.org",
+                "port": "8080",
+                "forward-auth": "http://authelia:9091/api/authz/forward-auth",
+                "forward-auth.response-headers": "remote-user,remote-groups,remote-name,remote-email",
+            },
+            "authelia": {"host": "login.example.org", "port": "9091"},
+        },
+    ),
+    Example(
         "TLS: a certificate, HSTS, clients' certificates",
         "The certificate is chosen by the host's name, or named: a file in the directory of setting `certificates`. "
         "Partners have to show a certificate that the authority in `partners.pem` signed.",

@@ -87,7 +87,11 @@ THEMES = (
             *("host-header", "request-header", "response-header"),
         ),
     ),
-    Theme("Who may come in", "", ("allow-ip", "deny-ip", "basic-auth", "rate-limit", "max-concurrent", "max-body")),
+    Theme(
+        "Who may come in",
+        "",
+        ("allow-ip", "deny-ip", "basic-auth", "forward-auth", "rate-limit", "max-concurrent", "max-body"),
+    ),
     Theme(
         "Errors",
         "Of a range and a class (`5xx`) those statuses count that HTTP has a name for, and the key for fewer statuses "

@@ -50,6 +50,8 @@ BESIDE = {
     "max-concurrent.by": {"max-concurrent": 20},
     "health-check.port": {"via": "task"},
     "allow-ip.status": {"allow-ip": "192.0.2.0/24"},
+    "forward-auth.response-headers": {"forward-auth": "http://web:8080/"},
+    "forward-auth.trust": {"forward-auth": "http://web:8080/"},
     "tls": {"host": "shop.example.org"},
     "client-ca": {"host": "shop.example.org"},
     "cors.methods": {"cors.origins": "https://shop.example.org"},
@@ -80,7 +82,8 @@ def asking(field: str) -> tuple[Model, Snapshot]:
         ports=(ingress(8080, 8080), host_port(8080, 8080)),
     )
     node = a_node(labels={"zone": "eu"})
-    snapshot = a_snapshot(node, a_network("edge"), service, a_task(addresses={"edge-id": "10.0.0.1"}))
+    login = a_service("authelia", labels={}, networks=("edge-id",))  # that forward-auth names; it does not take part
+    snapshot = a_snapshot(node, a_network("edge"), service, login, a_task(addresses={"edge-id": "10.0.0.1"}))
     return build(snapshot, SETTINGS.rules()), snapshot
 
 

@@ -30,6 +30,19 @@ class Answer:
         return list(self.said["headers"].get(name.lower(), []))
 
 
+@dataclass(frozen=True)
+class Reply:
+    """What came back, as it came."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> list[str]:
+        """The values of a header."""
+        return [value for each, value in self.headers if each.lower() == name.lower()]
+
+
 class Client:
     """An HTTP client on one connection, opened anew where the proxy closes it."""
 
@@ -58,6 +71,17 @@ class Client:
         with self.connection.getresponse() as response:
             text = response.read()
             return Answer(response.status, json.loads(text) if text.startswith(b"{") else {})
+
+    def fetch(self, method: str, path: str, host: str, headers: Mapping[str, str], body: bytes = b"") -> Reply:
+        """Send one request, and return the answer as it came."""
+        self.connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in {"Host": host, **headers}.items():
+            self.connection.putheader(name, value)
+        if body:
+            self.connection.putheader("Content-Length", str(len(body)))
+        self.connection.endheaders(body or None)
+        with self.connection.getresponse() as response:
+            return Reply(response.status, tuple(response.getheaders()), response.read())
 
     def close(self) -> None:
         """Close the connection."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from lbgen.labels.keys.cookies import CookieKeys
 from lbgen.labels.keys.key import PROTOCOLS, Key
+from lbgen.labels.keys.login import LoginKeys
 from lbgen.labels.keys.matching import MatchingKeys
 from lbgen.labels.keys.pages import PageKeys
 from lbgen.labels.keys.policy import PolicyKeys
@@ -40,7 +41,7 @@ PREFIX = "lbgen."
 
 # The bases are in the order in which the table is read: from the last to the first.
 @dataclass(frozen=True, kw_only=True)
-class RouteKeys(PageKeys, PolicyKeys, CookieKeys, UpstreamTlsKeys, ServerKeys, MatchingKeys):
+class RouteKeys(PageKeys, LoginKeys, PolicyKeys, CookieKeys, UpstreamTlsKeys, ServerKeys, MatchingKeys):
     """The typed values of one route, defaults filled in. None: not given, the model decides."""
 
 

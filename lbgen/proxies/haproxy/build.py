@@ -7,9 +7,10 @@ import subprocess
 from dataclasses import dataclass
 from functools import cache
 
-from lbgen.proxies.kind import HTTP3, MLKEM
+from lbgen.proxies.kind import HTTP3, LUA, MLKEM
 
 LIMITED_QUIC = "limited-quic"  # QUIC on an OpenSSL that was not made for it, which HAProxy has to be told to use
+SINCE_LUA = (2, 5)  # nobody has tried lbgen's script with an older one
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Build:
     """What a program was built with."""
 
     version: tuple[int, ...] = ()  # (2, 6, 12); empty: there is none to ask
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] = (LUA,)
 
 
 @cache
@@ -42,6 +43,7 @@ def read(said: str) -> Build:
     features = [
         (HTTP3, "+QUIC" in words),
         (LIMITED_QUIC, "+QUIC_OPENSSL_COMPAT" in words),
+        (LUA, "+LUA" in words and tuple(map(int, version.groups())) >= SINCE_LUA),
         (MLKEM, library is not None and (int(library[1]), int(library[2])) >= (3, 5)),
     ]
     return Build(tuple(map(int, version.groups())), tuple(name for name, there in features if there))

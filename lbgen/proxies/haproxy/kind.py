@@ -97,6 +97,11 @@ CAPABILITIES = {
         "the last bytes of an event wait for the next one, but for those of text/event-stream, which is not compressed",
         since="3.0",
     ),
+    "login services": Support(
+        PARTLY,
+        "of an answer larger than 14 kB the client gets status and headers; HAProxy needs Lua and version 2.5, and "
+        "without them every request is answered 403",
+    ),
     "largest body": Support(PARTLY, "bodies that are sent in chunks, without their length, are not limited"),
     "connections that outlive a reload": Support(
         PARTLY,

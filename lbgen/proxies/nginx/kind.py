@@ -14,7 +14,7 @@ from typing import Any
 from lbgen.base.address import dialable, host_port, split_bind
 from lbgen.base.errors import ProxyUnreachable, SettingsError
 from lbgen.base.logs import log
-from lbgen.proxies.kind import HTTP3, MLKEM, NO, PARTLY, Facts, Kind, Parts, Setup, Support
+from lbgen.proxies.kind import AUTH_REQUEST, HTTP3, MLKEM, NO, PARTLY, Facts, Kind, Parts, Setup, Support
 from lbgen.proxies.nginx import error_log, processes
 from lbgen.proxies.nginx.apply import PATIENCE, Nginx
 from lbgen.proxies.nginx.check import checker
@@ -34,7 +34,8 @@ class Build:
     version: tuple[int, ...] = ()  # (1, 22, 1); empty: there is none to ask
     stream: str = "stream"  # path of the module to load, "stream" if it is built in, empty: there is none
     account: str = ""  # of the workers, or their group; empty: Nginx's own default
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] = (AUTH_REQUEST,)
+    auth_request: bool = True  # it can ask login services
 
 
 def facts(setup: Setup) -> Facts:
@@ -102,6 +103,8 @@ def build_of(binary: str) -> Build:
 def _features(said: str) -> Iterator[str]:
     if "--with-http_v3_module" in said:
         yield HTTP3
+    if "--with-http_auth_request_module" in said:
+        yield AUTH_REQUEST
     library = re.search(r"^built with OpenSSL (\S+)(?:.*\(running with OpenSSL (\S+))?", said, re.MULTILINE)
     if library and tuple(map(int, re.findall(r"\d+", library[2] or library[1])[:2])) >= (3, 5):
         yield MLKEM
@@ -221,6 +224,11 @@ CAPABILITIES = {
     "HTTP/3": Support(NO, "clients speak HTTP/2", since="1.25.0", needs=HTTP3),
     "strict SNI": Support(NO, "clients are shown default.pem", since="1.19.4"),
     "strict SNI of TCP listeners": Support(NO, "clients are shown default.pem, whatever name they ask for"),
+    "login services": Support(
+        PARTLY,
+        "whom it does not let in it is asked about twice: the second answer is the client's; without the module "
+        "auth_request every request is answered 403",
+    ),
     "headers of client certificates": Support(
         PARTLY,
         "the fingerprint is X-Client-Cert-Sha1; alternative names are in X-Client-Cert alone: the certificate, PEM "

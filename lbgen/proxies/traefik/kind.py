@@ -207,6 +207,11 @@ CAPABILITIES = {
         "users whose hash is one of SHA-crypt are not let in; wrong passwords are not counted, but no other request "
         "waits for them",
     ),
+    "login services": Support(
+        PARTLY,
+        "one server is asked, the first, by its address as Host, for 30 seconds at most; where it cannot be reached "
+        "the answer is 500, and 401 to an answer larger than 256 kB",
+    ),
     "certificates by name": Support(NO, "Traefik chooses by the names in the certificates"),
     "client certificates": Support(
         PARTLY, "all routes of its hosts ask for them, since Traefik asks before it knows the path"

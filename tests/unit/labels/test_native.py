@@ -14,6 +14,7 @@ from lbgen.labels.keys.table import BY_NAME, FAMILIES, KEYS, RouteKeys, find
 from lbgen.labels.match import ALWAYS, All, AnyOf, Test, alternatives
 from lbgen.labels.route_spec import sound
 from lbgen.labels.values.basic import MAX_VALUE
+from lbgen.labels.values.references import ServiceUrl
 from lbgen.labels.values.substitution import Substitution, UrlRedirect
 from lbgen.labels.values.value_type import BadValue
 from tests.support.builders import lbgen_labels, parsed
@@ -149,6 +150,28 @@ TABLE = [
     ("cors.headers", "X-Token, *", ("x-token", "*"), ["a b"]),
     ("cors.max-age", "10m", 600.0, ["10", "25h"]),
     ("cors.credentials", "true", True, ["include"]),
+    (
+        "forward-auth",
+        "http://login:9091/api?a=b",
+        ServiceUrl("http", "login", 9091, "/api?a=b"),
+        [
+            "http://login/$host",
+            "http://login.example.org/",
+            "ftp://login/",
+            "http://300.1.1.1/",
+            "http://login:0/",
+            "/x",
+        ],
+    ),
+    ("forward-auth", "login", ServiceUrl("http", "login", None, "/"), ["a b", "login;", "http://[::1/", "-login"]),
+    ("forward-auth", "https://[2001:DB8::7]/", ServiceUrl("https", "2001:db8::7", None, "/"), []),
+    (
+        "forward-auth.response-headers",
+        "Remote-User, remote-groups",
+        ("remote-user", "remote-groups"),
+        ["remote_user", "x-forwarded-for", "host", "content-length", "a b", ",".join(f"x-{n}" for n in range(21))],
+    ),
+    ("forward-auth.trust", "true", True, ["maybe"]),
     ("compress", "true", True, ["gzip"]),
     ("tls", "true", "", ["/etc/x.pem", "a b", "../x"]),
     ("tls", "false", None, []),
