@@ -68,7 +68,7 @@ def closed_as(
         status,
         unclaimed,
         route.guarded,
-        policy.answers,
+        policy.answers(),
     )
 
 

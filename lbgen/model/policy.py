@@ -100,7 +100,6 @@ class Policy:
         """`allow` less `deny` as one list of networks, for proxies that only know allow lists; empty: everybody."""
         return _admitted(self.allow, self.deny)
 
-    @property
     def answers(self) -> Policy:
         """What of it concerns all answers, the proxy's own ones too: headers and nothing else."""
         headers = Policy(response_headers=self.response_headers, cors=self.cors, hsts=self.hsts)
@@ -192,7 +191,7 @@ def answers_of(keys: RouteKeys) -> Policy:
         cors = _cors(keys)
     except BadValue:
         cors = None
-    return Policy(response_headers=tuple(sorted(keys.response_header.items())), cors=cors, hsts=keys.hsts).answers
+    return Policy(response_headers=tuple(sorted(keys.response_header.items())), cors=cors, hsts=keys.hsts).answers()
 
 
 def _forward_auth(keys: RouteKeys) -> ForwardAuth | None:
