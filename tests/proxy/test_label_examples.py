@@ -43,12 +43,14 @@ BESIDE = {
     "nodes": {"via": "mesh"},
     "mesh-nodes": {"via": "mesh"},
     "redirect.code": {"redirect": "/new"},
+    "redirect-https.port": {"redirect-https": "true"},
     "rate-limit.burst": {"rate-limit": "100/s"},
     "client-ca.headers": {"client-ca": "partners", "host": "shop.example.org"},
     "server-ca": {"scheme": "https", "host": "shop.example.org"},
     "server-name": {"scheme": "https"},
     "max-concurrent.by": {"max-concurrent": 20},
     "health-check.port": {"via": "task"},
+    **{f"sticky.{name}": {"sticky": "cookie"} for name in ("secure", "same-site", "http-only", "max-age")},
     "allow-ip.status": {"allow-ip": "192.0.2.0/24"},
     "forward-auth.response-headers": {"forward-auth": "http://web:8080/"},
     "forward-auth.trust": {"forward-auth": "http://web:8080/"},
@@ -70,7 +72,7 @@ def renderer(proxy: str) -> Renderer:
 def asking(field: str) -> tuple[Model, Snapshot]:
     """The model of a service with the key's example."""
     key = KEYS[field]
-    name, value = key.name.replace("<name>", key.member), key.sample
+    name, value = re.sub("<[a-z]+>", key.member, key.name), key.sample
     protocol = key.protocols[0]
     labels = {"port": 8080, **BESIDE.get(key.name, {}), name: value}
     if name in ("port", "published-port"):
