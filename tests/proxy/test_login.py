@@ -308,3 +308,26 @@ def test_one_connection(proxy, short_dir):
         last = "GET / HTTP/1.1\r\nHost: app.example.org\r\nConnection: close\r\n\r\n"
         text = raw(asked.port, first + last)
         assert [text.count(b"HTTP/1.1 200"), text.count(b"HTTP/1.1 302")] == [1, 1]
+
+
+@on_every_proxy
+def test_answers_have_the_routes_headers(proxy, short_dir):
+    """Who is not let in, or cannot be asked about, is told so with the route's own headers."""
+    headers = {"cors.origins": "https://shop.example.org", "response-header.x-mark": "marked"}
+    services = {
+        "app": {"host": "app.example.org", **ASKS, **headers},
+        "near": {"host": "near.example.org", "allow-ip": "127.0.0.2", **ASKS, **headers},
+        "asleep": {"host": "asleep.example.org", "forward-auth": "http://nobody:<login>/", **headers},
+    }
+    with site(proxy, short_dir, services) as asked:
+        for host, expected in {"app": 200, "near": 403, "asleep": 503}.items():
+            answer = asked.ask(host, origin="https://shop.example.org", **IN)
+            assert answer.status == expected or (proxy, host) == ("traefik", "asleep")
+            assert [answer.header(name) for name in ("x-mark", "access-control-allow-origin")] == [
+                ["marked"],
+                ["https://shop.example.org"],
+            ], host
+        refused = asked.ask("app", origin="https://shop.example.org")
+        assert refused.status == 302
+        assert refused.header("x-mark") == ["marked"]
+        assert refused.header("access-control-allow-origin") == ["https://shop.example.org"]
