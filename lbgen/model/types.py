@@ -245,6 +245,7 @@ class Listener:
     hosts: tuple[TlsHost, ...] = ()  # protocol http with tls: the hosts that something is chosen for; "*" last
     screens: tuple[Screen, ...] = ()  # protocol http: asked about the backend that was found, in this order
     encoded_slashes: str = "pass"  # protocol http: "pass", or "reject": 400 to %2F, %5C and a backslash in a path
+    max_headers: int = 32 << 10  # protocol http: bytes of a request's line and headers together that are accepted
     trusted_proxies: tuple[str, ...] = ()  # networks of load balancers before it: what they say of clients is believed
     proxy_protocol: bool = False  # protocols http, tcp: connections begin with a PROXY header, version 1 or 2
     hello_timeout: float = 5.0  # protocol tcp without tls: until the client's TLS has begun, where there are names

@@ -146,6 +146,9 @@ class TargetSettings(Section):
     """Values for the template set's own options, see its set.yml."""
 
 
+LEAST_HEADERS, MOST_HEADERS = 8 << 10, 256 << 10
+
+
 class ListenerSettings(Section):
     """A port the proxy listens on."""
 
@@ -166,8 +169,15 @@ class ListenerSettings(Section):
             )
         if self.protocol != "http" and self.encoded_slashes != "pass":
             raise ValueError(f"encoded_slashes is for listeners of protocol http, this one is of {self.protocol}")
+        if self.protocol != "http" and self.max_headers is not None:
+            raise ValueError(f"max_headers is for listeners of protocol http, this one is of {self.protocol}")
+        if self.max_headers is not None and not LEAST_HEADERS <= self.max_headers <= MOST_HEADERS:
+            raise ValueError(f"max_headers: {self.max_headers} is not between 8k and 256k")
         return self
 
+    max_headers: Size | None = None
+    """Of protocol http: bytes of a request's line and headers together, cookies among them, that are accepted for sure;
+    default 32k. Headers of answers may be as large. Each connection may need so much memory, with HAProxy at once."""
     public_port: Port | None = None
     """Port that clients connect to, where something before the proxy changes it, such as a load balancer or a published
     port of a container; default: that of `bind`. redirect-https leads to that of the route's listener with TLS."""
@@ -293,5 +303,6 @@ def _listener(name: str, settings: ListenerSettings) -> Listener:
         proxy_protocol=settings.proxy_protocol,
         encoded_slashes=settings.encoded_slashes,
         public_port=settings.public_port or 0,
+        max_headers=settings.max_headers or 32 << 10,
         hello_timeout=5.0 if settings.hello_timeout is None else settings.hello_timeout,
     )

@@ -82,9 +82,9 @@ TABLE: Mapping[str, Sequence[Row]] = {
             matching("traefik", r"^ {8}healthCheck:\n {10}(interval: \S+)$"), "`health-check`"),
     ),
     "Limits": (
-        Row("request line and headers", own("haproxy", r"tune\.bufsize", "15 kB in all"),
-            own("nginx", "large_client_header_buffers", "32 kB in all, 8 kB each"),
-            own("traefik", "maxHeaderBytes", "1 MB in all")),
+        Row("request line and headers; of an answer, too", haproxy("global", "tune.bufsize"),
+            nginx("large_client_header_buffers"), traefik("entryPoints.web.http.maxHeaderBytes"),
+            "`listeners.NAME.max_headers`"),
         Row("body of a request", own("haproxy", r"content-length|hdr_val\(content", "none"),
             nginx("client_max_body_size"), own("traefik", "maxRequestBodyBytes", "none"), "`max-body`"),
         Row("connections", own("haproxy", "^ +maxconn", "as many as the system's limits allow"),
@@ -103,8 +103,8 @@ TABLE: Mapping[str, Sequence[Row]] = {
         Row("body of a request", own("haproxy", "http-buffer-request", "as it comes"),
             own("nginx", "proxy_request_buffering", "whole, in memory and files"),
             own("traefik", "buffering:", "as it comes"), "Nginx: option `buffering`"),
-        Row("answer", haproxy("http defaults", "option http-no-delay"), nginx("proxy_buffers"),
-            own("traefik", "flushInterval", "as it comes")),
+        Row("answer", haproxy("http defaults", "option http-no-delay"), nginx("proxy_buffering"),
+            own("traefik", "flushInterval", "as it comes"), "Nginx: option `response_buffering`"),
     ),
     "TLS with clients": (
         Row("oldest version", matching("haproxy", r"(ssl-min-ver \S+)"), nginx("ssl_protocols"),

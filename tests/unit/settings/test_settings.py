@@ -160,6 +160,12 @@ log:
         ("listeners:\n  a: {bind: ':80'}\n  b: {bind: '[::]:80'}\n", "lbgen.yml: ", "a and b both bind"),
         ("listeners:\n  a: {bind: '0.0.0.0:80'}\n  b: {bind: ':80'}\n", "lbgen.yml: ", "a and b both bind"),
         ("listeners: {a: {bind: ':80', public_port: 0}}\n", "lbgen.yml:1: listeners.a.public_port:", "greater"),
+        ("listeners: {a: {bind: ':80', max_headers: 4k}}\n", "lbgen.yml:1: listeners.a:", "not between 8k and 256k"),
+        (
+            "listeners: {a: {bind: ':80', protocol: tcp, max_headers: 9k}}\n",
+            "lbgen.yml:1: listeners.a:",
+            "max_headers is for",
+        ),
         ("listeners: {a: {bind: ':80', hello_timeout: 1s}}\n", "lbgen.yml:1: listeners.a:", "hello_timeout is for"),
     ],
 )
