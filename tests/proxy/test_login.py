@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ SERVICES: dict[str, dict[str, str]] = {
     },
     "bare": {"host": "bare.example.org", "forward-auth": "login:<login>"},
     "direct": {"host": "direct.example.org", "forward-auth": "http://127.9.9.9:<login>/at"},
+    "trusting": {"host": "trusting.example.org", "forward-auth.trust": "true", **ASKS},
     "asleep": {"host": "asleep.example.org", "forward-auth": "http://nobody:<login>/"},
 }
 ADDRESSES = ("127.2.1.1", "127.2.1.2")  # of the login service's tasks
@@ -79,6 +80,20 @@ class Site:
             client.close()
 
 
+def traefik_labels(app: int, login: int) -> dict[str, str]:
+    """A service as its owners wrote it for Traefik and Authelia."""
+    own = {
+        "enable": "true",
+        "http.routers.own.rule": "Host(`traefik.example.org`)",
+        "http.routers.own.middlewares": "authelia",
+        "http.services.own.loadbalancer.server.port": str(app),
+        "http.middlewares.authelia.forwardAuth.address": f"http://login:{login}/api/authz/forward-auth",
+        "http.middlewares.authelia.forwardAuth.trustForwardHeader": "true",
+        "http.middlewares.authelia.forwardAuth.authResponseHeaders": "Remote-User,Remote-Groups",
+    }
+    return {f"traefik.{key}": value for key, value in own.items()}
+
+
 def snapshot_of(
     app: int, login: int, services: dict[str, dict[str, str]], tasks: tuple[str, ...] = ADDRESSES
 ) -> Snapshot:
@@ -92,13 +107,15 @@ def snapshot_of(
         }
         facts.append(a_service(name, labels=lbgen_labels(own), networks=("edge-id",)))
         facts.append(a_task(name, 1, addresses={"edge-id": f"127.1.{number}.1"}))
+    facts.append(a_service("own", labels=traefik_labels(app, login), networks=("edge-id",)))
+    facts.append(a_task("own", 1, addresses={"edge-id": "127.1.99.1"}))
     for name, addresses in (("login", tasks), ("nobody", ())):
         facts.append(a_service(name, labels={"lbgen.health-check": "off"}, networks=("edge-id",)))
         facts += [a_task(name, slot, addresses={"edge-id": address}) for slot, address in enumerate(addresses, 1)]
     return a_snapshot(*facts)
 
 
-def settings_of(proxy: str, directory: Path) -> Settings:
+def settings_of(proxy: str, directory: Path, trusted: list[str]) -> Settings:
     """One listener, one proxy that lbgen runs; the address of service "direct" is allowed."""
     (directory / "users").mkdir()
     directory.chmod(0o755)
@@ -106,7 +123,8 @@ def settings_of(proxy: str, directory: Path) -> Settings:
     certificate(directory / "certs" / "any.pem", "any.example.org")
     return Settings.model_validate(
         {
-            "listeners": {"web": {"bind": f"127.0.0.1:{free_port()}"}},
+            "listeners": {"web": {"bind": f"127.0.0.1:{free_port()}", "trusted_proxies": trusted}},
+            "discovery": {"dialects": ["lbgen", "traefik"]},
             "status": {"bind": ""},
             "users": str(directory / "users"),
             "certificates": str(directory / "certs"),
@@ -124,9 +142,11 @@ def settings_of(proxy: str, directory: Path) -> Settings:
 
 
 @contextlib.contextmanager
-def site(proxy: str, directory: Path, services: dict[str, dict[str, str]] | None = None) -> Iterator[Site]:
-    """The proxy in front of all services."""
-    settings = settings_of(proxy, directory)
+def site(
+    proxy: str, directory: Path, services: dict[str, dict[str, str]] | None = None, trusted: Sequence[str] = ()
+) -> Iterator[Site]:
+    """The proxy in front of all services, behind load balancers at these addresses."""
+    settings = settings_of(proxy, directory, list(trusted))
     with http_servers() as apps, login_service() as login:
         snapshot = snapshot_of(apps.port, login.port, services or SERVICES)
         assert build(snapshot, settings.rules()).problems == ()
@@ -331,3 +351,36 @@ def test_answers_have_the_routes_headers(proxy, short_dir):
         assert refused.status == 302
         assert refused.header("x-mark") == ["marked"]
         assert refused.header("access-control-allow-origin") == ["https://shop.example.org"]
+
+
+@on_every_proxy
+def test_labels_of_traefik(proxy, short_dir):
+    """What was written for Traefik and Authelia holds on every proxy."""
+    with site(proxy, short_dir) as asked:
+        assert asked.ask("traefik").header("location") == ["https://login.example.org/?rd=http://traefik.example.org/"]
+        assert seen(asked.ask("traefik", **IN))["remote-user"] == ["anna"]
+        assert asked.login.asked[-1].path == "/api/authz/forward-auth"
+
+
+@on_every_proxy
+def test_behind_a_load_balancer(proxy, short_dir):
+    """Who asks, and by which scheme, is what a trusted load balancer says; the method and the URI only with .trust."""
+    told = {"X-Forwarded-For": "192.0.2.9", "X-Forwarded-Proto": "https", "X-Forwarded-Method": "PUT"}
+    told |= {"X-Forwarded-Uri": "/outside?a=b"}
+    with site(proxy, short_dir, trusted=["127.0.0.1"]) as asked:
+        for host, method, uri in (("app", "GET", "/in"), ("trusting", "PUT", "/outside?a=b")):
+            headers = seen(asked.ask(host, "/in", **IN, **told))
+            question = asked.login.asked[-1].headers
+            assert (question["x-forwarded-method"], question["x-forwarded-uri"]) == (method, uri)
+            assert question["x-forwarded-for"].split(", ")[0] == "192.0.2.9"
+            assert question["x-forwarded-proto"] == "https"
+            assert not {"x-forwarded-method", "x-forwarded-uri"} & headers.keys()
+
+
+@on_every_proxy
+def test_strangers_are_not_believed(proxy, short_dir):
+    """Where no load balancer is trusted .trust believes nobody."""
+    with site(proxy, short_dir) as asked:
+        seen(asked.ask("trusting", "/in", **IN, **{"X-Forwarded-Method": "PUT", "X-Forwarded-Uri": "/outside"}))
+        question = asked.login.asked[-1].headers
+        assert (question["x-forwarded-method"], question["x-forwarded-uri"]) == ("GET", "/in")

@@ -65,12 +65,13 @@ def _native() -> Iterator[Row]:
 # A value of each kind of middleware that guards, by an option that it cannot do without.
 _GOOD = {
     "basicauth": ("usersfile", "staff"),
+    "forwardauth": ("address", "http://login"),
     "inflightreq": ("amount", "10"),
     "ipallowlist": ("sourcerange", "127.0.0.0/8"),
     "ipwhitelist": ("sourcerange", "127.0.0.0/8"),
     "ratelimit": ("average", "100"),
 }
-_UNKNOWN = {"digestauth": ("users", "joe:x:y"), "forwardauth": ("address", "http://login"), "guardian": ("level", "9")}
+_UNKNOWN = {"digestauth": ("users", "joe:x:y"), "guardian": ("level", "9")}
 
 
 def _traefik() -> Iterator[Row]:

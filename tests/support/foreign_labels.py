@@ -10,6 +10,7 @@ from lbgen.labels.keys.table import FIELDS, RouteKeys
 from lbgen.labels.match import alternatives
 from lbgen.labels.route_spec import ClosedSpec, RouteSpec, ServiceLabels
 from lbgen.labels.traefik.dialect import TRAEFIK
+from lbgen.labels.values.references import ServiceUrl
 from lbgen.labels.values.substitution import Substitution, UrlRedirect
 
 LISTENERS = Listeners(("web",), frozenset({"web"}), frozenset({"websecure"}))
@@ -67,6 +68,6 @@ def matches(route: RouteSpec | ClosedSpec) -> list[str]:
 
 def plain(value: object) -> object:
     """A value as YAML writes it."""
-    if isinstance(value, Substitution | UrlRedirect):
+    if isinstance(value, ServiceUrl | Substitution | UrlRedirect):
         return str(value)
     return [plain(item) for item in value] if isinstance(value, tuple) else value

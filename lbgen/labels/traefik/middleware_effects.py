@@ -28,13 +28,19 @@ _AS_SENT = "redirects go by the URL as the client sent it"
 # (what stands first, what follows) -> why that is another way round here.
 _TURNED: Mapping[tuple[str, str], str] = {
     ("password", "cors"): "browsers ask without a password whether a page may use the answers",
+    ("login", "cors"): "browsers ask without a cookie whether a page may use the answers",
+    ("redirect", "login"): "the login service is asked before a redirect is answered",
+    **{
+        (first, "login"): "the login service is told of the URL as the client sent it"
+        for first in ("host", "strip", "replace", "add")
+    },
     ("redirect", "password"): "the password is asked for before a redirect is answered",
     **{(first, then): _AS_SENT for first in ("host", "strip", "replace", "add") for then in ("https", "redirect")},
     ("replace", "strip"): _PATHS,
     ("add", "strip"): _PATHS,
     ("add", "replace"): _PATHS,
 }
-_ONCE = {"password", "cors", "rate", "concurrency", "strip", "replace"}
+_ONCE = {"password", "login", "cors", "rate", "concurrency", "strip", "replace"}
 
 
 @dataclass(slots=True)
@@ -108,6 +114,14 @@ def _buffering(effects: Effects, options: Mapping[str, Any]) -> None:
 def _compress(effects: Effects, options: Mapping[str, Any]) -> None:
     if options.get("_wanted", True):
         effects.fields["compress"] = True
+
+
+def _forward_auth(effects: Effects, options: Mapping[str, Any]) -> None:
+    url = _needed(options, "_url", "has no address", "add forwardauth.address")
+    effects.enter("login")
+    effects.fields["forward_auth"] = url
+    effects.fields["forward_auth_response_headers"] = options.get("_headers", ())
+    effects.fields["forward_auth_trust"] = options.get("_trust", False)
 
 
 def _headers(effects: Effects, options: Mapping[str, Any]) -> None:
@@ -238,6 +252,7 @@ EFFECTS: Mapping[str, Effect] = {
     "circuitbreaker": _nothing,
     "compress": _compress,
     "contenttype": _nothing,
+    "forwardauth": _forward_auth,
     "headers": _headers,
     "inflightconn": _in_flight_of_tcp,
     "inflightreq": _in_flight,

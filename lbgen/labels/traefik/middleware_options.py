@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, duration, flag
-from lbgen.labels.values import basic, http, policy
+from lbgen.labels.values import basic, http, login, policy
+from lbgen.labels.values.references import service_url
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.value_type import BadValue
 
@@ -79,6 +80,35 @@ _ALLOW: Table = {
 }
 _HEADER = http.header_value
 
+
+def _never(text: str) -> bool:
+    """A switch that may only be off."""
+    if flag(text):
+        raise BadValue("asks the login service in a way in which it is not asked here", _LEAVE)
+    return False
+
+
+_LOGIN: Table = {
+    "address": Taken(service_url, "_url", secret=True),
+    "trustforwardheader": Taken(flag, "_trust"),
+    "authresponseheaders": Taken(login.answered_headers, "_headers"),
+    "authresponseheadersregex": Lost("chooses headers by an expression", "name them in authResponseHeaders"),
+    "authrequestheaders": Lost("hides headers from the login service, which gets all of them here", _LEAVE),
+    "addauthcookiestoresponse": Left("is left out: cookies of the login service reach only those who are not let in"),
+    "forwardbody": Taken(_never),
+    "preserverequestmethod": Taken(_never),
+    "maxbodysize": Left("is left out: the login service gets no bodies", "remove it"),
+    "maxresponsebodysize": Left("is left out: how large its answers may be is fixed", "remove it"),
+    "preservelocationheader": Left("is left out: Location is handed on as it is", "remove it"),
+    "headerfield": Lost("tells the server who came in, which is not done here", "name it in authResponseHeaders"),
+    "authsigninurl": Lost("sends clients elsewhere than the login service does", _LEAVE),
+    "tls.insecureskipverify": Left("is left out: its label lbgen.server-ca says who vouches for the login service"),
+    **{
+        f"tls.{option}": Lost("is a file of Traefik's", "write lbgen.server-ca beside the login service's own labels")
+        for option in ("ca", "cert", "key", "caoptional")
+    },
+}
+
 KINDS: Mapping[str, Table] = {
     "addprefix": {"prefix": Taken(_prefix, "_prefix")},
     "basicauth": {
@@ -106,6 +136,7 @@ KINDS: Mapping[str, Table] = {
         "defaultencoding": Left("is left out: who does not ask for it gets answers as they are", "remove it"),
     },
     "contenttype": {"<>": Left("is left out: answers have the type that the application gives them", "remove it")},
+    "forwardauth": _LOGIN,
     "headers": {
         "customrequestheaders.<>": Taken(policy.header_text, "_request", secret=True, may_be_empty=True),
         "customresponseheaders.<>": Taken(policy.header_text, "_response", secret=True, may_be_empty=True),
@@ -197,11 +228,12 @@ TCP_KINDS: Mapping[str, Table] = {
 # Kinds that keep requests from the application, as fields of `RouteKeys`.
 _GUARDS: Mapping[str, str] = {
     "basicauth": "basic_auth",
+    "forwardauth": "forward_auth",
     **dict.fromkeys(("ipallowlist", "ipwhitelist"), "allow_ip"),
     **dict.fromkeys(("inflightconn", "inflightreq"), "max_concurrent"),
     "ratelimit": "rate_limit",
 }
-_UNKNOWN_GUARDS = ("digestauth", "forwardauth")
+_UNKNOWN_GUARDS = ("digestauth",)
 
 
 def guard_of(kind: str) -> str:

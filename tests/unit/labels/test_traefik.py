@@ -212,7 +212,7 @@ def test_lost(labels, blamed):
 @pytest.mark.parametrize(
     "kind",
     [
-        "digestauth.users", "encodedcharacters.x", "errors.status", "forwardauth.address", "grpcweb.alloworigins",
+        "digestauth.users", "encodedcharacters.x", "errors.status", "forwardauth.addresses", "grpcweb.alloworigins",
         "passtlsclientcert.pem", "plugin.x.y",
     ],
 )  # fmt: skip
@@ -263,8 +263,8 @@ GUARDED = APP | {"http.routers.app.middlewares": "auth", "http.middlewares.auth.
         ({"http.middlewares.auth.basicauth.usersfile": "!"}, {"basic_auth"}),
         ({"http.middlewares.auth.basicauth.userfile": "staff"}, {"basic_auth"}),
         ({"http.middlewares.auth.basicath.usersfile": "staff"}, {"basic_auth"}),
-        ({"http.middlewares.auth.forwardauth.address": "x"}, {"basic_auth", "forwardauth"}),
-        ({"http.routers.app.middlewares": "m", "http.middlewares.m.forwardauth.address": "x"}, {"forwardauth"}),
+        ({"http.middlewares.auth.forwardauth.address": "x"}, {"basic_auth", "forward_auth"}),
+        ({"http.routers.app.middlewares": "m", "http.middlewares.m.forwardauth.address": "x y"}, {"forward_auth"}),
         ({"http.routers.app.middleware": "auth"}, {"basic_auth"}),
         ({"http.routers.app.middlewares": "\n,"}, {"middlewares"}),
         ({"http.routers.app.tls.options": "mtls@file"}, {"client_ca"}),

@@ -9,6 +9,7 @@ import pytest
 from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.middleware_effects import EFFECTS
 from lbgen.labels.traefik.middleware_options import KINDS, TCP_KINDS
+from lbgen.labels.values.references import ServiceUrl
 from lbgen.labels.values.substitution import substitution
 from lbgen.labels.values.users import LabelUsers, User
 from lbgen.model import build
@@ -16,6 +17,7 @@ from tests.support.builders import a_listener, a_network, a_node, a_rules, a_ser
 from tests.support.foreign_labels import APP, TRAEFIK_DEFAULTS, plain, traefik_labels, traefik_route, unusual
 from tests.support.passwords import BCRYPT_10, HASH
 
+LOGIN = {"forwardauth.address": "http://login:9091/"}
 SECRET = "$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/"
 SAME = {"port": 80, "rule": "Host(`a.org`)"}
 
@@ -89,6 +91,19 @@ HONOURED = [
     (
         {"basicauth.usersfile": "/run/secrets/staff", "basicauth.removeheader": "true"},
         {"basic_auth": "staff", "request_header": {"authorization": ""}},
+    ),
+    (
+        {
+            "forwardauth.address": "http://authelia:9091/api/verify?rd=https://login.example.org/",
+            "forwardauth.trustforwardheader": "true",
+            "forwardauth.authresponseheaders": "Remote-User,Remote-Groups",
+            "forwardauth.forwardbody": "false",
+        },
+        {
+            "forward_auth": ServiceUrl("http", "authelia", 9091, "/api/verify?rd=https://login.example.org/"),
+            "forward_auth_response_headers": ("remote-user", "remote-groups"),
+            "forward_auth_trust": True,
+        },
     ),
     ({"ipallowlist.sourcerange": "127.0.0.1, 10.1.2.3/8"}, {"allow_ip": ("127.0.0.1/32", "10.0.0.0/8")}),
     ({"ipwhitelist.sourcerange": "::1/128"}, {"allow_ip": ("::1/128",)}),
@@ -194,6 +209,8 @@ def test_honoured(options, meant):
     ("options", "noted"),
     [
         ({"basicauth.usersfile": "staff", "basicauth.realm": "x"}, "basicauth.realm"),
+        ({**LOGIN, "forwardauth.addauthcookiestoresponse": "session"}, "forwardauth.addauthcookiestoresponse"),
+        ({**LOGIN, "forwardauth.tls.insecureskipverify": "true"}, "forwardauth.tls.insecureskipverify"),
         ({"buffering.memrequestbodybytes": "10"}, "buffering.memrequestbodybytes"),
         ({"compress.minresponsebodybytes": "10"}, "compress.minresponsebodybytes"),
         ({"headers.sslredirect": "true"}, "headers.sslredirect"),
@@ -255,6 +272,21 @@ def test_noted(options, noted):
         ),
         ({"basicauth.usersfile": "x", "basicauth.headerfield": "X-User"}, "basicauth.headerfield"),
         ({"basicauth.usersfile": "/etc/!"}, "basicauth.usersfile"),
+        ({"forwardauth.trustforwardheader": "true"}, "forwardauth.trustforwardheader"),
+        *(
+            (LOGIN | {f"forwardauth.{option}": value}, f"forwardauth.{option}")
+            for option, value in {
+                "address": f"http://anna:{SECRET}@login/",
+                "authresponseheaders": "X-Forwarded-For",
+                "authresponseheadersregex": "^Remote-",
+                "authrequestheaders": "Cookie",
+                "forwardbody": "true",
+                "preserverequestmethod": "true",
+                "headerfield": "X-User",
+                "tls.ca": "/ca.pem",
+                "adress": "x",
+            }.items()
+        ),
         ({"basicauth.removeheader": "true"}, "basicauth.removeheader"),
         ({"basicauth.user": f"anna:{SECRET}"}, "basicauth.user"),
         ({"ipallowlist.sourcerange": "::1", "ipallowlist.ipstrategy.depth": "1"}, "ipallowlist.ipstrategy.depth"),
@@ -376,6 +408,12 @@ def test_several(middlewares, meant):
         ((MOVED, HOST), True),
         ((HOST, MOVED), False),
         ((USERS, {"basicauth.usersfile": "b"}), False),
+        ((LOGIN, STRIP), True),
+        ((STRIP, LOGIN), False),
+        ((MOVED, LOGIN), False),
+        ((LOGIN, CORS), False),
+        ((CORS, LOGIN, USERS), True),
+        ((LOGIN, {"forwardauth.address": "http://other/"}), False),
         ((RATE, {"ratelimit.average": "2"}), False),
         ((ALLOW, {"ipallowlist.sourcerange": "::1"}), False),
     ],
