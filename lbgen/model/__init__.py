@@ -3,6 +3,7 @@
 from lbgen.model.build import Builder, build
 from lbgen.model.types import (
     CONTEXT_VERSION,
+    AccessLog,
     Backend,
     Basis,
     Cell,
@@ -18,6 +19,7 @@ from lbgen.model.types import (
 
 __all__ = [
     "CONTEXT_VERSION",
+    "AccessLog",
     "Backend",
     "Basis",
     "Builder",

@@ -230,6 +230,14 @@ class TlsHost:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessLog:
+    """How a listener logs its requests."""
+
+    format: str  # "json" or "combined"
+    to: str  # "stdout", the path of a file, or "syslog:" and an address: ADDRESS:PORT or the path of a socket
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
     """A port the proxy accepts connections on, and what it does with them."""
 
@@ -253,6 +261,7 @@ class Listener:
     tls_minimum: str = "1.2"  # with tls: the oldest version that clients may use, "1.2" or "1.3"
     strict_sni: bool = False  # with tls: handshakes are refused for names that no certificate is for, or without a name
     http3: bool = False  # protocol http with tls: HTTP/3, too, on the UDP port of the same number
+    access_log: AccessLog | None = None  # protocol http: one line for each request; None: the template set decides
 
     @property
     def answers(self) -> tuple[str, ...]:

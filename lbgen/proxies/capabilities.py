@@ -85,6 +85,19 @@ def _trusts(listener: Listener) -> bool:
     return bool(listener.trusted_proxies)
 
 
+def _over_http(backend: Backend, _: Route) -> bool:
+    return backend.protocol == "http"
+
+
+def _logs_to(listener: Listener, where: str = "") -> bool:
+    return listener.access_log is not None and listener.access_log.to.startswith(where)
+
+
+def _log_otherwise(listeners: Iterable[Listener]) -> bool:
+    """Tell whether listeners differ in how they log."""
+    return len({each.access_log for each in listeners if each.access_log}) > 1
+
+
 def _strict(listener: Listener) -> bool:
     return listener.tls and listener.strict_sni
 
@@ -208,8 +221,12 @@ TABLE = (
         "client certificates of a domain", "client-ca", lambda _, route: bool(route.client_ca) and _has_wildcard(route)
     ),
     Capability("headers of client certificates", "client-ca.headers", lambda backend, _: backend.client_ca_headers),
-    Capability("HTTP/3", "", lambda backend, _: backend.protocol == "http", lambda listener: listener.http3),
-    Capability("strict SNI", "", lambda backend, _: backend.protocol == "http", _strict),
+    Capability("access log of a listener", "", _over_http, lambda listener: listener.access_log is not None),
+    Capability("access log in a file", "", _over_http, lambda listener: _logs_to(listener, "/")),
+    Capability("access log by syslog", "", _over_http, lambda listener: _logs_to(listener, "syslog:")),
+    Capability("access logs that differ", "", _over_http, _logs_to, _log_otherwise),
+    Capability("HTTP/3", "", _over_http, lambda listener: listener.http3),
+    Capability("strict SNI", "", _over_http, _strict),
     Capability("strict SNI of TCP listeners", "", lambda backend, _: backend.protocol == "tcp", _strict),
     Capability(
         "TLS listeners that differ in minimum or strict SNI",

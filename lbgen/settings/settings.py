@@ -8,8 +8,9 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 
 from lbgen.base.address import split_bind
-from lbgen.model import Listener, Rules
+from lbgen.model import AccessLog, Listener, Rules
 from lbgen.render.limits import Limits
+from lbgen.settings.access_log import AccessLogging
 from lbgen.settings.claims import ClaimSettings
 from lbgen.settings.discovery import DiscoverySettings
 from lbgen.settings.listener_tls import ListenerTls, ListenerTlsSettings
@@ -158,6 +159,8 @@ class ListenerSettings(Section):
     protocol: Literal["http", "tcp", "udp"] = "http"
     tls: ListenerTls = None
     """Terminate TLS with the certificates of the directory `certificates`: true, or a section."""
+    access_log: AccessLogging = None
+    """Of protocol http: one line for each request; `off`, `json`, `combined` or a section."""
     encoded_slashes: Literal["pass", "reject"] = "pass"
     """Of protocol http: `reject` answers 400 to a path with %2F, %5C or a backslash."""
 
@@ -167,10 +170,9 @@ class ListenerSettings(Section):
             raise ValueError(
                 "tls.http3 is for listeners of protocol http, without proxy_protocol: QUIC has no such thing"
             )
-        if self.protocol != "http" and self.encoded_slashes != "pass":
-            raise ValueError(f"encoded_slashes is for listeners of protocol http, this one is of {self.protocol}")
-        if self.protocol != "http" and self.max_headers is not None:
-            raise ValueError(f"max_headers is for listeners of protocol http, this one is of {self.protocol}")
+        for key in ("access_log", "encoded_slashes", "max_headers"):
+            if self.protocol != "http" and getattr(self, key) not in (None, "pass"):
+                raise ValueError(f"{key} is for listeners of protocol http, this one is of {self.protocol}")
         if self.max_headers is not None and not LEAST_HEADERS <= self.max_headers <= MOST_HEADERS:
             raise ValueError(f"max_headers: {self.max_headers} is not between 8k and 256k")
         return self
@@ -299,6 +301,7 @@ def _listener(name: str, settings: ListenerSettings) -> Listener:
         tls_minimum=tls.minimum,
         strict_sni=tls.strict_sni,
         http3=tls.http3,
+        access_log=AccessLog(settings.access_log.format, settings.access_log.to) if settings.access_log else None,
         trusted_proxies=tuple(sorted(set(settings.trusted_proxies))),
         proxy_protocol=settings.proxy_protocol,
         encoded_slashes=settings.encoded_slashes,

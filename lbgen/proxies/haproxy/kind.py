@@ -88,6 +88,7 @@ def _master_pid(master: Path) -> int | None:
 
 CAPABILITIES = {
     "UDP routes": Support(NO, "the route is left out"),
+    "access log in a file": Support(NO, "lines go to HAProxy's standard output"),
     "HTTP/3": Support(NO, "clients speak HTTP/2", since="2.6", needs=HTTP3),
     "headers of client certificates": Support(
         PARTLY, "alternative names are in X-Client-Cert alone: the certificate, DER in base64"

@@ -35,7 +35,6 @@ class Build:
     stream: str = "stream"  # path of the module to load, "stream" if it is built in, empty: there is none
     account: str = ""  # of the workers, or their group; empty: Nginx's own default
     features: tuple[str, ...] = (AUTH_REQUEST,)
-    auth_request: bool = True  # it can ask login services
 
 
 def facts(setup: Setup) -> Facts:

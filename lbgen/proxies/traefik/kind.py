@@ -217,6 +217,12 @@ CAPABILITIES = {
         PARTLY, "all routes of its hosts ask for them, since Traefik asks before it knows the path"
     ),
     "client certificates of a domain": Support(NO, "nobody is let in, since Traefik asks for them by exact names"),
+    "access log of a listener": Support(
+        PARTLY,
+        "fields have Traefik's own names, and services and nodes are not among them; before 3.4 all listeners log",
+    ),
+    "access log by syslog": Support(NO, "lines go to Traefik's standard output"),
+    "access logs that differ": Support(NO, "all are as that of the first listener, by name, that has one"),
     "TLS listeners that differ in minimum or strict SNI": Support(
         PARTLY, "for names that no route on the listener has, as hosts without `*`, the strictest one's holds on all"
     ),

@@ -144,12 +144,21 @@ def a_program(directory: Path, said: str) -> str:
 @pytest.mark.parametrize(
     ("said", "build"),
     [
-        ("nginx version: nginx/1.18.0 (Ubuntu)\nconfigure arguments: --with-stream", kind.Build((1, 18, 0), "stream")),
-        ("nginx version: openresty/1.25.3.1\nconfigure arguments: --with-stream=x", kind.Build((1, 25, 3), "")),
-        ("nginx version: nginx/1.22.1\nconfigure arguments: --with-stream_ssl_module", kind.Build((1, 22, 1), "")),
+        (
+            "nginx version: nginx/1.18.0 (Ubuntu)\nconfigure arguments: --with-stream",
+            kind.Build((1, 18, 0), "stream", features=()),
+        ),
+        (
+            "nginx version: openresty/1.25.3.1\nconfigure arguments: --with-stream=x",
+            kind.Build((1, 25, 3), "", features=()),
+        ),
+        (
+            "nginx version: nginx/1.22.1\nconfigure arguments: --with-stream_ssl_module",
+            kind.Build((1, 22, 1), "", features=()),
+        ),
         (
             "nginx version: nginx/1.22.1\nconfigure arguments: --modules-path=/nowhere --with-stream=dynamic",
-            kind.Build((1, 22, 1), ""),
+            kind.Build((1, 22, 1), "", features=()),
         ),
         ("something else", kind.Build((), "stream")),
     ],

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from lbgen.cli.main import main
 from lbgen.labels.keys.table import BY_NAME
-from lbgen.model import build
+from lbgen.model import AccessLog, build
 from lbgen.proxies import capabilities, registry
 from lbgen.proxies.capabilities import PROXIES, TABLE, Capability
 from lbgen.proxies.kind import NO, PARTLY, YES, Support
@@ -27,7 +27,7 @@ EVERYTHING = {
     "http.a.host": "a.org",
     "http.a.balance": "random",
     "http.a.sticky": "cookie",
-    "http.a.listener": "web,websecure,quic",
+    "http.a.listener": "web,websecure,quic,told",
     "http.a.max-conn": "5",
     "http.a.health-check.path": "/up",
     "http.a.health-check.status": "200",
@@ -108,7 +108,8 @@ SECURE = replace(a_listener("websecure", 443, tls=True), tls_minimum="1.3", stri
 LISTENERS = a_rules(
     BEHIND,
     SECURE,
-    replace(SECURE, name="quic", port=8443, http3=True),
+    replace(SECURE, name="quic", port=8443, http3=True, access_log=AccessLog("json", "/log")),
+    replace(SECURE, name="told", port=8444, access_log=AccessLog("json", "syslog:/dev/log")),
     replace(SECURE, name="pgs", port=5433, protocol="tcp", tls_minimum="1.2"),
     a_listener("pg", 5432, "tcp"),
     a_listener("dns", 53, "udp"),
