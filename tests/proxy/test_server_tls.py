@@ -162,8 +162,12 @@ def test_name_of_clients(site, authority, check):
     shown = Shown(authority.issue("web", hosts=["*.w.org"]), names)
     with strict_servers(tls={RIGHT: shown}) as servers:
         site.serve(cluster(servers.port, [RIGHT], **keys))
-        for host in ("x.w.org", "y.w.org", "x.w.org"):
+        for host in ("x.w.org", "y.w.org") * 4:
+            before = len(servers.names)
             assert site.ask(host) == (200, RIGHT)
+            # Those of a connection that is taken up again were asked for before.
+            asked = {name for _, name in servers.names[before:]} - {None}
+            assert asked == ({host} if site.kind == "nginx" else asked & {host})
         asked = {name for _, name in servers.names} - {None}
         assert asked == (set() if site.kind == "traefik" else {"x.w.org", "y.w.org"})
     assert ("names that clients ask for, of servers" in site.told) == (site.kind == "traefik")

@@ -353,6 +353,35 @@ def test_scaled_to_zero():
     assert "none: requests are answered 503" in "\n".join(explanation_lines(document))
 
 
+@pytest.mark.parametrize(
+    ("keys", "tls", "texts"),
+    [
+        ({}, None, ["http GET /up of host a.org, each 2s"]),
+        (
+            {"scheme": "https"},
+            {"name": "a.org", "ca": ""},
+            ["https GET /up of host a.org, by TLS name a.org", "asked for a.org; they are NOT verified"],
+        ),
+        (
+            {"scheme": "https", "host": "*.a.org", "server-name": "s.org", "server-ca": "internal"},
+            {"name": "s.org", "ca": "internal"},
+            ["of host ADDRESS:PORT, by TLS name s.org", "asked for s.org, and verified by authority internal"],
+        ),
+        (
+            {"scheme": "https", "server-ca": "system", "health-check": "tcp"},
+            {"name": "a.org", "ca": "system"},
+            ["tcp, with a TLS handshake, by TLS name a.org", "verified by the authorities that this machine trusts"],
+        ),
+    ],
+)
+def test_servers_are_asked(keys, tls, texts):
+    """What a check asks, by which name servers are asked, and who vouches for them."""
+    facts = [on_edge({"port": 80, "host": "a.org", "health-check.path": "/up", **keys}), serving()]
+    assert route_of(*facts)["server_tls"] == tls
+    lines = " ".join(" ".join(explanation_lines(told(*facts))).split())
+    assert [text for text in texts if text not in lines] == []
+
+
 def test_redirect():
     """A redirect has no servers, and nothing is said of any."""
     document = told(on_edge({"redirect": "/new"}))

@@ -99,3 +99,12 @@ def test_text():
         "host(a.test) && path_prefix(/x) at priority 34 goes before host(a.test) at priority 14, "
         "and 1 more such pair; nothing, if that is meant; setting claims says who may use what",
     ]
+
+
+def test_unverified_servers():
+    """That anybody may be a server of TLS is noted, unless labels say who vouches for it."""
+    told = remarks(model({"host": "a.test", "scheme": "https"}, {"host": "b.test"}))
+    assert [(remark.service, remark.message) for remark in told] == [
+        ("bank", "its servers' certificates are not verified")
+    ]
+    assert remarks(model({"host": "a.test", "scheme": "https", "server-ca": "system"}, {"host": "b.test"})) == ()
