@@ -6,7 +6,9 @@ Real proxies that check, and applications that answer 400 to everything else.
 from __future__ import annotations
 
 import http.client
+import socketserver
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -164,6 +166,31 @@ def test_h2c_checked_by_http1(proxy, short_dir):
         keys = {"host": "a.org", "scheme": "h2c", "health-check.scheme": "http"}
         with running(settings, cluster(servers.port, keys, WELL)):
             wait_for(lambda: len(servers.asked) >= 3, f"checks by HTTP/1.1; {servers.refused}")
+
+
+@pytest.mark.proxy("haproxy")
+def test_proxy_header_of_checks(short_dir):
+    """Checks begin with a PROXY header where requests do, also those of a server that joins."""
+    settings = settings_of("haproxy", short_dir)
+    begun: list[tuple[str, bytes]] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            begun.append((self.connection.getsockname()[0], self.rfile.readline()))
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("0.0.0.0", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        port, keys = server.server_address[1], {"host": "a.org", "send-proxy": "v1"}
+        with changing(settings, cluster(port, keys, WELL)) as bring_to:
+            assert bring_to(cluster(port, keys, WELL, ILL)) == "runtime-api"
+            for address in (WELL, ILL):
+                wait_for(lambda where=address: sum(who == where for who, _ in begun) >= 3, "checks")
+        server.shutdown()
+    assert {line[:6] for _, line in begun} == {b"PROXY "}
 
 
 def count(path: Path, text: str) -> int:

@@ -184,6 +184,23 @@ def test_no_address_is_a_name(site, authority):
         assert {name for _, name in servers.names} == {None}
 
 
+@EVERY
+def test_plain_checks(site, authority):
+    """Servers that want a name are up where HAProxy knows none to ask for: its default check is without TLS then."""
+    shown = Shown(authority.issue("web", hosts=["*.w.org"]), {"x.w.org"})
+    keys: dict[str, object] = {"host": "*.w.org", "health-check.interval": "100ms", "server-name": "x.w.org"}
+    if site.kind == "haproxy":
+        del keys["server-name"]
+    with strict_servers(tls={RIGHT: shown, OTHER: shown}) as servers:
+        site.serve(cluster(servers.port, [], **keys))
+        for addresses in ([RIGHT], [RIGHT, OTHER]):
+            method = site.serve(cluster(servers.port, addresses, **keys))
+            assert method == {"haproxy": "runtime-api", "nginx": "reload", "traefik": "publish"}[site.kind]
+            for _ in range(20):
+                assert site.ask("x.w.org")[0] == 200
+        assert {name for _, name in servers.names} == {"x.w.org"}
+
+
 # ------------------------------------------------------------------------------------------------ who vouches
 
 
@@ -206,6 +223,7 @@ def test_verified(site, authority, check):
     keys = {"host": "a.org", "server-ca": "internal", **CHECKS[check]}
     for why, pair in wrong(authority, site.directory).items():
         with strict_servers(tls={RIGHT: good, OTHER: Shown(pair, {"a.org"})}) as servers:
+            site.serve(cluster(servers.port, [], **keys))
             site.serve(cluster(servers.port, [RIGHT], **keys))
             assert site.model.problems == ()
             assert site.ask() == (200, RIGHT)

@@ -18,7 +18,8 @@ from lbgen.render.renderer import PLACEHOLDER, Files
 # Server keywords without and with an argument; a server with any other keyword is never changed live.
 # fmt: off
 _ALONE = frozenset({
-    "backup", "check", "check-send-proxy", "check-ssl", "disabled", "send-proxy", "send-proxy-v2", "ssl", "stick",
+    "backup", "check", "check-send-proxy", "check-ssl", "disabled", "no-check-ssl", "send-proxy", "send-proxy-v2",
+    "ssl", "stick",
 })
 _WITH_ARGUMENT = frozenset({
     "addr", "alpn", "ca-file", "check-alpn", "check-proto", "check-sni", "cookie", "downinter", "fall", "fastinter",

@@ -147,11 +147,26 @@ def _columns(lines: Iterable[str]) -> list[str]:
 
 
 def _added(line: ServerLine) -> Iterator[str]:
-    words = " ".join(f"{key} {value}".strip() for key, value in line.keywords.items())
+    words = " ".join(f"{key} {value}".strip() for key, value in _with_check_as_requests(line).items())
     yield f"add server {line.path} {host_port(line.address, line.port)} {words}".strip()
     if "check" in line.keywords:
         yield f"enable health {line.path}"
     yield f"enable server {line.path}"
+
+
+def _with_check_as_requests(line: ServerLine) -> dict[str, str]:
+    """Return a server's keywords with those that its checks have of its requests only where it is in the file.
+
+    Source: HAProxy 2.6 to 3.2, src/check.c, init_srv_check().
+    """
+    words = dict(line.keywords)
+    plain = words.pop("no-check-ssl", None) is not None  # refused here, and what is done without it
+    if "check" in words and not words.keys() & {"port", "addr"}:
+        if "ssl" in words and not plain:
+            words["check-ssl"] = ""
+        if words.keys() & {"send-proxy", "send-proxy-v2"}:
+            words["check-send-proxy"] = ""
+    return words
 
 
 def _revived(was: ServerLine, line: ServerLine) -> Iterator[str]:

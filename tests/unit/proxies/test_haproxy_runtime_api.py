@@ -75,6 +75,22 @@ BEFORE = line(check="", weight="5")
             line(check="", inter="2s", weight="7"),
             ["add server b/s1 10.0.0.1:80 check inter 2s weight 7", "enable health b/s1", "enable server b/s1"],
         ),
+        # What checks have of requests in the file has to be said of a server that is added.
+        (
+            line(**{"check": "", "ssl": "", "send-proxy": ""}),
+            [
+                "add server b/s1 10.0.0.1:80 check ssl send-proxy check-ssl check-send-proxy",
+                *("enable health b/s1", "enable server b/s1"),
+            ],
+        ),
+        (
+            line(check="", port="81", ssl=""),
+            ["add server b/s1 10.0.0.1:80 check port 81 ssl", "enable health b/s1", "enable server b/s1"],
+        ),
+        (
+            line(**{"check": "", "no-check-ssl": "", "ssl": ""}),
+            ["add server b/s1 10.0.0.1:80 check ssl", "enable health b/s1", "enable server b/s1"],
+        ),
         (line(where="fd00::1:80"), ["add server b/s1 [fd00::1]:80", "enable server b/s1"]),
     ],
 )
