@@ -140,7 +140,8 @@ def _of_service(name: str, url: ServiceUrl, service: Service, tasks: Sequence[Ta
     keys = RouteKeys(**_own_keys(service) | {"scheme": url.scheme} | ({"port": url.port} if url.port else {}))  # type: ignore[arg-type]
     route = Route(name, name, service.name, "http", (), ((),), None, (moment(service.created_at), service.id))
     request = RouteRequest(RouteSpec("http", "", keys, ALWAYS, None), route, NOTHING)
-    return route_backend(service, tasks, request, around)[0]
+    made = route_backend(service, tasks, request, around)[0]
+    return replace(made, server_name=url.host) if url.scheme == "https" else made
 
 
 def _own_keys(service: Service) -> dict[str, object]:
