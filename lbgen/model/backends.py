@@ -8,6 +8,7 @@ from dataclasses import replace
 from lbgen.model.cookies import always_secure
 from lbgen.model.health import health_check
 from lbgen.model.last_servers import in_service
+from lbgen.model.mirrors import mirror_of
 from lbgen.model.names import check_server_keys, check_verifiable, server_name
 from lbgen.model.pages import error_pages
 from lbgen.model.routes import RouteRequest
@@ -77,6 +78,7 @@ def route_backend(
         client_ca_headers=keys.client_ca_headers,
         secure_cookie=protocol == "http"
         and always_secure(request.cookie, by_https=keys.redirect_https or _has_tls_only(request.route, around.rules)),
+        mirror=mirror_of(keys),
         error_pages=error_pages(keys.error_pages),
         deny=keys.deny_status if keys.deny else 0,
         stack=service.labels.get(STACK, ""),

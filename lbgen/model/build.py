@@ -17,8 +17,9 @@ from lbgen.model.backends import route_backend
 from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends, refused, with_headers
 from lbgen.model.groups import Group, Member, join_members
 from lbgen.model.logins import Logins
+from lbgen.model.mirrors import Mirrors
 from lbgen.model.part import LoginRequest, Part
-from lbgen.model.routes import ServiceRoutes, service_routes
+from lbgen.model.routes import RouteRequest, ServiceRoutes, service_routes
 from lbgen.model.routing import Conflict, route_table
 from lbgen.model.servers import Surroundings
 from lbgen.model.tls import tls_hosts
@@ -90,6 +91,7 @@ class Builder:
         self._decided: dict[str, Decided] = {}  # by the service's id
         self._routes: list[tuple[object, ...]] = []
         self._tables: list[tuple[Listener, list[Problem]]] = []
+        self._mirrors = Mirrors()
         self._groups: dict[tuple[str, str, str], tuple[list[Member], Group]] = {}
         self._logins = Logins()
 
@@ -118,7 +120,13 @@ class Builder:
             parts.append(self._part(inputs, around, decided))
         self._decided = decided
         joined, logins = self._logins.join(parts, snapshot, around)
-        return self._assemble(joined, logins, Basis(self.rules, drained))
+        model = self._assemble(joined, logins, Basis(self.rules, drained))
+        return self._mirrors.aimed(model, snapshot, tasks, around, self._asked)
+
+    def _asked(self, service: Service) -> Sequence[RouteRequest]:
+        """Return the routes that a service of this model asks for."""
+        known = self._decided.get(service.id)
+        return known.asked.requests if known else ()
 
     def _part(self, inputs: _Inputs, around: Surroundings, decided: dict[str, Decided]) -> Part:
         """Return a service's part of the model and store it in ``decided``; after an error, its last part."""

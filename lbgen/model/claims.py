@@ -53,6 +53,11 @@ def services(text: str) -> Chooser[Service]:
     return _services(text)
 
 
+def share_an_entry(one: Service, other: Service, claims: tuple[Claim, ...]) -> bool:
+    """Tell whether some entry is for both services; without entries all may use each other."""
+    return not claims or any(services(claim.services)(one) and services(claim.services)(other) for claim in claims)
+
+
 def group_scope(service: Service, spec: RouteSpec, route: Route, backend: Backend, claims: tuple[Claim, ...]) -> str:
     """Return which services a route can share a group with: those of the same scope; empty: all.
 

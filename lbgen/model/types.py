@@ -63,6 +63,16 @@ class Redirect:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """Who gets a copy of requests, with their bodies; what is answered is thrown away."""
+
+    name: str  # of the service or group, as the label has it
+    percent: int  # of the requests, 1..100
+    scheme: str = "http"  # spoken to servers: "http", "h2c"
+    servers: tuple[Server, ...] = ()  # all up; none: nothing is copied
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorPage:
     """What clients get in place of errors, whether the proxy's own or the application's; the status stays."""
 
@@ -104,6 +114,7 @@ class Backend:
     deny: int = 0  # protocol http: the status that every request is answered with, in place of a server; 0: none
     client_ca_headers: bool = False  # servers are told of that certificate
     https_port: int = 443  # protocol http: that `redirect_https` leads to, as clients see it
+    mirror: Mirror | None = None  # protocol http
     error_pages: tuple[ErrorPage, ...] = ()  # protocol http; no status is in two of them
     secure_cookie: bool = False  # the sticky cookie has the attribute Secure, whoever asks
     server_ca: str = ""  # with scheme https: the authority that servers' certificates are verified by; empty: by none

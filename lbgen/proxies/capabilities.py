@@ -301,6 +301,7 @@ TABLE = (
         ),
     ),
     Capability("standbys of TCP routes", "backup", _stands_by(lambda backend: backend.protocol == "tcp")),
+    Capability("copies of requests", "mirror", lambda backend, _: backend.mirror is not None),
     Capability("pages in place of errors", "", lambda backend, _: bool(backend.error_pages)),
     Capability(
         "names that clients ask for, of servers",

@@ -93,6 +93,13 @@ THEMES = (
         ("allow-ip", "deny-ip", "basic-auth", "forward-auth", "rate-limit", "max-concurrent", "max-body"),
     ),
     Theme(
+        "Copies",
+        "What a route lets in is copied, once, with its body; the guards of the service that gets the copies do not "
+        "hold for them. It need not take part otherwise: with `lbgen.enable=false` its labels say where it is "
+        "(`lbgen.port`, `lbgen.via`, `lbgen.network`). Where setting `claims` has entries, one has to be for both.",
+        ("mirror",),
+    ),
+    Theme(
         "Errors",
         "Of a range and a class (`5xx`) those statuses count that HTTP has a name for, and the key for fewer statuses "
         "goes before that for more. The status stays, and so do the headers that the route sets on all answers. With a "

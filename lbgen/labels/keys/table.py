@@ -14,6 +14,7 @@ from lbgen.labels.keys.cookies import CookieKeys
 from lbgen.labels.keys.key import PROTOCOLS, Key
 from lbgen.labels.keys.login import LoginKeys
 from lbgen.labels.keys.matching import MatchingKeys
+from lbgen.labels.keys.mirrors import MirrorKeys
 from lbgen.labels.keys.pages import PageKeys
 from lbgen.labels.keys.policy import PolicyKeys
 from lbgen.labels.keys.servers import ServerKeys
@@ -41,7 +42,7 @@ PREFIX = "lbgen."
 
 # The bases are in the order in which the table is read: from the last to the first.
 @dataclass(frozen=True, kw_only=True)
-class RouteKeys(PageKeys, LoginKeys, PolicyKeys, CookieKeys, UpstreamTlsKeys, ServerKeys, MatchingKeys):
+class RouteKeys(PageKeys, LoginKeys, PolicyKeys, CookieKeys, MirrorKeys, UpstreamTlsKeys, ServerKeys, MatchingKeys):
     """The typed values of one route, defaults filled in. None: not given, the model decides."""
 
 

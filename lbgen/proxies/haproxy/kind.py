@@ -112,6 +112,7 @@ CAPABILITIES = {
     "TCP servers that speak first, beside routes by server name": Support(
         PARTLY, "their clients wait for `hello_timeout` of the listener (5s), since they might be about to send a name"
     ),
+    "copies of requests": Support(NO, "nothing is copied"),
     "host header": Support(NO, "servers see the client's Host, since it is set before a server is chosen"),
     "slow start": Support(PARTLY, "only with a health check, which says when a server has come up"),
 }

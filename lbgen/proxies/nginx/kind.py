@@ -247,6 +247,11 @@ CAPABILITIES = {
     "host header": Support(PARTLY, "of several servers all see the address of the first"),
     "response headers": Support(NO, "the header Server is Nginx's own, and stays"),
     "scheme of servers": Support(NO, "servers are spoken to with HTTP/1.1"),
+    "copies of requests": Support(
+        PARTLY,
+        "the next request on a client's connection waits for the copy's answer, a second at most; there is none of "
+        "connections that are upgraded",
+    ),
     "standbys of servers chosen by client address": Support(PARTLY, _BY_SWARM),
     "standbys of servers chosen by cookie": Support(PARTLY, _BY_SWARM, since="1.29.6"),
     "slow start": Support(NO, "a server that comes up gets its full share at once"),

@@ -264,6 +264,11 @@ CAPABILITIES = {
     "proxy protocol": Support(
         PARTLY, "servers of TCP routes are told since 3.6; those of HTTP routes have X-Forwarded-For"
     ),
+    "copies of requests": Support(
+        PARTLY,
+        "there is none of requests whose body has more than 10 MB; before 3.7 no request of the route is repeated with "
+        "another server",
+    ),
     "pages in place of errors": Support(NO, "answers stay as they are, since Traefik has no files to answer with"),
     "standbys without HTTP health checks": Support(PARTLY, _BY_SWARM),
     "standbys of TCP routes": Support(PARTLY, _BY_SWARM),

@@ -101,6 +101,8 @@ TABLE = [
     ("strip-prefix", "/api/, /v1", ("/api", "/v1"), ["api", "/a b", "/a?b"]),
     ("replace-path", "/", "/", ["x", "/a#b"]),
     ("add-prefix", "/v1/", "/v1", ["v1", "/a?b"]),
+    ("mirror", "shop-next", "shop-next", ["a b", "-a"]),
+    ("mirror.percent", "10", 10, ["0", "101", "10%"]),
     ("request-header.x-env", "a b", {"x-env": "a b"}, ["\u00e4"]),
     ("request-header.x-env", "", {"x-env": ""}, []),
     (

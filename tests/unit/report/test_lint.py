@@ -46,6 +46,7 @@ EVERYTHING = {
     "http.u.header.x_y": "1",
     "http.u.timeout.idle": "24h",
     "http.u.error-pages.503": "sorry.html",
+    "http.u.mirror": "standby",
     "http.u.redirect-https": "true",
     "http.h.header.host": "h.org",
     "http.l.header.x-long": "l" * 700,

@@ -1,0 +1,162 @@
+"""Which servers get copies of a route's requests (key ``mirror``).
+
+A name is that of a Swarm service, of the route's own stack first, as Docker's own names are, else that of a group. Its
+servers are found by the same rules as a route's; the service need not take part otherwise. Its guards do not hold for
+copies: what the route lets in is copied. What cannot be found, or is not allowed, is a problem, and nothing is copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lbgen.base.problem import Problem
+from lbgen.labels.keys.table import KEYS, PREFIX, RouteKeys
+from lbgen.labels.route_spec import sound
+from lbgen.labels.values.value_type import BadValue
+from lbgen.model.claims import share_an_entry
+from lbgen.model.last_servers import in_service
+from lbgen.model.routes import RouteRequest
+from lbgen.model.servers import Surroundings, route_servers
+from lbgen.model.types import Backend, Mirror, Model, Server
+from lbgen.snapshot import Service, Snapshot, Task, moment
+
+KEY = "mirror"
+_OWN = ("port", "published_port", "via", "network", "nodes", "mesh_nodes", "scheme")  # keys that say where it is
+
+
+def mirror_of(keys: RouteKeys) -> Mirror | None:
+    """Return the mirror that a route's keys ask for, without servers; None: there is none.
+
+    Raises:
+        BadValue: there is a share, and nothing to take it.
+    """
+    if not keys.mirror and keys.mirror_percent != RouteKeys().mirror_percent:
+        raise BadValue("nothing is mirrored", "add mirror, the name of a service or a group", f"{KEY}.percent")
+    return Mirror(keys.mirror, keys.mirror_percent) if keys.mirror and not (keys.redirect or keys.deny) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """What names can mean in one snapshot."""
+
+    services: Mapping[str, Service]  # by name
+    tasks: Mapping[str, Sequence[Task]]  # by the service's id
+    asked: Callable[[Service], Sequence[RouteRequest]]  # the routes that a service asks for
+    groups: Sequence[Backend]
+    around: Surroundings
+
+    def of(self, backend: Backend, mirror: Mirror) -> Mirror:
+        """Return a backend's mirror with its servers; raise BadValue if there can be none."""
+        asking = self.services[backend.service]
+        for name in (f"{backend.stack}_{mirror.name}" if backend.stack else "", mirror.name):
+            if service := self.services.get(name):
+                return self._service(asking, service, mirror)
+        for group in self.groups:
+            if group.name == f"{mirror.name}.group" or group.name.startswith(f"{mirror.name}.group-claim"):
+                return self._group(asking, backend, group, mirror)
+        raise BadValue("is neither a service nor a group", "write the name that 'docker service ls' shows")
+
+    def _service(self, asking: Service, service: Service, mirror: Mirror) -> Mirror:
+        self._check(asking, service)
+        routes = (request.spec.keys for request in self.asked(service) if request.spec.protocol == "http")
+        keys = next(routes, None) or _own_keys(service)
+        try:
+            chosen = route_servers(service, self.tasks.get(service.id, ()), keys, self.around)
+        except BadValue as bad:
+            raise BadValue(f"leads to service {service.name}: {bad.message}", bad.remedy) from bad
+        return _with(mirror, keys.scheme, in_service(replace(server, weight=100) for server in chosen.servers))
+
+    def _group(self, asking: Service, backend: Backend, group: Backend, mirror: Mirror) -> Mirror:
+        if group.name == backend.name:
+            raise BadValue("is the route's own group", "name another one")
+        for name in group.members:
+            self._check(asking, self.services[name])
+        return _with(mirror, group.scheme, group.servers)
+
+    def _check(self, asking: Service, service: Service) -> None:
+        if service is asking:
+            raise BadValue("is the route's own service", "name another one")
+        if not share_an_entry(asking, service, self.around.rules.claims):
+            raise BadValue(
+                f"leads to service {service.name}, and setting claims has no entry for both",
+                "name a service of the same entry",
+            )
+
+
+def _with(mirror: Mirror, scheme: str, servers: Sequence[Server]) -> Mirror:
+    if scheme == "https":
+        raise BadValue("leads to servers that are spoken to with https", "name a service with lbgen.scheme=http")
+    up = [server for server in servers if server.state == "up" and server.weight]
+    return replace(mirror, scheme=scheme, servers=tuple([each for each in up if not each.backup] or up))
+
+
+def _own_keys(service: Service) -> RouteKeys:
+    """Return the short keys of a service without routes that say where it is."""
+    own: dict[str, object] = {}
+    for name in _OWN:
+        if (label := PREFIX + KEYS[name].name) in service.labels:
+            try:
+                own[name] = KEYS[name].parse(sound(service.labels[label]))
+            except BadValue as bad:
+                raise BadValue(f"leads to service {service.name}: its label {label} {bad.message}", bad.remedy) from bad
+    return RouteKeys(**own)  # type: ignore[arg-type]  # each value came from the field's own parser
+
+
+class Mirrors:
+    """Gives backends their mirrors' servers; a backend that has what it had is the same object as before."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Backend, Backend]] = {}  # as it was asked for, and as it was made
+
+    def aimed(
+        self,
+        model: Model,
+        snapshot: Snapshot,
+        tasks: Mapping[str, Sequence[Task]],
+        around: Surroundings,
+        asked: Callable[[Service], Sequence[RouteRequest]],
+    ) -> Model:
+        """Return the model with its mirrors' servers, and with what is wrong with them.
+
+        Args:
+            tasks: by the service's id.
+            asked: returns the routes that a service asks for.
+        """
+        before, self._known = self._known, {}
+        if not any(backend.mirror for backend in model.backends):
+            return model
+        oldest_last = sorted(
+            snapshot.services.values(), key=lambda each: (moment(each.created_at), each.id), reverse=True
+        )
+        groups = [backend for backend in model.backends if backend.members and backend.protocol == "http"]
+        targets = _Targets({each.name: each for each in oldest_last}, tasks, asked, groups, around)
+        problems: list[Problem] = []
+        backends = [self._aimed(backend, targets, before, problems) for backend in model.backends]
+        return replace(model, backends=tuple(backends), problems=tuple(sorted({*model.problems, *problems})))
+
+    def _aimed(
+        self,
+        backend: Backend,
+        targets: _Targets,
+        before: Mapping[str, tuple[Backend, Backend]],
+        problems: list[Problem],
+    ) -> Backend:
+        if not backend.mirror:
+            return backend
+        mirror: Mirror | None = None
+        try:
+            mirror = targets.of(backend, backend.mirror)
+        except BadValue as bad:
+            problems.append(_problem(backend, backend.mirror, bad))
+        known = before.get(backend.name)
+        if not known or known[0] is not backend or known[1].mirror != mirror:
+            known = backend, replace(backend, mirror=mirror)
+        self._known[backend.name] = known
+        return known[1]
+
+
+def _problem(backend: Backend, mirror: Mirror, bad: BadValue) -> Problem:
+    label = f"lbgen.http.{backend.route}.{KEY}" if backend.route else f"lbgen.{KEY}"
+    remedy = f"{bad.remedy}; nothing is copied till then"
+    return Problem(backend.service, bad.message, remedy, label, mirror.name, backend.route)
