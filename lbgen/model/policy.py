@@ -100,9 +100,19 @@ class Policy:
         """`allow` less `deny` as one list of networks, for proxies that only know allow lists; empty: everybody."""
         return _admitted(self.allow, self.deny)
 
+    @property
+    def answer_headers(self) -> tuple[tuple[str, str], ...]:
+        """Those of `response_headers` that are for all answers, the proxy's own ones too."""
+        return tuple(header for header in self.response_headers if header[0] not in DESCRIBING)
+
+    @property
+    def server_headers(self) -> tuple[tuple[str, str], ...]:
+        """The others, that are for servers' answers alone: they describe them."""
+        return tuple(header for header in self.response_headers if header[0] in DESCRIBING)
+
     def answers(self) -> Policy:
         """What of it concerns all answers, the proxy's own ones too: headers and nothing else."""
-        headers = Policy(response_headers=self.response_headers, cors=self.cors, hsts=self.hsts)
+        headers = Policy(response_headers=self.answer_headers, cors=self.cors, hsts=self.hsts)
         return NOTHING if headers == NOTHING else headers
 
     def __bool__(self) -> bool:
@@ -111,6 +121,13 @@ class Policy:
 
 
 NOTHING = Policy()
+# Headers that describe the very answer they are in, which of its own ones only the proxy can.
+DESCRIBING = frozenset(
+    {
+        *("accept-ranges", "content-disposition", "content-encoding", "content-language", "content-type", "etag"),
+        *("last-modified", "location", "retry-after", "www-authenticate"),
+    }
+)
 
 
 NOBODY = "0.0.0.0/32"  # no client has it, and Nginx takes 255.255.255.255 for no network

@@ -2,9 +2,10 @@
 
 A case asks (``ask: GET HOST/PATH``, with ``send`` headers, a ``body`` of so many bytes, ``from`` an address, ``times``,
 ``tls``, ``beside`` requests of others that have no answer yet) and says what it expects: the ``status``, the service
-that answers (``service``), ``headers`` of the answer, those that it ``has`` whatever they say, and what the server
-``sees``: its ``path`` and headers. ``null`` is a header that must not be there. ``not`` lists the proxies that cannot;
-then `lbgen lint` has to say so. What a file says of its ``listener`` are more settings of the two for HTTP.
+that answers (``service``), ``headers`` of the answer, those that it ``has`` whatever they say, texts that they are
+``without``, and what the server ``sees``: its ``path`` and headers. ``null`` is a header that must not be there.
+``not`` lists the proxies that cannot; then `lbgen lint` has to say so. What a file says of its ``listener`` are more
+settings of the two for HTTP.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Answer:
             f"{key}: {found[key]}, not {value}" for key, value in expected.items() if found.get(key, value) != value
         ]
         wrong += [f"{name} is missing" for name in expected.get("has", ()) if name not in self.headers]
+        wrong += [f"{text} is there" for text in expected.get("without", ()) if text in str(self.headers)]
         for key in ("headers", "sees"):
             for name, value in expected.get(key, {}).items():
                 got = getattr(self, key).get(name)
@@ -237,7 +239,7 @@ def asked(case: dict[str, Any], suite: dict[str, Any], settings: Settings) -> An
 def answered(response: http.client.HTTPResponse, suite: dict[str, Any]) -> Answer:
     """Read an answer: that of a server says what it saw."""
     text = response.read()
-    headers = {name.lower(): value for name, value in response.getheaders()}
+    headers = {name.lower(): ", ".join(response.headers.get_all(name, ())) for name in response.headers}
     if headers.get("content-encoding") == "gzip":
         text = gzip.decompress(text)
     if response.status != 200 or not text.startswith(b"{"):

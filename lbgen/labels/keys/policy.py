@@ -92,7 +92,8 @@ class PolicyKeys:
     response_header: Mapping[str, str] = http_key(
         "response-header.<name>",
         policy.header_text,
-        "Sets this header for the client, of the proxy's own answers too; empty removes it",
+        "Sets this header for the client, in the proxy's own answers too, unless it describes the answer ("
+        "content-type, location, ...); empty removes it",
         example="x-frame-options=DENY",
         may_be_empty=True,
     )
