@@ -59,8 +59,8 @@ TABLE: Mapping[str, Sequence[Row]] = {
         Row("waiting for a server that has `max-conn` requests", haproxy("http defaults", "timeout queue"),
             none("another server, or 502"), none("no such limit")),
         Row("idle connection to a server", own("haproxy", "pool-purge-delay", "5s"),
-            matching("nginx", r"^ {8}(keepalive_timeout [^;]+);"), own("traefik", "idleConnTimeout", "90s"),
-            "Nginx: option `server_keep_alive`"),
+            matching("nginx", r"^ {8}(keepalive_timeout [^;]+);"), traefik(f"{SERVER}idleConnTimeout"),
+            "option `server_keep_alive` of Nginx and Traefik"),
     ),
     "Connections": (
         Row("families of addresses", matching("haproxy", r"bind (\[::\]:80 v6only)"),
