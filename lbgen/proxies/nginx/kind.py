@@ -34,7 +34,7 @@ class Build:
     version: tuple[int, ...] = ()  # (1, 22, 1); empty: there is none to ask
     stream: str = "stream"  # path of the module to load, "stream" if it is built in, empty: there is none
     account: str = ""  # of the workers, or their group; empty: Nginx's own default
-    features: tuple[str, ...] = (AUTH_REQUEST,)
+    features: tuple[str, ...] = (AUTH_REQUEST,)  # of those that templates ask for
 
 
 def facts(setup: Setup) -> Facts:

@@ -90,7 +90,10 @@ def test_balance(keys, version, expected):
         ({}, []),
         ({"timeout.connect": "3s"}, ["proxy_connect_timeout 3s;"]),
         ({"timeout.connect": "5s"}, ["proxy_connect_timeout 5s;", "proxy_next_upstream_timeout 15s;"]),
-        ({"timeout.response": "5s", "timeout.idle": "5s"}, ["proxy_read_timeout 5s;", "proxy_send_timeout 5s;"]),
+        (
+            {"timeout.response": "5s", "timeout.idle": "5s"},
+            ["proxy_read_timeout 5s;", "proxy_send_timeout 5s;", "proxy_next_upstream_timeout 5s;"],
+        ),
         ({"retries": 0}, ["proxy_next_upstream off;"]),
         ({"retries": 4}, ["proxy_next_upstream_tries 5;"]),
     ],

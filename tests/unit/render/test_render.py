@@ -121,7 +121,8 @@ def refused(templates, template: str, **more: str) -> str:
 def test_builtin_sets():
     """The built-in sets are found by name."""
     assert "haproxy" in builtin_names()
-    assert find(["haproxy"]).names() == [*("certificates.list", "haproxy.cfg", "names.map", "paths.map", "routes.map")]
+    maps = ("names.map", "paths.map", "routes.map")
+    assert find(["haproxy"]).names() == ["certificates.list", "haproxy.cfg", "login.lua", *maps]
 
 
 def test_own_set(templates):

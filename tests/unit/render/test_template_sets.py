@@ -291,7 +291,7 @@ def bench(tmp_path) -> Bench:
     return made
 
 
-OWN = {"haproxy.cfg", "certificates.list", "names.map", "paths.map", "routes.map", "routes/mine.yml"}
+OWN = {"haproxy.cfg", "certificates.list", "login.lua", "names.map", "paths.map", "routes.map", "routes/mine.yml"}
 
 
 def test_file_of_a_service_that_is_gone(bench):
