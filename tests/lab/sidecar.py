@@ -79,10 +79,10 @@ class Sidecar:
         return path.read_text() if path.exists() else ""
 
     def servers(self, backend: str) -> dict[str, str]:
-        """{server name: "address:port" and whatever follows} as the file on disk says, "check" left out."""
+        """{server name: "address:port" and what follows} as the file on disk says, "check" and comments left out."""
         found = re.search(rf"^backend {re.escape(backend)}\n((?:[ ].*\n)*)", self.file(), re.MULTILINE)
         lines = re.findall(r"^ +server (\S+) (.*)$", found[1], re.MULTILINE) if found else []
-        return {name: rest.replace(" check", "") for name, rest in lines}
+        return {name: rest.partition("  #")[0].replace(" check", "") for name, rest in lines}
 
     def live(self) -> bool:
         """Whether HAProxy serves the generation that is on disk."""
