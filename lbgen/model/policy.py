@@ -130,7 +130,7 @@ DESCRIBING = frozenset(
 )
 
 
-NOBODY = "0.0.0.0/32"  # no client has it, and Nginx takes 255.255.255.255 for no network
+NOBODY = "0.0.0.0/32"  # no client has it
 
 
 @lru_cache(maxsize=1024)

@@ -33,6 +33,7 @@ from lbgen.render.client_headers import forged_headers, twins
 from lbgen.render.limits import Limits
 from lbgen.render.loader import Loader
 from lbgen.render.nginx_directives import directives, internal_locations
+from lbgen.render.nginx_networks import geo
 from lbgen.render.sni import SniTable
 from lbgen.render.template_errors import described, suggestion
 
@@ -235,6 +236,7 @@ def filters(quote: str) -> dict[str, Callable[..., Any]]:
         "comment": quoting.comment,
         "host_port": host_port,
         "directives": directives,
+        "geo": geo,
         "internal_locations": internal_locations,
         "duration": spell_duration,
         "decoded": quoting.decoded,

@@ -34,6 +34,8 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
   Traefik routes `shop.org:evil.org` and `shop.org/x` as `shop.org`, and hands on what it got; from a URL it takes
   the host, and so does the application.
 - **Hosts.** A dot at their end is ignored, but Traefik's expressions on hosts (`HostRegexp`) see it.
+- **Old forms of IPv6.** HAProxy takes clients from `::192.0.2.1` and from `2002:c000:201::/48` (6to4) for 192.0.2.1:
+  networks of IPv4 in `allow-ip`, `deny-ip` and `client-ip` are for them, too.
 - **Parameters.** HAProxy does not decode their names: `?%61=1` is no parameter `a` to it. It does decode their values.
 - **Repeated headers.** HAProxy and Traefik try each of several headers of one name. Nginx tries the first; since 1.23
   all of them as one, with commas between.

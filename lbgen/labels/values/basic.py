@@ -123,12 +123,15 @@ def _outside(text: str) -> list[str]:
 
 @value_type(r"[0-9A-Fa-f.:]+(?:/[0-9]{1,3}|/[0-9.]+)?")
 def network(text: str) -> str:
-    """A network in canonical form: ``192.0.2.0/24``; one address is a /32 or /128."""
+    """A network in canonical form: ``192.0.2.0/24``; one address is a /32 or /128, one like ::ffff:192.0.2.1 IPv4's."""
     try:
         # Python reads "fe80::%eth0", and takes any text for the name of an interface: a sentence of Nginx's, say.
         if "%" in text:
             raise ValueError("an interface")
-        return str(ipaddress.ip_network(text))
+        found = ipaddress.ip_network(text)
+        if found.version == 6 and found.prefixlen >= 96 and (last := found.network_address.ipv4_mapped):
+            return f"{last}/{found.prefixlen - 96}"
+        return str(found)
     except ValueError as error:
         raise BadValue("is not a network", "write an address or a network such as 192.0.2.0/24") from error
 
