@@ -108,7 +108,7 @@ TABLE: Mapping[str, Sequence[Row]] = {
     ),
     "TLS with clients": (
         Row("oldest version", matching("haproxy", r"(ssl-min-ver \S+)"), nginx("ssl_protocols"),
-            traefik("tls.options.default.minVersion")),
+            traefik("tls.options.default.minVersion"), "`listeners.NAME.tls.minimum`"),
         Row("sessions that are taken up again", matching("haproxy", r"(no-tls-tickets)"), nginx("ssl_session_cache"),
             own("traefik", "disableSessionTickets", "by tickets")),
         Row("HTTP/2", matching("haproxy", r"(alpn \S+)"), nginx("http2"), own("traefik", "alpnProtocols", "yes")),
