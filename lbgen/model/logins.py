@@ -12,6 +12,7 @@ from dataclasses import fields, replace
 
 from lbgen.labels.keys.servers import ServerKeys
 from lbgen.labels.keys.table import FIELDS, KEYS, PREFIX, RouteKeys
+from lbgen.labels.keys.upstream_tls import UpstreamTlsKeys
 from lbgen.labels.match import ALWAYS
 from lbgen.labels.route_spec import RouteSpec, sound
 from lbgen.labels.values.references import ServiceUrl
@@ -31,7 +32,7 @@ TIMEOUT = 30.0  # seconds to the first byte of answer, as Traefik has it
 _USUAL_PORTS = {"http": 80, "https": 443}
 # Keys of the login service's own that hold here: those about where it is, and how it is asked.
 _NOT_HERE = frozenset({"scheme", "group", "weight", "sticky", "backup", "max_conn", "slow_start", "send_proxy"})
-_OWN = tuple(item.name for item in fields(ServerKeys) if item.name not in _NOT_HERE)
+_OWN = tuple(item.name for keys in (ServerKeys, UpstreamTlsKeys) for item in fields(keys) if item.name not in _NOT_HERE)
 
 
 class Logins:
@@ -137,7 +138,10 @@ class _Search:
 
 
 def _of_service(name: str, url: ServiceUrl, service: Service, tasks: Sequence[Task], around: Surroundings) -> Backend:
-    keys = RouteKeys(**_own_keys(service) | {"scheme": url.scheme} | ({"port": url.port} if url.port else {}))  # type: ignore[arg-type]
+    own = _own_keys(service) | {"scheme": url.scheme} | ({"port": url.port} if url.port else {})
+    if url.scheme == "https":
+        own.setdefault("server_name", url.host)
+    keys = RouteKeys(**own)  # type: ignore[arg-type]  # each value came from the field's own parser
     route = Route(name, name, service.name, "http", (), ((),), None, (moment(service.created_at), service.id))
     request = RouteRequest(RouteSpec("http", "", keys, ALWAYS, None), route, NOTHING)
     made = route_backend(service, tasks, request, around)[0]

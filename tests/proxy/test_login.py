@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+import ssl
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.support.passwords import HASH
 from tests.support.ports import free_port
 from tests.support.real_servers import Servers, http_servers
 from tests.support.running import PROXIES, changing, ports_of
+from tests.support.tls import Authority
 from tests.support.wait import wait_for
 
 on_every_proxy = pytest.mark.parametrize(
@@ -128,6 +131,7 @@ def settings_of(proxy: str, directory: Path, trusted: list[str]) -> Settings:
             "status": {"bind": ""},
             "users": str(directory / "users"),
             "certificates": str(directory / "certs"),
+            "server_cas": str(directory / "authority"),
             "claims": [{"logins": ["*"]}],
             "targets": {
                 "edge": {
@@ -384,3 +388,29 @@ def test_strangers_are_not_believed(proxy, short_dir):
         seen(asked.ask("trusting", "/in", **IN, **{"X-Forwarded-Method": "PUT", "X-Forwarded-Uri": "/outside"}))
         question = asked.login.asked[-1].headers
         assert (question["x-forwarded-method"], question["x-forwarded-uri"]) == ("GET", "/in")
+
+
+@on_every_proxy
+@pytest.mark.parametrize("vouched", [True, False])
+def test_certificates(proxy, vouched, short_dir):
+    """Over HTTPS it is the login service for whom the authority vouches that its label server-ca names, or nobody."""
+    good, other = Authority(short_dir / "good"), Authority(short_dir / "other")
+    pair = (good if vouched else other).issue("login.internal", ADDRESSES[0], hosts=["login.internal"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    settings = settings_of(proxy, short_dir, [])
+    (short_dir / "authority").mkdir()
+    shutil.copy(good.ca, short_dir / "authority" / "internal.pem")
+    with http_servers() as apps, login_service(context) as login:
+        services = {"app": {"host": "app.example.org", "forward-auth": "https://login:<login>/"}}
+        facts = snapshot_of(apps.port, login.port, services, ADDRESSES[:1])
+        labels = {"health-check": "off", "server-ca": "internal", "server-name": "login.internal"}
+        known = {
+            id_: replace(service, labels=lbgen_labels(labels, enable=None)) if service.name == "login" else service
+            for id_, service in facts.services.items()
+        }
+        snapshot = replace(facts, services=known)
+        with changing(settings, snapshot) as bring_to:
+            asked = Site(ports_of(settings)["web"], login, apps, bring_to)
+            assert asked.ask("app", **IN).status == (200 if vouched else 500 if proxy == "traefik" else 503)
+            assert len(login.asked) == len(apps.seen) == int(vouched)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from tests.support.wait import PATIENCE
 
@@ -43,8 +45,8 @@ class LoginService:
 
 
 @contextlib.contextmanager
-def login_service() -> Iterator[LoginService]:
-    """Run one."""
+def login_service(tls: ssl.SSLContext | None = None) -> Iterator[LoginService]:
+    """Run one, with TLS if there is a context."""
     service = LoginService()
 
     class Handler(BaseHTTPRequestHandler):
@@ -103,6 +105,11 @@ def login_service() -> Iterator[LoginService]:
     class Server(ThreadingHTTPServer):
         daemon_threads = True
         request_queue_size = 128
+
+        def finish_request(self, request: Any, client_address: Any) -> None:
+            """In the connection's own thread: a handshake must not hold others."""
+            with contextlib.suppress(OSError):
+                super().finish_request(tls.wrap_socket(request, server_side=True) if tls else request, client_address)
 
         def handle_error(self, *_: object) -> None:
             """A proxy that hangs up is not an error."""
