@@ -78,6 +78,7 @@ EVERYTHING = {
     "http.s.client-ca": "partners",
     "http.s.client-ca.headers": "true",
     "http.g.host": "g.org",
+    "http.g.forward-auth": "http://192.0.2.9:9000/verify",
     "http.g.group": "grouped",
     "http.g.balance": "source",
     "http.k.host": "k.org",
