@@ -74,6 +74,8 @@ Everything else in [labels.md](labels.md) works with all three. What no label as
 - **New listeners.** HAProxy and Nginx take them with a reload. Traefik has to be started anew.
 - **Servers that speak first** (MySQL, SMTP): give them a listener on which no route has a server name, so that nobody
   waits for the client.
+- **`redirect-https` behind a load balancer.** Traefik also redirects requests that came by https to another port than
+  the one it leads to (`public_port` of the listener with TLS); HAProxy and Nginx serve them.
 - **Pauses within an answer** are as long as `timeout.response` at most with HAProxy and Nginx; with Traefik there is no
   limit, nor on how long a client may take for its request (option `read_timeout`).
 - **UDP.** When a server goes, Nginx sends the next datagram of its clients to another one.

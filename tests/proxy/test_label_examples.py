@@ -54,6 +54,7 @@ BESIDE = {
     "allow-ip.status": {"allow-ip": "192.0.2.0/24"},
     "forward-auth.response-headers": {"forward-auth": "http://web:8080/"},
     "forward-auth.trust": {"forward-auth": "http://web:8080/"},
+    **{f"sticky.{key}": {"sticky": "cookie"} for key in ("secure", "same-site", "http-only", "max-age")},
     "tls": {"host": "shop.example.org"},
     "client-ca": {"host": "shop.example.org"},
     "cors.methods": {"cors.origins": "https://shop.example.org"},

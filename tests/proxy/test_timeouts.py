@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from h2.config import H2Configuration
@@ -106,6 +107,16 @@ def test_busy_stream(proxy, short_dir):
             assert call(ports["web"]) == [b"%d" % number for number in range(PIECES)]
 
 
+@pytest.mark.parametrize("proxy", [pytest.param(name, marks=pytest.mark.proxy(name)) for name in GRPC])
+def test_idle_call(proxy, short_dir):
+    """A call of gRPC in which nobody says anything has the time that its label gives."""
+    options = {"client_timeout": "1s"} if proxy == "haproxy" else {}
+    with echoes() as port:
+        snapshot = cluster(port, scheme="h2c", timeout_response="1h")
+        with running(settings_of(proxy, short_dir, **options), snapshot) as ports:
+            assert call(ports["web"], 2, 3.0) == [b"0", b"1"]
+
+
 @every_proxy
 def test_pause(proxy, short_dir):
     """HAProxy and Nginx end an answer in which the server pauses too long, Traefik waits: docs/proxies.md says so."""
@@ -124,13 +135,53 @@ def test_pause(proxy, short_dir):
         assert (b"second" in text) == (proxy == "traefik")
 
 
+@pytest.mark.parametrize("proxy", [pytest.param(name, marks=pytest.mark.proxy(name)) for name in ("nginx", "traefik")])
+def test_idle_servers(proxy, short_dir):
+    """A proxy closes a connection to a server that has nothing to do, before the server does."""
+    options = {"server_keep_alive": "1s"}
+    closed = threading.Event()
+    with keeping(closed) as port, running(settings_of(proxy, short_dir, **options), cluster(port)) as ports:
+        assert Client(ports["web"]).ask().status == 200
+        assert closed.wait(PATIENCE)
+
+
+def read_head(file: BinaryIO) -> bool:
+    """Read the head of a request; return whether there was one."""
+    line = b""
+    with suppress(ConnectionError):
+        while (line := file.readline()) not in (b"\r\n", b""):
+            pass
+    return line != b""
+
+
+@contextmanager
+def keeping(closed: threading.Event) -> Iterator[int]:
+    """Servers that keep connections, and tell when the peer has closed one."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while read_head(self.rfile):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            closed.set()
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address, daemon_threads = True, True
+
+    with Server(("", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+
+
 @contextmanager
 def pausing(release: threading.Event) -> Iterator[int]:
     """Servers that begin an answer, and go on with it when they are told to."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            list(iter(self.rfile.readline, b"\r\n"))
+            read_head(self.rfile)
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nfirst\n")
             release.wait(PATIENCE)
             with suppress(ConnectionError):
@@ -148,7 +199,7 @@ def pausing(release: threading.Event) -> Iterator[int]:
             server.shutdown()
 
 
-def call(port: int) -> list[bytes]:
+def call(port: int, pieces: int = PIECES, pause: float = PAUSE) -> list[bytes]:
     """Send pieces on a stream of HTTP/2, one each time that the one before came back; return what did."""
     h2 = H2Connection(H2Configuration(client_side=True))
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
@@ -157,15 +208,15 @@ def call(port: int) -> list[bytes]:
         h2.send_headers(1, [*headers, ("content-type", "application/grpc"), ("te", "trailers")])
         client.sendall(h2.data_to_send())
         back: list[bytes] = []
-        for number in range(PIECES):
-            threading.Event().wait(PAUSE)
-            h2.send_data(1, b"%d" % number, end_stream=number == PIECES - 1)
+        for number in range(pieces):
+            threading.Event().wait(pause)
+            h2.send_data(1, b"%d" % number, end_stream=number == pieces - 1)
             client.sendall(h2.data_to_send())
             while len(back) <= number:
                 for event in h2.receive_data(client.recv(65536)):
                     if isinstance(event, ResponseReceived):
                         assert dict(event.headers)[b":status"] == b"200"
-                    if isinstance(event, StreamReset | StreamEnded) and len(back) < PIECES - 1:
+                    if isinstance(event, StreamReset | StreamEnded) and len(back) < pieces:
                         return back
                     if isinstance(event, DataReceived) and event.data:
                         back.append(event.data)

@@ -122,4 +122,4 @@ def pid_of(static: Path) -> int:
 
 def generation_of(output: Path) -> str:
     """The generation that the file on disk names."""
-    return (output / DYNAMIC).read_text().partition("generation ")[2][:12]
+    return (output / DYNAMIC).read_text().partition('"X-Lbgen-Generation": "')[2][:12]

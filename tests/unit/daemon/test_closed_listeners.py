@@ -27,12 +27,12 @@ def taken() -> Iterator[socket.socket]:
 class Ports(Bench):
     """A target whose proxy lbgen runs, with a listener on a taken port beside one on a free one."""
 
-    def __init__(self, directory, taken: int, *, free: bool = True) -> None:
+    def __init__(self, directory, taken: int, *, free: bool = True, address: str = "127.0.0.1") -> None:
         supervisor = FakeSupervisor()
         super().__init__(directory, supervisor=supervisor)
         supervisor.on_start = lambda: self.proxy.reload(None, Files.of({}))
         self.proxy.sockets = HAProxy(self.output, lambda: None, self.output).sockets
-        listeners = [a_listener("more", taken, address="127.0.0.1")]
+        listeners = [a_listener("more", taken, address=address)]
         listeners += [a_listener("web", free_port(), address="127.0.0.1")] if free else []
         self.rules = a_rules(*listeners)
 
@@ -46,6 +46,15 @@ class Ports(Bench):
 
     def failures(self) -> int:
         return self.target.counters.counts("apply_failed").get("", 0)
+
+
+def test_other_family(tmp_path):
+    """A listener on all addresses needs its port in both families."""
+    port = free_port()
+    with socket.create_server(("::1", port), family=socket.AF_INET6):
+        bench = Ports(tmp_path, port, address="*")
+        assert bench.serve()
+        assert f"listener more: cannot bind socket (Address already in use) [[::]:{port}]" in bench.target.failure.error
 
 
 def test_left_out(tmp_path, taken):
