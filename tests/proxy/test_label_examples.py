@@ -55,6 +55,7 @@ BESIDE = {
     "forward-auth.response-headers": {"forward-auth": "http://web:8080/"},
     "forward-auth.trust": {"forward-auth": "http://web:8080/"},
     **{f"sticky.{key}": {"sticky": "cookie"} for key in ("secure", "same-site", "http-only", "max-age")},
+    "mirror.percent": {"mirror": "shop-next"},
     "tls": {"host": "shop.example.org"},
     "client-ca": {"host": "shop.example.org"},
     "cors.methods": {"cors.origins": "https://shop.example.org"},
@@ -86,7 +87,9 @@ def asking(field: str) -> tuple[Model, Snapshot]:
     )
     node = a_node(labels={"zone": "eu"})
     login = a_service("authelia", labels={}, networks=("edge-id",))  # that forward-auth names; it does not take part
-    snapshot = a_snapshot(node, a_network("edge"), service, login, a_task(addresses={"edge-id": "10.0.0.1"}))
+    copied = a_service("shop-next", labels={"lbgen.port": "8080"}, networks=("edge-id",))  # that mirror names, likewise
+    tasks = [a_task(addresses={"edge-id": "10.0.0.1"}), a_task("shop-next", addresses={"edge-id": "10.0.0.2"})]
+    snapshot = a_snapshot(node, a_network("edge"), service, login, copied, *tasks)
     return build(snapshot, SETTINGS.rules()), snapshot
 
 

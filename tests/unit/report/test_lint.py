@@ -47,6 +47,7 @@ EVERYTHING = {
     "http.u.timeout.idle": "24h",
     "http.u.error-pages.503": "sorry.html",
     "http.u.mirror": "standby",
+    "http.u.forward-auth": "http://192.0.2.1/",
     "http.u.redirect-https": "true",
     "http.h.header.host": "h.org",
     "http.l.header.x-long": "l" * 700,
