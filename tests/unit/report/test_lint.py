@@ -55,6 +55,7 @@ EVERYTHING = {
     "http.p.rate-limit": "500/h",
     "http.p.max-concurrent": "9",
     "http.p.basic-auth": "staff",
+    "http.p.forward-auth": "http://web:80/",
     "http.p.host-header": "server",
     "http.p.response-header.server": "mine",
     "http.p.scheme": "h2c",
