@@ -93,7 +93,7 @@ def equal(node, followed):
     try:
         wait_for(same, "what is pushed to be what is listed")
     except AssertionError as error:
-        raise AssertionError(f"{error}; listed and pushed: {different}") from error
+        raise AssertionError(f"{error}; listed and pushed: {different}; {followed.source.stats}") from error
     assert followed.source.stats.drift == 0
 
 
