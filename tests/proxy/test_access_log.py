@@ -216,3 +216,21 @@ def test_file(short_dir, port):
         assert fields("nginx", wait_for(asked_again, "a line in the new file", timeout=20)[0])["path"] == "/second"
     finally:
         site.target.stop()
+
+
+@pytest.mark.proxy("nginx")
+def test_stdout_of_systemd(short_dir, port, monkeypatch):
+    """Standard output that is a socket cannot be opened: Nginx starts all the same."""
+    monkeypatch.setattr("lbgen.proxies.nginx.kind.stdout_is_socket", lambda: True)
+    more = {"logged": {"bind": f"127.0.0.1:{free_port()}", "access_log": "json"}}
+    site = Site("nginx", short_dir, more=more)
+    site.settings.default_listeners.append("logged")
+    site.target.start()
+    try:
+        site.serve(*app("a", "127.1.0.1", port, host="a.org"))
+        assert ask(site.port("logged"), b"GET / HTTP/1.1\r\nHost: a.org\r\n") == 200
+        text = (short_dir / "out/nginx.conf").read_text()
+        assert "syslog:server=unix:/dev/log" in text
+        assert "/dev/stdout" not in text
+    finally:
+        site.target.stop()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import stat
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from lbgen.proxies.supervisor import Supervisor
 
 NO_STREAM = "{binary} has no stream module, without which Nginx serves neither tcp nor udp"
 STREAM_REMEDY = "apt-get install libnginx-mod-stream, or name its path in options.modules; then start lbgen again"
+NO_STDOUT = "no-stdout"  # a feature: /dev/stdout cannot be opened
 PROBE = "127.0.0.1:9180"
 
 
@@ -40,6 +43,7 @@ class Build:
 def facts(setup: Setup) -> Facts:
     """Return the facts about it that templates see."""
     build = build_of(setup.binary)
+    runs = setup.target.apply.chosen in ("", "run")
     modules = _option(setup, "modules") or [build.stream]
     if names := tuple(_unservable(setup)):
         _say_once(setup.name, setup.binary, names)
@@ -47,11 +51,20 @@ def facts(setup: Setup) -> Facts:
     return Facts(
         version=_version(setup) or build.version,
         modules=tuple(module for module in modules if module),
-        features=setup.own_features(build.features),
+        features=setup.own_features(build.features)
+        + ((NO_STDOUT,) if runs and setup.binary and stdout_is_socket() else ()),
         pid_file=processes.pid_file(setup),
         probe=_probe(setup)[0],
         ipv6=not setup.binary or has_ipv6(),
     )
+
+
+def stdout_is_socket() -> bool:
+    """Tell whether standard output, which an Nginx of lbgen's shares, is one, as under systemd: nobody can open it."""
+    try:
+        return stat.S_ISSOCK(os.fstat(1).st_mode)
+    except OSError:  # closed
+        return False
 
 
 def parts(setup: Setup) -> Parts:
