@@ -174,6 +174,9 @@ def _reference_faults(protocol: str, sections: Mapping[str, Any], known: Mapping
 def _parts(service: Mapping[str, Any]) -> Iterator[str]:
     """Yield the services that one is made of."""
     yield from (str(part.get("name")) for part in (service.get("weighted") or {}).get("services", ()))
+    if mirroring := service.get("mirroring"):
+        yield str(mirroring.get("service"))
+        yield from (str(mirror.get("name")) for mirror in mirroring.get("mirrors", ()))
     failover = service.get("failover") or {}
     yield from (str(failover.get(key)) for key in ("service", "fallback") if failover)
 

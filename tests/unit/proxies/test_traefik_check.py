@@ -146,10 +146,14 @@ def test_faults(old, new, said):
 
 @pytest.mark.parametrize(
     "made",
-    ["weighted:\n        services: [{name: other@file}, {name: one}]", "failover: {service: one, fallback: x@file}"],
+    [
+        "weighted:\n        services: [{name: other@file}, {name: one}]",
+        "failover: {service: one, fallback: x@file}",
+        "mirroring: {service: x@file, mirrors: [{name: one}]}",
+    ],
 )
 def test_faults_of_parts(made):
-    """The parts of a weighted or a failover service have to exist, or belong to another provider."""
+    """The parts of a service that is made of others have to exist, or belong to another provider."""
     check = Checker(NOWHERE, always=True, needed=False)
     found = files("10.0.0.1")
     more = f"tcp:\n  services:\n    all:\n      {made}\n"
