@@ -1,14 +1,8 @@
 """One YAML file, the environment over it, flags over both."""
 
+from lbgen.settings.listeners import ListenerSettings
 from lbgen.settings.loader import ENV_FILE, ENV_STATUS_AUTH, default_file, foreign_variables, load_settings
-from lbgen.settings.settings import (
-    STATE_DIRECTORY,
-    ApplySettings,
-    DockerSettings,
-    ListenerSettings,
-    Settings,
-    TargetSettings,
-)
+from lbgen.settings.settings import STATE_DIRECTORY, ApplySettings, DockerSettings, Settings, TargetSettings
 from lbgen.settings.status import StatusSettings
 
 __all__ = [
