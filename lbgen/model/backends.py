@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.match import Match
 from lbgen.model.cookies import always_secure
 from lbgen.model.health import health_check
 from lbgen.model.last_servers import in_service
@@ -13,7 +15,7 @@ from lbgen.model.names import check_server_keys, check_verifiable, server_name
 from lbgen.model.pages import error_pages
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
-from lbgen.model.types import Backend, Redirect, Route, Rules
+from lbgen.model.types import Backend, Redirect, Rules
 from lbgen.snapshot import STACK, Service, Task
 
 HTTPS = 443  # the port that a URL need not name
@@ -37,28 +39,42 @@ def route_backend(
         BadValue: nothing says, or too many things say, where the traffic should go, or who the servers are; the route
             is not served.
     """
-    keys, protocol = request.spec.keys, request.spec.protocol
-    if keys.redirect or keys.deny:  # it is answered by the proxy itself
-        chosen = RouteServers("")
-    else:
-        chosen = route_servers(service, tasks, keys, around, "udp" if protocol == "udp" else "tcp")
+    keys, match, protocol = request.spec.keys, request.spec.match, request.spec.protocol
+    has_servers = not (keys.redirect or keys.deny)  # else the proxy itself answers
+    layer4 = "udp" if protocol == "udp" else "tcp"
+    chosen = route_servers(service, tasks, keys, around, layer4) if has_servers else RouteServers("")
     servers = [replace(server, weight=keys.weight, backup=keys.backup) for server in chosen.servers]
-    check_server_keys(keys)
-    name = server_name(keys, request.spec.match) if keys.scheme == "https" else ""
-    if not keys.group:  # there it is that of the service that leads it
-        check_verifiable(keys.server_ca, name)
-    backend = Backend(
-        name=request.route.backend,
+    name = _server_name(keys, match)
+    check = None
+    if has_servers and protocol != "udp":
+        check = health_check(service, keys, match, chosen.via, anything=around.rules.any_health_check)
+    return replace(
+        _as_labelled(request),
         service=service.name,
+        stack=service.labels.get(STACK, ""),
+        via=chosen.via,
+        network=chosen.network.network.name if chosen.network else "",
+        servers=tuple(servers) if keys.group else in_service(servers),
+        health_check=check,
+        server_name=name,
+        https_port=_https_port(request, siblings, around.rules),
+        secure_cookie=_always_secure(request, around.rules),
+    ), chosen
+
+
+def _as_labelled(request: RouteRequest) -> Backend:
+    """Return the backend as far as its route's keys alone say it: without servers, and without who they are."""
+    keys, protocol = request.spec.keys, request.spec.protocol
+    return Backend(
+        name=request.route.backend,
+        service="",
         route=request.spec.name,
         protocol=protocol,
-        via=chosen.via,
-        servers=tuple(servers) if keys.group else in_service(servers),
+        via="",
+        servers=(),
         balance="source" if keys.sticky == "source" else keys.balance,
         weight=keys.weight,
-        health_check=None
-        if protocol == "udp" or keys.redirect or keys.deny
-        else health_check(service, keys, request.spec.match, chosen.via, anything=around.rules.any_health_check),
+        health_check=None,
         timeout_connect=keys.timeout_connect,
         timeout_response=keys.timeout_response,
         timeout_idle=keys.timeout_idle,
@@ -69,24 +85,26 @@ def route_backend(
         cookie=request.cookie,
         redirect=Redirect(keys.redirect_code, keys.redirect) if keys.redirect else None,
         redirect_https=keys.redirect_https,
-        https_port=_https_port(request, siblings, around.rules),
         scheme=keys.scheme,
         slow_start=keys.slow_start,
         send_proxy=keys.send_proxy,
         policy=request.policy,
         client_ca=keys.client_ca,
         client_ca_headers=keys.client_ca_headers,
-        secure_cookie=protocol == "http"
-        and always_secure(request.cookie, by_https=keys.redirect_https or _has_tls_only(request.route, around.rules)),
         mirror=mirror_of(keys),
         error_pages=error_pages(keys.error_pages),
         deny=keys.deny_status if keys.deny else 0,
-        stack=service.labels.get(STACK, ""),
-        network=chosen.network.network.name if chosen.network else "",
         server_ca=keys.server_ca,
-        server_name=name,
     )
-    return backend, chosen
+
+
+def _server_name(keys: RouteKeys, match: Match) -> str:
+    """Return the TLS name of a route's servers; raise BadValue if they could not be verified by it."""
+    check_server_keys(keys)
+    name = server_name(keys, match) if keys.scheme == "https" else ""
+    if not keys.group:  # there it is that of the service that leads it
+        check_verifiable(keys.server_ca, name)
+    return name
 
 
 def _https_port(request: RouteRequest, siblings: Sequence[RouteRequest], rules: Rules) -> int:
@@ -99,6 +117,8 @@ def _https_port(request: RouteRequest, siblings: Sequence[RouteRequest], rules: 
     return request.spec.keys.redirect_https_port or next(own, next(iter(ports.values()), HTTPS))
 
 
-def _has_tls_only(route: Route, rules: Rules) -> bool:
-    """Tell whether all listeners of a route have TLS."""
-    return all(listener.tls for listener in rules.listeners if listener.name in route.listeners)
+def _always_secure(request: RouteRequest, rules: Rules) -> bool:
+    """Tell whether the sticky cookie has the attribute Secure for each client."""
+    listeners = (listener for listener in rules.listeners if listener.name in request.route.listeners)
+    by_https = request.spec.keys.redirect_https or all(listener.tls for listener in listeners)
+    return request.spec.protocol == "http" and always_secure(request.cookie, by_https=by_https)

@@ -163,18 +163,7 @@ def policy_of(keys: RouteKeys) -> Policy:
     Raises:
         BadValue: a key makes no sense without, or beside, another.
     """
-    if keys.strip_prefix and keys.strip_prefix_regex:
-        raise BadValue("stands beside strip-prefix", "write all of them as expressions", "strip-prefix-regex")
-    if keys.replace_path and keys.replace_path_regex:
-        raise BadValue("stands beside replace-path", "remove one of the two", "replace-path-regex")
-    if keys.allow_ip_status != 403 and not (keys.allow_ip or keys.deny_ip):
-        raise BadValue("nobody is kept out by address", "add allow-ip or deny-ip", "allow-ip.status")
-    if keys.max_concurrent is None and keys.max_concurrent_by != "client":
-        raise BadValue("has no number beside it", "add max-concurrent, such as 20", "max-concurrent.by")
-    if keys.client_ca_headers and not keys.client_ca:
-        raise BadValue("nobody is asked for a certificate", "add client-ca, the authority's name", "client-ca.headers")
-    if keys.redirect_https_port and not keys.redirect_https:
-        raise BadValue("nothing is redirected", "add redirect-https=true", "redirect-https.port")
+    _check_company(keys)
     policy = Policy(
         allow=keys.allow_ip,
         deny=keys.deny_ip,
@@ -200,6 +189,22 @@ def policy_of(keys: RouteKeys) -> Policy:
         compress=keys.compress,
     )
     return NOTHING if policy == NOTHING else policy
+
+
+def _check_company(keys: RouteKeys) -> None:
+    """Raise BadValue if a key stands without one that it needs, or beside one that it contradicts."""
+    if keys.strip_prefix and keys.strip_prefix_regex:
+        raise BadValue("stands beside strip-prefix", "write all of them as expressions", "strip-prefix-regex")
+    if keys.replace_path and keys.replace_path_regex:
+        raise BadValue("stands beside replace-path", "remove one of the two", "replace-path-regex")
+    if keys.allow_ip_status != 403 and not (keys.allow_ip or keys.deny_ip):
+        raise BadValue("nobody is kept out by address", "add allow-ip or deny-ip", "allow-ip.status")
+    if keys.max_concurrent is None and keys.max_concurrent_by != "client":
+        raise BadValue("has no number beside it", "add max-concurrent, such as 20", "max-concurrent.by")
+    if keys.client_ca_headers and not keys.client_ca:
+        raise BadValue("nobody is asked for a certificate", "add client-ca, the authority's name", "client-ca.headers")
+    if keys.redirect_https_port and not keys.redirect_https:
+        raise BadValue("nothing is redirected", "add redirect-https=true", "redirect-https.port")
 
 
 def answers_of(keys: RouteKeys) -> Policy:
