@@ -19,18 +19,24 @@ PROXIES = {name: title for name in KINDS if (title := kind_of(name).title)}
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """One thing a route can ask for."""
+    """One thing that a route, or the listener that it is on, can ask for."""
 
     name: str  # as the documentation calls it
     key: str  # the label key that asks for it, for messages; empty: none
     asked: Callable[[Backend, Route], bool]  # whether a backend and its route do
     where: Callable[[Listener], bool] = lambda _: True  # the listeners on which it makes a difference
     among: Callable[[Iterable[Listener]], bool] = lambda _: True  # the target's listeners with which it does
+    of_listener: bool = False  # settings ask for it, not routes: it is told once for a listener that has such routes
 
-    def concerns(self, backend: Backend, route: Route, listeners: Mapping[str, Listener]) -> bool:
-        """Tell whether a route asks for it on one of those listeners, which are the target's by name."""
-        on = (listeners[name] for name in route.listeners if name in listeners)
-        return self.asked(backend, route) and any(map(self.where, on)) and self.among(listeners.values())
+    def concerned(self, backend: Backend, route: Route, listeners: Mapping[str, Listener]) -> list[str]:
+        """Return the names of the listeners on which a route asks for it.
+
+        Args:
+            listeners: the target's, by name.
+        """
+        if not self.asked(backend, route) or not self.among(listeners.values()):
+            return []
+        return [name for name in route.listeners if name in listeners and self.where(listeners[name])]
 
     def support(self, proxy: str, version: tuple[int, ...] = (), features: Collection[str] = ()) -> Support:
         """Return how far the proxy can do it.
@@ -85,10 +91,6 @@ def _trusts(listener: Listener) -> bool:
     return bool(listener.trusted_proxies)
 
 
-def _over_http(backend: Backend, _: Route) -> bool:
-    return backend.protocol == "http"
-
-
 def _logs_to(listener: Listener, where: str = "") -> bool:
     return listener.access_log is not None and listener.access_log.to.startswith(where)
 
@@ -119,6 +121,12 @@ def _sticks_in_the_open(backend: Backend, _: Route) -> bool:
 def _stands_by(asked: Callable[[Backend], bool]) -> Callable[[Backend, Route], bool]:
     """Return the test for backends like this in which some servers stand by for others."""
     return lambda backend, _: not backend.backup and any(server.backup for server in backend.servers) and asked(backend)
+
+
+def _of_listener(
+    name: str, where: Callable[[Listener], bool], among: Callable[[Iterable[Listener]], bool] = lambda _: True
+) -> Capability:
+    return Capability(name, "", lambda *_: True, where, among, of_listener=True)
 
 
 TABLE = (
@@ -221,20 +229,14 @@ TABLE = (
         "client certificates of a domain", "client-ca", lambda _, route: bool(route.client_ca) and _has_wildcard(route)
     ),
     Capability("headers of client certificates", "client-ca.headers", lambda backend, _: backend.client_ca_headers),
-    Capability("access log of a listener", "", _over_http, lambda listener: listener.access_log is not None),
-    Capability("access log in a file", "", _over_http, lambda listener: _logs_to(listener, "/")),
-    Capability("access log by syslog", "", _over_http, lambda listener: _logs_to(listener, "syslog:")),
-    Capability("access logs that differ", "", _over_http, _logs_to, _log_otherwise),
-    Capability("HTTP/3", "", _over_http, lambda listener: listener.http3),
-    Capability("strict SNI", "", _over_http, _strict),
-    Capability("strict SNI of TCP listeners", "", lambda backend, _: backend.protocol == "tcp", _strict),
-    Capability(
-        "TLS listeners that differ in minimum or strict SNI",
-        "",
-        lambda *_: True,
-        lambda listener: listener.tls,
-        _speak_otherwise,
-    ),
+    _of_listener("access log of a listener", lambda listener: listener.access_log is not None),
+    _of_listener("access log in a file", lambda listener: _logs_to(listener, "/")),
+    _of_listener("access log by syslog", lambda listener: _logs_to(listener, "syslog:")),
+    _of_listener("access logs that differ", _logs_to, _log_otherwise),
+    _of_listener("HTTP/3", lambda listener: listener.http3),
+    _of_listener("strict SNI", lambda listener: listener.protocol == "http" and _strict(listener)),
+    _of_listener("strict SNI of TCP listeners", lambda listener: listener.protocol == "tcp" and _strict(listener)),
+    _of_listener("TLS listeners that differ in minimum or strict SNI", lambda listener: listener.tls, _speak_otherwise),
     Capability("largest body", "max-body", lambda backend, _: backend.policy.max_body is not None),
     Capability("streams that are compressed", "compress", lambda backend, _: backend.policy.compress),
     Capability("answers that say no-transform", "compress", lambda backend, _: backend.policy.compress),
@@ -273,15 +275,11 @@ TABLE = (
         lambda backend, _: bool(backend.policy.redirects),
         _trusts,
     ),
-    Capability(
+    _of_listener(
         "X-Forwarded-For behind the PROXY protocol",
-        "",
-        lambda backend, _: backend.protocol == "http",
-        lambda listener: _trusts(listener) and listener.proxy_protocol,
+        lambda listener: listener.protocol == "http" and _trusts(listener) and listener.proxy_protocol,
     ),
-    Capability(
-        "listeners on addresses of IPv4 alone", "", lambda *_: True, lambda listener: listener.address == "0.0.0.0"
-    ),
+    _of_listener("listeners on addresses of IPv4 alone", lambda listener: listener.address == "0.0.0.0"),
     Capability("scheme of servers", "scheme", lambda backend, _: backend.scheme == "h2c"),
     Capability(
         "standbys of servers chosen by client address",

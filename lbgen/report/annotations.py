@@ -73,7 +73,7 @@ def remark_annotation(remark: Problem, positions: Positions) -> Annotation:
 def limit_annotation(limit: Limit, positions: Positions, *, strict: bool = False) -> Annotation:
     """Return the annotation of what a proxy cannot do, or only in part."""
     level = "error" if strict or limit.level == NO else "warning"
-    title = f"service {limit.service}: {limit.feature} on {limit.proxy}"
+    title = f"{limit.whose}: {limit.feature} on {limit.proxy}"
     return Annotation(level, title, str(limit), positions.of(limit.service, limit.label))
 
 

@@ -12,27 +12,33 @@ from lbgen.base.problem import label_text, shown
 from lbgen.labels.values.basic import duration
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import Backend, Model, Route
-from lbgen.proxies.capabilities import PROXIES, TABLE
-from lbgen.proxies.kind import NO
+from lbgen.proxies.capabilities import PROXIES, TABLE, Capability
+from lbgen.proxies.kind import NO, Support
 from lbgen.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Limit:
-    """Something that a route asks for and its proxy cannot do, or only in part."""
+    """Something that a route or a listener asks for and its proxy cannot do, or only in part."""
 
     target: str
     proxy: str  # "haproxy", "nginx", "traefik"
-    service: str
+    service: str  # empty: it is a listener's matter
     route: str  # as in lbgen.http.<route>; empty for the route made of short keys
     feature: str
     level: str  # "partly" or "no"
     instead: str
     label: str = ""  # that asks for it; empty: it is a default
     value: str = ""
+    listener: str = ""  # of a listener's matter, which settings ask for; empty: it is a service's
+
+    @property
+    def whose(self) -> str:
+        """What asks for it: "service shop", "listener web"."""
+        return f"service {self.service}" if self.service else f"listener {self.listener}"
 
     def __str__(self) -> str:
-        where = f"service {self.service}"
+        where = self.whose
         if self.label:
             where += f", {label_text(self.label, self.value)}"
         elif self.route:
@@ -55,7 +61,7 @@ def limits(
     options: Mapping[str, Any] | None = None,
     features: Collection[str] = (),
 ) -> Iterator[Limit]:
-    """Yield what a target's proxy cannot do of what its routes ask for.
+    """Yield what a target's proxy cannot do of what its routes and their listeners ask for; of a listener once.
 
     Args:
         model: with the listeners of this target only.
@@ -65,30 +71,37 @@ def limits(
     """
     if proxy not in PROXIES:
         return
+    rows = [(row, support) for row in TABLE if (support := row.support(proxy, version, features)).instead]
     labels = {service.name: service.labels for service in snapshot.services.values()}
+    listeners = {listener.name: listener for listener in model.listeners}
     routes: dict[str, list[Route]] = {}
     for route in model.routes:
         routes.setdefault(route.backend, []).append(route)
-    listeners = {listener.name: listener for listener in model.listeners}
+    told: set[Limit] = set()  # of listeners
     for backend in model.backends:
-        for row in TABLE:
-            support = row.support(proxy, version, features)
-            asking = routes.get(backend.name, ())
+        asking = routes.get(backend.name, ())
+        for row, support in rows:
             if support.ends and backend.timeout_idle <= _seconds(support.ends, options or {}):
                 continue
-            if support.instead and any(row.concerns(backend, route, listeners) for route in asking):
-                label, value = _written(backend, row.key, labels.get(backend.service, {}).items())
-                yield Limit(
-                    target,
-                    proxy,
-                    backend.service,
-                    backend.route,
-                    row.name,
-                    support.level,
-                    support.instead,
-                    label,
-                    shown(label, value),
-                )
+            concerned = [name for route in asking for name in row.concerned(backend, route, listeners)]
+            if row.of_listener:
+                said = {_of_listener(target, proxy, name, row, support) for name in concerned} - told
+                told |= said
+                yield from sorted(said)
+            elif concerned:
+                yield _of_route(target, proxy, backend, row, support, labels.get(backend.service, {}))
+
+
+def _of_listener(target: str, proxy: str, listener: str, row: Capability, support: Support) -> Limit:
+    return Limit(target, proxy, "", "", row.name, support.level, support.instead, listener=listener)
+
+
+def _of_route(
+    target: str, proxy: str, backend: Backend, row: Capability, support: Support, labels: Mapping[str, str]
+) -> Limit:
+    label, value = _written(backend, row.key, labels)
+    whose = backend.service, backend.route
+    return Limit(target, proxy, *whose, row.name, support.level, support.instead, label, shown(label, value))
 
 
 def _seconds(names: Iterable[str], options: Mapping[str, Any]) -> float:
@@ -99,10 +112,9 @@ def _seconds(names: Iterable[str], options: Mapping[str, Any]) -> float:
     return math.inf if chosen else 0.0
 
 
-def _written(backend: Backend, key: str, labels: Iterable[tuple[str, str]]) -> tuple[str, str]:
+def _written(backend: Backend, key: str, labels: Mapping[str, str]) -> tuple[str, str]:
     """Return the label that asks for the key, and its value: that of the named route, else the short one."""
-    known = dict(labels)
     for label in (f"lbgen.{backend.protocol}.{backend.route}.{key}", f"lbgen.{key}"):
-        if key and label in known:
-            return label, known[label]
+        if key and label in labels:
+            return label, labels[label]
     return "", ""

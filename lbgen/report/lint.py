@@ -61,7 +61,7 @@ class Report:
             rows.setdefault(f"service {closed.service}", []).append(("closed", "", closed_text(closed)))
         for limit in self.limits:
             head = label_text(limit.label, limit.value) if limit.label else f"route {limit.route}" * bool(limit.route)
-            rows.setdefault(f"service {limit.service}", []).append((limit.target, head, limit.what))
+            rows.setdefault(limit.whose, []).append((limit.target, head, limit.what))
         for remark in self.remarks:
             head = f"route {remark.route}" if remark.route not in ("", remark.service) else ""
             rows.setdefault(remark.whose, []).append(("note", head, remark.what))

@@ -146,10 +146,9 @@ class Site:
         return next((path.stem for path in sorted(self.certificates.iterdir()) if found in path.read_text()), "?")
 
     def told(self, service: str) -> set[str]:
-        """What lint says that the proxy cannot do of what a service asks for."""
-        return {
-            limit.feature for limit in limits(self.model, self.snapshot, "edge", self.kind) if limit.service == service
-        }
+        """What lint says that the proxy cannot do of what a service and listeners ask for."""
+        said = limits(self.model, self.snapshot, "edge", self.kind)
+        return {limit.feature for limit in said if limit.service == service or limit.listener}
 
 
 def app(name: str, address: str, port: int, **keys: object) -> list[Fact]:

@@ -30,13 +30,14 @@ class TargetFacts:
     listeners: frozenset[str] | None  # that it serves; None: all
     held: Mapping[str, Held] = field(default_factory=dict)  # quarantined services, by id
     options: Mapping[str, Any] = field(default_factory=dict)  # of its template set
+    features: tuple[str, ...] = ()  # what its program was built with
 
     @classmethod
     def of(cls, name: str, renderer: Renderer, held: Mapping[str, Held] | None = None) -> TargetFacts:
         """Return the facts of the target that a renderer is for."""
         target = renderer.target
         proxy = renderer.templates.manifest.proxy
-        return cls(name, proxy, target.version, renderer.listeners, held or {}, target.options)
+        return cls(name, proxy, target.version, renderer.listeners, held or {}, target.options, target.features)
 
 
 @dataclass(frozen=True, slots=True)

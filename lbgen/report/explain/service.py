@@ -125,7 +125,9 @@ def _limits(facts: Facts, backends: Iterable[str]) -> list[Limit]:
     listed: list[Limit] = []
     for target in facts.targets:
         served = own if target.listeners is None else own.only(target.listeners)
-        listed += limits(served, facts.snapshot, target.name, target.proxy, target.version, target.options)
+        listed += limits(
+            served, facts.snapshot, target.name, target.proxy, target.version, target.options, target.features
+        )
     return listed
 
 

@@ -559,6 +559,17 @@ def test_limits():
     assert limit["label"] == "lbgen.scheme"
 
 
+@pytest.mark.parametrize(("features", "limited"), [((), True), (("http3",), False)])
+def test_limits_of_a_build(features, limited):
+    """What a program can do that is built with it is no limit, as for lint."""
+    listener = replace(a_listener("websecure", 443, tls=True), http3=True)
+    target = TargetFacts("edge", "haproxy", (2, 6, 12), None, features=features)
+    document = told(on_edge({"host": "a.org"}), serving(), listeners=(listener,), targets=(target,))
+    assert [(limit["listener"], limit["feature"]) for limit in document["limits"]] == [
+        ("websecure", "HTTP/3")
+    ] * limited
+
+
 # ------------------------------------------------------------------------------------------------ labels
 
 

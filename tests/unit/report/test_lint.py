@@ -187,6 +187,22 @@ def test_what_is_said():
     )
 
 
+def test_once_for_a_listener():
+    """What settings ask of a listener is told once, however many services have routes there, and none without any."""
+    facts = [a_node(), a_network()]
+    for name in ("one", "two"):
+        keys = {"port": 80, "host": f"{name}.org", "listener": "quic,websecure"}
+        facts.append(a_service(name, keys, networks=("edge-id",)))
+    snapshot = a_snapshot(*facts)
+    said = [limit for limit in limits(build(snapshot, LISTENERS), snapshot, "edge", "haproxy") if limit.listener]
+    assert [(limit.listener, limit.feature) for limit in said] == [
+        ("quic", "access log in a file"),
+        ("quic", "HTTP/3"),
+    ]
+    assert str(said[1]) == "listener quic: HAProxy cannot do: HTTP/3; clients speak HTTP/2"
+    assert {limit.service for limit in said} == {""}
+
+
 def test_versions(monkeypatch):
     """From the version on that can do it, a proxy has no limit; of an unknown version the least is assumed."""
     row = Capability("x", "", lambda *_: True)
