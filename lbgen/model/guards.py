@@ -19,7 +19,7 @@ T = TypeVar("T")
 KEYS = frozenset(
     {
         *("allow_ip", "allow_ip_status", "deny_ip", "basic_auth", "client_ca"),
-        *("forward_auth", "forward_auth_response_headers", "forward_auth_trust"),
+        *("forward_auth", "forward_auth_response_headers", "forward_auth_cookies", "forward_auth_trust"),
         *("rate_limit", "rate_limit_burst", "max_concurrent", "max_concurrent_by", "max_body"),
     }
 )
@@ -76,6 +76,7 @@ class Guards:
             "max_body": self.max_body,
             "forward_auth": self.forward_auth and self.forward_auth.url,
             "forward_auth_response_headers": self.forward_auth.headers if self.forward_auth else (),
+            "forward_auth_cookies": self.forward_auth.cookies if self.forward_auth else (),
             "forward_auth_trust": self.forward_auth is not None and self.forward_auth.trust,
         }
 

@@ -61,6 +61,7 @@ class ForwardAuth:
 
     url: ServiceUrl
     headers: tuple[str, ...] = ()  # of its answer, names in lower case: for servers, in place of the client's own
+    cookies: tuple[str, ...] = ()  # of its answer, names: for the client that it lets in, where they must be named
     trust: bool = False  # X-Forwarded-Method and -Uri of trusted load balancers are passed on to it
     backend: str = ""  # name of the backend that has its servers
 
@@ -220,12 +221,14 @@ def _forward_auth(keys: RouteKeys) -> ForwardAuth | None:
     if keys.forward_auth is None:
         for key, value in (
             ("response-headers", keys.forward_auth_response_headers),
+            ("cookies", keys.forward_auth_cookies),
             ("trust", keys.forward_auth_trust),
         ):
             if value:
                 raise BadValue("no login service is asked", "add forward-auth", f"forward-auth.{key}")
         return None
-    return ForwardAuth(keys.forward_auth, keys.forward_auth_response_headers, keys.forward_auth_trust)
+    headers, cookies = keys.forward_auth_response_headers, keys.forward_auth_cookies
+    return ForwardAuth(keys.forward_auth, headers, cookies, keys.forward_auth_trust)
 
 
 def _rate(keys: RouteKeys) -> Rate | None:

@@ -223,6 +223,16 @@ TABLE = (
     ),
     Capability("passwords", "basic-auth", lambda backend, _: bool(backend.policy.users)),
     Capability("login services", "forward-auth", lambda backend, _: backend.policy.forward_auth is not None),
+    Capability(
+        "several cookies at once with which a login service lets clients in",
+        "forward-auth",
+        lambda backend, _: backend.policy.forward_auth is not None,
+    ),
+    Capability(
+        "cookies with which a login service lets clients in, unless forward-auth.cookies names them",
+        "forward-auth",
+        lambda backend, _: backend.policy.forward_auth is not None and not backend.policy.forward_auth.cookies,
+    ),
     Capability("certificates by name", "tls", lambda _, route: bool(route.certificate)),
     Capability("client certificates", "client-ca", lambda _, route: bool(route.client_ca)),
     Capability(

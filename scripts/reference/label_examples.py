@@ -112,13 +112,15 @@ EXAMPLES = (
         "A login service",
         "Authelia is asked about every request; the service `authelia` needs no label of lbgen's, only a network that "
         "the proxy shares, or a published port. Of oauth2-proxy it is `http://oauth2-proxy:4180/`, with its option "
-        "`--upstream=static://202` and `--reverse-proxy`, and `forward-auth.response-headers=x-auth-request-user`.",
+        "`--upstream=static://202` and `--reverse-proxy`, and `forward-auth.response-headers=x-auth-request-user`. "
+        "`forward-auth.cookies` names the cookie that it renews, which Traefik has to be told.",
         {
             "wiki": {
                 "host": "wiki.example.org",
                 "port": "8080",
                 "forward-auth": "http://authelia:9091/api/authz/forward-auth",
                 "forward-auth.response-headers": "remote-user,remote-groups,remote-name,remote-email",
+                "forward-auth.cookies": "authelia_session",
             },
             "authelia": {"host": "login.example.org", "port": "9091"},
         },

@@ -53,6 +53,7 @@ BESIDE = {
     **{f"sticky.{name}": {"sticky": "cookie"} for name in ("secure", "same-site", "http-only", "max-age")},
     "allow-ip.status": {"allow-ip": "192.0.2.0/24"},
     "forward-auth.response-headers": {"forward-auth": "http://web:8080/"},
+    "forward-auth.cookies": {"forward-auth": "http://web:8080/"},
     "forward-auth.trust": {"forward-auth": "http://web:8080/"},
     **{f"sticky.{key}": {"sticky": "cookie"} for key in ("secure", "same-site", "http-only", "max-age")},
     "mirror.percent": {"mirror": "shop-next"},

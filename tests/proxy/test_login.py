@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import ssl
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +18,11 @@ import pytest
 from lbgen.model import build
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
+from tests.support import proxies
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task, lbgen_labels
 from tests.support.certificates import certificate
 from tests.support.clients import Client, Reply, raw
-from tests.support.login_service import HUGE, PAGE, SESSION, LoginService, login_service
+from tests.support.login_service import HUGE, LARGE, PAGE, RENEWED, SESSION, LoginService, login_service
 from tests.support.passwords import HASH
 from tests.support.ports import free_port
 from tests.support.real_servers import Servers, http_servers
@@ -31,6 +34,8 @@ on_every_proxy = pytest.mark.parametrize(
     "proxy", [pytest.param(name, marks=pytest.mark.proxy(name)) for name in PROXIES]
 )
 IN = {"Cookie": SESSION}
+RENEW = {"X-Mood": "renew"}
+NOT_IN = ["csrf=1; Path=/", "state=2; Path=/"]  # cookies for those who are not let in
 PASSWORD = {"Authorization": "Basic YW5uYTpzZWNyZXQ="}
 # Services by name: their own keys. "login" is where the login service's are, which does not take part itself.
 ASKS = {
@@ -60,6 +65,7 @@ SERVICES: dict[str, dict[str, str]] = {
     "bare": {"host": "bare.example.org", "forward-auth": "login:<login>"},
     "direct": {"host": "direct.example.org", "forward-auth": "http://127.9.9.9:<login>/at"},
     "trusting": {"host": "trusting.example.org", "forward-auth.trust": "true", **ASKS},
+    "renewing": {"host": "renewing.example.org", "forward-auth.cookies": "session,seen,last", **ASKS},
     "asleep": {"host": "asleep.example.org", "forward-auth": "http://nobody:<login>/"},
 }
 ADDRESSES = ("127.2.1.1", "127.2.1.2")  # of the login service's tasks
@@ -93,6 +99,7 @@ def traefik_labels(app: int, login: int) -> dict[str, str]:
         "http.middlewares.authelia.forwardAuth.address": f"http://login:{login}/api/authz/forward-auth",
         "http.middlewares.authelia.forwardAuth.trustForwardHeader": "true",
         "http.middlewares.authelia.forwardAuth.authResponseHeaders": "Remote-User,Remote-Groups",
+        "http.middlewares.authelia.forwardAuth.addAuthCookiesToResponse": "session",
     }
     return {f"traefik.{key}": value for key, value in own.items()}
 
@@ -118,7 +125,7 @@ def snapshot_of(
     return a_snapshot(*facts)
 
 
-def settings_of(proxy: str, directory: Path, trusted: list[str]) -> Settings:
+def settings_of(proxy: str, directory: Path, trusted: list[str], program: str = "") -> Settings:
     """One listener, one proxy that lbgen runs; the address of service "direct" is allowed."""
     (directory / "users").mkdir()
     directory.chmod(0o755)
@@ -139,6 +146,7 @@ def settings_of(proxy: str, directory: Path, trusted: list[str]) -> Settings:
                     "output": str(directory / "out"),
                     "probe": f"127.0.0.1:{free_port()}",
                     "apply": {"run": True},
+                    **({"binary": program} if program else {}),
                 }
             },
         }
@@ -147,10 +155,14 @@ def settings_of(proxy: str, directory: Path, trusted: list[str]) -> Settings:
 
 @contextlib.contextmanager
 def site(
-    proxy: str, directory: Path, services: dict[str, dict[str, str]] | None = None, trusted: Sequence[str] = ()
+    proxy: str,
+    directory: Path,
+    services: dict[str, dict[str, str]] | None = None,
+    trusted: Sequence[str] = (),
+    program: str = "",
 ) -> Iterator[Site]:
     """The proxy in front of all services, behind load balancers at these addresses."""
-    settings = settings_of(proxy, directory, list(trusted))
+    settings = settings_of(proxy, directory, list(trusted), program)
     with http_servers() as apps, login_service() as login:
         snapshot = snapshot_of(apps.port, login.port, services or SERVICES)
         assert build(snapshot, settings.rules()).problems == ()
@@ -171,7 +183,7 @@ def test_who_is_let_in(proxy, short_dir):
         stranger = asked.ask("app", "/shop?a=1&b=%2F")
         assert stranger.status == 302
         assert stranger.header("location") == ["https://login.example.org/?rd=http://app.example.org/shop?a=1&b=%2F"]
-        assert sorted(stranger.header("set-cookie")) == ["csrf=1; Path=/", "state=2; Path=/"]
+        assert sorted(stranger.header("set-cookie")) == NOT_IN
         assert stranger.body == PAGE
         for mood, status, body in (
             ("basic", 401, b"who are you?\n"),
@@ -355,6 +367,51 @@ def test_answers_have_the_routes_headers(proxy, short_dir):
         assert refused.status == 302
         assert refused.header("x-mark") == ["marked"]
         assert refused.header("access-control-allow-origin") == ["https://shop.example.org"]
+
+
+def renewed(program: str) -> list[str]:
+    """The cookies of RENEWED that clients get: Nginx has all of them since 1.23."""
+    said = subprocess.run([program, "-v"], check=True, capture_output=True, text=True).stderr
+    found = re.search(r"nginx/([0-9]+)\.([0-9]+)", said)
+    return list(RENEWED[:1] if found and (int(found[1]), int(found[2])) < (1, 23) else RENEWED)
+
+
+@pytest.mark.parametrize("release", ["", "trixie"])
+@pytest.mark.parametrize("proxy", [pytest.param(name, marks=pytest.mark.proxy(name)) for name in ("haproxy", "nginx")])
+def test_sessions_are_renewed(proxy, release, short_dir):
+    """Cookies with which the login service lets a client in reach it, beside the application's own."""
+    program = str({"haproxy": proxies.haproxy, "nginx": proxies.nginx}[proxy](release)) if release else ""
+    with site(proxy, short_dir, program=program) as asked:
+        cookies = renewed(program or proxy)
+        assert given(asked, "app", "own=1; Path=/") == sorted(["own=1; Path=/", *cookies])
+        assert asked.ask("app", **IN, **{"X-Answer": "Set-Cookie: last=app"}).header("set-cookie") == ["last=app"]
+        assert asked.ask("moved", **IN, **RENEW).header("set-cookie") == cookies
+        assert sorted(asked.ask("app", **RENEW).header("set-cookie")) == NOT_IN
+
+
+@pytest.mark.proxy("traefik")
+def test_traefik_renews_sessions_by_name(short_dir):
+    """Traefik hands on cookies that labels name, its own labels, too."""
+    with site("traefik", short_dir) as asked:
+        assert given(asked, "renewing", "own=1; Path=/") == sorted(["own=1; Path=/", *RENEWED])
+        assert given(asked, "traefik", "own=1; Path=/") == sorted(["own=1; Path=/", RENEWED[0]])
+        assert given(asked, "app", "own=1; Path=/") == ["own=1; Path=/"]
+        assert sorted(asked.ask("renewing", **RENEW).header("set-cookie")) == NOT_IN
+
+
+def given(asked: Site, host: str, own: str) -> list[str]:
+    """The cookies that a client gets who is let in, where the application sets one of its own."""
+    return sorted(asked.ask(host, **IN, **RENEW, **{"X-Answer": f"Set-Cookie: {own}"}).header("set-cookie"))
+
+
+@on_every_proxy
+def test_large_names_and_cookies(proxy, short_dir):
+    """What the login service says may be as large as clients' headers, however much body is on its way with it."""
+    with site(proxy, short_dir) as asked:
+        for size in (0, 50_000):
+            answer = asked.ask("app", "/", "POST", b"x" * size, **IN, **{"X-Mood": "large"})
+            assert seen(answer)["remote-user"] == [LARGE], size
+            assert answer.header("set-cookie") == ([] if proxy == "traefik" else [f"big={LARGE}"])
 
 
 @on_every_proxy

@@ -15,6 +15,8 @@ from tests.support.wait import PATIENCE
 SESSION = "session=anna"
 PAGE = b"please log in\n"
 HUGE = 1 << 20
+RENEWED = ("session=anna; Path=/; Expires=Wed, 21 Oct 2099 07:28:00 GMT", "seen=1; Path=/", "last=")
+LARGE = "x" * 4000
 _MOODS = {"teapot": 418, "broken": 500, "bare": 403, "empty": 204, "see-other": 303}
 
 
@@ -35,7 +37,7 @@ class LoginService:
 
     A cookie SESSION is let in, as anna; who sends X-Mood gets another answer: "basic", "hang" (until `release` is set),
     "hang-up", "huge", "chunked", "anonymous" (let in without a name), or one of the statuses in _MOODS. All others are
-    sent to the login page.
+    sent to the login page. Beside the cookie, "renew" has it set RENEWED, and "large" LARGE, with a name as large.
     """
 
     port: int = 0
@@ -62,7 +64,11 @@ def login_service(tls: ssl.SSLContext | None = None) -> Iterator[LoginService]:
             if where in service.ill or mood == "hang-up":
                 self.close_connection = True
             elif SESSION in headers.get("cookie", ""):
-                self.reply(200, b"welcome", ("Remote-User", "anna"), ("Remote-Groups", "staff,admins"))
+                name = LARGE if mood == "large" else "anna"
+                cookies = [
+                    ("Set-Cookie", cookie) for cookie in {"renew": RENEWED, "large": (f"big={LARGE}",)}.get(mood, ())
+                ]
+                self.reply(200, b"welcome", ("Remote-User", name), ("Remote-Groups", "staff,admins"), *cookies)
             elif mood == "hang":
                 service.release.wait(PATIENCE)
                 self.close_connection = True

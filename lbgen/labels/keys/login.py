@@ -28,6 +28,14 @@ class LoginKeys:
         (),
         example="remote-user,remote-groups",
     )
+    forward_auth_cookies: tuple[str, ...] = http_key(
+        "forward-auth.cookies",
+        login.cookies,
+        "Cookies that the login service sets as it lets a request pass, to renew a session, by name: Traefik hands "
+        "these on to the client, HAProxy and Nginx all, 8 at most",
+        (),
+        example="authelia_session",
+    )
     forward_auth_trust: bool = http_switch(
         "forward-auth.trust",
         "The login service is told the method and URI that load balancers of `trusted_proxies` say in "

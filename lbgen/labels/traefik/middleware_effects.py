@@ -121,6 +121,7 @@ def _forward_auth(effects: Effects, options: Mapping[str, Any]) -> None:
     effects.enter("login")
     effects.fields["forward_auth"] = url
     effects.fields["forward_auth_response_headers"] = options.get("_headers", ())
+    effects.fields["forward_auth_cookies"] = options.get("_cookies", ())
     effects.fields["forward_auth_trust"] = options.get("_trust", False)
 
 

@@ -94,7 +94,7 @@ _LOGIN: Table = {
     "authresponseheaders": Taken(login.answered_headers, "_headers"),
     "authresponseheadersregex": Lost("chooses headers by an expression", "name them in authResponseHeaders"),
     "authrequestheaders": Lost("hides headers from the login service, which gets all of them here", _LEAVE),
-    "addauthcookiestoresponse": Left("is left out: cookies of the login service reach only those who are not let in"),
+    "addauthcookiestoresponse": Taken(login.cookies, "_cookies"),
     "forwardbody": Taken(_never),
     "preserverequestmethod": Taken(_never),
     "maxbodysize": Left("is left out: the login service gets no bodies", "remove it"),

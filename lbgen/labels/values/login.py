@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import re
+
 from lbgen.labels.values.basic import list_of
 from lbgen.labels.values.policy import edited_header
 from lbgen.labels.values.value_type import BadValue, value_type
 
 MOST_HEADERS = 20
+MOST_COOKIES = 20
 # What proxies tell servers of a client: nobody else says it.
 _OWN = frozenset(
     {f"x-forwarded-{word}" for word in ("for", "host", "port", "proto", "prefix")} | {"x-real-ip", "cookie"}
 )
 _names = list_of(edited_header)
+
+
+@value_type(r"[A-Za-z0-9!#$%&'*+.^_|~-]{1,256}", str)
+def _cookie(text: str) -> str:
+    """The name of a cookie."""
+    if not re.fullmatch(_cookie.pattern, text):
+        raise BadValue(
+            f"has {text!r}, which is not a cookie's name", "write names of cookies, with commas between them"
+        )
+    return text
+
+
+_cookies = list_of(_cookie)
+
+
+@value_type(_cookies.pattern, _cookies.spell)
+def cookies(text: str) -> tuple[str, ...]:
+    """Names of cookies."""
+    names = tuple(dict.fromkeys(_cookies(text)))
+    if len(names) > MOST_COOKIES:
+        raise BadValue(f"names {len(names)} cookies", f"name {MOST_COOKIES} at most")
+    return names
 
 
 @value_type(_names.pattern, _names.spell)

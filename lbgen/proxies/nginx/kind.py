@@ -241,6 +241,9 @@ CAPABILITIES = {
         "whom it does not let in it is asked about twice: the second answer is the client's; without the module "
         "auth_request every request is answered 403",
     ),
+    "several cookies at once with which a login service lets clients in": Support(
+        PARTLY, "clients get the first", since="1.23.0"
+    ),
     "headers of client certificates": Support(
         PARTLY,
         "the fingerprint is X-Client-Cert-Sha1; alternative names are in X-Client-Cert alone: the certificate, PEM "

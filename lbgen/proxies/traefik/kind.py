@@ -212,6 +212,9 @@ CAPABILITIES = {
         "one server is asked, the first, by its address as Host, for 30 seconds at most; where it cannot be reached "
         "the answer is 500, and 401 to an answer larger than 256 kB",
     ),
+    "cookies with which a login service lets clients in, unless forward-auth.cookies names them": Support(
+        NO, "clients get none of them, so sessions are not renewed"
+    ),
     "certificates by name": Support(NO, "Traefik chooses by the names in the certificates"),
     "client certificates": Support(
         PARTLY, "all routes of its hosts ask for them, since Traefik asks before it knows the path"

@@ -173,6 +173,12 @@ TABLE = [
         ("remote-user", "remote-groups"),
         ["remote_user", "x-forwarded-for", "host", "content-length", "a b", ",".join(f"x-{n}" for n in range(21))],
     ),
+    (
+        "forward-auth.cookies",
+        "_oauth2_proxy, __Host-sid",
+        ("_oauth2_proxy", "__Host-sid"),
+        ["a b", "a=b", "a;b", 'a"b', ",".join(f"x{n}" for n in range(21))],
+    ),
     ("forward-auth.trust", "true", True, ["maybe"]),
     ("compress", "true", True, ["gzip"]),
     ("tls", "true", "", ["/etc/x.pem", "a b", "../x"]),

@@ -97,11 +97,13 @@ HONOURED = [
             "forwardauth.address": "http://authelia:9091/api/verify?rd=https://login.example.org/",
             "forwardauth.trustforwardheader": "true",
             "forwardauth.authresponseheaders": "Remote-User,Remote-Groups",
+            "forwardauth.addauthcookiestoresponse": "session,session_2",
             "forwardauth.forwardbody": "false",
         },
         {
             "forward_auth": ServiceUrl("http", "authelia", 9091, "/api/verify?rd=https://login.example.org/"),
             "forward_auth_response_headers": ("remote-user", "remote-groups"),
+            "forward_auth_cookies": ("session", "session_2"),
             "forward_auth_trust": True,
         },
     ),
@@ -209,7 +211,6 @@ def test_honoured(options, meant):
     ("options", "noted"),
     [
         ({"basicauth.usersfile": "staff", "basicauth.realm": "x"}, "basicauth.realm"),
-        ({**LOGIN, "forwardauth.addauthcookiestoresponse": "session"}, "forwardauth.addauthcookiestoresponse"),
         ({**LOGIN, "forwardauth.tls.insecureskipverify": "true"}, "forwardauth.tls.insecureskipverify"),
         ({"buffering.memrequestbodybytes": "10"}, "buffering.memrequestbodybytes"),
         ({"compress.minresponsebodybytes": "10"}, "compress.minresponsebodybytes"),
