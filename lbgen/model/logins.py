@@ -145,7 +145,7 @@ def _of_service(name: str, url: ServiceUrl, service: Service, tasks: Sequence[Ta
     route = Route(name, name, service.name, "http", (), ((),), None, (moment(service.created_at), service.id))
     request = RouteRequest(RouteSpec("http", "", keys, ALWAYS, None), route, NOTHING)
     made = route_backend(service, tasks, request, around)[0]
-    return replace(made, server_name=url.host) if url.scheme == "https" else made
+    return replace(made, server_name=str(own["server_name"])) if url.scheme == "https" else made
 
 
 def _own_keys(service: Service) -> dict[str, object]:
