@@ -12,7 +12,7 @@ from lbgen.model.health import health_check
 from lbgen.model.last_servers import in_service
 from lbgen.model.mirrors import mirror_of
 from lbgen.model.names import check_server_keys, check_verifiable, server_name
-from lbgen.model.pages import error_pages
+from lbgen.model.pages import error_pages, page_services
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
 from lbgen.model.types import Backend, Redirect, Rules
@@ -93,6 +93,7 @@ def _as_labelled(request: RouteRequest) -> Backend:
         client_ca_headers=keys.client_ca_headers,
         mirror=mirror_of(keys),
         error_pages=error_pages(keys.error_pages),
+        page_services=page_services(keys.error_pages),
         deny=keys.deny_status if keys.deny else 0,
         server_ca=keys.server_ca,
     )

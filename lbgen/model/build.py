@@ -18,6 +18,7 @@ from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_ba
 from lbgen.model.groups import Group, Member, join_members
 from lbgen.model.logins import Logins
 from lbgen.model.mirrors import Mirrors
+from lbgen.model.page_services import PageServices
 from lbgen.model.part import LoginRequest, Part
 from lbgen.model.routes import RouteRequest, ServiceRoutes, service_routes
 from lbgen.model.routing import Conflict, route_table
@@ -92,6 +93,7 @@ class Builder:
         self._routes: list[tuple[object, ...]] = []
         self._tables: list[tuple[Listener, list[Problem]]] = []
         self._mirrors = Mirrors()
+        self._page_services = PageServices()
         self._groups: dict[tuple[str, str, str], tuple[list[Member], Group]] = {}
         self._logins = Logins()
 
@@ -121,6 +123,7 @@ class Builder:
         self._decided = decided
         joined, logins = self._logins.join(parts, snapshot, around)
         model = self._assemble(joined, logins, Basis(self.rules, drained))
+        model = self._page_services.found(model, snapshot, around)
         return self._mirrors.aimed(model, snapshot, tasks, around, self._asked)
 
     def _asked(self, service: Service) -> Sequence[RouteRequest]:

@@ -129,6 +129,19 @@ def check_login(entries: tuple[Claim, ...] | None, service: Service | None, back
     )
 
 
+def check_pages(asking: Service, service: Service, pages: Backend, claims: tuple[Claim, ...]) -> None:
+    """Raise NotAllowed unless there are no entries, or one for both services that allows the ports of the second."""
+    ports = {server.port for server in pages.servers}
+    for claim in claims:
+        both = services(claim.services)(asking) and services(claim.services)(service)
+        if both and all(claim.ports is None or any(low <= port <= high for low, high in claim.ports) for port in ports):
+            return
+    if claims:
+        raise NotAllowed(
+            "setting claims has no entry for both services that allows it", "name a service of the same entry"
+        )
+
+
 def is_own(host: str) -> bool:
     """Tell whether an address is the proxy's own machine, or not one host's."""
     address = ipaddress.ip_address(host)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from lbgen.base.problem import Problem
 from lbgen.labels.context import LabelContext, Listeners, Ports, Provider
 from lbgen.labels.match import Alternative
+from lbgen.labels.values.references import ServiceUrl
 from lbgen.labels.values.users import LabelUsers
 from lbgen.model.cookies import USUAL, Cookie
 from lbgen.model.policy import NOTHING, Policy
@@ -82,6 +83,16 @@ class ErrorPage:
 
 
 @dataclass(frozen=True, slots=True)
+class PageService:
+    """The service whose answers clients get in place of errors, as with `ErrorPage`; the status stays."""
+
+    key: str  # the statuses as the label has them: "503", "500-599", "5xx"
+    statuses: tuple[int, ...]  # sorted
+    url: ServiceUrl  # its path may have {status}, and {url} for the path and query that the client asked for
+    backend: str = ""  # name of the backend with its servers
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """The servers of one route and how they are used. Without servers (and `redirect`) it answers 503."""
 
@@ -116,6 +127,7 @@ class Backend:
     https_port: int = 443  # protocol http: that `redirect_https` leads to, as clients see it
     mirror: Mirror | None = None  # protocol http
     error_pages: tuple[ErrorPage, ...] = ()  # protocol http; no status is in two of them
+    page_services: tuple[PageService, ...] = ()  # protocol http; no status is in two of these and `error_pages`
     secure_cookie: bool = False  # the sticky cookie has the attribute Secure, whoever asks
     server_ca: str = ""  # with scheme https: the authority that servers' certificates are verified by; empty: by none
     server_name: str = ""  # with scheme https: the servers' TLS name (SNI); empty: the one that the client asks for

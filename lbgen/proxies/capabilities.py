@@ -311,6 +311,12 @@ TABLE = (
     Capability("standbys of TCP routes", "backup", _stands_by(lambda backend: backend.protocol == "tcp")),
     Capability("copies of requests", "mirror", lambda backend, _: backend.mirror is not None),
     Capability("pages in place of errors", "", lambda backend, _: bool(backend.error_pages)),
+    Capability("pages of a service in place of errors", "", lambda backend, _: bool(backend.page_services)),
+    Capability(
+        "the client's URL in that of a page",
+        "",
+        lambda backend, _: any("{url}" in page.url.path for page in backend.page_services),
+    ),
     Capability(
         "names that clients ask for, of servers",
         "server-name",

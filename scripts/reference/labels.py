@@ -101,9 +101,15 @@ THEMES = (
     ),
     Theme(
         "Errors",
-        "Of a range and a class (`5xx`) those statuses count that HTTP has a name for, and the key for fewer statuses "
-        "goes before that for more. The status stays, and so do the headers that the route sets on all answers. With a "
-        "service scaled to 0, or a `group` whose last server is gone, `error-pages.503` is a maintenance page.",
+        "Of a range and a class (`5xx`) those statuses count that HTTP has a name for, and the key for fewer "
+        "statuses goes before that for more. The status stays, and so do the headers that the route sets on all "
+        "answers. With a service scaled to 0, or a `group` whose last server is gone, `error-pages.503` is a "
+        "maintenance page. A page is a file, or a URL of a Swarm service (of the own stack first) such as "
+        "`http://pages/{status}.html?from={url}`, which need not take part otherwise: with `lbgen.enable=false` its "
+        "labels say where it is. `{status}` is the error's, `{url}` what the client asked for. Whatever that "
+        "service answers is shown with the error's status; where it cannot be reached, the plain answer is given. "
+        "It is asked with GET, without the request's body, and sees the client's other headers. Where setting "
+        "`claims` has entries, one has to be for both services.",
         ("error-pages",),
     ),
     Theme("Browsers", "", ("cors", "hsts", "compress")),

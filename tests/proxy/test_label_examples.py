@@ -55,7 +55,6 @@ BESIDE = {
     "forward-auth.response-headers": {"forward-auth": "http://web:8080/"},
     "forward-auth.cookies": {"forward-auth": "http://web:8080/"},
     "forward-auth.trust": {"forward-auth": "http://web:8080/"},
-    **{f"sticky.{key}": {"sticky": "cookie"} for key in ("secure", "same-site", "http-only", "max-age")},
     "mirror.percent": {"mirror": "shop-next"},
     "tls": {"host": "shop.example.org"},
     "client-ca": {"host": "shop.example.org"},

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from http import HTTPStatus
 
+from lbgen.labels.values.references import ServiceUrl, service_url
 from lbgen.labels.values.value_type import BadValue, matching, value_type
 
 SUFFIXES = {
@@ -16,11 +18,27 @@ SUFFIXES = {
 }
 NAMED = tuple(sorted(status.value for status in HTTPStatus if status.value >= 400))
 
-page = matching(
-    rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,99}}(?:{'|'.join(map(re.escape, SUFFIXES))})",
+_FILE = rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,99}}(?:{'|'.join(map(re.escape, SUFFIXES))})"
+_file = matching(
+    _FILE,
     "is not the name of a page",
     f"write a file's name that ends in {', '.join(list(SUFFIXES)[:-1])} or {list(SUFFIXES)[-1]}, such as sorry.html",
 )
+_LONGEST_PATH = 600
+
+
+@value_type(rf"{_FILE}|https?://[^\s]+", str)
+def page(text: str) -> str | ServiceUrl:
+    """``sorry.html``, a file; or ``http://pages/{status}.html``, what a service answers."""
+    match = re.fullmatch(r"(https?://[^/{}]+)(.*)", text)
+    if not match:
+        return _file(text)
+    url = service_url(match[1] + match[2].replace("{status}", "-").replace("{url}", "-"))
+    if url.is_address:
+        raise BadValue("leads to an address", "write http://SERVICE:PORT/PATH with the name of a Swarm service")
+    if len(match[2]) > _LONGEST_PATH:
+        raise BadValue(f"has a path of {len(match[2])} characters", f"keep it below {_LONGEST_PATH}")
+    return replace(url, path=match[2] or "/")
 
 
 @value_type(r"[45][0-9]{2}(?:-[45][0-9]{2})?|[45]xx")

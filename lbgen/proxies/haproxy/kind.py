@@ -113,6 +113,8 @@ CAPABILITIES = {
         PARTLY, "their clients wait for `hello_timeout` of the listener (5s), since they might be about to send a name"
     ),
     "copies of requests": Support(NO, "nothing is copied"),
+    "pages of a service in place of errors": Support(NO, "the plain answer is given, since HAProxy fetches no pages"),
+    "the client's URL in that of a page": Support(NO, "no page is fetched"),
     "host header": Support(NO, "servers see the client's Host, since it is set before a server is chosen"),
     "slow start": Support(PARTLY, "only with a health check, which says when a server has come up"),
 }

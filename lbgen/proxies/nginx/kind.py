@@ -260,6 +260,9 @@ CAPABILITIES = {
     "TCP servers that speak first, beside routes by server name": Support(
         PARTLY, "their clients, who send nothing, are cut off at `hello_timeout` of the listener (5s)"
     ),
+    "the client's URL in that of a page": Support(
+        PARTLY, "it is there as the client sent it, not percent-encoded: write it last"
+    ),
     "host header": Support(PARTLY, "of several servers all see the address of the first"),
     "response headers": Support(NO, "the header Server is Nginx's own, and stays"),
     "scheme of servers": Support(NO, "servers are spoken to with HTTP/1.1"),

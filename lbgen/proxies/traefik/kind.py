@@ -272,7 +272,9 @@ CAPABILITIES = {
         "there is none of requests whose body has more than 10 MB; before 3.7 no request of the route is repeated with "
         "another server",
     ),
-    "pages in place of errors": Support(NO, "answers stay as they are, since Traefik has no files to answer with"),
+    "pages in place of errors": Support(
+        NO, "answers stay as they are, since Traefik has no files to answer with; name a service"
+    ),
     "standbys without HTTP health checks": Support(PARTLY, _BY_SWARM),
     "standbys of TCP routes": Support(PARTLY, _BY_SWARM),
 }

@@ -46,6 +46,7 @@ EVERYTHING = {
     "http.u.header.x_y": "1",
     "http.u.timeout.idle": "24h",
     "http.u.error-pages.503": "sorry.html",
+    "http.u.error-pages.404": "http://web:80/{status}?{url}",
     "http.u.mirror": "standby",
     "http.u.forward-auth": "http://192.0.2.1/",
     "http.u.redirect-https": "true",
