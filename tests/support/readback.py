@@ -153,6 +153,7 @@ def _map_parts(lines: list[list[str]]) -> Iterator[object]:
 # ------------------------------------------------------------------------------------------------ HAProxy
 
 _HAPROXY_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+_OWN_PEER = 'server "$HAPROXY_LOCALPEER"'  # of section peers: the only variable that the set reads
 _FORMATS = ("set-header", "set-path", "redirect", "return", "replace-path")  # their words are log formats
 
 
@@ -177,7 +178,7 @@ def _haproxy_words(line: str) -> list[str]:
                 quote = ""
             elif char == "\\" and quote == '"' and line[at : at + 1] in ("\\", '"', "$", "'", "#", " "):
                 word, at = (word or "") + line[at], at + 1
-            elif char == "$" and quote == '"':
+            elif char == "$" and quote == '"' and line.strip() != _OWN_PEER:
                 raise Escape(f"an environment variable: {line}")
             else:
                 word = (word or "") + char
@@ -206,7 +207,7 @@ def _haproxy_parts(lines: list[list[str]]) -> Iterator[object]:
 
 
 def _haproxy_part(words: list[str]) -> tuple[str, ...]:
-    formats = len(words) > 1 and words[0].startswith("http-re") and words[1] in _FORMATS
+    formats = len(words) > 1 and words[0].startswith("http-") and words[1] in _FORMATS
     parts = []
     for at, word in enumerate(words):
         # A value that is just "}" would end a condition: it is written as an expression.
@@ -422,7 +423,8 @@ def _in_haproxy(lines: list[list[str]], model: Model) -> Iterator[Count]:
     yield "frontends", firsts.count("frontend"), sum(item.protocol != "udp" for item in model.listeners)
     tables = sum(words[0] == "backend" and words[1].endswith((":wrong", ":right")) for words in lines)
     yield "backends", firsts.count("backend") - tables, len(streams)
-    yield "servers", firsts.count("server"), sum(len(item.servers) for item in streams if not item.redirect)
+    peers = firsts.count("peers")  # has one server: this very HAProxy
+    yield "servers", firsts.count("server") - peers, sum(len(item.servers) for item in streams if not item.redirect)
 
 
 def _in_nginx(directives: list[Directive], model: Model) -> Iterator[Count]:
