@@ -82,7 +82,7 @@ class Clients:
             try:
                 try:
                     status = await exchange()
-                except (ConnectionResetError, aiohttp.ServerDisconnectedError):
+                except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
                     if kind not in RESENT:
                         raise
                     account.resent += 1
