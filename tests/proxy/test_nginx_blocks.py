@@ -208,6 +208,18 @@ def test_accel(nginx, servers, tmp_path):
     assert '"127.1.0.2"' in answer(port, "/api/x", X_Answer=wish)[2]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_cache(nginx, servers, kept, tmp_path):
+    """Nginx keeps answers where it reads them ahead, as the recipe has it, and nowhere else."""
+    text = recipe("recipes/cache").replace("/var/cache/nginx", f"{nginx.directory}/cache")
+    if not kept:
+        text = text.replace("proxy_buffering on;", "")
+    port = start(nginx, tmp_path / "mine", text, *app("shop", {"host": HOST}, servers.port, "127.1.0.1"))
+    said = [answer(port, "/x", X_Answer="Cache-Control: max-age=60")[1]["X-Cache"] for _ in range(2)]
+    assert said == ["MISS", "HIT" if kept else "MISS"]
+    assert servers.seen == [("127.1.0.1", "GET", "/x")] * (1 if kept else 2)
+
+
 SPELLINGS = (
     "/.files/a",
     "//.files/a",
