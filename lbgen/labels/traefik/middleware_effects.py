@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbgen.labels.context import Provider
-from lbgen.labels.foreign_options import Options
+from lbgen.labels.foreign_options import Element, Options
 from lbgen.labels.match import Alternative
 from lbgen.labels.route_spec import about
 from lbgen.labels.traefik import headers
+from lbgen.labels.traefik.names import local
+from lbgen.labels.traefik.pages import error_pages
 from lbgen.labels.traefik.redirects import by_regex, checked_substitution, to_https, to_scheme, whole_redirect
 from lbgen.labels.values.substitution import UrlRedirect, path_from
 from lbgen.labels.values.users import IN_LABEL, LabelUsers, hashed_users
@@ -54,6 +56,8 @@ class Effects:
     seen: set[str] = field(default_factory=set)  # a middleware counts once, however many chains lead to it
     stages: list[str] = field(default_factory=list)
     users: LabelUsers | None = None  # whom a basicauth lets in, if its label says it
+    services: Mapping[str, Element] = field(default_factory=dict)  # that the labels define
+    asked: set[str] = field(default_factory=set)  # those of them that are asked for pages
     whole: dict[str, object] = field(default_factory=dict)  # the first redirect, if it is one of all requests
 
     def enter(self, stage: str) -> None:
@@ -114,6 +118,21 @@ def _buffering(effects: Effects, options: Mapping[str, Any]) -> None:
 def _compress(effects: Effects, options: Mapping[str, Any]) -> None:
     if options.get("_wanted", True):
         effects.fields["compress"] = True
+
+
+def _errors(effects: Effects, options: Mapping[str, Any]) -> None:
+    before, labels = effects.fields.get("error_pages", {}), options["_labels"]
+    try:
+        pages = error_pages(effects.options.service, effects.services, options, before)
+    except BadValue as bad:
+        label = labels.get(bad.key) or next(iter(labels.values()), None)
+        if label is None:  # what there is, is told of already
+            return
+        message = f"{bad.message}; so errors stay as they are"
+        effects.options.leave(label, BadValue(message, bad.remedy))
+    else:
+        effects.fields["error_pages"] = {**before, **pages}
+        effects.asked.add(local(options["_service"]))
 
 
 def _forward_auth(effects: Effects, options: Mapping[str, Any]) -> None:
@@ -253,6 +272,7 @@ EFFECTS: Mapping[str, Effect] = {
     "circuitbreaker": _nothing,
     "compress": _compress,
     "contenttype": _nothing,
+    "errors": _errors,
     "forwardauth": _forward_auth,
     "headers": _headers,
     "inflightconn": _in_flight_of_tcp,

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, duration, flag
+from lbgen.labels.traefik.pages import ERRORS
 from lbgen.labels.values import basic, http, login, policy
 from lbgen.labels.values.references import service_url
 from lbgen.labels.values.regex import regex
@@ -136,6 +137,7 @@ KINDS: Mapping[str, Table] = {
         "defaultencoding": Left("is left out: who does not ask for it gets answers as they are", "remove it"),
     },
     "contenttype": {"<>": Left("is left out: answers have the type that the application gives them", "remove it")},
+    "errors": ERRORS,
     "forwardauth": _LOGIN,
     "headers": {
         "customrequestheaders.<>": Taken(policy.header_text, "_request", secret=True, may_be_empty=True),

@@ -18,15 +18,10 @@ from lbgen.labels.match import Alternative
 from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.middleware_effects import EFFECTS, Effects
 from lbgen.labels.traefik.middleware_options import GUARD, KINDS, TCP_KINDS, guard_of
+from lbgen.labels.traefik.names import local
 from lbgen.labels.values.value_type import BadValue
 
 _MAX_DEPTH = 16
-
-
-def local(reference: str) -> str:
-    """Return the name that a reference to the same service's elements has; empty for another provider's."""
-    name, at, provider = reference.strip().lower().partition("@")
-    return name if not at or provider in ("docker", "swarm") else ""
 
 
 @dataclass(slots=True)
@@ -37,6 +32,7 @@ class Middlewares:
     known: Mapping[str, Element]
     provider: Provider = field(default_factory=Provider)
     protocol: str = "http"
+    services: Mapping[str, Element] = field(default_factory=dict)  # that they define, too
 
     def of(self, route: str, names: tuple[str, ...], source: Written, alternatives: tuple[Alternative, ...]) -> Effects:
         """Return the effects of these middlewares on a route.
@@ -45,7 +41,7 @@ class Middlewares:
             source: the label that names them.
             alternatives: what the route matches.
         """
-        effects = Effects(Options(self.service, route), self.provider, alternatives)
+        effects = Effects(Options(self.service, route), self.provider, alternatives, services=self.services)
         for name in names:
             self._add(effects, name, source, ())
         return effects

@@ -18,7 +18,8 @@ from lbgen.labels.route_spec import ClosedSpec, Denial, RouteSpec, problem_of, s
 from lbgen.labels.rule import parser
 from lbgen.labels.traefik.elements import KINDS, PREFIX, Labels
 from lbgen.labels.traefik.middleware_effects import Effects
-from lbgen.labels.traefik.middlewares import Middlewares, local
+from lbgen.labels.traefik.middlewares import Middlewares
+from lbgen.labels.traefik.names import local
 from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.traefik.redirects import TO_HTTPS
 from lbgen.labels.traefik.refused import closed_router, looks_like_middlewares, origin_of
@@ -199,10 +200,12 @@ class Routers:
         if names is None or source is None:
             effects = Effects(Options(self.service, options.route))
         else:
-            chain = Middlewares(self.service, self.labels.of(protocol, "middlewares"), self.provider, protocol)
+            known, services = (self.labels.of(protocol, kind) for kind in ("middlewares", "services"))
+            chain = Middlewares(self.service, known, self.provider, protocol, services)
             expanded = alternatives(match) if match is not None else ()
             effects = chain.of(options.route, names, source, expanded)
             self.named.update((protocol, "middlewares", name) for name in effects.seen)
+            self.named.update((protocol, "services", name) for name in effects.asked)
         if misspelt:  # none of them is in force
             effects.options.broken |= GUARDS & effects.fields.keys() or {"middlewares"}
         return effects

@@ -112,9 +112,9 @@ TABLE = [
         ["sorry", "a/b.html", ".html", "../x.html", "a b.html", "x.php"],
     ),
     (
-        "error-pages.404",
+        "error-pages.5xx",
         "http://pages:81/{status}.html?from={url}",
-        {"404": ServiceUrl("http", "pages", 81, "/{status}.html?from={url}")},
+        {"5xx": ServiceUrl("http", "pages", 81, "/{status}.html?from={url}")},
         [
             "http://{status}/x",
             "http://pages:{status}/",

@@ -212,7 +212,7 @@ def test_lost(labels, blamed):
 @pytest.mark.parametrize(
     "kind",
     [
-        "digestauth.users", "encodedcharacters.x", "errors.status", "forwardauth.addresses", "grpcweb.alloworigins",
+        "digestauth.users", "encodedcharacters.x", "forwardauth.addresses", "grpcweb.alloworigins",
         "passtlsclientcert.pem", "plugin.x.y",
     ],
 )  # fmt: skip

@@ -492,3 +492,55 @@ def test_scheme_redirects_are_sound():
     for options in ({"redirectscheme.scheme": "http"}, {"redirectscheme.scheme": "https", "redirectscheme.port": "1"}):
         (redirect,) = traefik_route(labels_of(options)).keys.redirect_regex
         assert substitution(*str(redirect.url).split(" ")) == redirect.url
+
+
+SHOWN = {"errors.status": "500-599,404", "errors.service": "pages", "errors.query": "/{status}.html?from={url}"}
+PAGES = {
+    "http.services.pages.loadbalancer.server.port": "8081",
+    "http.services.app.loadbalancer.server.port": "80",
+    "http.routers.app.service": "app",
+}
+
+
+def test_error_pages():
+    """Pages are asked of this Swarm service, on the port of the service that is named; the first decides."""
+    found = traefik_labels(labels_of(SHOWN, {**SHOWN, "errors.status": "404,403,500", "errors.query": "/b"}) | PAGES)
+    (route,) = found.routes
+    assert found.problems == ()
+    first, second = "/{status}.html?from={url}", "/b"
+    assert {key: (url.port, url.path) for key, url in route.keys.error_pages.items()} == {
+        "500-599": (8081, first),
+        "404": (8081, first),
+        "403": (8081, second),
+    }
+    assert {url.host for url in route.keys.error_pages.values()} == {"shop"}
+
+
+@pytest.mark.parametrize(
+    ("options", "noted"),
+    [
+        ({"errors.service": "pages@file"}, "errors.service"),
+        ({"errors.service": "other"}, "errors.service"),
+        ({"errors.status": "200-299"}, "errors.status"),
+        ({"errors.status": "5**"}, "errors.status"),
+        ({"errors.query": "/{originalStatus}"}, "errors.query"),
+        ({"errors.query": "x"}, "errors.query"),
+        ({"errors.query": "/$x"}, "errors.query"),
+    ],
+)
+def test_left_pages(options, noted):
+    """A middleware whose pages cannot be had is left out, and told of: the router is served without."""
+    found = traefik_labels(labels_of({**SHOWN, **options}) | PAGES)
+    (route,) = found.routes
+    assert route.keys.error_pages == {}
+    assert f"traefik.http.middlewares.m0.{noted}" in [problem.label for problem in found.problems]
+
+
+def test_rewritten_statuses():
+    """A status that is to be another one stays, which is told."""
+    found = traefik_labels(labels_of({**SHOWN, "errors.statusrewrites.500-599": "200"}) | PAGES)
+    (route,) = found.routes
+    assert len(route.keys.error_pages) == 2
+    assert [problem.label for problem in found.problems] == [
+        "traefik.http.middlewares.m0.errors.statusrewrites.500-599"
+    ]
