@@ -57,7 +57,7 @@ def _first_written(keys: RouteKeys) -> str:
 
 
 def always_secure(cookie: Cookie, *, by_https: bool) -> bool:
-    """Tell whether the cookie has the attribute Secure whoever asks.
+    """Tell whether the cookie has the attribute Secure for all clients.
 
     Args:
         by_https: all clients of the route come by https.

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
-from lbgen.labels.keys.table import KEYS, PREFIX, RouteKeys
-from lbgen.labels.route_spec import sound
+from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.claims import share_an_entry
 from lbgen.model.last_servers import in_service
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import Surroundings, route_servers
+from lbgen.model.service_lookup import named_service, own_keys, services_by_name
 from lbgen.model.types import Backend, Mirror, Model, Server
-from lbgen.snapshot import Service, Snapshot, Task, moment
+from lbgen.snapshot import Service, Snapshot, Task
 
 KEY = "mirror"
 _OWN = ("port", "published_port", "via", "network", "nodes", "mesh_nodes", "scheme")  # keys that say where it is
@@ -49,9 +49,8 @@ class _Targets:
     def of(self, backend: Backend, mirror: Mirror) -> Mirror:
         """Return a backend's mirror with its servers; raise BadValue if there can be none."""
         asking = self.services[backend.service]
-        for name in (f"{backend.stack}_{mirror.name}" if backend.stack else "", mirror.name):
-            if service := self.services.get(name):
-                return self._service(asking, service, mirror)
+        if service := named_service(self.services, mirror.name, backend.stack):
+            return self._service(asking, service, mirror)
         for group in self.groups:
             if group.name == f"{mirror.name}.group" or group.name.startswith(f"{mirror.name}.group-claim"):
                 return self._group(asking, backend, group, mirror)
@@ -60,8 +59,8 @@ class _Targets:
     def _service(self, asking: Service, service: Service, mirror: Mirror) -> Mirror:
         self._check(asking, service)
         routes = (request.spec.keys for request in self.asked(service) if request.spec.protocol == "http")
-        keys = next(routes, None) or _own_keys(service)
         try:
+            keys = next(routes, None) or RouteKeys(**own_keys(service, _OWN))  # type: ignore[arg-type]  # parsed as such
             chosen = route_servers(service, self.tasks.get(service.id, ()), keys, self.around)
         except BadValue as bad:
             raise BadValue(f"leads to service {service.name}: {bad.message}", bad.remedy) from bad
@@ -91,18 +90,6 @@ def _with(mirror: Mirror, scheme: str, servers: Sequence[Server]) -> Mirror:
     return replace(mirror, scheme=scheme, servers=tuple([each for each in up if not each.backup] or up))
 
 
-def _own_keys(service: Service) -> RouteKeys:
-    """Return the short keys of a service without routes that say where it is."""
-    own: dict[str, object] = {}
-    for name in _OWN:
-        if (label := PREFIX + KEYS[name].name) in service.labels:
-            try:
-                own[name] = KEYS[name].parse(sound(service.labels[label]))
-            except BadValue as bad:
-                raise BadValue(f"leads to service {service.name}: its label {label} {bad.message}", bad.remedy) from bad
-    return RouteKeys(**own)  # type: ignore[arg-type]  # each value came from the field's own parser
-
-
 class Mirrors:
     """Gives backends their mirrors' servers; a backend that has what it had is the same object as before."""
 
@@ -126,11 +113,8 @@ class Mirrors:
         before, self._known = self._known, {}
         if not any(backend.mirror for backend in model.backends):
             return model
-        oldest_last = sorted(
-            snapshot.services.values(), key=lambda each: (moment(each.created_at), each.id), reverse=True
-        )
         groups = [backend for backend in model.backends if backend.members and backend.protocol == "http"]
-        targets = _Targets({each.name: each for each in oldest_last}, tasks, asked, groups, around)
+        targets = _Targets(services_by_name(snapshot.services.values()), tasks, asked, groups, around)
         problems: list[Problem] = []
         backends = [self._aimed(backend, targets, before, problems) for backend in model.backends]
         return replace(model, backends=tuple(backends), problems=tuple(sorted({*model.problems, *problems})))

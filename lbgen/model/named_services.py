@@ -11,16 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 
 from lbgen.labels.keys.servers import ServerKeys
-from lbgen.labels.keys.table import FIELDS, KEYS, PREFIX, RouteKeys
+from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.keys.upstream_tls import UpstreamTlsKeys
 from lbgen.labels.match import ALWAYS
-from lbgen.labels.route_spec import RouteSpec, sound
+from lbgen.labels.route_spec import RouteSpec
 from lbgen.labels.values.references import ServiceUrl
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.backends import route_backend
 from lbgen.model.policy import NOTHING
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import Surroundings
+from lbgen.model.service_lookup import named_service, own_keys, services_by_name
 from lbgen.model.types import Backend, Route
 from lbgen.snapshot import Service, Snapshot, Task, moment
 
@@ -34,8 +35,7 @@ class NamedServices:
 
     def __init__(self, snapshot: Snapshot, around: Surroundings) -> None:
         self._around = around
-        services = sorted(snapshot.services.values(), key=lambda service: (moment(service.created_at), service.id))
-        self.by_name = {service.name: service for service in reversed(services)}
+        self.by_name = services_by_name(snapshot.services.values())
         self._tasks = snapshot.tasks_by_service()
 
     def find(self, url: ServiceUrl, stack: str, otherwise: str = "") -> Service:
@@ -44,9 +44,8 @@ class NamedServices:
         Args:
             otherwise: what may be written in place of a name, for the message.
         """
-        for name in (f"{stack}_{url.host}" if stack else "", url.host):
-            if service := self.by_name.get(name):
-                return service
+        if service := named_service(self.by_name, url.host, stack):
+            return service
         raise BadValue(
             "there is no service of this name",
             f"write the name that 'docker service ls' shows{otherwise}: no name is looked up in DNS",
@@ -64,7 +63,7 @@ class NamedServices:
 def _of_service(
     name: str, url: ServiceUrl, service: Service, tasks: Sequence[Task], around: Surroundings, timeout: float
 ) -> Backend:
-    own: dict[str, object] = {"timeout_response": timeout} | _own_keys(service)
+    own: dict[str, object] = {"timeout_response": timeout} | own_keys(service, _OWN)
     own |= {"scheme": url.scheme} | ({"port": url.port} if url.port else {})
     if url.scheme == "https":
         own.setdefault("server_name", url.host)
@@ -73,19 +72,6 @@ def _of_service(
     request = RouteRequest(RouteSpec("http", "", keys, ALWAYS, None), route, NOTHING)
     made = route_backend(service, tasks, request, around)[0]
     return replace(made, server_name=str(own["server_name"])) if url.scheme == "https" else made
-
-
-def _own_keys(service: Service) -> dict[str, object]:
-    """Return the short keys of the service's labels that say where it is."""
-    own: dict[str, object] = {}
-    for name in _OWN:
-        label = PREFIX + KEYS[name].name
-        if label in service.labels and "http" in KEYS[name].protocols and name in FIELDS:
-            try:
-                own[name] = KEYS[name].parse(sound(service.labels[label]))
-            except BadValue as bad:
-                raise BadValue(f"its label {label} {bad.message}", bad.remedy) from bad
-    return own
 
 
 def backend_name(url: ServiceUrl, service: Service | None, use: str) -> str:

@@ -128,7 +128,7 @@ class Backend:
     mirror: Mirror | None = None  # protocol http
     error_pages: tuple[ErrorPage, ...] = ()  # protocol http; no status is in two of them
     page_services: tuple[PageService, ...] = ()  # protocol http; no status is in two of these and `error_pages`
-    secure_cookie: bool = False  # the sticky cookie has the attribute Secure, whoever asks
+    secure_cookie: bool = False  # the sticky cookie has the attribute Secure, by http as well
     server_ca: str = ""  # with scheme https: the authority that servers' certificates are verified by; empty: by none
     server_name: str = ""  # with scheme https: the servers' TLS name (SNI); empty: the one that the client asks for
     stack: str = ""  # of the service; empty: it is of none

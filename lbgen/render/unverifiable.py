@@ -1,6 +1,6 @@
 """Servers that are to be verified (label ``server-ca``) by an authority that is not there: they get no requests.
 
-That is decided before templates see anything, so no set of templates, whosever it is, can send them any.
+That is decided before templates see anything, so no set of templates, built-in or of an author's, can send them any.
 """
 
 from __future__ import annotations

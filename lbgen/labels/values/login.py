@@ -10,7 +10,7 @@ from lbgen.labels.values.value_type import BadValue, value_type
 
 MOST_HEADERS = 20
 MOST_COOKIES = 20
-# What proxies tell servers of a client: nobody else says it.
+# What the proxy itself tells servers of a client, and what the client keeps of theirs.
 _OWN = frozenset(
     {f"x-forwarded-{word}" for word in ("for", "host", "port", "proto", "prefix")} | {"x-real-ip", "cookie"}
 )

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from lbgen.labels.values.basic import port
+from lbgen.labels.values.http import LONGEST_PATH
 from lbgen.labels.values.value_type import BadValue, value_type
 
 # What Swarm accepts as a service's name, and what is added to it by a stack.
@@ -16,7 +17,6 @@ _IPV6 = r"\[[0-9A-Fa-f:.]{2,45}\]"
 # Nothing that is syntax to one of the proxies.
 _PATH = r"/[A-Za-z0-9._~:/?@!&()*+,;=%-]*"
 _URL = rf"(?:(https?)://)?({_NAME}|{_IPV4}|{_IPV6})(?::([0-9]{{1,5}}))?({_PATH})?"
-_LONGEST_PATH = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ def service_url(text: str) -> ServiceUrl:
             "write http://SERVICE:PORT/PATH with the name of a Swarm service, or an IP address in its place",
         )
     scheme, host, number, path = match.groups()
-    if len(path or "/") > _LONGEST_PATH:
-        raise BadValue(f"has a path of {len(path)} characters", f"keep it below {_LONGEST_PATH}")
+    if len(path or "/") > LONGEST_PATH:
+        raise BadValue(f"has a path of {len(path)} characters", f"keep it below {LONGEST_PATH}")
     return ServiceUrl(scheme or "http", _host(host), port(number) if number else None, path or "/")
 
 
