@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lbgen.settings import Settings
-from tests.support.builders import Fact, a_network, a_node, a_snapshot, app
+from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task, app
 from tests.support.ports import free_port
 from tests.support.running import changing, ports_of
 from tests.support.wait import PATIENCE
@@ -180,3 +180,40 @@ def test_headers(proxy, short_dir):
         with contextlib.closing(connection), connection.getresponse() as response:
             assert (response.status, response.headers.get_all("X-Seen")) == (403, ["1"])
             assert response.read() == b"<p>/403</p>"
+
+
+@pytest.mark.parametrize("proxy", FETCHING)
+def test_traefiks_labels(proxy, short_dir):
+    """Middleware `errors` asks the service that it names, on its port."""
+    made = settings(proxy, short_dir)
+    made = made.model_copy(update={"discovery": made.discovery.model_copy(update={"dialects": ["traefik"]})})
+    with service() as served, service() as pages:
+        keys = {
+            "enable": "true",
+            "http.routers.web.rule": "Host(`web.org`)",
+            "http.routers.web.service": "web",
+            "http.routers.web.middlewares": "shown",
+            "http.services.web.loadbalancer.server.port": served.port,
+            "http.services.pages.loadbalancer.server.port": pages.port,
+            "http.middlewares.shown.errors.status": "500-599",
+            "http.middlewares.shown.errors.service": "pages",
+            "http.middlewares.shown.errors.query": "/page-{status}",
+        }
+        labels = {f"traefik.{key}": str(value) for key, value in keys.items()}
+        web = a_service("web", labels=labels, networks=("edge-id",)), a_task("web", addresses={"edge-id": WEB})
+        with changing(made, a_snapshot(a_node(), a_network("edge"), *web)):
+            port = ports_of(made)["web"]
+            assert [ask(port, "web", path)[0] for path in ("/200", "/404", "/503")] == [200, 404, 503]
+            assert served.asked == [("GET", path, "") for path in ("/200", "/404", "/503")]
+            assert pages.asked == [("GET", "/page-503", "")]
+
+
+@pytest.mark.parametrize("proxy", [pytest.param("haproxy", marks=pytest.mark.proxy("haproxy"))])
+def test_plain_answer(proxy, short_dir):
+    """HAProxy fetches no pages: it gives the plain answer, and the application's stays."""
+    made = settings(proxy, short_dir)
+    with service() as served, changing(made, a_snapshot(*facts(served.port))):
+        port = ports_of(made)["web"]
+        assert [ask(port, name)[0] for name in ("empty", "guarded", "web")] == [503, 403, 200]
+        assert ask(port, "web", "/500") == (500, "text/plain", "the application's")
+        assert served.pages == []
