@@ -8,9 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from lbgen.labels.match import Test
 from lbgen.model import Backend, Listener, Route
-from lbgen.model.policy import Policy
+from lbgen.proxies.asked import (
+    counts_clients,
+    handshakes_differ,
+    has_check,
+    has_other_check,
+    has_server_names,
+    has_standbys,
+    has_strict_sni,
+    has_test,
+    has_wildcard,
+    is_long,
+    logs_differ,
+    logs_to,
+    sticks_over_http,
+    trusts,
+)
 from lbgen.proxies.kind import Support
 from lbgen.proxies.registry import KINDS, kind_of
 
@@ -52,77 +66,6 @@ class Capability:
         return Support() if since and version >= since and built else support
 
 
-def _check(kind: str) -> Callable[[Backend, Route], bool]:
-    return lambda backend, _: backend.health_check is not None and backend.health_check.kind == kind
-
-
-def _check_has(attribute: str, usual: object) -> Callable[[Backend, Route], bool]:
-    return lambda backend, _: (
-        backend.health_check is not None
-        and backend.health_check.kind == "http"
-        and getattr(backend.health_check, attribute) != usual
-    )
-
-
-def _tests(wanted: Callable[[Test], bool]) -> Callable[[Backend, Route], bool]:
-    return lambda _, route: any(wanted(test) for alternative in route.alternatives for test in alternative)
-
-
-def _has_wildcard(route: Route) -> bool:
-    tests = (test for alternative in route.alternatives for test in alternative)
-    return any(test.kind == "host" and test.value.startswith("*.") for test in tests)
-
-
-def _has_names(route: Route) -> bool:
-    return any(test.kind == "sni" for alternative in route.alternatives for test in alternative)
-
-
-def _is_long(policy: Policy) -> bool:
-    """Tell whether something in a policy is longer than the Nginx set writes."""
-    cors = ",".join(policy.cors.headers) if policy.cors else ""
-    values = [cors, *(value for _, value in (*policy.request_headers, *policy.response_headers))]
-    paths = [policy.replace_path, policy.add_prefix, *policy.strip_prefixes]
-    return any(
-        len(text) + 14 * text.count("$") > most for most, texts in ((600, paths), (1900, values)) for text in texts
-    )
-
-
-def _trusts(listener: Listener) -> bool:
-    return bool(listener.trusted_proxies)
-
-
-def _logs_to(listener: Listener, where: str = "") -> bool:
-    return listener.access_log is not None and listener.access_log.to.startswith(where)
-
-
-def _log_otherwise(listeners: Iterable[Listener]) -> bool:
-    """Tell whether listeners differ in how they log."""
-    return len({each.access_log for each in listeners if each.access_log}) > 1
-
-
-def _strict(listener: Listener) -> bool:
-    return listener.tls and listener.strict_sni
-
-
-def _speak_otherwise(listeners: Iterable[Listener]) -> bool:
-    """Tell whether TLS listeners differ in whom they shake hands with."""
-    return len({(each.tls_minimum, each.strict_sni) for each in listeners if each.tls}) > 1
-
-
-def _counts_clients(backend: Backend, _: Route) -> bool:
-    by_client = backend.policy.concurrency is not None and backend.policy.concurrency.by == "client"
-    return backend.policy.rate is not None or by_client
-
-
-def _sticks_in_the_open(backend: Backend, _: Route) -> bool:
-    return bool(backend.sticky_cookie) and backend.cookie.secure == "https" and not backend.secure_cookie
-
-
-def _stands_by(asked: Callable[[Backend], bool]) -> Callable[[Backend, Route], bool]:
-    """Return the test for backends like this in which some servers stand by for others."""
-    return lambda backend, _: not backend.backup and any(server.backup for server in backend.servers) and asked(backend)
-
-
 def _of_listener(
     name: str, where: Callable[[Listener], bool], among: Callable[[Iterable[Listener]], bool] = lambda _: True
 ) -> Capability:
@@ -131,7 +74,7 @@ def _of_listener(
 
 TABLE = (
     Capability("UDP routes", "", lambda backend, _: backend.protocol == "udp"),
-    Capability("expressions on parameters", "rule", _tests(lambda test: test.kind == "query_regex")),
+    Capability("expressions on parameters", "rule", has_test(lambda test: test.kind == "query_regex")),
     Capability(
         "very long paths, rules and headers",
         "",
@@ -140,18 +83,18 @@ TABLE = (
                 len(alternative) > 50 or any(len(test.value) > 600 for test in alternative)
                 for alternative in route.alternatives
             )
-            or _is_long(backend.policy)
+            or is_long(backend.policy)
         ),
     ),
     Capability(
         "headers with an underscore in their name",
         "",
-        _tests(lambda test: test.kind in ("header", "header_regex") and "_" in test.name),
+        has_test(lambda test: test.kind in ("header", "header_regex") and "_" in test.name),
     ),
     Capability(
         "the header Host as any other header",
         "",
-        _tests(lambda test: test.kind in ("header", "header_regex") and test.name == "host"),
+        has_test(lambda test: test.kind in ("header", "header_regex") and test.name == "host"),
     ),
     Capability("least connections", "balance", lambda backend, _: backend.balance == "least-conn"),
     Capability("by client address", "balance", lambda backend, _: backend.balance == "source"),
@@ -163,13 +106,13 @@ TABLE = (
         lambda backend, _: backend.redirect is not None or bool(backend.policy.redirects),
     ),
     Capability("308 to https", "redirect-https", lambda backend, _: backend.redirect_https),
-    Capability("HTTP health checks", "health-check", _check("http")),
-    Capability("statuses that are good", "health-check.status", _check_has("status", ((200, 399),))),
-    Capability("method of the check", "health-check.method", _check_has("method", "GET")),
+    Capability("HTTP health checks", "health-check", has_check("http")),
+    Capability("statuses that are good", "health-check.status", has_other_check("status", ((200, 399),))),
+    Capability("method of the check", "health-check.method", has_other_check("method", "GET")),
     Capability(
         "TCP health checks of HTTP routes",
         "health-check",
-        lambda backend, _: backend.protocol == "http" and _check("tcp")(backend, _),
+        lambda backend, _: backend.protocol == "http" and has_check("tcp")(backend, _),
     ),
     Capability(
         "health checks of TCP routes",
@@ -189,7 +132,7 @@ TABLE = (
     Capability(
         "TCP servers that speak first, beside routes by server name",
         "",
-        lambda backend, route: backend.protocol == "tcp" and not _has_names(route),
+        lambda backend, route: backend.protocol == "tcp" and not has_server_names(route),
         lambda listener: bool(listener.names) and not listener.tls,
     ),
     Capability("UDP clients that never pause", "", lambda backend, _: backend.protocol == "udp"),
@@ -218,7 +161,7 @@ TABLE = (
         "connections at once of TCP routes by server name",
         "max-concurrent",
         lambda backend, route: (
-            backend.protocol == "tcp" and backend.policy.concurrency is not None and _has_names(route)
+            backend.protocol == "tcp" and backend.policy.concurrency is not None and has_server_names(route)
         ),
     ),
     Capability("passwords", "basic-auth", lambda backend, _: bool(backend.policy.users)),
@@ -236,17 +179,21 @@ TABLE = (
     Capability("certificates by name", "tls", lambda _, route: bool(route.certificate)),
     Capability("client certificates", "client-ca", lambda _, route: bool(route.client_ca)),
     Capability(
-        "client certificates of a domain", "client-ca", lambda _, route: bool(route.client_ca) and _has_wildcard(route)
+        "client certificates of a domain", "client-ca", lambda _, route: bool(route.client_ca) and has_wildcard(route)
     ),
     Capability("headers of client certificates", "client-ca.headers", lambda backend, _: backend.client_ca_headers),
     _of_listener("access log of a listener", lambda listener: listener.access_log is not None),
-    _of_listener("access log in a file", lambda listener: _logs_to(listener, "/")),
-    _of_listener("access log by syslog", lambda listener: _logs_to(listener, "syslog:")),
-    _of_listener("access logs that differ", _logs_to, _log_otherwise),
+    _of_listener("access log in a file", lambda listener: logs_to(listener, "/")),
+    _of_listener("access log by syslog", lambda listener: logs_to(listener, "syslog:")),
+    _of_listener("access logs that differ", logs_to, logs_differ),
     _of_listener("HTTP/3", lambda listener: listener.http3),
-    _of_listener("strict SNI", lambda listener: listener.protocol == "http" and _strict(listener)),
-    _of_listener("strict SNI of TCP listeners", lambda listener: listener.protocol == "tcp" and _strict(listener)),
-    _of_listener("TLS listeners that differ in minimum or strict SNI", lambda listener: listener.tls, _speak_otherwise),
+    _of_listener("strict SNI", lambda listener: listener.protocol == "http" and has_strict_sni(listener)),
+    _of_listener(
+        "strict SNI of TCP listeners", lambda listener: listener.protocol == "tcp" and has_strict_sni(listener)
+    ),
+    _of_listener(
+        "TLS listeners that differ in minimum or strict SNI", lambda listener: listener.tls, handshakes_differ
+    ),
     Capability("largest body", "max-body", lambda backend, _: backend.policy.max_body is not None),
     Capability("streams that are compressed", "compress", lambda backend, _: backend.policy.compress),
     Capability("answers that say no-transform", "compress", lambda backend, _: backend.policy.compress),
@@ -268,47 +215,47 @@ TABLE = (
         "",
         lambda backend, _: any(name.count("-") > 3 for name, _ in backend.policy.request_headers),
     ),
-    Capability("sticky cookie with Secure", "sticky", _sticks_in_the_open, lambda listener: listener.tls),
+    Capability("sticky cookie with Secure", "sticky", sticks_over_http, lambda listener: listener.tls),
     Capability(
         "clients' addresses in the match, behind a load balancer",
         "client-ip",
-        _tests(lambda test: test.kind == "client_ip"),
-        _trusts,
+        has_test(lambda test: test.kind == "client_ip"),
+        trusts,
     ),
-    Capability("IPv6 clients behind a load balancer", "rate-limit", _counts_clients, _trusts),
+    Capability("IPv6 clients behind a load balancer", "rate-limit", counts_clients, trusts),
     Capability(
-        "by client address behind a load balancer", "balance", lambda backend, _: backend.balance == "source", _trusts
+        "by client address behind a load balancer", "balance", lambda backend, _: backend.balance == "source", trusts
     ),
     Capability(
         "redirects by expression behind a load balancer",
         "redirect-regex",
         lambda backend, _: bool(backend.policy.redirects),
-        _trusts,
+        trusts,
     ),
     _of_listener(
         "X-Forwarded-For behind the PROXY protocol",
-        lambda listener: listener.protocol == "http" and _trusts(listener) and listener.proxy_protocol,
+        lambda listener: listener.protocol == "http" and trusts(listener) and listener.proxy_protocol,
     ),
     _of_listener("listeners on addresses of IPv4 alone", lambda listener: listener.address == "0.0.0.0"),
     Capability("scheme of servers", "scheme", lambda backend, _: backend.scheme == "h2c"),
     Capability(
         "standbys of servers chosen by client address",
         "backup",
-        _stands_by(lambda backend: backend.balance == "source"),
+        has_standbys(lambda backend: backend.balance == "source"),
     ),
     Capability(
-        "standbys of servers chosen by cookie", "backup", _stands_by(lambda backend: bool(backend.sticky_cookie))
+        "standbys of servers chosen by cookie", "backup", has_standbys(lambda backend: bool(backend.sticky_cookie))
     ),
     Capability(
         "standbys without HTTP health checks",
         "backup",
-        _stands_by(
+        has_standbys(
             lambda backend: (
                 backend.protocol == "http" and (backend.health_check is None or backend.health_check.kind != "http")
             )
         ),
     ),
-    Capability("standbys of TCP routes", "backup", _stands_by(lambda backend: backend.protocol == "tcp")),
+    Capability("standbys of TCP routes", "backup", has_standbys(lambda backend: backend.protocol == "tcp")),
     Capability("copies of requests", "mirror", lambda backend, _: backend.mirror is not None),
     Capability("pages in place of errors", "", lambda backend, _: bool(backend.error_pages)),
     Capability("pages of a service in place of errors", "", lambda backend, _: bool(backend.page_services)),
