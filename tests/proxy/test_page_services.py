@@ -14,6 +14,7 @@ import pytest
 
 from lbgen.settings import Settings
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task, app
+from tests.support.login_service import login_service
 from tests.support.ports import free_port
 from tests.support.running import changing, ports_of
 from tests.support.wait import PATIENCE
@@ -217,3 +218,23 @@ def test_plain_answer(proxy, short_dir):
         assert [ask(port, name)[0] for name in ("empty", "guarded", "web")] == [503, 403, 200]
         assert ask(port, "web", "/500") == (500, "text/plain", "the application's")
         assert served.pages == []
+
+
+@pytest.mark.parametrize("proxy", FETCHING)
+def test_beside_a_login(proxy, short_dir):
+    """A login service's redirect is no error, so no page stands in its place; whom another guard refuses gets one."""
+    made = settings(proxy, short_dir)
+    with service() as served, login_service() as login:
+        keys = {
+            "host": "web.org",
+            "forward-auth": f"http://login:{login.port}/",
+            "error-pages.4xx": "http://pages/{status}",
+        }
+        found = [*app("web", keys, served.port, WEB), *app("pages", {"enable": "false"}, served.port, PAGES)]
+        found += app("login", {"enable": "false"}, login.port, "127.1.0.8")
+        found += app("shut", {**keys, "host": "shut.org", "allow-ip": "192.0.2.1"}, served.port, WEB)
+        with changing(made, a_snapshot(a_node(), a_network("edge"), *found)):
+            port = ports_of(made)["web"]
+            assert ask(port, "web")[0] == 302
+            assert served.asked == served.pages == []
+            assert ask(port, "shut") == (403, "text/html; charset=utf-8", "<p>/403</p>")
