@@ -6,6 +6,7 @@ gives the same run again.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,23 +16,27 @@ import pytest
 
 from tests.support.conformance_suite import Case, Suite
 from tests.support.conformance_traffic import received, servers
+from tests.support.login_service import login_service
 from tests.support.path_readings import normal, readings, segments
 from tests.support.running import PROXIES, changing, ports_of
 
 SERVICES, REQUESTS, ROUNDS = 8, 14, 3
 PATHS = ("/admin", "/a/b", "/api", "/public/in", "/public")
+LOGIN = "http://127.9.9.9:<login>/verify"  # at a login service
 # Nobody of this test is let in by any of them.
 GUARDS = (
     ("allow-ip", "10.0.0.0/8"),
     ("deny-ip", "127.0.0.0/8"),
     ("basic-auth", "staff"),
     ("deny", "true"),
+    ("forward-auth", LOGIN),
 )
 USERS = "anna:$2y$05$" + "x" * 53  # nobody has that password
 MIDDLEWARES = (
     ("ipallowlist.sourcerange", "10.0.0.0/8"),
     ("basicauth.users", USERS),
     ("ipallowlist.sourcerange", "192.0.2.0/24"),
+    ("forwardauth.address", LOGIN),
 )
 PIECES = ("/", "//", "/./", "/../", "%2f", "%2F", "%5c", "\\", ";x=1", "/..;/", "%2e", "/%2e%2e/", "..%2f", "x", "")
 
@@ -127,6 +132,11 @@ def damaged(chance: random.Random, host: Host, dialect: str) -> dict[str, str]:
     return labels
 
 
+def asking(port: int, labels: dict[str, str]) -> dict[str, str]:
+    """The labels, with the login service at this port."""
+    return {key: value.replace("<login>", str(port)) for key, value in labels.items()}
+
+
 WRONG = {
     "lbgen": [("listener", "nowhere"), ("via", "mesh"), ("network", "gone"), ("port", "x"), ("priority", "high")],
     "traefik": [("entrypoints", "nowhere"), ("service", "gone"), ("priority", "high"), ("tls", "maybe")],
@@ -173,11 +183,15 @@ def test_guards_hold(proxy, dialect, seed, short_dir):
     hosts = [a_host(chance, number, dialect) for number in range(SERVICES)]
     cases = list(asked(chance, hosts))
     victims = {host.name: damaged(chance, host, dialect) for host in chance.sample(hosts, SERVICES // 2)}
-    services = {host.name: host.labels for host in hosts}
-    whole = Suite("guards", {"web": "http"}, services, frozenset(), frozenset(), [], dialect, "")
-    broken = replace(whole, services={**whole.services, **victims})
-    settings = whole.settings(proxy, short_dir)
-    with servers(whole, short_dir) as ports, changing(settings, whole.snapshot(ports)) as bring_to:
+    with login_service() as login, contextlib.ExitStack() as stack:
+        services = {host.name: asking(login.port, host.labels) for host in hosts}
+        claims = ({"logins": ["*"]},)
+        whole = Suite("guards", {"web": "http"}, services, frozenset(), frozenset(), [], dialect, "", claims)
+        refused = {name: asking(login.port, labels) for name, labels in victims.items()}
+        broken = replace(whole, services={**services, **refused})
+        settings = whole.settings(proxy, short_dir)
+        ports = stack.enter_context(servers(whole, short_dir))
+        bring_to = stack.enter_context(changing(settings, whole.snapshot(ports)))
         listeners = ports_of(settings)
 
         def answers() -> list[str]:
@@ -198,3 +212,4 @@ def test_guards_hold(proxy, dialect, seed, short_dir):
         assert [during[place] for place in others] == [before[place] for place in others]
         bring_to(whole.snapshot(ports))
         assert answers() == before
+        assert login.asked or all(LOGIN not in host.labels.values() for host in hosts)

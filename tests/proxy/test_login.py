@@ -9,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ on_every_proxy = pytest.mark.parametrize(
     "proxy", [pytest.param(name, marks=pytest.mark.proxy(name)) for name in PROXIES]
 )
 IN = {"Cookie": SESSION}
-RENEW = {"X-Mood": "renew"}
+RENEW, HANG = {"X-Mood": "renew"}, {"X-Mood": "hang"}
 NOT_IN = ["csrf=1; Path=/", "state=2; Path=/"]  # cookies for those who are not let in
 PASSWORD = {"Authorization": "Basic YW5uYTpzZWNyZXQ="}
 # Services by name: their own keys. "login" is where the login service's are, which does not take part itself.
@@ -67,7 +68,9 @@ SERVICES: dict[str, dict[str, str]] = {
     "trusting": {"host": "trusting.example.org", "forward-auth.trust": "true", **ASKS},
     "renewing": {"host": "renewing.example.org", "forward-auth.cookies": "session,seen,last", **ASKS},
     "asleep": {"host": "asleep.example.org", "forward-auth": "http://nobody:<login>/"},
+    "quick": {"host": "quick.example.org", "forward-auth": "http://hurried:<login>/"},
 }
+WAITING = 4  # requests at once about which it never says anything
 ADDRESSES = ("127.2.1.1", "127.2.1.2")  # of the login service's tasks
 
 
@@ -119,8 +122,9 @@ def snapshot_of(
         facts.append(a_task(name, 1, addresses={"edge-id": f"127.1.{number}.1"}))
     facts.append(a_service("own", labels=traefik_labels(app, login), networks=("edge-id",)))
     facts.append(a_task("own", 1, addresses={"edge-id": "127.1.99.1"}))
-    for name, addresses in (("login", tasks), ("nobody", ())):
-        facts.append(a_service(name, labels={"lbgen.health-check": "off"}, networks=("edge-id",)))
+    for name, addresses, time in (("login", tasks, "600s"), ("hurried", tasks, "1s"), ("nobody", (), "1s")):
+        labels = {"lbgen.health-check": "off", "lbgen.timeout.response": time}
+        facts.append(a_service(name, labels=labels, networks=("edge-id",)))
         facts += [a_task(name, slot, addresses={"edge-id": address}) for slot, address in enumerate(addresses, 1)]
     return a_snapshot(*facts)
 
@@ -306,6 +310,24 @@ def test_closed_while_it_cannot_be_reached(proxy, short_dir):
         assert asked.apps.seen == []
         asked.login.ill.clear()
         assert wait_for(lambda: asked.ask("app", **IN).status == 200, "the login service to be asked again")
+
+
+@on_every_proxy
+def test_closed_while_it_never_answers(proxy, short_dir):
+    """Who asks is refused after its time-out (Traefik's own, 30 s), and nobody else waits for that."""
+    with site(proxy, short_dir) as asked, ThreadPoolExecutor() as pool, contextlib.ExitStack() as ends:
+        ends.callback(asked.login.release.set)  # it hangs up
+        waiting = [pool.submit(asked.ask, "app", **HANG) for _ in range(WAITING)]
+        assert wait_for(lambda: len(asked.login.asked) >= WAITING, "all to be asked about")
+        assert asked.ask("app", **IN).status == 200
+        assert asked.ask("app").status == 302
+        assert asked.ask("parts").status == 200
+        if proxy != "traefik":
+            assert asked.ask("quick", **HANG).status == 503
+            assert not any(each.done() for each in waiting)
+            ends.close()
+        assert {each.result().status for each in waiting} == {500 if proxy == "traefik" else 503}
+        assert len(asked.apps.seen) == 2
 
 
 @on_every_proxy
