@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from dataclasses import dataclass
 from functools import cache
 
 from lbgen.proxies.kind import HTTP3, LUA, MLKEM
+from lbgen.proxies.program import said_by
 
 LIMITED_QUIC = "limited-quic"  # QUIC on an OpenSSL that was not made for it, which HAProxy has to be told to use
 SINCE_LUA = (2, 5)  # nobody has tried lbgen's script with an older one
@@ -24,13 +24,7 @@ class Build:
 @cache
 def build_of(binary: str) -> Build:
     """Ask a program how it was built; nothing is known of one that is not there."""
-    try:
-        done = subprocess.run(
-            [binary, "-vv"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return Build()
-    return read(done.stdout)
+    return read(said_by(binary, "-vv"))
 
 
 def read(said: str) -> Build:

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import stat
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -20,6 +19,7 @@ from lbgen.proxies.kind import AUTH_REQUEST, HTTP3, MLKEM, NO, PARTLY, Facts, Ki
 from lbgen.proxies.nginx import error_log, processes
 from lbgen.proxies.nginx.apply import PATIENCE, Nginx
 from lbgen.proxies.nginx.check import checker
+from lbgen.proxies.program import said_by
 from lbgen.proxies.reload_command import Command, Signal
 from lbgen.proxies.sockets import has_ipv6
 from lbgen.proxies.supervisor import Supervisor
@@ -89,13 +89,7 @@ def parts(setup: Setup) -> Parts:
 @cache
 def build_of(binary: str) -> Build:
     """Ask a program how it was built; nothing is known of one that is not there."""
-    try:
-        done = subprocess.run(
-            [binary, "-V"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return Build()
-    said = done.stderr + done.stdout
+    said = said_by(binary, "-V")
     version = re.search(r"^nginx version: \S+?/(\d+)\.(\d+)\.(\d+)", said, re.MULTILINE)
     if not version:
         return Build()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from lbgen.base.address import ANY, dialable, host_port, split_bind
 from lbgen.base.errors import SettingsError
 from lbgen.base.logs import log
 from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
+from lbgen.proxies.program import said_by
 from lbgen.proxies.supervisor import Supervisor
 from lbgen.proxies.traefik.api import Fleet
 from lbgen.proxies.traefik.apply import STATIC, VERIFY_TIMEOUT, Traefik
@@ -141,11 +141,7 @@ def _refuse_clashes(setup: Setup, way: str) -> None:
 
 def _version(binary: str) -> tuple[int, ...]:
     """Return the version of the program on this machine, (3, 7, 15) say; empty without one."""
-    try:
-        done = subprocess.run([binary, "version"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    match = re.search(r"^Version:\s*v?(\d+)\.(\d+)\.(\d+)", done.stdout, re.MULTILINE)
+    match = re.search(r"^Version:\s*v?(\d+)\.(\d+)\.(\d+)", said_by(binary, "version"), re.MULTILINE)
     return tuple(int(part) for part in match.groups()) if match else ()
 
 
