@@ -86,7 +86,7 @@ class Policy:
     strip_prefixes: tuple[str, ...] = ()  # longest first; by segment; servers are told in X-Forwarded-Prefix
     # In place of those: expressions, and the first that is found at the beginning of the path decides. What is left
     # gets a slash, if it has none; servers are told as well.
-    strip_regexes: tuple[str, ...] = ()
+    strip_regexes: tuple[str, ...] = ()  # expressions, at the beginning of the path, in place of `strip_prefixes`
     replace_path: str = ""  # the path that servers see
     replace_regex: Substitution | None = None  # in place of that: in the path, after it was stripped
     add_prefix: str = ""  # put before the path, after all that

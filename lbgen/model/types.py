@@ -60,7 +60,7 @@ class Redirect:
     code: int  # 301, 302, 307, 308
     # The URL: ("text", "https://"), ("host", ""), ("path", ""), ("query", ""); ("search", ""): the query with its "?",
     # nothing without one; ("uri", ""): path and query as the client sent them.
-    parts: tuple[tuple[str, str], ...]
+    parts: tuple[tuple[str, str], ...]  # the URL, piece by piece: (kind, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Backend:
 
     # The service's name, "<service>.<protocol>.<route>" for a named route, "<group>.group", or "<service>.login" of a
     # service that a policy's forward_auth asks; unique.
-    name: str
+    name: str  # unique: "shop", "shop.http.api" of a named route, "shop.group" of a group, "authelia.login"
     service: str  # of a group, the one that leads it
     route: str  # as in lbgen.http.<route>; empty for the route made of short keys
     protocol: str  # "http", "tcp" or "udp"

@@ -29,8 +29,7 @@ class TargetContext:
     options: Mapping[str, Any]  # the template set's options
     version: tuple[int, ...] = ()  # of the proxy's program, (1, 22, 1); empty: not known, as in CI without it
     modules: tuple[str, ...] = ()  # Nginx: paths of modules to load; "stream" alone: it is built in
-    # What HAProxy or Nginx was built with: "http3", "X25519MLKEM768", "lua", "auth_request".
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()  # what it was built with: "http3", "lua", "auth_request", "X25519MLKEM768"
     stats_socket: str = ""  # HAProxy: path of its stats socket
     pid_file: str = ""  # Nginx: where it writes its process number
     probe: str = ""  # ADDRESS:PORT: Nginx's answers which generation it serves, Traefik's API
