@@ -45,7 +45,7 @@ def numbered(listener: Listener) -> list[Numbered]:
         told = bool(listener.trusted_proxies) and any(test.kind == "client_ip" for test in rule.alternative)
         owner = (rule.backend, _host(rule) if by_host else "", rule.alternative if told else ())
         entries.append(Numbered(taken.number(rule, owner), rule.alternative, rule.backend))
-    return sorted(entries, key=lambda entry: (-entry.number, entry.backend, entry.alternative))
+    return sorted(entries, key=lambda entry: (-entry.number, entry.backend))
 
 
 @dataclass(slots=True)
