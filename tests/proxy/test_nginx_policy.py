@@ -318,11 +318,11 @@ def test_rate(rate, expected):
     [
         ({}, "a.org:8080", "a.org"),
         ({"host-header": "shop.internal:81"}, "shop.internal:81", "shop.internal"),
-        ({"host-header": "server"}, "127.1.0.1:{port}", None),
+        ({"host-header": "server"}, "127.1.0.1:{port}", "a.org"),
     ],
 )
 def test_host_and_server_name(nginx, short_dir, keys, host, name):
-    """Servers with TLS are asked by the name that stands in Host."""
+    """Servers with TLS are asked by the name that stands in Host, or by the route's where that is an address."""
     names: list[str | None] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate(short_dir / "server.pem", "any.example.org"))
