@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import http.client
-import os
 
 import pytest
 
 from lbgen.settings import Settings
+from tests.support import proxies
 from tests.support.builders import a_network, a_node, a_snapshot, app
 from tests.support.certificates import certificate
 from tests.support.clients import anybody
 from tests.support.ports import free_port
 from tests.support.real_servers import http_servers
-from tests.support.running import running
+from tests.support.running import PROXIES, running
 from tests.support.wait import PATIENCE
 
-# Nginx of Debian bookworm keeps clients by their address: TEST_NGINX names one of 1.29.6 or later.
-NGINX = os.environ.get("TEST_NGINX", "")
 CASES = {
     "usual": ({}, {"path": "/", "httponly": "", "samesite": "lax"}),
     "secure": ({"secure": "true"}, {"path": "/", "httponly": "", "samesite": "lax", "secure": ""}),
@@ -30,20 +28,13 @@ CASES = {
 BY_HTTPS = {name: attributes | {"secure": ""} for name, (_, attributes) in CASES.items() if name != "open"}
 
 
-@pytest.mark.parametrize(
-    "proxy",
-    [
-        pytest.param("haproxy", marks=pytest.mark.proxy("haproxy")),
-        pytest.param("nginx", marks=pytest.mark.proxy(NGINX or "nginx >= 1.29.6, named by TEST_NGINX")),
-        pytest.param("traefik", marks=pytest.mark.proxy("traefik")),
-    ],
-)
+@pytest.mark.parametrize("proxy", [pytest.param(name, marks=pytest.mark.proxy(name)) for name in PROXIES])
 def test_attributes(proxy, short_dir):
     """Each attribute is there where it is asked for, and a client that has the cookie stays with its server."""
     certificate(short_dir / "certs/any.pem", "any.example.org")
     target = {"templates": [proxy], "output": str(short_dir / "out"), "probe": f"127.0.0.1:{free_port()}"}
     if proxy == "nginx":
-        target["binary"] = NGINX
+        target["binary"] = proxies.newest(proxy)  # before 1.29.6 it keeps clients by their address
     settings = Settings.model_validate(
         {
             "listeners": {
