@@ -73,7 +73,7 @@ class Report:
                 rows.setdefault(f"service {unmet.service}", []).append(("required", "", unmet.message))
         for note in self.notes:
             kind = "refused by docker stack deploy" if note.refused else "note"
-            head = f"line {note.line}, {note.place}" if note.line else note.place
+            head = ", ".join(filter(None, (f"line {note.line}" if note.line else "", note.place)))
             rows.setdefault(f"file {note.file}", []).append((kind, head, note.what))
         for whose in sorted(rows):
             yield whose

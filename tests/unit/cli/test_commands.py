@@ -447,6 +447,13 @@ def test_stack_files(tmp_path):
     assert run(*words).stdout == by_flags.stdout
 
 
+def test_notes_on_stack_files(tmp_path):
+    """A note on a whole file has its line, and no empty place behind it."""
+    (tmp_path / "a.yml").write_text("version: '3.8'\nservices: {}\n")
+    result = run("lint", "--from", str(tmp_path / "a.yml"), "--proxy", "haproxy")
+    assert "note: line 1: the stack is called" in " ".join(result.stdout.split())
+
+
 def test_own_templates(templates):
     """--templates lies over the set that --proxy names."""
     result = render("--templates", templates("mine {{ servers | length }}\n"))
