@@ -209,7 +209,7 @@ def _check_company(keys: RouteKeys) -> None:
 
 
 def answers_of(keys: RouteKeys) -> Policy:
-    """Return what the keys of a route that cannot be honoured ask of its answers, as far as that makes sense."""
+    """Return the headers and CORS rules that a closed route still sets on its answers; invalid ones are left out."""
     try:
         cors = _cors(keys)
     except BadValue:

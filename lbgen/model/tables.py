@@ -84,7 +84,7 @@ def by_host(listener: Listener, hosts: Iterable[str] = ()) -> list[Site]:
 
 
 def tests_of(cell: Cell) -> Alternative:
-    """Return what a cell's requests are like."""
+    """Return the tests that describe the requests of a cell."""
     host = () if cell.level == "any" else (Test("host", cell.host),)
     if cell.exact:
         return (*host, Test("path", cell.path))

@@ -8,7 +8,7 @@ PATIENCE = 10.0  # seconds
 
 
 def said_by(binary: str, word: str) -> str:
-    """Return what a program says on standard output and error when it is asked with this word.
+    """Run a program with one argument, such as ``-V``, and return its standard output and error as one text.
 
     Empty, if there is none to ask, or it does not answer.
     """

@@ -39,7 +39,7 @@ def directives(text: object, kind: str) -> tuple[Directive, ...]:
 
 
 def internal_locations(text: object) -> tuple[tuple[str, str], ...]:
-    """Return what paths in a text's ``internal`` Nginx locations match: operator and expression of ``if``."""
+    """Return the ``if`` operator and expression that match the paths of each ``internal`` location in a text."""
     if "internal" not in str(text):
         return ()
     places = (outer[0] for words, outer, _ in _statements(str(text)) if outer and words == ("internal",))

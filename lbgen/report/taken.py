@@ -48,7 +48,7 @@ class _Asked:
 
 
 def remarks(model: Model, service: str = "") -> tuple[Problem, ...]:
-    """Return what services should know: of each other in groups, of requests that one takes of another, of servers.
+    """Return remarks for services: about their groups, about requests that one takes from another, and about servers.
 
     Args:
         service: only what this one should know; empty: everybody.
