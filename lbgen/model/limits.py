@@ -16,10 +16,11 @@ from lbgen.base.problem import Problem
 from lbgen.labels.match import Alternative, Test
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.closed import fallback
+from lbgen.model.entries import Screen
 from lbgen.model.policy import Policy
 from lbgen.model.routing import place_of
 from lbgen.model.screens import screens
-from lbgen.model.types import Closed, Listener, Route, Screen
+from lbgen.model.types import Closed, Listener, Route
 
 # Of one service.
 REGEXES = 10  # different ones

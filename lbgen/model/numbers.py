@@ -12,9 +12,10 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lbgen.labels.match import Alternative
+from lbgen.model.entries import Cell, Rule
 from lbgen.model.routing import ANY_HOST, broader_hosts, is_one_host, prefixes_around
 from lbgen.model.tables import in_order, tests_of
-from lbgen.model.types import Cell, Listener, Rule
+from lbgen.model.types import Listener
 
 ROOM = 1000  # numbers of each priority
 # Higher ones count as this one, in their order: twice the numbers are below 2**31 - 1000, where 32-bit Traefiks end.

@@ -12,8 +12,9 @@ from lbgen.base.problem import Problem
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.claims import check_pages
 from lbgen.model.named_services import NamedServices, backend_name
+from lbgen.model.pages import PageService
 from lbgen.model.servers import Surroundings
-from lbgen.model.types import Backend, Model, PageService
+from lbgen.model.types import Backend, Model
 from lbgen.snapshot import Snapshot
 
 TIMEOUT = 10.0  # seconds to the first byte of a page

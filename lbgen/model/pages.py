@@ -1,12 +1,31 @@
-"""Which page is shown in place of which error: the most specific key decides."""
+"""Pages in place of errors, part of the public vocabulary of templates: the most specific key decides."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from lbgen.labels.values.pages import covered
 from lbgen.labels.values.references import ServiceUrl
-from lbgen.model.types import ErrorPage, PageService
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """What clients get in place of errors, whether the proxy's own or the application's; the status stays."""
+
+    key: str  # the statuses as the label has them: "503", "500-599", "5xx"
+    statuses: tuple[int, ...]  # sorted
+    file: str  # name of a page; where `pages` has none of this name, nothing is replaced
+
+
+@dataclass(frozen=True, slots=True)
+class PageService:
+    """The service whose answers clients get in place of errors, as with `ErrorPage`; the status stays."""
+
+    key: str  # the statuses as the label has them: "503", "500-599", "5xx"
+    statuses: tuple[int, ...]  # sorted
+    url: ServiceUrl  # its path may have {status}, and {url} for the path and query that the client asked for
+    backend: str = ""  # name of the backend with its servers
 
 
 def error_pages(written: Mapping[str, str | ServiceUrl]) -> tuple[ErrorPage, ...]:

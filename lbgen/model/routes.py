@@ -12,9 +12,10 @@ from lbgen.labels.route_spec import ClosedSpec, RouteSpec, problem_of
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.closed import closed_route, refused
 from lbgen.model.cookies import USUAL, Cookie, cookie_of
+from lbgen.model.entries import Refusal
 from lbgen.model.limits import Exceeded, Usage
 from lbgen.model.policy import Policy, policy_of
-from lbgen.model.types import Closed, Refusal, Route, Rules
+from lbgen.model.types import Closed, Route, Rules
 from lbgen.snapshot import Service, moment
 
 # What Swarm accepts as a service name (swarmkit, manager/controlapi); every proxy accepts it as an identifier. It has

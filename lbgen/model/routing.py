@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from lbgen.base.problem import Problem
 from lbgen.labels.match import Alternative, Test
 from lbgen.labels.rule.length import rule_length
-from lbgen.model.types import Cell, Closed, Listener, Route, Rule
+from lbgen.model.entries import Cell, Rule
+from lbgen.model.types import Closed, Listener, Route
 
 ANY_HOST = "*"
 

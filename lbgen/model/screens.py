@@ -14,8 +14,9 @@ from dataclasses import replace
 
 from lbgen.labels.match import Alternative, Test, to_ask
 from lbgen.model.closed import backend_name, backend_of
+from lbgen.model.entries import Refusal, Screen
 from lbgen.model.routing import is_one_host, priority_of
-from lbgen.model.types import Closed, Refusal, Route, Screen
+from lbgen.model.types import Closed, Route
 
 MOST = 128  # of one service on one listener
 ODD = Test("path_odd", "")

@@ -1,6 +1,6 @@
 """One listener's routing table in the two other shapes that proxies take it in: a list in order, and a table by host.
 
-Both decide every request as the look-up does that `types.Cell` and `types.Rule` describe.
+Both decide every request as the look-up does that `entries.Cell` and `entries.Rule` describe.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lbgen.labels.match import Alternative, Test, to_ask
+from lbgen.model.entries import Cell, Rule
 from lbgen.model.routing import ANY_HOST, broader_hosts, is_one_host
-from lbgen.model.types import Cell, Listener, Rule
+from lbgen.model.types import Listener
 
 _LEVELS = ("exact", "domain", "any")
 

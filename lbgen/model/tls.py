@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.match import Alternative
+from lbgen.model.entries import TlsHost
 from lbgen.model.routing import ANY_HOST, place_of
-from lbgen.model.types import Listener, Route, TlsHost
+from lbgen.model.types import Listener, Route
 
 _Age = tuple[float, str]
 

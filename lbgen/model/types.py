@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from lbgen.base.problem import Problem
 from lbgen.labels.context import LabelContext, Listeners, Ports, Provider
 from lbgen.labels.match import Alternative
-from lbgen.labels.values.references import ServiceUrl
 from lbgen.labels.values.users import LabelUsers
 from lbgen.model.cookies import USUAL, Cookie
+from lbgen.model.entries import Cell, Refusal, Rule, Screen, TlsHost
+from lbgen.model.pages import ErrorPage, PageService
 from lbgen.model.policy import NOTHING, Policy
 
 CONTEXT_VERSION = 1
@@ -74,25 +75,6 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorPage:
-    """What clients get in place of errors, whether the proxy's own or the application's; the status stays."""
-
-    key: str  # the statuses as the label has them: "503", "500-599", "5xx"
-    statuses: tuple[int, ...]  # sorted
-    file: str  # name of a page; where `pages` has none of this name, nothing is replaced
-
-
-@dataclass(frozen=True, slots=True)
-class PageService:
-    """The service whose answers clients get in place of errors, as with `ErrorPage`; the status stays."""
-
-    key: str  # the statuses as the label has them: "503", "500-599", "5xx"
-    statuses: tuple[int, ...]  # sorted
-    url: ServiceUrl  # its path may have {status}, and {url} for the path and query that the client asked for
-    backend: str = ""  # name of the backend with its servers
-
-
-@dataclass(frozen=True, slots=True)
 class Backend:
     """The servers of one route and how they are used. Without servers (and `redirect`) it answers 503."""
 
@@ -145,15 +127,6 @@ class Backend:
         return "; ".join([named, *(f"{what} {name}" for what, name in said if name)])
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Refusal:
-    """Requests of a backend that are answered with a status in place of its servers."""
-
-    alternative: Alternative
-    status: int
-    tls: bool | None  # of those that came by https alone, or by http; None: of all
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
     """Which requests of its listeners go to one backend."""
@@ -190,66 +163,6 @@ class Closed:
     unclaimed: int = 503  # the answer where no route takes the request; 0: as if this were not there
     guarded: bool = True  # the route keeps some requests from the application, however their paths are spelt
     answers: Policy = NOTHING  # headers of these answers, as the route has them
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A place in a listener's routing table: requests that arrive here go to this backend.
-
-    Look up the request's host, then ``*.`` and what follows its first label, then ``*``: at each of the three the
-    exact path first, then the longest prefix by segment. The first cell found decides.
-    """
-
-    host: str  # "shop.example.org", "*.example.org" or "*"
-    path: str  # "/", "/api": no trailing slash
-    exact: bool  # the whole path, not a prefix
-    backend: str
-    priority: int
-
-    @property
-    def escaped(self) -> bool:
-        """Whether the path has percent-encoded characters."""
-        return "%" in self.path
-
-    @property
-    def level(self) -> str:
-        """Which of the three hosts it is found under: "exact", "domain" (``*.``) or "any" (``*``)."""
-        return "any" if self.host == "*" else "domain" if self.host.startswith("*.") else "exact"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A match that no cell can express. It is asked in the order of the list; the first that holds decides.
-
-    It goes before a cell of the same or a lower priority.
-    """
-
-    alternative: Alternative
-    backend: str
-    priority: int
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """What goes before some backends: a request for one of them that is like this goes to another one.
-
-    All of a listener's are asked about the backend that cells and rules led to, in the order of the list; the first
-    that holds decides.
-    """
-
-    backends: tuple[str, ...]  # sorted; none of them is one that a screen leads to in place of a server
-    alternative: Alternative
-    backend: str  # a guarded one of the same service, or one that answers `deny`
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class TlsHost:
-    """What a TLS listener does for one host before it knows more of the request."""
-
-    host: str  # "shop.example.org", "*.example.org", or "*" for routes that name no host
-    certificate: str  # name of its file, without suffix; empty: chosen by host
-    client_ca: str  # name of the authority; empty: clients need no certificate
-    shared: bool = False  # several services have routes for it: a certificate that is for other names is not shown
 
 
 @dataclass(frozen=True, slots=True)

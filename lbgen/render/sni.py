@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lbgen.model import Listener
-from lbgen.model.types import TlsHost
+from lbgen.model.entries import TlsHost
 from lbgen.render.credential_files import Certificate
 from lbgen.render.credentials import SUFFIX
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from lbgen.labels.match import Alternative, Test
 from lbgen.model import Cell, Listener, Model, Route, Rule
+from lbgen.model.entries import Screen
 from lbgen.model.routing import ANY_HOST, Conflict, broader_hosts, place_of, priority_of, route_table
 from lbgen.model.tls import tls_hosts
-from lbgen.model.types import Screen
 from lbgen.report.witness import Request, holds, impossible, witness
 
 CLOSED = "closed."  # what the names of backends that only refuse begin with

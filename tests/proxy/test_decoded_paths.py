@@ -10,7 +10,7 @@ import pytest
 from lbgen.daemon import assembly
 from lbgen.labels.match import Test
 from lbgen.model import build
-from lbgen.model.types import Rule
+from lbgen.model.entries import Rule
 from lbgen.settings import Settings
 from tests.support.builders import a_network, a_node, a_snapshot, app
 from tests.support.clients import Client

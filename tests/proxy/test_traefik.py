@@ -15,7 +15,7 @@ import pytest
 from lbgen.base.errors import CheckFailed
 from lbgen.labels.match import Test
 from lbgen.model import build
-from lbgen.model.types import Rule
+from lbgen.model.entries import Rule
 from lbgen.proxies.traefik.check import Checker
 from lbgen.render.templates import BUILTIN
 from tests.support import oracle

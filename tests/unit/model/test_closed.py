@@ -7,8 +7,9 @@ import pytest
 from lbgen.labels.keys.table import KEYS, nearest
 from lbgen.labels.match import Test
 from lbgen.model import Model
+from lbgen.model.entries import Screen
 from lbgen.model.screens import MOST, ODD, screens
-from lbgen.model.types import Closed, Route, Screen
+from lbgen.model.types import Closed, Route
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, modelled
 
 HOST, ADMIN = Test("host", "a.org"), Test("path_prefix", "/admin")

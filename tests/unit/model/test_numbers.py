@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from lbgen.labels.match import Alternative, Test
 from lbgen.model import Cell, Listener, Rule
+from lbgen.model.entries import Screen, TlsHost
 from lbgen.model.numbers import HIGHEST_PRIORITY, ROOM, Numbered, numbered
 from lbgen.model.routing import place_of, route_table
 from lbgen.model.tables import in_order
-from lbgen.model.types import Screen, TlsHost
 from tests.support.builders import a_listener, a_route
 from tests.support.oracle import Request, decide, holds
 from tests.support.routes import REQUESTS, WEB, below, exactly, host, odd, places, route_lists

@@ -8,8 +8,8 @@ import pytest
 
 from lbgen.labels.match import Test
 from lbgen.model import Model, Route
+from lbgen.model.entries import Refusal, Screen
 from lbgen.model.screens import MOST, screens
-from lbgen.model.types import Refusal, Screen
 from tests.support.builders import a_listener, a_network, a_node, a_route, a_rules, a_service, modelled
 
 HOST, ADMIN, POST = Test("host", "a.org"), Test("path_prefix", "/admin"), Test("method", "POST")

@@ -6,8 +6,8 @@ import pytest
 
 from lbgen.labels.match import Test
 from lbgen.model import Model, Route
+from lbgen.model.entries import TlsHost
 from lbgen.model.tls import tls_hosts
-from lbgen.model.types import TlsHost
 from tests.support.builders import a_listener, a_network, a_node, a_route, a_rules, a_service, modelled
 
 SECURE = a_listener("websecure", 443, tls=True)

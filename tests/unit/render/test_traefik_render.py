@@ -14,7 +14,8 @@ from lbgen.labels.match import Test
 from lbgen.labels.rule import parser
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import build
-from lbgen.model.types import Model, Rule
+from lbgen.model.entries import Rule
+from lbgen.model.types import Model
 from lbgen.proxies.traefik import placeholder_certificate
 from lbgen.proxies.traefik.apply import DYNAMIC, STATIC
 from lbgen.render import quoting

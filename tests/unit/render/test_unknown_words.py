@@ -10,8 +10,9 @@ import pytest
 
 from lbgen.base.errors import TemplateError
 from lbgen.labels.match import Test
+from lbgen.model.entries import Rule
 from lbgen.model.policy import Concurrency, Policy
-from lbgen.model.types import Backend, HealthCheck, Model, Redirect, Rule
+from lbgen.model.types import Backend, HealthCheck, Model, Redirect
 from lbgen.render.context import TargetContext
 from lbgen.render.renderer import Renderer
 from lbgen.render.templates import find
