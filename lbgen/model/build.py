@@ -16,6 +16,7 @@ from lbgen.model import claims, limits
 from lbgen.model.backends import route_backend
 from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends, refused, with_headers
 from lbgen.model.groups import Group, Member, join_members
+from lbgen.model.listener_redirects import redirect_backends, redirect_route, takes_everything
 from lbgen.model.logins import Logins
 from lbgen.model.mirrors import Mirrors
 from lbgen.model.page_services import PageServices
@@ -96,6 +97,7 @@ class Builder:
         self._page_services = PageServices()
         self._groups: dict[tuple[str, str, str], tuple[list[Member], Group]] = {}
         self._logins = Logins()
+        self._redirects = tuple(redirect_backends(rules.listeners))
 
     def decision(self, service: Service) -> Decided | None:
         """Return what was decided of a service in the last model; None: it is not there, or lbgen made a mistake."""
@@ -172,7 +174,7 @@ class Builder:
             closed_as(out.route, MISSING_GUARD, out.backend.policy) for group in groups for out in group.left_out
         ]
         backends = [backend for part in parts for backend in part.backends] + [group.backend for group in groups]
-        backends += logins
+        backends += [*logins, *self._redirects]
         asked = [*routes, *(part.closed for part in parts)]
         if not self._tables or not _identical(asked, self._routes):
             self.tabled += len(self.rules.listeners)
@@ -256,6 +258,9 @@ def _table(
     if listener.protocol != "http":
         with_table, conflicts = route_table(with_hosts, carried, mine)
         return with_table, [*problems, *(conflict.problem for conflict in conflicts)]
+    if takes_everything(listener):
+        carried, mine = [], []
+    carried += [route] if (route := redirect_route(listener)) else []
     served, over = limits.for_listener(listener, carried, mine)
     with_table, conflicts = route_table(with_hosts, served.routes)
     if lost := [_lost(conflict) for conflict in conflicts if conflict.loses_guard]:

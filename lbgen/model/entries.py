@@ -77,3 +77,13 @@ class TlsHost:
     certificate: str  # name of its file, without suffix; empty: chosen by host
     client_ca: str  # name of the authority; empty: clients need no certificate
     shared: bool = False  # several services have routes for it: a certificate that is for other names is not shown
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerRedirect:
+    """Where a listener leads its requests: to the same host, path and query with another scheme or port."""
+
+    scheme: str  # "http", "https"
+    port: int  # as clients see it
+    code: int  # 307, 308
+    priority: int | None = None  # routes of a higher one go before it; None: none does

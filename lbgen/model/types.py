@@ -14,7 +14,7 @@ from lbgen.labels.context import LabelContext, Listeners, Ports, Provider
 from lbgen.labels.match import Alternative
 from lbgen.labels.values.users import LabelUsers
 from lbgen.model.cookies import USUAL, Cookie
-from lbgen.model.entries import Cell, Refusal, Rule, Screen, TlsHost
+from lbgen.model.entries import Cell, ListenerRedirect, Refusal, Rule, Screen, TlsHost
 from lbgen.model.pages import ErrorPage, PageService
 from lbgen.model.policy import NOTHING, Policy
 
@@ -121,7 +121,8 @@ class Backend:
     def about(self) -> str:
         """Where it comes from, for a comment: "service shop_web; stack shop; network edge; via task"."""
         if not self.service:
-            return "an address that labels name" if self.servers else "no service's: it answers what must not reach one"
+            answers = "a listener's redirect" if self.redirect else "no service's: it answers what must not reach one"
+            return "an address that labels name" if self.servers else answers
         named = f"services {', '.join(self.members)}" if len(self.members) > 1 else f"service {self.service}"
         said = (("stack", self.stack), ("network", self.network), ("via", self.via))
         return "; ".join([named, *(f"{what} {name}" for what, name in said if name)])
@@ -198,6 +199,7 @@ class Listener:
     strict_sni: bool = False  # with tls: handshakes are refused for names that no certificate is for, or without a name
     http3: bool = False  # protocol http with tls: HTTP/3, too, on the UDP port of the same number
     access_log: AccessLog | None = None  # protocol http: one line for each request; None: the template set decides
+    redirect: ListenerRedirect | None = None  # protocol http: as cells and rules say, to the backend "<name>.redirect"
 
     @property
     def answers(self) -> tuple[str, ...]:

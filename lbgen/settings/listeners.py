@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import model_validator
@@ -9,6 +10,7 @@ from pydantic import model_validator
 from lbgen.base.address import split_bind
 from lbgen.model import AccessLog, Listener
 from lbgen.settings.access_log import AccessLogging
+from lbgen.settings.listener_redirect import ListenerRedirecting
 from lbgen.settings.listener_tls import ListenerTls, ListenerTlsSettings
 from lbgen.settings.value_types import Bind, Networks, Port, Seconds, Section, Size
 
@@ -41,6 +43,8 @@ class ListenerSettings(Section):
     hello_timeout: Seconds | None = None
     """Of protocol tcp without tls, where some routes have server names: how long a client may take to begin with TLS;
     default 5s. With HAProxy one that says nothing, since the server is to speak first, is served after that."""
+    redirect: ListenerRedirecting = None
+    """Of protocol http: every request is led to another listener, by default to https: its name, or a section."""
     proxy_protocol: bool = False
     """Connections begin with a PROXY header (version 1 or 2), which says who the client is; where there are
     `trusted_proxies`, those from there."""
@@ -51,7 +55,7 @@ class ListenerSettings(Section):
             raise ValueError(
                 "tls.http3 is for listeners of protocol http, without proxy_protocol: QUIC has no such thing"
             )
-        for key in ("access_log", "encoded_slashes", "max_headers"):
+        for key in ("access_log", "encoded_slashes", "max_headers", "redirect"):
             if self.protocol != "http" and getattr(self, key) not in (None, "pass"):
                 raise ValueError(f"{key} is for listeners of protocol http, this one is of {self.protocol}")
         if self.max_headers is not None and not LEAST_HEADERS <= self.max_headers <= MOST_HEADERS:
@@ -76,8 +80,17 @@ class ListenerSettings(Section):
         address, port = split_bind(self.bind)
         return "*" if address == "::" else address, port
 
-    def listener(self, name: str) -> Listener:
-        """Return the listener as the model has it, without routes."""
+    @property
+    def as_clients_see(self) -> int:
+        """The port that clients connect to."""
+        return self.public_port or self.where[1]
+
+    def listener(self, name: str, others: Mapping[str, ListenerSettings]) -> Listener:
+        """Return the listener as the model has it, without routes.
+
+        Args:
+            others: all listeners, of which its redirect leads to one.
+        """
         address, port = self.where
         tls = self.tls or ListenerTlsSettings()
         return Listener(
@@ -94,6 +107,7 @@ class ListenerSettings(Section):
             proxy_protocol=self.proxy_protocol,
             encoded_slashes=self.encoded_slashes,
             public_port=self.public_port or 0,
+            redirect=self.redirect.target(name, others) if self.redirect else None,
             max_headers=self.max_headers or USUAL_HEADERS,
             hello_timeout=HELLO_TIMEOUT if self.hello_timeout is None else self.hello_timeout,
         )

@@ -178,6 +178,16 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _redirects(self) -> Settings:
+        for name, listener in self.listeners.items():
+            if listener.redirect:
+                try:
+                    listener.redirect.target(name, self.listeners)
+                except ValueError as error:
+                    raise ValueError(f"listeners.{name}.redirect.to: {error}") from error
+        return self
+
+    @model_validator(mode="after")
     def _distinct_binds(self) -> Settings:
         """Two listeners of one proxy on one port: HAProxy would share the connections out between them."""
         for served in [target.listeners for target in self.targets.values()] or [None]:
@@ -197,7 +207,9 @@ class Settings(Section):
             ["web"] if "web" in self.listeners else list(self.listeners) if len(self.listeners) == 1 else []
         )
         return Rules(
-            listeners=tuple(listener.listener(name) for name, listener in sorted(self.listeners.items())),
+            listeners=tuple(
+                listener.listener(name, self.listeners) for name, listener in sorted(self.listeners.items())
+            ),
             default_listeners=tuple(defaults),
             expose_by_default=self.discovery.expose_by_default,
             networks=tuple(self.discovery.networks),

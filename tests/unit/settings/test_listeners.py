@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from lbgen.model import AccessLog, Listener
+from lbgen.model.entries import ListenerRedirect
 from lbgen.settings import Settings
 
 
@@ -57,6 +58,7 @@ def test_access_log(access_log, expected):
         ({"tls": {"http3": True}, "protocol": "tcp"}, "tls.http3 is for listeners of protocol http"),
         ({"access_log": "text"}, "'json' or 'combined'"),
         ({"access_log": "json", "protocol": "tcp"}, "access_log is for listeners of protocol http"),
+        ({"redirect": "websecure", "protocol": "tcp"}, "redirect is for listeners of protocol http"),
         ({"access_log": {"to": "web.log"}}, "the absolute path of a file"),
         ({"access_log": {"to": "/a;b"}}, "the absolute path of a file"),
         ({"access_log": {"to": "/a\n"}}, "the absolute path of a file"),
@@ -67,3 +69,44 @@ def test_refused(keys, said):
     """With what to write instead."""
     with pytest.raises(ValidationError, match=said):
         listener(**keys)
+
+
+@pytest.mark.parametrize(
+    ("redirect", "expected"),
+    [
+        ("websecure", ListenerRedirect("https", 443, 308)),
+        ({"to": "other", "permanent": False}, ListenerRedirect("https", 8080, 307)),
+        ({"to": ":8443", "priority": 10}, ListenerRedirect("https", 8443, 308, 10)),
+        ({"to": "other", "scheme": "http"}, ListenerRedirect("http", 8080, 308)),
+    ],
+)
+def test_redirect(redirect, expected):
+    """To the port that clients see."""
+    assert redirecting(redirect).redirect == expected
+
+
+@pytest.mark.parametrize(
+    ("redirect", "said"),
+    [
+        ("web", "listeners.web.redirect.to: web would lead to itself; name another listener"),
+        ("nowhere", "there is no HTTP listener nowhere; name websecure or other or :PORT"),
+        ("dns", "there is no HTTP listener dns"),
+        (":0", ":0 is not a whole number from 1 to 65535"),
+        ({"to": "other", "code": 301}, "Extra inputs are not permitted"),
+    ],
+)
+def test_redirect_refused(redirect, said):
+    """With what to write instead."""
+    with pytest.raises(ValidationError, match=said):
+        redirecting(redirect)
+
+
+def redirecting(redirect: object) -> Listener:
+    """The listener web, with others that it may redirect to."""
+    others = {
+        "websecure": {"bind": ":8443", "public_port": 443, "tls": True},
+        "other": {"bind": ":8080"},
+        "dns": {"bind": ":53", "protocol": "udp"},
+    }
+    settings = Settings.model_validate({"listeners": {"web": {"bind": ":80", "redirect": redirect}, **others}})
+    return next(made for made in settings.rules().listeners if made.name == "web")
