@@ -22,8 +22,9 @@ def config() -> None:
 def check(common: CommonOptions) -> None:
     """Check the settings, their template sets and whether they fit the proxies.
 
-    Lists everything that is wrong with the settings, and Docker endpoints without protection on the way. Connects to
-    nothing, and starts nothing but the proxies' programs, to ask for their versions.
+    Lists everything that is wrong with the settings, Docker endpoints without protection on the way, and what of
+    Traefik's files is left out or closes the routers that name it. Connects to nothing, and starts nothing but the
+    proxies' programs, to ask for their versions.
 
     \b
     Exit codes:
@@ -32,8 +33,11 @@ def check(common: CommonOptions) -> None:
       3  a template set cannot be read
       4  an endpoint of Docker cannot be read
     """
-    for risk in assembly.check(common.settings()):
+    settings = common.settings()
+    for risk in assembly.check(settings):
         click.echo(f"risk: {in_one(risk)}")
+    for note in settings.discovery.traefik.checked().notes:
+        click.echo(in_one(f"note: {note.label}: {note.what}"))
     click.echo("the settings are fine")
 
 

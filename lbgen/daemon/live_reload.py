@@ -98,7 +98,7 @@ class LiveReload:
 
     def paths(self) -> set[Path]:
         """Return the files and directories that are watched: settings, templates, and the files that labels name."""
-        paths = {self._file} if self._file else set()
+        paths = set(self._configuration_files())
         for settings in (self._settings, self._wanted):
             targets = settings.targets.values()
             names = {name for target in targets for name in target.templates} - set(builtin_names())
@@ -131,12 +131,15 @@ class LiveReload:
         else:
             self.loop.poke()
 
+    def _configuration_files(self) -> list[Path]:
+        """Return the settings file, if there is one, and the files that the settings consist of besides."""
+        named = (file.path for each in (self._settings, self._wanted) for file in each.discovery.traefik.files)
+        return [*([self._file] if self._file else []), *map(Path, dict.fromkeys(named))]
+
     def _configuration(self) -> object:
-        """Return a value that changes with the settings file and the sets' manifests; None: they may just change."""
+        """Return a value that changes with the settings' files and the sets' manifests; None: they may just change."""
         roots = [root for each in self._followers.values() for root in each.renderer.templates.directories]
-        files = [
-            fingerprint(path) for path in ([self._file] if self._file else []) + [root / MANIFEST for root in roots]
-        ]
+        files = [fingerprint(path) for path in [*self._configuration_files(), *(root / MANIFEST for root in roots)]]
         settled = all(file is None or file.settled() for file in files)
         return (files, [root.is_dir() for root in roots]) if settled else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from lbgen.labels.foreign_options import Element
 from lbgen.labels.route_spec import ServiceLabels
 from lbgen.labels.values.value_type import BadValue
 
@@ -17,6 +18,8 @@ class Provider:
     constraints: str = ""  # which services are routed; empty: all
     users_files: tuple[str, ...] = ()  # basicauth middlewares whose users are in a file of that name, not in the label
     insecure_transports: tuple[str, ...] = ()  # names, with their @provider, of those with insecureSkipVerify
+    # What Traefik's file provider would define, by protocol, kind and name, as `file_provider` reads it.
+    elements: Mapping[tuple[str, str, str], Element] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

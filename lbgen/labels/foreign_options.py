@@ -151,7 +151,7 @@ def read(service: str, route: str, element: Element | None, table: Table, *, sec
     """
     options = Options(service, route)
     for option, written in element.options.items() if element else ():
-        row, meaning = _meaning(option, table, secret=secret)
+        row, meaning = meaning_of(option, table, secret=secret)
         of = table.get(row)
         broken = of.field if isinstance(of, Taken) and of.field else row
         shown = Written(written.label, "") if meaning.secret else written
@@ -175,7 +175,7 @@ def read(service: str, route: str, element: Element | None, table: Table, *, sec
     return options
 
 
-def _meaning(option: str, table: Table, *, secret: bool) -> tuple[str, Taken | Left | Lost]:
+def meaning_of(option: str, table: Table, *, secret: bool = False) -> tuple[str, Taken | Left | Lost]:
     """Return the row of the table for an option, or the one that an unknown option looks like, and what it says."""
     pattern = re.sub(r"\[[0-9]+\]", "[n]", option)
     if pattern in table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, field_validator
 
@@ -11,7 +11,10 @@ from lbgen.labels.context import Provider
 from lbgen.labels.rule import parser
 from lbgen.labels.traefik import routers
 from lbgen.labels.traefik.constraints import meets_constraints
+from lbgen.labels.traefik.file_check import Checked, checked
+from lbgen.labels.traefik.file_provider import FileElements
 from lbgen.model.placement import chooser
+from lbgen.settings.traefik_files import TraefikFiles
 from lbgen.settings.value_types import Seconds, Section, Texts, split_list
 
 
@@ -28,6 +31,18 @@ class TraefikSettings(Section):
     counts, not the label."""
     insecure_transports: Texts = []
     """Names, as in legacy@file, of Traefik's serversTransports with insecureSkipVerify."""
+    middlewares: dict[str, Any] = {}
+    """Middlewares that labels name as NAME@file, as they stand below http.middlewares in a file of Traefik's."""
+    services: dict[str, Any] = {}
+    """Likewise services, as below http.services: of fixed addresses, weighted, mirroring, failover."""
+    tls_options: dict[str, Any] = {}
+    """Likewise TLS options, as below tls.options."""
+    tcp_middlewares: dict[str, Any] = {}
+    """Likewise middlewares of TCP routers, as below tcp.middlewares."""
+    tcp_services: dict[str, Any] = {}
+    """Likewise services of TCP routers, as below tcp.services."""
+    files: TraefikFiles = []
+    """Files of Traefik's file provider, YAML or TOML, which define what labels name as NAME@file."""
 
     @field_validator("default_rule")
     @classmethod
@@ -42,6 +57,25 @@ class TraefikSettings(Section):
         meets_constraints(value, {})
         return value
 
+    def defined(self) -> FileElements:
+        """Return what the sections and the files define, and what is wrong with them."""
+        found = FileElements()
+        for protocol, kind, name in (
+            ("http", "middlewares", "middlewares"),
+            ("http", "services", "services"),
+            ("tls", "options", "tls_options"),
+            ("tcp", "middlewares", "tcp_middlewares"),
+            ("tcp", "services", "tcp_services"),
+        ):
+            found.add(protocol, kind, getattr(self, name), f"discovery.traefik.{name}")
+        for file in self.files:
+            found.add_file(file.content, file.path)
+        return found
+
+    def checked(self) -> Checked:
+        """Return what there is to say of what they define."""
+        return checked(self.defined())
+
     def provider(self) -> Provider:
         """Return the options that labels are read with; names are case-insensitive."""
         return Provider(
@@ -49,6 +83,7 @@ class TraefikSettings(Section):
             self.constraints,
             tuple(name.lower() for name in self.users_files),
             tuple(name.lower() for name in self.insecure_transports),
+            self.defined().elements,
         )
 
 

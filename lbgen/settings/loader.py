@@ -16,8 +16,11 @@ from pydantic import BaseModel, ValidationError
 
 from lbgen.base import documents
 from lbgen.base.errors import SettingsError
+from lbgen.base.problem import Problem
+from lbgen.labels.traefik.file_provider import place
 from lbgen.settings.locations import located
 from lbgen.settings.settings import Settings
+from lbgen.settings.traefik_files import read_files
 
 ENV_PREFIX = "LBGEN_"
 ENV_FILE = "LBGEN_CONFIG"
@@ -67,12 +70,26 @@ def load_settings(
             _put(document, key, value)
     if not as_written:
         document = located(document, Settings, Path())
+    lines = read_files(document, path.parent if path and as_written else Path())
     try:
-        return Settings.model_validate(document)
+        settings = Settings.model_validate(document)
     except ValidationError as error:
         unknown = "unknown key; see 'lbgen config schema'"
-        lines = documents.complaints(error, origins, str(path or "settings"), lambda _: unknown)
-        raise SettingsError("\n".join(lines)) from error
+        complaints = documents.complaints(error, origins, str(path or "settings"), lambda _: unknown)
+        raise SettingsError("\n".join(complaints)) from error
+    if mistakes := settings.discovery.traefik.checked().mistakes:
+        lines |= {place(key): origin for key, origin in origins.items()}
+        raise SettingsError("\n".join(_complaint(mistake, lines, str(path or "settings")) for mistake in mistakes))
+    return settings
+
+
+def _complaint(mistake: Problem, lines: Mapping[str, str], fallback: str) -> str:
+    """Return the line about something wrong in the configuration of Traefik that the settings hold."""
+    parts = re.split(r"(?=[.\[])", mistake.label)
+    known = ("".join(parts[:length]) for length in range(len(parts), 0, -1))
+    origin = next((lines[text] for text in known if text in lines), fallback)
+    found = f" (found {mistake.value!r})" if mistake.value else ""
+    return f"{origin}: {mistake.label}: {mistake.what}{found}"
 
 
 def _file(path: Path) -> tuple[dict[str, object], dict[tuple[str | int, ...], str]]:

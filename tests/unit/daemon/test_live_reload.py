@@ -111,6 +111,17 @@ def test_settings(site):
     assert all(preview.renderer is not before[name] for name, preview in site.previews.items())
 
 
+def test_files_of_traefik(site):
+    """To save a file that the settings name has the settings read; it is watched from then on."""
+    file = site.directory / "dynamic.yml"
+    file.write_text("http: {middlewares: {a: {compress: {}}}}\n")
+    site.save("lbgen.yml", site.file.read_text() + "discovery: {traefik: {files: dynamic.yml}}\n")
+    assert file in site.live.paths()
+    site.reads = 0
+    site.save("dynamic.yml", "http: {middlewares: {b: {compress: {}}}}\n")
+    assert site.reads == 1
+
+
 def test_credentials_know_their_proxies(site):
     """What is too costly for a password depends on whom the files are for, also after the settings were saved."""
     assert site.live.loop.files.read().proxies == {"haproxy"}
