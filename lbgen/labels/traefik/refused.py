@@ -37,7 +37,11 @@ def closed_router(
     keys = RouteKeys(**fields)
     lost = frozenset(guards - FIELDS.keys())
     origin, users = origin_of(router), effects.users
-    spec = ClosedSpec(protocol, router.name, keys, match, frozenset(broken), "traefik", origin, lost, users=users)
+    spec = ClosedSpec(
+        *(protocol, router.name, keys, match, frozenset(broken), "traefik", origin, lost),
+        denies=bool(effects.denials),
+        users=users,
+    )
     return spec if spec.guarded or not spec.unreadable else None
 
 

@@ -109,7 +109,7 @@ class Routers:
         effects = self._middlewares(protocol, router, options, match)
         denials: tuple[Denial, ...] = ()
         if protocol == "http":
-            denials = self._answer(options, effects, self._listeners(router, options))
+            denials = (*effects.denials, *self._answer(options, effects, self._listeners(router, options)))
         problems = [*options.lost, *own.lost, *effects.options.lost]
         self.problems += [*problems, *options.left, *own.left, *effects.options.left]
         if problems or match is None:
