@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from lbgen.labels.definitions import Definitions
 from lbgen.labels.foreign_options import Element
 from lbgen.labels.route_spec import ServiceLabels
 from lbgen.labels.values.value_type import BadValue
@@ -54,6 +55,7 @@ class LabelContext:
     provider: Provider = field(default_factory=Provider)
     listeners: Listeners = field(default_factory=Listeners)
     ports: Ports = field(default_factory=Ports)
+    definitions: Definitions = field(default_factory=Definitions)  # what names in Traefik's labels mean
 
 
 PLAIN = LabelContext()

@@ -76,4 +76,5 @@ def _join(by_dialect: Mapping[str, ServiceLabels]) -> ServiceLabels:
         tuple(sorted({problem for own in by_dialect.values() for problem in own.problems})),
         "" if enabled else "; ".join(own.unless for own in by_dialect.values()),
         tuple(route for route in named.values() if isinstance(route, ClosedSpec)),
+        uses=tuple(use for own in by_dialect.values() for use in own.uses),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import BY_NAME, GUARDS, PREFIX, RouteKeys, guards_of
@@ -36,6 +36,20 @@ class Denial:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Servers that a route uses in place of its own service's tasks: those of a Swarm service, or addresses."""
+
+    service: str = ""  # the Swarm service's name, of the route's stack or as 'docker service ls' shows it; empty: none
+    # Fields of `RouteKeys` that say where the servers are and how they are spoken to: port, via, network, scheme, and
+    # weight, of one server among those of its pool. Short labels of lbgen's at that Swarm service count before them.
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    weight: int = 1  # of all its servers together, however many they are
+    backup: bool = False  # they get requests only while none of the route's others is up
+    addresses: tuple[str, ...] = ()  # IP addresses, with fields["port"]; only a setting may name some
+    pool: str = ""  # shares of one pool have one weight, spread over all their servers alike; empty: it is alone
+
+
+@dataclass(frozen=True, slots=True)
 class RouteSpec:
     """A route as its labels ask for it."""
 
@@ -50,6 +64,7 @@ class RouteSpec:
     origin: str = ""  # what it is made of there: "router shop", "destination 1"; empty: nothing particular
     users: LabelUsers | None = None  # those that its labels hold; `keys.basic_auth` has their name
     denials: tuple[Denial, ...] = ()  # in the order to ask
+    shares: tuple[Share, ...] = ()  # all its servers; none: they are its own service's tasks, by `keys`
 
     def label_to_blame(self, bad: BadValue) -> tuple[str, str]:
         """Return the label at fault and its value: the one that was written, or the one that is missing."""
@@ -114,6 +129,16 @@ class ClosedSpec:
         return bool(self.missing or self.denies or guards_of(self.keys))
 
 
+class Use(NamedTuple):
+    """A name of another program's labels that some labels use, as `Definitions.find` is asked for it."""
+
+    protocol: str
+    kind: str  # "middlewares", "services", "routers"
+    reference: str
+    asking: str = ""  # the Swarm service
+    provider: str = "swarm"
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceLabels:
     """What one service's labels say."""
@@ -124,6 +149,7 @@ class ServiceLabels:
     unless: str = ""  # why the service does not take part
     closed: tuple[ClosedSpec, ...] = ()
     missing: str = ""  # the label that would make it take part, if none says whether it does
+    uses: tuple[Use, ...] = ()  # names that may mean something else when other services' labels or settings change
 
 
 def problem_of(service: str, label: str, value: str, bad: BadValue, route: str = "") -> Problem:

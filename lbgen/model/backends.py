@@ -15,6 +15,7 @@ from lbgen.model.names import check_server_keys, check_verifiable, server_name
 from lbgen.model.pages import error_pages, page_services
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
+from lbgen.model.shares import shared_servers
 from lbgen.model.types import Backend, Redirect, Rules
 from lbgen.snapshot import STACK, Service, Task
 
@@ -42,19 +43,25 @@ def route_backend(
     keys, match, protocol = request.spec.keys, request.spec.match, request.spec.protocol
     has_servers = not (keys.redirect or keys.deny)  # else the proxy itself answers
     layer4 = "udp" if protocol == "udp" else "tcp"
-    chosen = route_servers(service, tasks, keys, around, layer4) if has_servers else RouteServers("")
-    servers = [replace(server, weight=keys.weight, backup=keys.backup) for server in chosen.servers]
+    shared = shared_servers(service, request.spec, around, layer4) if has_servers and request.spec.shares else None
+    if shared:
+        chosen, servers = shared.chosen, list(shared.servers)
+    else:
+        chosen = route_servers(service, tasks, keys, around, layer4) if has_servers else RouteServers("")
+        servers = [replace(server, weight=keys.weight, backup=keys.backup) for server in chosen.servers]
     name = _server_name(keys, match)
     check = None
-    if has_servers and protocol != "udp":
-        check = health_check(service, keys, match, chosen.via, anything=around.rules.any_health_check)
+    if has_servers and protocol != "udp":  # the ports of shares are asked about with each
+        via = "" if shared else chosen.via
+        check = health_check(service, keys, match, via, anything=around.rules.any_health_check)
     return replace(
         _as_labelled(request),
         service=service.name,
         stack=service.labels.get(STACK, ""),
         via=chosen.via,
         network=chosen.network.network.name if chosen.network else "",
-        servers=tuple(servers) if keys.group else in_service(servers),
+        servers=tuple(servers) if keys.group or shared else in_service(servers),
+        members=shared.services if shared and shared.services != (service.name,) else (),
         health_check=check,
         server_name=name,
         https_port=_https_port(request, siblings, around.rules),

@@ -6,8 +6,8 @@ cluster renders the same bytes. Each service is decided alone; only what they co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.values.users import LabelUsers
@@ -15,6 +15,7 @@ from lbgen.labels.values.value_type import BadValue
 from lbgen.model import claims, limits
 from lbgen.model.backends import route_backend
 from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends, refused, with_headers
+from lbgen.model.decided import Decided, Inputs, identical
 from lbgen.model.groups import Group, Member, join_members
 from lbgen.model.listener_redirects import redirect_backends, redirect_route, takes_everything
 from lbgen.model.logins import Logins
@@ -24,9 +25,10 @@ from lbgen.model.part import LoginRequest, Part
 from lbgen.model.routes import RouteRequest, ServiceRoutes, service_routes
 from lbgen.model.routing import Conflict, route_table
 from lbgen.model.servers import Surroundings
+from lbgen.model.service_lookup import services_by_name
 from lbgen.model.tls import tls_hosts
 from lbgen.model.types import Backend, Basis, Closed, Listener, Model, Route, Rules
-from lbgen.snapshot import STACK, Network, Node, Service, Snapshot, Task, moment
+from lbgen.snapshot import STACK, Service, Snapshot, Task, moment
 
 
 def build(snapshot: Snapshot, rules: Rules, drained: Collection[str] = frozenset()) -> Model:
@@ -36,43 +38,6 @@ def build(snapshot: Snapshot, rules: Rules, drained: Collection[str] = frozenset
         drained: ids of tasks and nodes whose time to drain is over; the caller has the clock, this has not.
     """
     return Builder(rules).build(snapshot, drained)
-
-
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """What a service's part was decided from."""
-
-    service: Service
-    tasks: tuple[Task, ...]
-    nodes: Mapping[str, Node]
-    networks: Mapping[str, Network]
-    drained: frozenset[str]
-
-    def same(self, other: _Inputs) -> bool:
-        """Compare by identity: sources hand on the very same object for what did not change."""
-        return (
-            self.service is other.service
-            and self.nodes is other.nodes
-            and self.networks is other.networks
-            and self.drained == other.drained
-            and _identical(self.tasks, other.tasks)
-        )
-
-    def asks_the_same(self, other: Service) -> bool:
-        """Tell whether a service's routes are those of another state of it, such as one with more replicas."""
-        mine = self.service
-        return mine is other or (
-            (mine.name, mine.created_at, mine.labels) == (other.name, other.created_at, other.labels)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """One service as it was decided last, as if no other was in its way."""
-
-    inputs: _Inputs
-    asked: ServiceRoutes
-    part: Part
 
 
 class Builder:
@@ -106,8 +71,9 @@ class Builder:
 
     def build(self, snapshot: Snapshot, drained: Collection[str] = frozenset()) -> Model:
         """Return the model of a snapshot; see `build`."""
-        around = Surroundings(self.rules, snapshot.nodes, snapshot.networks, drained)
         tasks = snapshot.tasks_by_service()
+        by_name = services_by_name(snapshot.services.values())
+        around = Surroundings(self.rules, snapshot.nodes, snapshot.networks, drained, by_name, tasks)
         drained_nodes = frozenset(id_ for id_ in drained if id_ in snapshot.nodes)
         decided: dict[str, Decided] = {}
         parts = []
@@ -120,7 +86,7 @@ class Builder:
             names.add(service.name)
             own = tuple(tasks.get(service.id, ()))
             over = drained_nodes | {task.id for task in own if task.id in drained}
-            inputs = _Inputs(service, own, snapshot.nodes, snapshot.networks, over)
+            inputs = Inputs(service, own, snapshot.nodes, snapshot.networks, over)
             parts.append(self._part(inputs, around, decided))
         self._decided = decided
         joined, logins = self._logins.join(parts, snapshot, around)
@@ -133,7 +99,7 @@ class Builder:
         known = self._decided.get(service.id)
         return known.asked.requests if known else ()
 
-    def _part(self, inputs: _Inputs, around: Surroundings, decided: dict[str, Decided]) -> Part:
+    def _part(self, inputs: Inputs, around: Surroundings, decided: dict[str, Decided]) -> Part:
         """Return a service's part of the model and store it in ``decided``; after an error, its last part."""
         id_, name = inputs.service.id, inputs.service.name
         before = self._decided.get(id_)
@@ -152,15 +118,16 @@ class Builder:
             return replace(before.part, problems=(*before.part.problems, problem))
         return decided[id_].part
 
-    def _decide(self, inputs: _Inputs, around: Surroundings, before: Decided | None) -> Decided:
-        if before and before.inputs.same(inputs):
-            return before
-        self.decided += 1
+    def _decide(self, inputs: Inputs, around: Surroundings, before: Decided | None) -> Decided:
         if before and before.inputs.asks_the_same(inputs.service):
             asked = before.asked
         else:
             self.parsed += 1
             asked = service_routes(inputs.service, self.rules)
+        inputs = inputs.with_shared(asked, around)
+        if before and asked is before.asked and before.inputs.same(inputs):
+            return before
+        self.decided += 1
         part = service_part(inputs.service, inputs.tasks, asked, around)
         return Decided(inputs, asked, _with_old_objects(before.part, part) if before else part)
 
@@ -176,7 +143,7 @@ class Builder:
         backends = [backend for part in parts for backend in part.backends] + [group.backend for group in groups]
         backends += [*logins, *self._redirects]
         asked = [*routes, *(part.closed for part in parts)]
-        if not self._tables or not _identical(asked, self._routes):
+        if not self._tables or not identical(asked, self._routes):
             self.tabled += len(self.rules.listeners)
             self._routes = asked
             self._tables = [_table(listener, flat, closed, self._secure) for listener in self.rules.listeners]
@@ -203,7 +170,7 @@ class Builder:
         before, self._groups = self._groups, {}
         for key, own in members.items():
             known = before.get(key)
-            if not known or not _identical(known[0], own):
+            if not known or not identical(known[0], own):
                 known = own, join_members(own, self._secure, any_check=self.rules.any_health_check)
             self._groups[key] = known
         return [group for _, group in self._groups.values()]
@@ -273,10 +240,6 @@ def _lost(conflict: Conflict) -> Closed:
     """Return what a route would have guarded, had not another one of its service the same match."""
     route = replace(conflict.route, alternatives=(conflict.alternative,))
     return closed_as(route, MISSING_GUARD, unclaimed=0, listeners=(conflict.listener,))
-
-
-def _identical(these: Sequence[object], those: Sequence[object]) -> bool:
-    return len(these) == len(those) and all(one is other for one, other in zip(these, those, strict=True))
 
 
 def _with_old_objects(before: Part, part: Part) -> Part:

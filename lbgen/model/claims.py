@@ -129,16 +129,22 @@ def check_login(entries: tuple[Claim, ...] | None, service: Service | None, back
     )
 
 
-def check_pages(asking: Service, service: Service, pages: Backend, claims: tuple[Claim, ...]) -> None:
-    """Raise NotAllowed unless there are no entries, or one for both services that allows the ports of the second."""
-    ports = {server.port for server in pages.servers}
+def check_share(asking: Service, service: Service, ports: Iterable[int], claims: tuple[Claim, ...]) -> None:
+    """Raise NotAllowed unless a service may send requests to these ports of another one.
+
+    Without entries it may; with some, one has to be for both services, and allow the ports.
+    """
+    if asking is service:  # then the route's own entry decides
+        return
+    ports = tuple(ports)
     for claim in claims:
         both = services(claim.services)(asking) and services(claim.services)(service)
         if both and all(claim.ports is None or any(low <= port <= high for low, high in claim.ports) for port in ports):
             return
     if claims:
         raise NotAllowed(
-            "setting claims has no entry for both services that allows it", "name a service of the same entry"
+            f"setting claims has no entry for both this service and {service.name} that allows it",
+            "name a service of the same entry",
         )
 
 

@@ -22,8 +22,8 @@ from lbgen.model.health import ON_NODES, own_port
 from lbgen.model.last_servers import in_service
 from lbgen.model.names import check_verifiable
 from lbgen.model.types import Backend, Route, Server
+from lbgen.model.weights import Portion, spread
 
-LARGEST_WEIGHT = 256  # HAProxy's limit
 # What is a member's own: where its servers are, and which requests are meant for the group.
 OWN = frozenset(
     {
@@ -186,35 +186,8 @@ def _weighs(member: Member) -> bool:
 
 
 def _servers(members: Sequence[Member]) -> list[Server]:
-    """Give each member's servers its share of the weight, whatever their number.
-
-    Weights are whole numbers up to 256, so shares are as fine as 1/256 of the largest server's.
-    """
-    first: dict[tuple[str, int], Server] = {}  # of two routes of one service
-    for server in (server for member in members for server in member.backend.servers):
-        first.setdefault(_place(server), server)
-    serving = {_place(server): server for server in in_service(first.values())}
-    shares: list[tuple[Server, float]] = []
-    names: set[str] = set()
-    for member in members:
-        own = [serving.pop(place) for place in map(_place, member.backend.servers) if place in serving]
-        up = sum(server.state == "up" for server in own) or 1
-        for server in own:
-            if server.name in names:
-                server = replace(server, name=f"{server.name}-{server.port}")
-            names.add(server.name)
-            shares.append((server, member.backend.weight / up))
-    largest = max((share for _, share in shares), default=0.0)
-    if all(share in (0.0, largest) for _, share in shares):
-        return [replace(server, weight=100 if share else 0) for server, share in shares]
-    return [
-        replace(server, weight=max(1, round(LARGEST_WEIGHT * share / largest)) if share else 0)
-        for server, share in shares
-    ]
-
-
-def _place(server: Server) -> tuple[str, int]:
-    return server.address, server.port
+    """Give each member's servers its share of the weight."""
+    return spread([Portion(member.backend.weight, member.backend.servers) for member in members], in_service)
 
 
 def _left_out(member: Member, joined: Sequence[Member], error: CannotAdd) -> Problem:

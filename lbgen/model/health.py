@@ -35,7 +35,7 @@ def health_check(service: Service, keys: RouteKeys, match: Match, via: str, *, a
         return None
     if not anything:
         _check_method(keys.health_check_method)
-        _check_port(service, keys.health_check_port, via)
+        check_port(service, keys.health_check_port, via)
     name = check_server_name(keys, match)
     return HealthCheck(
         kind=kind,
@@ -71,7 +71,8 @@ def _check_method(method: str) -> None:
         raise BadValue("may change something with each check", f"use {allowed}, {_REMEDY}", "health-check.method")
 
 
-def _check_port(service: Service, port: int | None, via: str) -> None:
+def check_port(service: Service, port: int | None, via: str) -> None:
+    """Raise BadValue if checks would ask a port that is another program's, perhaps."""
     # Behind a task's address and a virtual IP is the service alone; a node's address has everybody's ports, and only
     # the published ones lead to the service: what it calls its target port may be another program's there.
     if port is None or via not in ON_NODES:

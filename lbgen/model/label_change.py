@@ -12,7 +12,7 @@ from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import guards_of
 from lbgen.labels.match import Alternative, Match, Test
 from lbgen.labels.route_spec import DENIES, MATCHING, ClosedSpec, RouteSpec
-from lbgen.model.build import Decided
+from lbgen.model.decided import Decided
 from lbgen.model.routes import ServiceRoutes
 from lbgen.model.screens import exclude
 from lbgen.model.types import Closed, Route

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.values.value_type import BadValue
-from lbgen.model.claims import check_pages
+from lbgen.model.claims import check_share
 from lbgen.model.named_services import NamedServices, backend_name
 from lbgen.model.pages import PageService
 from lbgen.model.servers import Surroundings
@@ -65,7 +65,8 @@ class _Search:
             service = self._services.find(page.url, backend.stack)
             name = backend_name(page.url, service, "pages")
             pages = self.pages.get(name) or self._services.backend(name, page.url, service, TIMEOUT)
-            check_pages(self._services.by_name[backend.service], service, pages, self._around.rules.claims)
+            asking, ports = self._services.by_name[backend.service], {server.port for server in pages.servers}
+            check_share(asking, service, ports, self._around.rules.claims)
         except BadValue as bad:
             self.problems.append(_problem(backend, page, bad))
             return None

@@ -65,6 +65,16 @@ class Surroundings:
     nodes: Mapping[str, Node]
     networks: Mapping[str, Network]
     drained: Collection[str] = frozenset()  # ids of tasks and nodes whose time to drain is over
+    services: Mapping[str, Service] = field(default_factory=dict)  # by name: whose tasks other services' routes may use
+    tasks: Mapping[str, Sequence[Task]] = field(default_factory=dict)  # by the service's id
+
+    def service(self, name: str, stack: str) -> Service | None:
+        """Return the service of a name; if there is none, that of a stack."""
+        return self.services.get(name) or (self.services.get(f"{stack}_{name}") if stack else None)
+
+    def tasks_of(self, service: Service) -> tuple[Task, ...]:
+        """Return a service's tasks."""
+        return tuple(self.tasks.get(service.id, ()))
 
 
 @dataclass(slots=True)

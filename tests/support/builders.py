@@ -96,7 +96,9 @@ def a_rules(*listeners: Listener, **settings: Any) -> Rules:
 def surroundings(*facts: Fact, drained: frozenset[str] = frozenset(), **settings: Any) -> Surroundings:
     """Nodes, networks and settings around one service."""
     snapshot = a_snapshot(*facts)
-    return Surroundings(a_rules(**settings), snapshot.nodes, snapshot.networks, drained)
+    by_name = {service.name: service for service in snapshot.services.values()}
+    tasks = snapshot.tasks_by_service()
+    return Surroundings(a_rules(**settings), snapshot.nodes, snapshot.networks, drained, by_name, tasks)
 
 
 def a_route(name: str = "web", *alternatives: tuple[Test, ...], **facts: Any) -> Route:

@@ -13,6 +13,7 @@ from lbgen.daemon.bisection import Held
 from lbgen.daemon.kept_labels import Kept
 from lbgen.model import Basis, Model, Rules
 from lbgen.model.servers import Surroundings
+from lbgen.model.service_lookup import services_by_name
 from lbgen.render.credentials import Credentials
 from lbgen.render.renderer import Renderer
 from lbgen.snapshot import Service, Snapshot, Task, moment
@@ -68,7 +69,9 @@ class Facts:
     @property
     def around(self) -> Surroundings:
         """The surroundings that services are decided in."""
-        return Surroundings(self.rules, self.snapshot.nodes, self.snapshot.networks, self.drained)
+        facts = self.snapshot
+        by_name, tasks = services_by_name(facts.services.values()), facts.tasks_by_service()
+        return Surroundings(self.rules, facts.nodes, facts.networks, self.drained, by_name, tasks)
 
     def service(self, name: str) -> Service:
         """Return the service of a name or an id; of two with one name, which only a file can have, the older.

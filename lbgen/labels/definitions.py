@@ -1,0 +1,151 @@
+"""What Traefik's names mean: middlewares, services and routers that any Swarm service defines, or a setting.
+
+Names are the provider's, not the service's: equal definitions are one. Of unequal ones the oldest Swarm service's keeps
+the name; a service that defines it otherwise may not use it, since a guard may be meant.
+
+Source: traefik 3.7 pkg/provider/merge.go, pkg/config/dynamic/http_config.go (ServersLoadBalancer.Merge),
+pkg/server/provider/provider.go (GetQualifiedName).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from lbgen.base.problem import printable
+from lbgen.labels.foreign_options import Element, Written
+from lbgen.labels.route_spec import Use
+from lbgen.labels.values.value_type import BadValue
+
+SWARM, FILE = "swarm", "file"  # the providers of labels and of settings, as references have them after the @
+Key = tuple[str, str, str]  # protocol, kind, name in lower case
+# Of a load balancer's servers: two definitions that differ in these alone are one, with the servers of both.
+_OF_SERVERS = "loadbalancer.server."
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A router, a service or a middleware, and who defines it."""
+
+    element: Element
+    service: str = ""  # name of the Swarm service whose labels define it; empty: a setting
+    general: Mapping[str, Written] = field(default_factory=dict)  # what that one's labels say of all: network, lbswarm
+    also: tuple[Definition, ...] = ()  # equal ones, of younger Swarm services that the asking one may use
+
+    @property
+    def provider(self) -> str:
+        """The provider that names in it are of, unless they say another one."""
+        return SWARM if self.service else FILE
+
+    @property
+    def whose(self) -> str:
+        """Who defines it, for messages."""
+        return f"service {self.service}" if self.service else f"setting discovery.traefik.{self.element.kind}"
+
+    def alike(self, other: Definition) -> bool:
+        """Tell whether two definitions of a name are one."""
+        return _said(self.element) == _said(other.element)
+
+
+class Undefined(BadValue):
+    """A name that means nothing, or not the same for all: nobody defines it, or some do it in two ways."""
+
+    def __init__(self, message: str, remedy: str, near: Definition | None = None) -> None:
+        """
+        Args:
+            near: what was probably meant.
+        """
+        super().__init__(message, remedy)
+        self.near = near
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """All definitions there are. Equal ones are equal, so that what was read with them need not be read again."""
+
+    named: Mapping[Key, tuple[Definition, ...]] = field(default_factory=dict)  # of Swarm services, the oldest first
+    settings: Mapping[Key, Definition] = field(default_factory=dict)  # NAME@file
+    absent: Mapping[Key, tuple[str, str]] = field(default_factory=dict)  # (Swarm service, why it takes no part)
+    # Of setting claims, those that are for a Swarm service, by its name; None: there is no such setting.
+    entries: Mapping[str, frozenset[int]] | None = None
+
+    def find(self, protocol: str, kind: str, reference: str, asking: str = "", provider: str = SWARM) -> Definition:
+        """Return what a name means: ``NAME``, ``NAME@swarm``, ``NAME@docker``, ``NAME@file``.
+
+        Args:
+            asking: the Swarm service that the name is used for; empty: a setting.
+            provider: of the definition that the name stands in, whose names need no ``@``.
+
+        Raises:
+            Undefined: it means nothing here.
+        """
+        name, at, written = reference.strip().lower().partition("@")
+        where = {"": provider, "docker": SWARM}.get(written, written) if at else provider
+        if where == FILE and (definition := self.settings.get((protocol, kind, name))):
+            return definition
+        candidates = self.named.get((protocol, kind, name), ()) if where == SWARM else ()
+        if not candidates:
+            raise self._undefined(protocol, kind, reference, name, where)
+        usable = [each for each in candidates if self.share_an_entry(asking, each.service)]
+        own = next((each for each in usable if each.service == asking), None)
+        if kind == "middlewares":
+            return _middleware(usable or candidates, own, only_others=not usable)
+        first = own if own and not own.alike(usable[0]) else (usable or candidates)[0]
+        return replace(first, also=tuple(each for each in usable if each is not first and each.alike(first)))
+
+    def answer(self, use: Use) -> Definition | tuple[str, str]:
+        """Return what a use finds, or what is wrong with it: for comparison with what it found before."""
+        try:
+            return self.find(*use)
+        except Undefined as bad:
+            return bad.message, bad.remedy
+
+    def share_an_entry(self, asking: str, service: str) -> bool:
+        """Tell whether setting claims lets two Swarm services use each other; settings may use everything."""
+        if self.entries is None or not asking or asking == service:
+            return True
+        return not self.entries.get(asking, frozenset()).isdisjoint(self.entries.get(service, frozenset()))
+
+    def _undefined(self, protocol: str, kind: str, reference: str, name: str, where: str) -> Undefined:
+        what = f"names {kind[:-1]} {printable(reference)}, which"
+        if where == SWARM and (absent := self.absent.get((protocol, kind, name))):
+            service, why = absent
+            return Undefined(f"{what} service {service} defines, which takes no part: {why}", "have it take part")
+        if where not in (SWARM, FILE):
+            return Undefined(f"{what} is of provider {printable(where)}, of which nothing is known here", _DEFINE)
+        known = self.named if where == SWARM else self.settings
+        names = [each for own, of, each in known if (own, of) == (protocol, kind)]
+        (nearest,) = difflib.get_close_matches(name, names, n=1) or [""]
+        if not nearest:
+            return Undefined(f"{what} nothing defines", _DEFINE if where == SWARM else _SET)
+        near = self.named[protocol, kind, nearest][0] if where == SWARM else self.settings[protocol, kind, nearest]
+        return Undefined(f"{what} nothing defines", f"did you mean {nearest}, which {near.whose} defines?", near)
+
+
+_DEFINE = "define it among the labels of this service, or of another one that takes part"
+_SET = "define it in setting discovery.traefik"
+
+
+def _middleware(candidates: Iterable[Definition], own: Definition | None, *, only_others: bool) -> Definition:
+    """Return the middleware that a name means; raise Undefined if that is not the same for all."""
+    first, *others = candidates
+    if own and not own.alike(first):
+        message = (
+            f"names middleware {own.element.name}, which service {first.service}, which is older, defines otherwise"
+        )
+        raise Undefined(message, "give the two the same options, or rename one", own)
+    unlike = next((each for each in others if not each.alike(first)), None)
+    if only_others and unlike:
+        message = f"names middleware {first.element.name}, which services {first.service} and {unlike.service} define"
+        message += " in two ways, and setting claims has no entry for either and this service"
+        raise Undefined(message, "ask for an entry, or define it among the labels of this service", first)
+    return first
+
+
+def _said(element: Element) -> dict[str, str]:
+    """Return what an element says, for comparison."""
+    skipped = _OF_SERVERS if element.kind == "services" else " "
+    return {
+        option: written.value.strip() for option, written in element.options.items() if not option.startswith(skipped)
+    }

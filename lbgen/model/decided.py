@@ -1,0 +1,71 @@
+"""What a service's part of a model was decided from, so that nothing is decided twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lbgen.model.part import Part
+from lbgen.model.routes import ServiceRoutes
+from lbgen.model.servers import Surroundings
+from lbgen.model.shares import names_of
+from lbgen.snapshot import STACK, Network, Node, Service, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a service's part was decided from."""
+
+    service: Service
+    tasks: tuple[Task, ...]
+    nodes: Mapping[str, Node]
+    networks: Mapping[str, Network]
+    drained: frozenset[str]
+    shared: tuple[tuple[Service, tuple[Task, ...]], ...] = ()  # other services whose servers its routes use
+
+    def same(self, other: Inputs) -> bool:
+        """Compare by identity: sources hand on the very same object for what did not change."""
+        return (
+            self.service is other.service
+            and self.nodes is other.nodes
+            and self.networks is other.networks
+            and self.drained == other.drained
+            and identical(self.tasks, other.tasks)
+            and len(self.shared) == len(other.shared)
+            and all(
+                mine[0] is theirs[0] and identical(mine[1], theirs[1])
+                for mine, theirs in zip(self.shared, other.shared, strict=True)
+            )
+        )
+
+    def with_shared(self, asked: ServiceRoutes, around: Surroundings) -> Inputs:
+        """Return them with the other services whose servers the routes use."""
+        names = names_of([share for request in asked.requests for share in request.spec.shares])
+        if not names:
+            return self
+        stack = self.service.labels.get(STACK, "")
+        found = [around.service(name, stack) for name in names]
+        shared = tuple((each, around.tasks_of(each)) for each in found if each and each is not self.service)
+        over = {task.id for _, tasks in shared for task in tasks if task.id in around.drained}
+        return replace(self, shared=shared, drained=self.drained | over)
+
+    def asks_the_same(self, other: Service) -> bool:
+        """Tell whether a service's routes are those of another state of it, such as one with more replicas."""
+        mine = self.service
+        return mine is other or (
+            (mine.name, mine.created_at, mine.labels) == (other.name, other.created_at, other.labels)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One service as it was decided last, as if no other was in its way."""
+
+    inputs: Inputs
+    asked: ServiceRoutes
+    part: Part
+
+
+def identical(these: Sequence[object], those: Sequence[object]) -> bool:
+    """Tell whether two lists have the very same objects."""
+    return len(these) == len(those) and all(one is other for one, other in zip(these, those, strict=True))
