@@ -1,7 +1,8 @@
 """One set of expectations, every proxy: tests/conformance/*.yml, with real proxies and real traffic.
 
-tests/support/conformance_suite.py says what is in a file. Files of Traefik's labels are also put to a Traefik that has
-the labels themselves: it has to decide as the file says of the others, or the file says how it decides, and why.
+tests/support/conformance_suite.py says what is in a file. Files of Traefik's labels are also put to a Traefik that
+reads the labels itself (tests/support/provider_oracle.py): it has to decide as the file says of the others, or the file
+says how it decides, and why.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import pytest
 
 from lbgen.model import build
 from lbgen.report.limits import limits
-from tests.support import original_traefik
+from tests.support import provider_oracle
 from tests.support.conformance_suite import SUITES, WHO, Case, answering
 from tests.support.conformance_traffic import decided, differing, servers
 from tests.support.paths import ROOT
@@ -109,15 +110,23 @@ def test_traefik_goes_by_weights(balance, short_dir):
         assert decided(case, weighted, listeners, "traefik") == case.answer
 
 
+@pytest.fixture(scope="module")
+def oracle(tmp_path_factory):
+    """One Traefik for all files."""
+    listeners = {name: kind for suite in LABELLED for name, kind in suite.listeners.items()}
+    (default_rule,) = {suite.default_rule for suite in LABELLED} - {""}
+    directory = tmp_path_factory.mktemp("oracle") / "traefik"
+    with provider_oracle.asking(listeners, directory, provider={"defaultRule": default_rule}) as running_oracle:
+        yield running_oracle
+
+
 @pytest.mark.parametrize("suite", LABELLED, **named)
 @pytest.mark.proxy(TRAEFIK)
-def test_the_original_decides_the_same(suite, short_dir):
-    """A Traefik that has the labels themselves decides every case as the file says."""
+def test_the_original_decides_the_same(suite, oracle, short_dir):
+    """A Traefik that reads the labels with its own Swarm provider decides every case as the file says."""
     with servers(suite, short_dir) as ports:
-        addresses = {name: suite.addresses(name) for name in suite.services}
-        dynamic = original_traefik.configuration(suite.labels(ports), addresses, suite.default_rule)
-        with original_traefik.running(dynamic, suite.listeners, short_dir / "original") as listeners:
-            assert differing(suite, "original", listeners) == []
+        oracle.follow(suite.snapshot(ports))
+        assert differing(suite, "original", oracle.ports) == []
 
 
 def untold(case: Case, proxy: str, told: set[tuple[str, str]]) -> bool:

@@ -21,7 +21,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -143,6 +143,10 @@ class FakeEngine:
         """How many event streams are open."""
         return len(self._streams)
 
+    def answer(self, path: str, query: Mapping[str, list[str]]) -> Any:  # noqa: ARG002 - for those that filter
+        """What stands at a path, None for nothing."""
+        return self.replies.get(path[1:])
+
     def count(self, path: str) -> int:
         """How many requests there were for a path."""
         return sum(asked == path for _, asked in self.requests)
@@ -201,10 +205,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(status, {"message": message})
         elif path == "/events":
             self._events()
-        elif path[1:] in self.engine.replies:
-            self._reply(200, self.engine.replies[path[1:]])
         else:
-            self._reply(404, {"message": "page not found"})
+            found = self.engine.answer(path, parse_qs(url.query))
+            self._reply(404 if found is None else 200, {"message": "page not found"} if found is None else found)
 
     do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
 
@@ -218,7 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def _events(self) -> None:
         self.send_response(200)
