@@ -6,7 +6,7 @@ import click
 
 from lbgen.base.terminal import in_one
 from lbgen.cli.options import CommonOptions, common_options
-from lbgen.cli.output import print_json
+from lbgen.cli.output import print_json, print_lines
 from lbgen.daemon import assembly
 from lbgen.labels import schema as label_schema
 from lbgen.settings import Settings
@@ -23,8 +23,8 @@ def check(common: CommonOptions) -> None:
     """Check the settings, their template sets and whether they fit the proxies.
 
     Lists everything that is wrong with the settings, Docker endpoints without protection on the way, and what of
-    Traefik's files is left out or closes the routers that name it. Connects to nothing, and starts nothing but the
-    proxies' programs, to ask for their versions.
+    Traefik's files and entry points is left out or closes the routers that name it. Connects to nothing, and starts
+    nothing but the proxies' programs, to ask for their versions.
 
     \b
     Exit codes:
@@ -38,6 +38,8 @@ def check(common: CommonOptions) -> None:
         click.echo(f"risk: {in_one(risk)}")
     for note in settings.discovery.traefik.checked().notes:
         click.echo(in_one(f"note: {note.label}: {note.what}"))
+    for name, entry_point in settings.discovery.traefik.entrypoints.items():
+        print_lines(f"note: {note}" for note in entry_point.notes(name))
     click.echo("the settings are fine")
 
 

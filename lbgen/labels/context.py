@@ -12,6 +12,17 @@ from lbgen.labels.values.value_type import BadValue
 
 
 @dataclass(frozen=True, slots=True)
+class EntryPoint:
+    """What Traefik's static configuration adds to the HTTP routers on an entry point."""
+
+    name: str  # of the listener
+    middlewares: tuple[str, ...] = ()  # before the router's own
+    tls: bool = False  # its routers see TLS requests only, whether they ask for TLS or not
+    tls_options: str = ""  # of those that do not
+    default: bool = False  # routers that name no entry point are on it, and not on others
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """Traefik's Swarm provider: its static configuration, and what stands in for files that only Traefik has."""
 
@@ -21,6 +32,7 @@ class Provider:
     insecure_transports: tuple[str, ...] = ()  # names, with their @provider, of those with insecureSkipVerify
     # What Traefik's file provider would define, by protocol, kind and name, as `file_provider` reads it.
     elements: Mapping[tuple[str, str, str], Element] = field(default_factory=dict)
+    entry_points: tuple[EntryPoint, ...] = ()  # those that the settings describe
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from lbgen.labels.traefik.constraints import meets_constraints
 from lbgen.labels.traefik.file_check import Checked, checked
 from lbgen.labels.traefik.file_provider import FileElements
 from lbgen.model.placement import chooser
+from lbgen.settings.entry_points import EntryPointSettings
 from lbgen.settings.traefik_files import TraefikFiles
-from lbgen.settings.value_types import Seconds, Section, Texts, split_list
+from lbgen.settings.value_types import Name, Seconds, Section, Texts, split_list
 
 
 class TraefikSettings(Section):
@@ -43,6 +44,8 @@ class TraefikSettings(Section):
     """Likewise services of TCP routers, as below tcp.services."""
     files: TraefikFiles = []
     """Files of Traefik's file provider, YAML or TOML, which define what labels name as NAME@file."""
+    entrypoints: dict[Name, EntryPointSettings] = {}
+    """What Traefik's static configuration says of entry points, by name; listeners of these names stand for them."""
 
     @field_validator("default_rule")
     @classmethod
@@ -84,6 +87,7 @@ class TraefikSettings(Section):
             tuple(name.lower() for name in self.users_files),
             tuple(name.lower() for name in self.insecure_transports),
             self.defined().elements,
+            entry_points=tuple(said.entry_point(name) for name, said in sorted(self.entrypoints.items())),
         )
 
 

@@ -11,6 +11,7 @@ from lbgen.model import Rules
 from lbgen.render.limits import Limits
 from lbgen.settings.claims import ClaimSettings
 from lbgen.settings.discovery import DiscoverySettings
+from lbgen.settings.entry_points import SETTING
 from lbgen.settings.listeners import ListenerSettings
 from lbgen.settings.status import StatusSettings
 from lbgen.settings.value_types import Name, Paths, Program, Seconds, Section, Size, Templates, Texts
@@ -166,6 +167,17 @@ class Settings(Section):
     """Least time between two reloads of a proxy; changes meanwhile are applied together."""
     status: StatusSettings = StatusSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _entry_points(self) -> Settings:
+        """Have listeners do what is said of the entry points that they stand for."""
+        changed = {}
+        for name, entry_point in self.discovery.traefik.entrypoints.items():
+            if name not in self.listeners:
+                known = ", ".join(self.listeners)
+                raise ValueError(f"{SETTING}.{name}: there is no listener {name}; listeners are {known}")
+            changed[name] = entry_point.listener(name, self.listeners[name])
+        return self.model_copy(update={"listeners": {**self.listeners, **changed}}) if changed else self
 
     @model_validator(mode="after")
     def _known_listeners(self) -> Settings:

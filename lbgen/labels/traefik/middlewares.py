@@ -8,7 +8,7 @@ Source: traefik 3.7 pkg/server/middleware/middlewares.go.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import printable
@@ -34,15 +34,15 @@ class Middlewares:
     protocol: str = "http"
     services: Mapping[str, Element] = field(default_factory=dict)  # that they define, too
 
-    def of(self, route: str, names: tuple[str, ...], source: Written, alternatives: tuple[Alternative, ...]) -> Effects:
+    def of(self, route: str, names: Iterable[tuple[str, Written]], alternatives: tuple[Alternative, ...]) -> Effects:
         """Return the effects of these middlewares on a route.
 
         Args:
-            source: the label that names them.
+            names: each with the label that names it.
             alternatives: what the route matches.
         """
         effects = Effects(Options(self.service, route), self.provider, alternatives, services=self.services)
-        for name in names:
+        for name, source in names:
             self._add(effects, name, source, ())
         return effects
 

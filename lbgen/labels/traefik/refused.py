@@ -10,6 +10,7 @@ from lbgen.labels.keys.table import FIELDS, GUARDS, RouteKeys
 from lbgen.labels.match import ALWAYS, Match
 from lbgen.labels.route_spec import ClosedSpec
 from lbgen.labels.traefik.elements import PREFIX
+from lbgen.labels.traefik.entrypoints import Part
 from lbgen.labels.traefik.middleware_effects import Effects
 from lbgen.labels.traefik.middleware_options import guard_of
 
@@ -19,9 +20,9 @@ _LIST = "middlewares"
 
 
 def closed_router(
-    protocol: str, router: Element, match: Match | None, options: Options, own: Options, effects: Effects
+    protocol: str, part: Part, match: Match | None, options: Options, own: Options, effects: Effects
 ) -> ClosedSpec | None:
-    """Return what a router closes; None if it guards nothing, and nothing says which requests it wants.
+    """Return what a router closes; None if it guards nothing, and nothing says which requests it wants, or where.
 
     Args:
         match: as far as it was read.
@@ -36,13 +37,9 @@ def closed_router(
         fields["listener"] = options.fields["listener"]
     keys = RouteKeys(**fields)
     lost = frozenset(guards - FIELDS.keys())
-    origin, users = origin_of(router), effects.users
-    spec = ClosedSpec(
-        *(protocol, router.name, keys, match, frozenset(broken), "traefik", origin, lost),
-        denies=bool(effects.denials),
-        users=users,
-    )
-    return spec if spec.guarded or not spec.unreadable else None
+    origin, users = origin_of(part.router), effects.users
+    spec = ClosedSpec(protocol, part.name, keys, match, frozenset(broken), "traefik", origin, lost, users=users)
+    return spec if spec.guarded or not (spec.unreadable or part.nowhere) else None
 
 
 def origin_of(router: Element) -> str:

@@ -17,6 +17,7 @@ from lbgen.labels.match import ALWAYS, Match, TooManyAlternatives, alternatives
 from lbgen.labels.route_spec import ClosedSpec, Denial, RouteSpec, problem_of, sound
 from lbgen.labels.rule import parser
 from lbgen.labels.traefik.elements import KINDS, PREFIX, Labels
+from lbgen.labels.traefik.entrypoints import EntryPoints, Part, asks_tls, choose_listeners, place
 from lbgen.labels.traefik.middleware_effects import Effects
 from lbgen.labels.traefik.middlewares import Middlewares
 from lbgen.labels.traefik.names import local
@@ -57,6 +58,7 @@ class Routers:
     labels: Labels
     provider: Provider
     listeners: Listeners
+    entry_points: EntryPoints
     problems: list[Problem] = field(default_factory=list)
     closed: list[ClosedSpec] = field(default_factory=list)  # routers that cannot be honoured
     named: set[tuple[str, str, str]] = field(default_factory=set)  # services and middlewares that some router names
@@ -87,7 +89,7 @@ class Routers:
                 self.labels.broken.append(problem_of(self.service, *written, bad))
 
     def __post_init__(self) -> None:
-        self.some_tls = any(map(_tls, self.labels.of("http", "routers").values()))
+        self.some_tls = any(map(asks_tls, self.labels.of("http", "routers").values()))
 
     def routes(self) -> tuple[RouteSpec, ...]:
         """Return the routes of all routers that can be honoured; the others are among those that are closed."""
@@ -96,24 +98,33 @@ class Routers:
         web = any(protocol == "http" for protocol, *_ in self.labels.elements)
         if not self.labels.of("http", "routers") and (web or not streams):
             routers.append(("http", Element("http", "routers", "")))
-        made = [self._route(protocol, router) for protocol, router in sorted(routers, key=lambda item: item[1].name)]
+        names = {protocol: self.labels.of(protocol, "routers") for protocol in KINDS}
+        parts = [
+            (protocol, part)
+            for protocol, router in sorted(routers, key=lambda item: item[1].name)
+            for part in self.entry_points.parts(protocol, router, names[protocol])
+        ]
+        made = [self._route(protocol, part) for protocol, part in parts]
         return tuple(sorted((route for route in made if route), key=lambda route: (route.protocol, route.name)))
 
-    def _route(self, protocol: str, router: Element) -> RouteSpec | None:
+    def _route(self, protocol: str, part: Part) -> RouteSpec | None:
+        router = part.router
         options = read(self.service, router.name, router, TABLES[protocol, "routers"])
         label = f"{PREFIX}{protocol}.routers.{router.name or '<name>'}."
         options.missing(rule=f"{label}rule", listener=f"{label}entrypoints", _service=f"{label}service")
         options.written.setdefault("host", options.written["rule"])
+        place(part, options)
         own = self._service(protocol, options)
         match, priority = self._match(protocol, router, options)
-        effects = self._middlewares(protocol, router, options, match)
+        effects = self._middlewares(protocol, part, options, match)
         denials: tuple[Denial, ...] = ()
         if protocol == "http":
-            denials = (*effects.denials, *self._answer(options, effects, self._listeners(router, options)))
+            listeners = choose_listeners(router, options, self.listeners, some_tls=self.some_tls)
+            denials = self._answer(options, effects, listeners)
         problems = [*options.lost, *own.lost, *effects.options.lost]
         self.problems += [*problems, *options.left, *own.left, *effects.options.left]
         if problems or match is None:
-            closed = closed_router(protocol, router, match, options, own, effects)
+            closed = closed_router(protocol, part, match, options, own, effects)
             self.closed += [closed] if closed else []
             return None
         of_service = service_fields(protocol, own)
@@ -124,9 +135,7 @@ class Routers:
         written = {**self.written, **own.written, **effects.options.written, **options.written}
         keys = RouteKeys(**fields)  # each value came from the field's own parser
         origin = origin_of(router)
-        return RouteSpec(
-            protocol, router.name, keys, match, priority, written, "traefik", origin, effects.users, denials
-        )
+        return RouteSpec(protocol, part.name, keys, match, priority, written, "traefik", origin, effects.users, denials)
 
     def _service(self, protocol: str, options: Options) -> Options:
         """Read the service that a router leads to; what is wrong with the choice is the router's."""
@@ -192,46 +201,21 @@ class Routers:
             raise BadValue(message, "add the label, or set it")
         return default_rule(self.provider.default_rule, self.service)
 
-    def _middlewares(self, protocol: str, router: Element, options: Options, match: Match | None) -> Effects:
+    def _middlewares(self, protocol: str, part: Part, options: Options, match: Match | None) -> Effects:
         names, source = options.fields.get("_middlewares"), options.written.get("_middlewares")
         misspelt = "_middlewares" in options.broken
         if misspelt:
-            source, names = _listed(router)
-        if names is None or source is None:
-            effects = Effects(Options(self.service, options.route))
-        else:
-            known, services = (self.labels.of(protocol, kind) for kind in ("middlewares", "services"))
-            chain = Middlewares(self.service, known, self.provider, protocol, services)
-            expanded = alternatives(match) if match is not None else ()
-            effects = chain.of(options.route, names, source, expanded)
-            self.named.update((protocol, "middlewares", name) for name in effects.seen)
-            self.named.update((protocol, "services", name) for name in effects.asked)
+            source, names = _listed(part.router)
+        listed = [(name, source) for name in names or () if source is not None]
+        known, services = (self.labels.of(protocol, kind) for kind in ("middlewares", "services"))
+        chain = Middlewares(self.service, known, self.provider, protocol, services)
+        expanded = alternatives(match) if match is not None else ()
+        effects = chain.of(options.route, (*part.middlewares, *listed), expanded)
+        self.named.update((protocol, "middlewares", name) for name in effects.seen)
+        self.named.update((protocol, "services", name) for name in effects.asked)
         if misspelt:  # none of them is in force
             effects.options.broken |= GUARDS & effects.fields.keys() or {"middlewares"}
         return effects
-
-    def _listeners(self, router: Element, options: Options) -> frozenset[str]:
-        """Keep a router with TLS off the listeners without; return the listeners it comes to."""
-        known, asked, tls = self.listeners, options.fields.get("listener"), _tls(router)
-        wanted: tuple[str, ...] = asked or known.default
-        if tls and asked and (plain := known.plain.intersection(wanted)):
-            options.lose(
-                tls, BadValue(f"asks for TLS, which listener {min(plain)} does not have", "name a listener with tls")
-            )
-            # Requests without TLS are not for it.
-            options.fields["listener"] = tuple(name for name in asked if name not in plain) or asked
-        elif not tls and not asked and self.some_tls:
-            # Beside routers with TLS, one without sees the other requests: the two may well have the same rule.
-            wanted = tuple(name for name in wanted if name in known.plain) or wanted
-            options.fields["listener"] = wanted
-        elif tls and not asked:
-            # Traefik would put it on every entry point, where it sees TLS requests alone.
-            wanted = tuple(name for name in wanted if name in known.secure) or tuple(sorted(known.secure))
-            if wanted:
-                options.fields["listener"] = wanted
-            else:
-                options.lose(tls, BadValue("asks for TLS, and no HTTP listener has it", "give a listener tls: true"))
-        return frozenset(wanted)
 
     def _answer(self, options: Options, effects: Effects, listeners: frozenset[str]) -> tuple[Denial, ...]:
         """Have a router without a server redirect, or deny what comes to it; return what of that it denies."""
@@ -267,7 +251,7 @@ def _no_stream(router: Element, match: Match, options: Options) -> BadValue | No
     """Say why a TCP router is not served that Traefik would end TLS for, or that would see no server name."""
     if options.fields.get("_passthrough"):
         return None
-    if _tls(router):
+    if asks_tls(router):
         return BadValue("is that of a TCP router that ends TLS, which is not done here", "set tls.passthrough=true")
     if match != ALWAYS:
         return BadValue("never matches without TLS", "set tls.passthrough=true, or write HostSNI(`*`)")
@@ -283,11 +267,3 @@ def _listed(router: Element) -> tuple[Written | None, tuple[str, ...] | None]:
             except BadValue:
                 break
     return None, None
-
-
-def _tls(router: Element) -> Written | None:
-    """Return the label that has a router see TLS requests only, or None."""
-    switch = router.options.get("tls")
-    if switch:
-        return switch if switch.value.strip().lower() == "true" else None
-    return next((written for option, written in router.options.items() if option.startswith("tls.")), None)
