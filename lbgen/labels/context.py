@@ -30,6 +30,7 @@ class Provider:
     constraints: str = ""  # which services are routed; empty: all
     users_files: tuple[str, ...] = ()  # basicauth middlewares whose users are in a file of that name, not in the label
     insecure_transports: tuple[str, ...] = ()  # names, with their @provider, of those with insecureSkipVerify
+    rule_syntax: str = ""  # of routers that do not say theirs: v2 or v3; empty: v3, and v2 where that means nothing
     # What Traefik's file provider would define, by protocol, kind and name, as `file_provider` reads it.
     elements: Mapping[tuple[str, str, str], Element] = field(default_factory=dict)
     entry_points: tuple[EntryPoint, ...] = ()  # those that the settings describe

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, field_validator
 
 from lbgen.labels.context import Provider
-from lbgen.labels.rule import parser
 from lbgen.labels.traefik import routers
 from lbgen.labels.traefik.constraints import meets_constraints
 from lbgen.labels.traefik.file_check import Checked, checked
 from lbgen.labels.traefik.file_provider import FileElements
+from lbgen.labels.traefik.rules import read_rule
 from lbgen.model.placement import chooser
 from lbgen.settings.entry_points import EntryPointSettings
 from lbgen.settings.traefik_files import TraefikFiles
@@ -25,6 +25,9 @@ class TraefikSettings(Section):
     default_rule: str = ""
     """Rule of routers without one; {{ .Name }} and {{ normalize .Name }} stand for the service's name.
     Traefik's own default is Host(`{{ normalize .Name }}`); empty: such a router is a problem."""
+    rule_syntax: Literal["v2", "v3", ""] = ""
+    """Syntax of rules whose router has no ruleSyntax: Traefik's core.defaultRuleSyntax. Empty: v3, and a rule that has
+    a meaning in v2 alone is taken as that."""
     constraints: str = ""
     """Services whose traefik.* labels are read, e.g. Label(`traefik.constraint-label`,`public`); empty: all."""
     users_files: Texts = []
@@ -51,7 +54,7 @@ class TraefikSettings(Section):
     @classmethod
     def _rule(cls, value: str) -> str:
         if value:
-            parser.parse(routers.default_rule(value, "name"))
+            read_rule(routers.default_rule(value, "name"), "http", "", "")
         return value
 
     @field_validator("constraints")
@@ -86,6 +89,7 @@ class TraefikSettings(Section):
             self.constraints,
             tuple(name.lower() for name in self.users_files),
             tuple(name.lower() for name in self.insecure_transports),
+            self.rule_syntax,
             self.defined().elements,
             entry_points=tuple(said.entry_point(name) for name, said in sorted(self.entrypoints.items())),
         )

@@ -6,7 +6,7 @@ The one parser of everything that is written in Traefik's syntax. Which matchers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lbgen.labels.match import All, AnyOf, Match, Not
@@ -21,7 +21,7 @@ MAX_DEPTH = 32  # parentheses and negations
 class Matcher:
     """What may be asked: ``Name(`argument`, ...)``."""
 
-    counts: tuple[int, ...]  # of arguments
+    counts: Sequence[int]  # of arguments
     read: Callable[..., Match]  # its arguments -> what it means; BadValue without a place
     may_be_empty: bool = False  # an argument
 
@@ -107,9 +107,8 @@ class _Parser:
             raise bad(name.at, f"{name} is not a matcher of {self.language.name}", instead)
         arguments = self._arguments(name)
         if len(arguments) not in matcher.counts:
-            counts = " or ".join(map(str, matcher.counts)) + (" argument" if matcher.counts == (1,) else " arguments")
             remedy = f"write {name} once for each value, with || between them"
-            raise bad(name.at, f"{name} takes {counts}, not {len(arguments)}", remedy)
+            raise bad(name.at, f"{name} takes {_counted(matcher.counts)}, not {len(arguments)}", remedy)
         for argument in arguments:
             if not argument.text and not matcher.may_be_empty:
                 raise bad(argument.at, f"{name} has an empty argument", "give it a value")
@@ -133,3 +132,10 @@ class _Parser:
 
     def _expected(self, what: str) -> BadValue:
         return bad(self._next.at, f"expected {what}, found {self._next}", f"write it as in {self.language.example}")
+
+
+def _counted(counts: Sequence[int]) -> str:
+    """Say how many arguments there may be."""
+    if isinstance(counts, range):
+        return "names and values by turns" if counts.step > 1 else "one argument or several"
+    return " or ".join(map(str, counts)) + (" argument" if counts == (1,) else " arguments")

@@ -34,7 +34,7 @@ def _sni(text: str) -> Match:
     return ALWAYS if text == "*" else Test("sni", http.host(text))
 
 
-def _path(text: str) -> str:
+def path_text(text: str) -> str:
     """Return the path as requests carry it: Traefik compares it decoded, except for characters with a meaning."""
     if not text.startswith("/"):
         raise BadValue("does not begin with a slash", "write an absolute path such as /api")
@@ -53,15 +53,26 @@ def _path(text: str) -> str:
 
 
 def _path_prefix(text: str) -> Match:
-    path = _path(text)
+    path = path_text(text)
     return Test("path_prefix" if path == "/" else "path_start", path)
 
 
-def _path_regex(text: str) -> Match:
+def path_pattern(text: str) -> Match:
+    """Return the test whether an expression is found in the path."""
     # Traefik looks into the path decoded, other proxies into the path as it came.
     if re.search(r'[ "<>`]', text) or not KEPT.issuperset(_ESCAPED.findall(text)):
         raise BadValue("has a character that only Traefik decodes, or its code", "write .+ or [^/]+ in its place")
     return Test("path_regex", regex(text))
+
+
+def header(name: str, text: str) -> Match:
+    """Return the test whether a header has a value."""
+    return Test("header", http.header_value(text), _header_name(name))
+
+
+def header_regex(name: str, text: str) -> Match:
+    """Return the test whether an expression is found in a header's value."""
+    return Test("header_regex", regex(text), _header_name(name))
 
 
 def _header_name(text: str) -> str:
@@ -71,7 +82,8 @@ def _header_name(text: str) -> str:
     return name
 
 
-def _query(name: str, value: str = "") -> Match:
+def query(name: str, value: str = "") -> Match:
+    """Return the test of a parameter's value; without one, that it has none."""
     if not value:
         return Test("query", "", _query_name(name))
     if not re.fullmatch(r"[!-~](?:[ -~]*[!-~])?", value):
@@ -80,7 +92,7 @@ def _query(name: str, value: str = "") -> Match:
 
 
 def _query_regex(name: str, value: str = "") -> Match:
-    return Test("query_regex", regex(value), _query_name(name)) if value else _query(name)
+    return Test("query_regex", regex(value), _query_name(name)) if value else query(name)
 
 
 def _query_name(text: str) -> str:
@@ -121,15 +133,15 @@ _CLIENT_IP = Matcher((1,), _client_ip)
 MATCHERS: Mapping[str, Mapping[str, Matcher]] = {
     "http": {
         "ClientIP": _CLIENT_IP,
-        "Header": Matcher((2,), lambda name, text: Test("header", http.header_value(text), _header_name(name))),
-        "HeaderRegexp": Matcher((2,), lambda name, text: Test("header_regex", regex(text), _header_name(name))),
+        "Header": Matcher((2,), header),
+        "HeaderRegexp": Matcher((2,), header_regex),
         "Host": Matcher((1,), _host),
         "HostRegexp": Matcher((1,), lambda text: Test("host_regex", regex(text))),
         "Method": Matcher((1,), _method),
-        "Path": Matcher((1,), lambda text: Test("path", _path(text))),
+        "Path": Matcher((1,), lambda text: Test("path", path_text(text))),
         "PathPrefix": Matcher((1,), _path_prefix),
-        "PathRegexp": Matcher((1,), _path_regex),
-        "Query": Matcher((1, 2), _query),
+        "PathRegexp": Matcher((1,), path_pattern),
+        "Query": Matcher((1, 2), query),
         "QueryRegexp": Matcher((1, 2), _query_regex),
     },
     "tcp": {

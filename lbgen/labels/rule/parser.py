@@ -61,13 +61,16 @@ def check(text: str, protocol: str) -> None:
     expression.parse(text, _READABLE[protocol], longest=len(text))
 
 
-def default_priority(text: str, protocol: str = "http") -> int:
+def default_priority(text: str, protocol: str = "http", match: Match | None = None) -> int:
     """Return the priority that Traefik gives a good rule: its length in bytes; -1 for a sole HostSNI(`*`).
 
     Routes of higher priority are asked first. The length is that of the rule as written, spaces included.
+
+    Args:
+        match: what the rule means, where that is known.
     """
     if protocol == "tcp":
-        match = parse(text, protocol)
+        match = parse(text, protocol) if match is None else match
         while isinstance(match, Not):  # Traefik's own look at the rule forgets the negation
             match = match.term
         if match == ALWAYS:

@@ -56,7 +56,7 @@ ROUTER: Table = {
     "tls.options": Taken(
         only("default", "names TLS options, such as client certificates, that are not known here", _LEAVE)
     ),
-    "rulesyntax": Taken(only("v3", "asks for the rules of Traefik 2", "write the rule for Traefik 3")),
+    "rulesyntax": Taken(basic.choice("v2", "v3"), "_syntax"),
     "observability.<>": _OBSERVED,
 }
 SERVICE: Table = {

@@ -24,6 +24,7 @@ from lbgen.labels.traefik.names import local
 from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.traefik.redirects import TO_HTTPS
 from lbgen.labels.traefik.refused import closed_router, looks_like_middlewares, origin_of
+from lbgen.labels.traefik.rules import read_rule
 from lbgen.labels.traefik.services import note_transport, service_fields
 from lbgen.labels.values import basic
 from lbgen.labels.values.value_type import BadValue
@@ -180,7 +181,7 @@ class Routers:
                 options.fields["rule"] = rule = self._default_rule(protocol)
                 written = Written(written.label, rule)
             rule = options.fields["rule"]
-            match = parser.parse(rule, protocol)
+            match, note = read_rule(rule, protocol, options.fields.get("_syntax", ""), self.provider.rule_syntax)
             alternatives(match)  # too many of them are a problem before a redirect is looked at
         except TooManyAlternatives as error:
             options.lose(written, BadValue(str(error), "use fewer values"), "rule")
@@ -190,8 +191,10 @@ class Routers:
             return None, None
         if protocol == "tcp" and (refused := _no_stream(router, match, options)):
             options.lose(written, refused)
+        elif note:
+            options.leave(written, note)
         # A priority of 0 stands for the default.
-        return match, options.fields.get("priority") or parser.default_priority(rule, protocol)
+        return match, options.fields.get("priority") or parser.default_priority(rule, protocol, match)
 
     def _default_rule(self, protocol: str) -> str:
         if protocol == "tcp":

@@ -168,7 +168,7 @@ def test_left(option, value):
         (APP | {"http.routers.app.service": "api@internal"}, "http.routers.app.service"),
         (APP | {"http.routers.app.tls": "true", "http.routers.app.entrypoints": "web"}, "http.routers.app.tls"),
         (APP | {"http.routers.app.tls.options": "mtls@file"}, "http.routers.app.tls.options"),
-        (APP | {"http.routers.app.rulesyntax": "v2"}, "http.routers.app.rulesyntax"),
+        (APP | {"http.routers.app.rulesyntax": "v1"}, "http.routers.app.rulesyntax"),
         *[
             (APP | {f"http.services.app.{option}": value}, f"http.services.app.{option}")
             for option, value in [
