@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from lbgen.base.problem import Problem
@@ -17,8 +18,19 @@ from lbgen.labels.route_spec import problem_of, sound
 from lbgen.labels.values import basic
 from lbgen.labels.values.value_type import BadValue, Parser
 
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+# Both letters that Unicode has for micro.
+_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
+_UNITS = {
+    "ns": 1,
+    "us": 10**3,
+    "\u00b5s": 10**3,
+    "\u03bcs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+_SHORTEST = 1_000_000  # nanoseconds: no proxy is told less than a millisecond
 
 
 class Written(NamedTuple):
@@ -48,6 +60,7 @@ class Taken:
     field: str = ""
     secret: bool = False  # its value is not for logs
     may_be_empty: bool = False
+    lines: bool = False  # its words may stand on several lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,13 @@ class Options:
         """Note that a label is left out, or the one that a field was written in."""
         self.left.append(self._problem(at, bad))
 
+    def noted(self, at: str | Written, value: object) -> object:
+        """Return a value, and note it if it is not the one that was written."""
+        if isinstance(value, Noted):
+            self.leave(at, value.note)
+            return value.value
+        return value
+
     def missing(self, **labels: str) -> None:
         """Name the labels that could have set fields, for problems of those that none has set."""
         for key, label in labels.items():
@@ -113,23 +133,50 @@ def flag(text: str) -> bool:
     raise BadValue("is neither true nor false", "write true or false, without quotes")
 
 
-def duration(low: float, high: float) -> Parser[float]:
-    """A duration as Traefik reads it: Go's ``1m30s``, or a bare number of seconds."""
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A value that is taken otherwise than it was written, and what is said of that."""
 
-    def parse(text: str) -> float:
-        parts = _PART.findall(text)
-        if text.isascii() and text.isdecimal() and len(text) < 10:
-            seconds = float(text)
-        elif parts and "".join(map("".join, parts)) == text and len(text) < 40:
-            seconds = round(sum(float(number) * _UNITS[unit] for number, unit in parts), 3)
-        else:
-            raise BadValue("is not a duration", "write a number with its unit, such as 500ms, 10s or 1m30s")
-        if not low <= seconds <= high:
-            bounds = f"{basic.spell_duration(low)} to {basic.spell_duration(high)}"
+    value: object
+    note: BadValue
+
+
+def duration(low: float, high: float, *, usual: float | None = None) -> Parser[float | Noted]:
+    """A duration as Traefik reads it: Go's ``1m30s``, or a bare number of seconds.
+
+    Args:
+        usual: what Traefik takes in place of none and less than none. With it, what is too short or too long is taken
+            as the shortest or the longest there is here, and noted.
+    """
+
+    def parse(text: str) -> float | Noted:
+        meant = _nanoseconds(text)
+        if meant <= 0 and usual is not None:
+            return Noted(
+                usual, BadValue(f"is taken as {basic.spell_duration(usual)}, as by Traefik", "write a duration")
+            )
+        seconds = -(-abs(meant) // _SHORTEST) / 1000
+        bounds = f"{basic.spell_duration(low)} to {basic.spell_duration(high)}"
+        if meant >= 0 and low <= seconds <= high:
+            return seconds
+        if usual is None:
             raise BadValue(f"is outside {bounds}", f"write a duration of {bounds}")
-        return seconds
+        nearest = min(max(seconds, low), high)
+        message = f"is taken as {basic.spell_duration(nearest)}, since there is {bounds} here"
+        return Noted(nearest, BadValue(message, f"write a duration of {bounds}"))
 
     return parse
+
+
+def _nanoseconds(text: str) -> int:
+    """Read a duration of Go's, or a bare number of seconds."""
+    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    if len(rest) < 40 and rest.isascii() and rest.isdecimal():
+        return sign * int(rest) * _UNITS["s"]
+    parts = _PART.findall(rest)
+    if not parts or "".join(map("".join, parts)) != rest or len(rest) > 40:
+        raise BadValue("is not a duration", "write a number with its unit, such as 500ms, 10s or 1m30s")
+    return sign * int(sum(Decimal(number) * _UNITS[unit] for number, unit in parts))
 
 
 def only(wanted: str, message: str, remedy: str) -> Parser[str]:
@@ -157,7 +204,9 @@ def read(service: str, route: str, element: Element | None, table: Table, *, sec
         shown = Written(written.label, "") if meaning.secret else written
         try:
             if isinstance(meaning, Taken):
-                value = meaning.parse(sound(written.value, may_be_empty=meaning.may_be_empty))
+                text = sound(written.value, may_be_empty=meaning.may_be_empty, lines=meaning.lines)
+                shown = Written(written.label, "" if meaning.secret else text)
+                value = options.noted(shown, meaning.parse(text))
                 key = meaning.field or option
                 if row.endswith("<>"):
                     options.fields.setdefault(key, {})[option.removeprefix(row[:-2])] = value

@@ -69,7 +69,7 @@ class _Scope:
 def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> ServiceLabels:
     """Read one service's labels. A pure function of its arguments."""
     try:
-        enabled = basic.boolean(labels[ENABLE]) if ENABLE in labels else context.expose_by_default
+        enabled = basic.boolean(sound(labels[ENABLE])) if ENABLE in labels else context.expose_by_default
     except BadValue as bad:
         unless = f"label {ENABLE} is neither true nor false"
         return ServiceLabels(False, problems=(problem_of(service, ENABLE, labels[ENABLE], bad),), unless=unless)
@@ -121,11 +121,11 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
     try:
         if scope.protocol not in ("", *KEYS[field_name].protocols):
             raise BadValue(f"does not apply to a {scope.protocol} route", "remove it")
-        parsed = _parse_value(field_name, member, value)
+        text, parsed = _parse_value(field_name, member, value)
     except BadValue as bad:
         scope.break_(key, problem_of(service, label, value, bad, scope.route))
         return
-    scope.written[field_name] = (label, value)
+    scope.written[field_name] = (label, text)
     if member:
         family = scope.fields.setdefault(field_name, {})
         assert isinstance(family, dict)
@@ -134,11 +134,13 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
         scope.fields[field_name] = parsed
 
 
-def _parse_value(field_name: str, member: str, value: str) -> object:
-    text = sound(value, may_be_empty=KEYS[field_name].may_be_empty)
+def _parse_value(field_name: str, member: str, value: str) -> tuple[str, object]:
+    """Return the text that counts of a value, and what it means."""
+    key = KEYS[field_name]
+    text = sound(value, may_be_empty=key.may_be_empty, lines=key.lines)
     if member:
         MEMBERS.get(field_name, http.header_name)(member)
-    return KEYS[field_name].parse(text)
+    return text, key.parse(text)
 
 
 def _route(service: str, short: _Scope, own: _Scope) -> tuple[RouteSpec | ClosedSpec | None, list[Problem]]:

@@ -21,6 +21,8 @@ MATCHING = frozenset(
     {"host", "path", "path_exact", "path_regex", "method", "header", "header_regex", "query", "client_ip", "sni"}
 )
 DENIES = frozenset({"deny"})
+_BLANK = " \t\r\n"
+_STRING_OR_LINE = re.compile(r'(`[^`]*`|"[^"]*")|[\t\r\n]')
 ROUTE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 
 
@@ -163,8 +165,11 @@ def about(key: str, parse: Callable[..., T], *args: object) -> T:
         raise BadValue(bad.message, bad.remedy, key) from bad
 
 
-def sound(value: str, *, may_be_empty: bool = False) -> str:
-    """Return a label's value without the spaces around it.
+def sound(value: str, *, may_be_empty: bool = False, lines: bool = False) -> str:
+    """Return a label's value without the spaces and ends of lines around it, which blocks of YAML leave.
+
+    Args:
+        lines: its words may stand on several lines; strings in backquotes or double quotes may not.
 
     Raises:
         BadValue: it is too long, is empty, or has a control character.
@@ -173,8 +178,11 @@ def sound(value: str, *, may_be_empty: bool = False) -> str:
         raise BadValue(f"is {len(value)} characters long", f"keep it below {MAX_VALUE} characters")
     if value == LEFT_OUT:
         raise BadValue("was left out when the snapshot was recorded", "record it with 'lbgen snapshot --with-secrets'")
-    if not value.isprintable():
+    text = value.strip(_BLANK)
+    if lines:  # an end of a line in a string stays, and is refused
+        text = _STRING_OR_LINE.sub(lambda found: found[1] or " ", text)
+    if not text.isprintable():
         raise BadValue("contains a control character or a newline", "remove it")
-    if not value.strip() and not may_be_empty:
+    if not text.strip() and not may_be_empty:
         raise BadValue("is empty", "give it a value or remove the label")
-    return value.strip()
+    return text.strip()

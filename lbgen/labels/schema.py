@@ -18,6 +18,7 @@ from lbgen.labels.route_spec import ROUTE_NAME
 from lbgen.labels.values import basic, http
 
 _LOWER = "(?!.*[A-Z])"
+ON_LINES = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]+"  # words that may stand on several lines
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -62,6 +63,8 @@ def _name(field: str, key: Key) -> str:
 def _value(field: str) -> dict[str, Any]:
     key, default = KEYS[field], FIELDS[field].default
     schema = {**key.parse.schema, "maxLength": basic.MAX_VALUE, "description": key.doc, "examples": [key.sample]}
+    if key.lines:
+        schema["pattern"] = rf"^{ON_LINES}$"
     if default not in (None, MISSING, (), ""):
         schema["default"] = key.parse.spell(default)
     return schema

@@ -24,6 +24,7 @@ class Key:
     example: str  # a value; of a family the member and the value: "x-tenant=blue"
     may_be_empty: bool = False
     guard: bool = False  # it keeps requests from the application: without it the route must not be open
+    lines: bool = False  # its words may stand on several lines
 
     @property
     def family(self) -> str:
@@ -51,6 +52,7 @@ def key(
     only: str | tuple[str, ...] = PROTOCOLS,
     may_be_empty: bool = False,
     guard: bool = False,
+    lines: bool = False,
 ) -> Any:
     """Return the field that one key is.
 
@@ -59,8 +61,9 @@ def key(
         only: protocols of the routes that know it.
         may_be_empty: an empty value means something.
         guard: it keeps requests from the application.
+        lines: its words may stand on several lines.
     """
-    row = Key(name, parse, doc, (only,) if isinstance(only, str) else only, example, may_be_empty, guard)
+    row = Key(name, parse, doc, (only,) if isinstance(only, str) else only, example, may_be_empty, guard, lines)
     metadata = {"key": row}
     return field(default_factory=dict, metadata=metadata) if row.family else field(default=default, metadata=metadata)
 

@@ -65,6 +65,7 @@ class MatchingKeys:
         "Traefik's rule syntax, instead of the matching keys above: ``Host(`a.org`) && !PathPrefix(`/api`)``",
         example="Host(`shop.example.org`) && !PathPrefix(`/api`)",
         only=("http", "tcp"),
+        lines=True,
     )
     priority: int | None = key(
         "priority",

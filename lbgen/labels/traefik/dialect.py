@@ -13,10 +13,13 @@ from collections.abc import Mapping
 
 from lbgen.labels.context import PLAIN, Dialect, LabelContext
 from lbgen.labels.foreign_options import flag
-from lbgen.labels.route_spec import ServiceLabels, problem_of, sound
+from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.match import ALWAYS
+from lbgen.labels.route_spec import ClosedSpec, ServiceLabels, problem_of, sound
 from lbgen.labels.traefik.constraints import constrained_labels, meets_constraints
-from lbgen.labels.traefik.elements import PREFIX, sort, unread
+from lbgen.labels.traefik.elements import PREFIX, Labels, sort, unread
 from lbgen.labels.traefik.entrypoints import EntryPoints
+from lbgen.labels.traefik.first import guards, is_first
 from lbgen.labels.traefik.refused import whole_service
 from lbgen.labels.traefik.routers import Routers
 from lbgen.labels.values.value_type import BadValue
@@ -44,11 +47,27 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
         reader.read_general()
     if own.broken:  # Traefik takes nothing of such a service either
         return ServiceLabels(True, problems=tuple(sorted(own.broken)), closed=tuple(whole_service(labels)))
+    if _only_first(own, context):
+        return ServiceLabels(True, problems=tuple(unread(service, each) for each in own.unread), closed=_of_first(own))
     routes = reader.routes()
     asked = constrained_labels(context.provider.constraints)
     notes = [unread(service, written) for written in own.unread if written.label not in asked]
     problems = tuple(sorted({*reader.problems, *reader.unused(), *notes}))
     return ServiceLabels(True, routes, problems, closed=tuple(reader.closed))
+
+
+def _only_first(own: Labels, context: LabelContext) -> bool:
+    """Tell whether nothing but labels of Traefik 1 says how to route a service, and no default rule may do."""
+    words = [written.label for written in own.unread if is_first(written.label)]
+    return bool(words) and not own.elements and (any(map(guards, words)) or not context.provider.default_rule)
+
+
+def _of_first(own: Labels) -> tuple[ClosedSpec, ...]:
+    """Return what is closed of such a service: all of it, if one of the labels was to guard."""
+    if not any(guards(written.label) for written in own.unread):
+        return ()
+    broken, lost = frozenset({"rule"}), frozenset({"middlewares"})
+    return (ClosedSpec("http", "", RouteKeys(), ALWAYS, broken, "traefik", "", lost, whole=True),)
 
 
 TRAEFIK = Dialect("traefik", PREFIX, parse)

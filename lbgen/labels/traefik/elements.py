@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from lbgen.base.problem import Problem
 from lbgen.labels.foreign_options import Element, Written
 from lbgen.labels.route_spec import ROUTE_NAME, problem_of
+from lbgen.labels.traefik import first
 from lbgen.labels.values.value_type import BadValue
 
 PREFIX = "traefik."
@@ -23,8 +24,6 @@ KINDS = {
     "udp": ("routers", "services"),
 }
 GENERAL = ("enable", "docker.network", "docker.lbswarm", "swarm.network", "swarm.lbswarm")
-# Traefik 1's words, which later ones leave unread.
-_FIRST = ("frontend", "backend", "port", "protocol", "weight", "servicename")
 
 
 @dataclass(slots=True)
@@ -88,8 +87,8 @@ def _put(options: dict[str, Written], option: str, written: Written) -> None:
 
 def unread(service: str, written: Written) -> Problem:
     """Return the note about a label that nobody reads."""
-    if written.label.lower().split(".")[1] in _FIRST:
-        bad = BadValue("is a label of Traefik 1, which means nothing", "write traefik.http.routers.NAME.rule and so on")
-    else:
-        bad = BadValue("is not a label that routes", "remove it, or use it in discovery.traefik.constraints")
+    if first.is_first(written.label):
+        shown = "" if first.guards(written.label) else written.value
+        return problem_of(service, written.label, shown, first.advice(service, written))
+    bad = BadValue("is not a label that routes", "remove it, or use it in discovery.traefik.constraints")
     return problem_of(service, written.label, written.value, bad)

@@ -8,16 +8,17 @@ Source: traefik 3.7 pkg/middlewares.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lbgen.labels.context import Provider
 from lbgen.labels.foreign_options import Element, Options
-from lbgen.labels.match import Alternative
-from lbgen.labels.route_spec import about
+from lbgen.labels.match import Alternative, Test
+from lbgen.labels.route_spec import Denial, about
 from lbgen.labels.traefik import headers
+from lbgen.labels.traefik.limits import common_networks, rate
+from lbgen.labels.traefik.middleware_options import ENCODED
 from lbgen.labels.traefik.names import local
 from lbgen.labels.traefik.pages import error_pages
 from lbgen.labels.traefik.redirects import by_regex, checked_substitution, to_https, to_scheme, whole_redirect
@@ -58,6 +59,7 @@ class Effects:
     users: LabelUsers | None = None  # whom a basicauth lets in, if its label says it
     services: Mapping[str, Element] = field(default_factory=dict)  # that the labels define
     asked: set[str] = field(default_factory=set)  # those of them that are asked for pages
+    denials: list[Denial] = field(default_factory=list)
     whole: dict[str, object] = field(default_factory=dict)  # the first redirect, if it is one of all requests
 
     def enter(self, stage: str) -> None:
@@ -120,6 +122,12 @@ def _compress(effects: Effects, options: Mapping[str, Any]) -> None:
         effects.fields["compress"] = True
 
 
+def _encoded_characters(effects: Effects, options: Mapping[str, Any]) -> None:
+    refused = [code for name, code in ENCODED.items() if not options.get(name)]
+    if refused:
+        effects.denials.append(Denial(Test("path_regex", "|".join(refused)), 400))
+
+
 def _errors(effects: Effects, options: Mapping[str, Any]) -> None:
     before, labels = effects.fields.get("error_pages", {}), options["_labels"]
     try:
@@ -166,7 +174,7 @@ def _headers(effects: Effects, options: Mapping[str, Any]) -> None:
 def _ip_allow_list(effects: Effects, options: Mapping[str, Any]) -> None:
     networks = _needed(options, "_networks", "lets nobody in", "add sourcerange")
     before = effects.fields.get("allow_ip")
-    allowed = networks if before is None else _common(before, networks)
+    allowed = networks if before is None else common_networks(before, networks)
     if not allowed:
         raise BadValue("lets in nobody that the others let in", "remove one of them")
     status = options.get("_status", 403)
@@ -175,31 +183,12 @@ def _ip_allow_list(effects: Effects, options: Mapping[str, Any]) -> None:
     effects.fields["allow_ip"] = allowed
 
 
-def _common(these: tuple[str, ...], those: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the networks that are in both lists: of two that overlap one is part of the other."""
-    pairs = [(ipaddress.ip_network(one), ipaddress.ip_network(other)) for one in these for other in those]
-    common = [
-        str(max(one, other, key=lambda network: network.prefixlen))
-        for one, other in pairs
-        if one.version == other.version and one.overlaps(other)
-    ]
-    return tuple(dict.fromkeys(common))
-
-
 def _rate_limit(effects: Effects, options: Mapping[str, Any]) -> None:
     average, period = options.get("_average", 0), options.get("_period") or 1.0
     if not average:  # no limit
         return
     effects.enter("rate")
-    units = sorted((1, 60, 3600), key=lambda seconds: seconds != period)
-    fitting = [(average * seconds / period, seconds) for seconds in units]
-    rate = next(((int(count), seconds) for count, seconds in fitting if count == int(count) > 0), None)
-    if rate is None:
-        raise BadValue(
-            f"is {average} requests in {period:g} seconds, which is not a whole number a second, minute or hour",
-            "choose average and period so that it is one",
-        )
-    effects.fields["rate_limit"] = rate
+    effects.fields["rate_limit"] = rate(average, period)
     effects.fields["rate_limit_burst"] = max(options.get("_burst", 1), 1) - 1  # Traefik counts the first one too
 
 
@@ -272,13 +261,16 @@ EFFECTS: Mapping[str, Effect] = {
     "circuitbreaker": _nothing,
     "compress": _compress,
     "contenttype": _nothing,
+    "encodedcharacters": _encoded_characters,
     "errors": _errors,
     "forwardauth": _forward_auth,
+    "grpcweb": _nothing,
     "headers": _headers,
     "inflightconn": _in_flight_of_tcp,
     "inflightreq": _in_flight,
     "ipallowlist": _ip_allow_list,
     "ipwhitelist": _ip_allow_list,
+    "passtlsclientcert": _nothing,
     "ratelimit": _rate_limit,
     "redirectregex": _redirect_regex,
     "redirectscheme": _redirect_scheme,

@@ -22,6 +22,17 @@ from lbgen.labels.values.value_type import BadValue
 
 GUARD = Lost("is a middleware that cannot be honoured, so the route is closed", secret=True)
 _LEAVE = "remove it, or leave the service to Traefik"
+_DIGEST = Lost(
+    "asks for passwords by digest, which is not done here, so the route is closed",
+    "write basicauth.users with hashes of 'htpasswd -nB' and serve it over TLS, or use forwardauth",
+    secret=True,
+)
+_PLUGIN = Lost(
+    "is a plugin of Traefik's, which may guard and is not known here, so the route is closed",
+    "take it out of the router if it does not guard; else do what it does by another middleware, or leave the service "
+    "to Traefik",
+    secret=True,
+)
 
 
 def network(text: str) -> str:
@@ -110,6 +121,16 @@ _LOGIN: Table = {
     },
 }
 
+# Characters that the middleware encodedcharacters refuses in a path, unless it is told otherwise, as they are encoded.
+ENCODED: Mapping[str, str] = {
+    "slash": "%2F",
+    "backslash": "%5C",
+    "nullcharacter": "%00",
+    "semicolon": "%3B",
+    "percent": "%25",
+    "questionmark": "%3F",
+    "hash": "%23",
+}
 KINDS: Mapping[str, Table] = {
     "addprefix": {"prefix": Taken(_prefix, "_prefix")},
     "basicauth": {
@@ -137,8 +158,15 @@ KINDS: Mapping[str, Table] = {
         "defaultencoding": Left("is left out: who does not ask for it gets answers as they are", "remove it"),
     },
     "contenttype": {"<>": Left("is left out: answers have the type that the application gives them", "remove it")},
+    "digestauth": {"<>": _DIGEST},
+    "encodedcharacters": {f"allowencoded{name}": Taken(flag, name) for name in ENCODED},
     "errors": ERRORS,
     "forwardauth": _LOGIN,
+    "grpcweb": {
+        "<>": Left(
+            "is left out: requests of gRPC-Web reach the application as they are", "have it speak gRPC-Web itself"
+        )
+    },
     "headers": {
         "customrequestheaders.<>": Taken(policy.header_text, "_request", secret=True, may_be_empty=True),
         "customresponseheaders.<>": Taken(policy.header_text, "_response", secret=True, may_be_empty=True),
@@ -196,6 +224,13 @@ KINDS: Mapping[str, Table] = {
         "sourcecriterion.requesthost": Lost("counts requests by host, and here they are counted by client", _LEAVE),
         "sourcecriterion.requestheadername": _BY_HEADER,
     },
+    "passtlsclientcert": {
+        "<>": Left(
+            "is left out: servers get no X-Forwarded-Tls-Client-Cert here, nor one that a client has written itself",
+            "use lbgen.client-ca and lbgen.client-ca.headers, which send X-Client-Cert-Subject and others",
+        )
+    },
+    "plugin": {"<>": _PLUGIN},
     "redirectscheme": {
         "scheme": Taken(basic.choice("http", "https"), "_scheme"),
         "port": Taken(lambda text: str(basic.port(text)), "_port"),
@@ -230,12 +265,13 @@ TCP_KINDS: Mapping[str, Table] = {
 # Kinds that keep requests from the application, as fields of `RouteKeys`.
 _GUARDS: Mapping[str, str] = {
     "basicauth": "basic_auth",
+    "encodedcharacters": "deny",
     "forwardauth": "forward_auth",
     **dict.fromkeys(("ipallowlist", "ipwhitelist"), "allow_ip"),
     **dict.fromkeys(("inflightconn", "inflightreq"), "max_concurrent"),
     "ratelimit": "rate_limit",
 }
-_UNKNOWN_GUARDS = ("digestauth",)
+_UNKNOWN_GUARDS = ("digestauth", "plugin")
 
 
 def guard_of(kind: str) -> str:
@@ -243,7 +279,7 @@ def guard_of(kind: str) -> str:
 
     A field of `RouteKeys`, or the kind itself where that is none or nobody knows what it does.
     """
-    known = [*_GUARDS, *_UNKNOWN_GUARDS, *KINDS]
+    known = list(dict.fromkeys([*_GUARDS, *_UNKNOWN_GUARDS, *KINDS]))
     (nearest,) = difflib.get_close_matches(kind, known, n=1) or [kind]
-    tunes = nearest in KINDS and nearest not in _GUARDS and nearest != "chain"
+    tunes = nearest in KINDS and nearest not in (*_GUARDS, *_UNKNOWN_GUARDS, "chain")
     return "" if tunes else _GUARDS.get(nearest, nearest)

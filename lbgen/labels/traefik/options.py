@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lbgen.labels.foreign_options import Left, Lost, Table, Taken, duration, flag, only
+from lbgen.labels.foreign_options import Left, Lost, Noted, Table, Taken, duration, flag, only
 from lbgen.labels.keys.cookies import LONGEST
 from lbgen.labels.values import basic, http
 from lbgen.labels.values.value_type import BadValue
@@ -24,18 +24,42 @@ def _cookie(text: str) -> str:
     return http.sticky(f"cookie:{text}")
 
 
-def _status(text: str) -> tuple[tuple[int, int], ...]:
-    code = basic.integer(100, 599)(text)
-    return ((code, code),)
-
-
-def _max_age(text: str) -> float | None:
-    seconds = basic.integer(0, 10**10)(text)
+def _max_age(text: str) -> object:
+    seconds = basic.integer(-(10**9), 10**10)(text)
+    if seconds < 0:
+        return Noted(None, BadValue("is left out: browsers would forget the cookie at once", "write 0, or remove it"))
     return float(min(seconds, LONGEST)) or None  # 0: until the browser is closed
 
 
 def _same_site(text: str) -> str:
     return "lax" if text.lower() == "default" else basic.choice("lax", "strict", "none")(text.lower())
+
+
+def _cookie_for_all(text: str) -> object:
+    """An attribute that the cookie does not have, though it asks for the cookie."""
+    return Noted(text, BadValue("is left out: the cookie is for all paths of the host alone", "remove it"))
+
+
+def _sticky(text: str) -> object:
+    if flag(text):
+        return Noted(True, BadValue("is left out: without a cookie it means nothing", "add sticky.cookie=true"))
+    return False
+
+
+def _follow(text: str) -> object:
+    if flag(text):
+        return Noted(True, BadValue("is left out: a redirect counts as a good answer", "remove it"))
+    return False
+
+
+def _mode(text: str) -> object:
+    if text.lower() == "grpc":
+        note = BadValue("is left out: nothing asks by gRPC, so a connection that comes about is a good answer", _PATH)
+        return Noted("tcp", note)
+    return None  # Traefik takes any other word for http
+
+
+_PATH = "remove it, or check by a path"
 
 
 _OBSERVED = Left("is left out: logs, metrics and traces are the proxy's own here", "remove it")
@@ -44,7 +68,7 @@ _ELSEWHERE = "is not a load balancer of this service's own tasks"
 _LEAVE = "remove it, or leave the service to Traefik"
 
 ROUTER: Table = {
-    "rule": Taken(str, "rule"),
+    "rule": Taken(str, "rule", lines=True),
     "entrypoints": Taken(basic.list_of(basic.name), "listener"),
     "priority": Taken(basic.integer(0, 1_000_000), "priority"),
     "service": Taken(str, "_service"),
@@ -58,6 +82,10 @@ ROUTER: Table = {
     ),
     "rulesyntax": Taken(basic.choice("v2", "v3"), "_syntax"),
     "observability.<>": _OBSERVED,
+    "encodedcharacters.<>": Left(
+        "is left out: which characters may be encoded is the listener's own business, in Traefik its entry point's",
+        "set listeners.NAME.encoded_slashes",
+    ),
 }
 SERVICE: Table = {
     "loadbalancer.server.port": Taken(basic.port, "port"),
@@ -68,28 +96,26 @@ SERVICE: Table = {
     "loadbalancer.serverstransport": Taken(str, "_transport"),
     "loadbalancer.strategy": Taken(_strategy, "balance"),
     "loadbalancer.healthcheck.path": Taken(http.path, "health_check_path"),
-    "loadbalancer.healthcheck.interval": Taken(duration(0.1, 3600), "health_check_interval"),
-    "loadbalancer.healthcheck.timeout": Taken(duration(0.01, 600), "health_check_timeout"),
+    "loadbalancer.healthcheck.interval": Taken(duration(0.1, 3600, usual=30), "health_check_interval"),
+    "loadbalancer.healthcheck.timeout": Taken(duration(0.01, 600, usual=5), "health_check_timeout"),
     "loadbalancer.healthcheck.port": Taken(basic.port, "health_check_port"),
     "loadbalancer.healthcheck.hostname": Taken(http.host, "health_check_host"),
     "loadbalancer.healthcheck.method": Taken(basic.choice("GET", "HEAD", "OPTIONS", "POST"), "health_check_method"),
-    "loadbalancer.healthcheck.status": Taken(_status, "health_check_status"),
+    "loadbalancer.healthcheck.status": Taken(http.status_codes, "health_check_status"),
     "loadbalancer.healthcheck.scheme": Taken(basic.choice("http", "https"), "health_check_scheme"),
-    "loadbalancer.healthcheck.mode": Taken(
-        only("http", "asks for a gRPC health check", "remove it, or check by a path")
-    ),
+    "loadbalancer.healthcheck.mode": Taken(_mode, "_health_check_kind"),
     "loadbalancer.healthcheck.headers.<>": Lost("gives the health check a header", "check a path that needs none"),
-    "loadbalancer.healthcheck.followredirects": Left("is left out: a redirect counts as a good answer"),
+    "loadbalancer.healthcheck.followredirects": Taken(_follow),
     "loadbalancer.healthcheck.unhealthyinterval": Left("is left out: the usual interval holds for bad servers too"),
     "loadbalancer.passivehealthcheck.<>": Left("is left out: a server is judged by loadbalancer.healthcheck"),
-    "loadbalancer.sticky": Taken(flag),
+    "loadbalancer.sticky": Taken(_sticky),
     "loadbalancer.sticky.cookie": Taken(lambda text: text.lower() == "true", "_cookie"),
     "loadbalancer.sticky.cookie.name": Taken(_cookie, "sticky"),
     "loadbalancer.sticky.cookie.secure": Taken(flag, "sticky_secure"),
     "loadbalancer.sticky.cookie.httponly": Taken(flag, "sticky_http_only"),
     "loadbalancer.sticky.cookie.samesite": Taken(_same_site, "sticky_same_site"),
     "loadbalancer.sticky.cookie.maxage": Taken(_max_age, "sticky_max_age"),
-    "loadbalancer.sticky.cookie.<>": Left("is left out: the cookie is for all paths of the host alone"),
+    **{f"loadbalancer.sticky.cookie.{name}": Taken(_cookie_for_all, "_cookie_too") for name in ("path", "domain")},
     "loadbalancer.responseforwarding.flushinterval": Left("is left out: it tunes Traefik alone", "remove it"),
     "loadbalancer.<>": Lost("is unknown, or cannot be honoured", "correct its name, or leave the service to Traefik"),
     "weighted.<>": Lost(_ELSEWHERE),

@@ -38,7 +38,11 @@ def closed_router(
     keys = RouteKeys(**fields)
     lost = frozenset(guards - FIELDS.keys())
     origin, users = origin_of(part.router), effects.users
-    spec = ClosedSpec(protocol, part.name, keys, match, frozenset(broken), "traefik", origin, lost, users=users)
+    spec = ClosedSpec(
+        *(protocol, part.name, keys, match, frozenset(broken), "traefik", origin, lost),
+        denies=bool(effects.denials),
+        users=users,
+    )
     return spec if spec.guarded or not (spec.unreadable or part.nowhere) else None
 
 

@@ -121,7 +121,7 @@ class Routers:
         denials: tuple[Denial, ...] = ()
         if protocol == "http":
             listeners = choose_listeners(router, options, self.listeners, some_tls=self.some_tls)
-            denials = self._answer(options, effects, listeners)
+            denials = (*effects.denials, *self._answer(options, effects, listeners))
         problems = [*options.lost, *own.lost, *effects.options.lost]
         self.problems += [*problems, *options.left, *own.left, *effects.options.left]
         if problems or match is None:

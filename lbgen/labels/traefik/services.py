@@ -30,14 +30,14 @@ def service_fields(protocol: str, options: Options) -> dict[str, Any]:
         fields["host_header"] = "server"
     if any("health_check_" in key or ".healthcheck." in key for key in said):
         check = {"health_check_interval": 30.0, "health_check_timeout": 5.0, "health_check_rise": 1}
-        fields = {**check, "health_check_fall": 1, **fields, "health_check": "http"}
+        fields = {**check, "health_check_fall": 1, **fields, "health_check": said.get("_health_check_kind") or "http"}
     return fields | _cookie(said, fields, options)
 
 
 def _cookie(said: Mapping[str, Any], fields: Mapping[str, Any], options: Options) -> dict[str, Any]:
     """Return the fields of the cookie; any option of it asks for one. Without one its attributes mean nothing."""
     attributes = {"sticky_secure", "sticky_http_only", "sticky_same_site", "sticky_max_age"} & fields.keys()
-    if not said.get("_cookie", "sticky" in fields or bool(attributes)):
+    if not said.get("_cookie", "sticky" in fields or "_cookie_too" in said or bool(attributes)):
         usual = RouteKeys()
         return {"sticky": "", **{name: getattr(usual, name) for name in attributes}}
     cookie = {"sticky": fields.get("sticky", "lbgen")}

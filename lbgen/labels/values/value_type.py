@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 Parser = Callable[[str], T]
+_BLANK = r"[ \t\r\n]*"
 ANYTHING = r"[^\u0000-\u001f\u007f]+"
 
 
@@ -45,12 +46,12 @@ class ValueType(Generic[T]):
 
     @property
     def schema(self) -> dict[str, Any]:
-        """JSON Schema of the label's value. Spaces around it do not count."""
+        """JSON Schema of the label's value. Spaces and ends of lines around it do not count."""
         schema: dict[str, Any] = {"type": ["string", *self.types] if self.types else "string"}
         if self.words:
             schema["enum"] = list(self.words)
         else:
-            schema["pattern"] = f"^ *(?:{self.pattern}) *$"
+            schema["pattern"] = f"^{_BLANK}(?:{self.pattern}){_BLANK}$"
         if self.bounds:
             schema["minimum"], schema["maximum"] = self.bounds
         return schema

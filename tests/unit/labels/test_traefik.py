@@ -139,7 +139,13 @@ def test_health_check(option, value, meant):
     ("option", "value"),
     [
         ("http.routers.app.observability.tracing", "false"),
-        ("http.services.app.loadbalancer.healthcheck.followredirects", "false"),
+        ("http.services.app.loadbalancer.healthcheck.followredirects", "true"),
+        ("http.services.app.loadbalancer.healthcheck.interval", "2h"),
+        ("http.services.app.loadbalancer.healthcheck.mode", "grpc"),
+        ("http.services.app.loadbalancer.sticky", "true"),
+        ("http.services.app.loadbalancer.sticky.cookie.maxage", "-1"),
+        ("http.services.app.loadbalancer.sticky.cookie.domain", "example.org"),
+        ("http.routers.app.encodedcharacters.allowencodedslash", "false"),
         ("http.services.app.loadbalancer.healthcheck.unhealthyinterval", "1s"),
         ("http.services.app.loadbalancer.passivehealthcheck.failurewindow", "3s"),
         ("http.services.app.loadbalancer.sticky.cookie.path", "/app"),
@@ -177,9 +183,7 @@ def test_left(option, value):
                 ("loadbalancer.servers[0].url", "http://a.org"),
                 ("loadbalancer.strategy", "best"),
                 ("loadbalancer.healthcheck.headers.x-a", "b"),
-                ("loadbalancer.healthcheck.mode", "grpc"),
                 ("loadbalancer.healthcheck.interval", "soon"),
-                ("loadbalancer.healthcheck.interval", "2h"),
                 ("weighted.services[0].name", "x"),
                 ("mirroring.service", "x"),
                 ("failover.service", "x"),
@@ -212,8 +216,7 @@ def test_lost(labels, blamed):
 @pytest.mark.parametrize(
     "kind",
     [
-        "digestauth.users", "encodedcharacters.x", "forwardauth.addresses", "grpcweb.alloworigins",
-        "passtlsclientcert.pem", "plugin.x.y",
+        "digestauth.users", "encodedcharacters.x", "forwardauth.addresses", "plugin.x.y",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("chained", [False, True])
@@ -271,6 +274,9 @@ GUARDED = APP | {"http.routers.app.middlewares": "auth", "http.middlewares.auth.
         ({"http.routers.app.colour": "red"}, set()),
         ({"http.routers.app.service": "elsewhere"}, set()),
         ({"http.middlewares.auth.headers.framedenied": "true"}, {"basic_auth"}),
+        ({"http.routers.app.middlewares": "m", "http.middlewares.m.digestauth.users": "x"}, {"digestauth"}),
+        ({"http.routers.app.middlewares": "m", "http.middlewares.m.plugin.bouncer.key": "x"}, {"plugin"}),
+        ({"http.routers.app.middlewares": "m", "http.middlewares.m.encodedcharacters.allow": "x"}, {"deny"}),
         ({"http.routers.app.middlewares": "auth,m", "http.middlewares.m.headers.framedenied": "x"}, set()),
         ({"http.routers.app.middlewares": "auth,m", "http.middlewares.m.compress": "perhaps"}, set()),
     ],
