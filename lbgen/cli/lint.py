@@ -61,7 +61,7 @@ def lint(common: CommonOptions, strict: bool, require: tuple[str, ...], allow_em
     if form == "json":
         print_json(report.document(positions))
     elif form == "text":
-        print_lines(report.lines())
+        print_lines(report.lines(positions))
     else:
         listed = [
             *(problem_annotation(problem, positions, failing=True) for problem in report.problems),

@@ -19,6 +19,7 @@ from lbgen.labels.keys.table import (
     KEYS,
     PREFIX,
     PROTOCOLS,
+    VOCABULARY,
     RouteKeys,
     find,
     nearest,
@@ -26,6 +27,7 @@ from lbgen.labels.keys.table import (
 from lbgen.labels.match import ALWAYS, All, Match, any_of
 from lbgen.labels.route_spec import MATCHING, ROUTE_NAME, ClosedSpec, RouteSpec, ServiceLabels, problem_of, sound
 from lbgen.labels.rule import parser
+from lbgen.labels.suggestions import without_dots
 from lbgen.labels.values import basic, http, pages, policy
 from lbgen.labels.values.value_type import BadValue, ValueType
 
@@ -36,6 +38,7 @@ MEMBERS: Mapping[str, ValueType[str]] = {
     "request_header": policy.edited_header,
     "response_header": policy.edited_header,
 }
+_UNUSABLE = re.compile(r"[^a-z0-9_-]+")
 _SWITCHED_OFF = f"label {ENABLE} says no"
 _NAMED = re.compile(rf"({'|'.join(PROTOCOLS)})\.([^.]*)\.(.+)", re.DOTALL)
 
@@ -105,8 +108,8 @@ def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple
         name = route.lower() if ROUTE_NAME.fullmatch(route.lower()) else route  # which is meant, then
         scope = named.setdefault((protocol, name), _Scope(protocol, printable(name, 63)))
         _read(service, scope, label, rest, value)
-        if not ROUTE_NAME.fullmatch(route):
-            bad = BadValue(f"{printable(route)!r} is not a route name", "use lower-case letters, digits, - and _")
+        if not ROUTE_NAME.fullmatch(route) and rest not in scope.broken:
+            bad = BadValue(f"{printable(route)!r} is not a route name", _renamed(protocol, route, rest))
             scope.break_(f"{label} ", problem_of(service, label, value, bad))  # no key has a space
     return short, named
 
@@ -115,7 +118,7 @@ def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None
     """Parse one label into its scope, as a value or as a problem."""
     located = find(key)
     if located is None:
-        scope.break_(key, problem_of(service, label, value, _unknown(key), scope.route))
+        scope.break_(key, problem_of(service, label, value, _unknown(label, key, scope), scope.route))
         return
     field_name, member = located
     try:
@@ -243,11 +246,24 @@ def _together(terms: Iterable[Match | None]) -> Match:
     return All(tuple(term for term in terms if term is not None))
 
 
-def _unknown(key: str) -> BadValue:
-    if key != key.lower():
-        return BadValue("keys are lower case", "write the label in lower case")
-    close = nearest(key)
-    return BadValue("unknown key", f"did you mean {close}?" if close else "see the list of label keys")
+def _unknown(label: str, key: str, scope: _Scope) -> BadValue:
+    lowered = label.lower()
+    right_named = _NAMED.fullmatch(lowered.removeprefix(PREFIX))
+    if label != lowered and find(right_named[3] if right_named else lowered.removeprefix(PREFIX)):
+        return BadValue("keys are lower case", f"write {printable(lowered)}")
+    words = lowered.removeprefix(f"{PREFIX}{scope.protocol}.").split(".")
+    of_family = "<" in nearest(key)  # ``headers.host`` is the header of that name
+    right, _ = without_dots(f"{PREFIX}{scope.protocol}.", words, BY_NAME)
+    if scope.protocol and right and not of_family:
+        return BadValue("has a dot in the name of the route", f"write {printable(right)}")
+    return BadValue("unknown key", VOCABULARY.remedy(key, "see the list of label keys in docs/labels.md"))
+
+
+def _renamed(protocol: str, route: str, key: str) -> str:
+    """Return the remedy for a name that no route can have."""
+    name = _UNUSABLE.sub("-", route.lower()).strip("-_")[:63].rstrip("-_")
+    usual = "use lower-case letters, digits, - and _"
+    return f"{usual}: {PREFIX}{protocol}.{name}.{printable(key)}" if name else usual
 
 
 NATIVE = Dialect("lbgen", PREFIX, parse)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from lbgen.labels.dialects import DIALECTS, dialect_of
+from lbgen.labels.other_labels import meant
 from lbgen.labels.secret_values import LEFT_OUT, holds_secret
-from lbgen.labels.suggestions import meant
 from lbgen.labels.traefik.constraints import constrained_labels
 from lbgen.settings import Settings
 from lbgen.snapshot import STACK, Snapshot

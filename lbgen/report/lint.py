@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lbgen.base.problem import Problem, label_text
@@ -15,10 +15,34 @@ from lbgen.report.closed import closed_documents, closed_text
 from lbgen.report.documents import FORMAT, item_document, note_document, problem_document
 from lbgen.report.expected import Expected, Unmet
 from lbgen.report.limits import Limit
-from lbgen.report.positions import Positions
+from lbgen.report.positions import Positions, short_path
 from lbgen.report.taken import remarks
 from lbgen.report.unread import ALWAYS, Unread, note_fails, unread_labels
 from lbgen.snapshot import Note, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line of the report as text, before it is folded."""
+
+    kind: str
+    head: str  # the label, the route or the place that it is about
+    what: str
+    service: str = ""
+    label: str = ""
+    node: str = ""
+    file: str = ""
+    line: int = 0
+
+    def lines(self, positions: Positions) -> list[str]:
+        """Return the row folded, with the place where it is written."""
+        text = f"{self.head}: {self.what}" if self.head else self.what
+        if self.file:
+            place = f"{short_path(self.file)}:{self.line}: " if self.line else ""
+        else:
+            position = positions.of(self.service, self.label, self.node)
+            place = f"{position.file}:{position.line}: " if position else ""
+        return folded(text, f"{place or '  '}{self.kind}: ", "    ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +74,44 @@ class Report:
             or any(item.failing(strict=strict) for item in self.unread)
         )
 
-    def lines(self) -> Iterator[str]:
-        """Yield the report as text, one section for each service, node or file, with a summary at the end."""
-        rows: dict[str, list[tuple[str, str, str]]] = {}
-        for problem in self.problems:
-            route = f"route {problem.route}" if problem.route not in ("", problem.service) else ""
-            head = label_text(problem.label, problem.value) if problem.label else route
-            rows.setdefault(problem.whose, []).append(("problem", head, problem.what))
-        for closed in self.closed:
-            rows.setdefault(f"service {closed.service}", []).append(("closed", "", closed_text(closed)))
-        for limit in self.limits:
-            head = label_text(limit.label, limit.value) if limit.label else f"route {limit.route}" * bool(limit.route)
-            rows.setdefault(limit.whose, []).append((limit.target, head, limit.what))
-        for remark in self.remarks:
-            head = f"route {remark.route}" if remark.route not in ("", remark.service) else ""
-            rows.setdefault(remark.whose, []).append(("note", head, remark.what))
-        for item in self.unread:
-            kind = "problem" if item.fails == ALWAYS else "note"
-            rows.setdefault(f"service {item.service}", []).append((kind, f"label {item.label}", item.message))
-        for unmet in self.unmet:
-            if unmet.service:
-                rows.setdefault(f"service {unmet.service}", []).append(("required", "", unmet.message))
-        for note in self.notes:
-            kind = "refused by docker stack deploy" if note.refused else "note"
-            head = ", ".join(filter(None, (f"line {note.line}" if note.line else "", note.place)))
-            rows.setdefault(f"file {note.file}", []).append((kind, head, note.what))
-        for whose in sorted(rows):
+    def lines(self, positions: Positions) -> Iterator[str]:
+        """Yield the report as text, one section for each service, node or file, with a summary at the end.
+
+        What is written in a file begins with FILE:LINE, where editors jump to.
+        """
+        sections: dict[str, list[_Row]] = {}
+        for whose, row in self._rows():
+            sections.setdefault(whose, []).append(row)
+        for whose in sorted(sections):
             yield whose
-            for kind, head, what in dict.fromkeys(rows[whose]):
-                yield from folded(f"{head}: {what}" if head else what, f"  {kind}: ", "    ")
+            for row in dict.fromkeys(sections[whose]):
+                yield from row.lines(positions)
             yield ""
         yield self.summary
+
+    def _rows(self) -> Iterator[tuple[str, _Row]]:
+        """Yield everything with whose it is, in the order in which a section has it."""
+        for problem in self.problems:
+            head = label_text(problem.label, problem.value) if problem.label else _of_route(problem)
+            row = _Row("problem", head, problem.what, problem.service, problem.label, problem.node, problem.file)
+            yield problem.whose, row
+        for closed in self.closed:
+            yield f"service {closed.service}", _Row("closed", "", closed_text(closed), closed.service)
+        for limit, routes in _by_route(self.limits):
+            head = label_text(limit.label, limit.value) if limit.label else routes
+            yield limit.whose, _Row(limit.target, head, limit.what, limit.service, limit.label)
+        for remark in self.remarks:
+            yield remark.whose, _Row("note", _of_route(remark), remark.what, remark.service, remark.label)
+        for item in self.unread:
+            kind = "problem" if item.fails == ALWAYS else "note"
+            row = _Row(kind, f"label {item.label}", item.message, item.service, item.label)
+            yield f"service {item.service}", row
+        for unmet in self.unmet:
+            if unmet.service:
+                yield f"service {unmet.service}", _Row("required", "", unmet.message, unmet.service)
+        for note in self.notes:
+            kind = "refused by docker stack deploy" if note.refused else "note"
+            yield f"file {note.file}", _Row(kind, note.place, note.what, file=note.file, line=note.line)
 
     @property
     def summary(self) -> str:
@@ -96,7 +127,7 @@ class Report:
             (sum(bool(unmet.service) for unmet in self.unmet), "service required and not routed"),
         )
         said = [f"{count} {_plural(what) if count > 1 else what}" for count, what in counts if count]
-        empty = ", which --allow-empty accepts" if any(not unmet.service for unmet in self.unmet) else ""
+        empty = " (--allow-empty accepts that)" if any(not unmet.service for unmet in self.unmet) else ""
         fine = "" if empty else "nothing to complain about"
         told = [f"{self.routed} of {self.services} services routed{empty}", ", ".join(said) or fine]
         return "; ".join(filter(None, told))
@@ -136,6 +167,20 @@ def lint_report(snapshot: Snapshot, model: Model, limits: Iterable[Limit], expec
         unmet=tuple(expected.unmet(snapshot, model)),
         read=rules.dialects,
     )
+
+
+def _of_route(problem: Problem) -> str:
+    return f"route {problem.route}" if problem.route not in ("", problem.service) else ""
+
+
+def _by_route(limits: Iterable[Limit]) -> Iterator[tuple[Limit, str]]:
+    """Yield each limit once that is the same for several routes of a service, with these routes."""
+    routes: dict[Limit, list[str]] = {}
+    for limit in limits:
+        routes.setdefault(replace(limit, route=""), []).append(limit.route)
+    for limit, names in routes.items():
+        told = ", ".join(filter(None, dict.fromkeys(names)))
+        yield limit, f"{'routes' if ', ' in told else 'route'} {told}" if told else ""
 
 
 def _plural(what: str) -> str:

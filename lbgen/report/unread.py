@@ -4,14 +4,14 @@ nothing enables, misspelt, or in a place where they count for nothing.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lbgen.base.problem import printable
 from lbgen.labels.context import LabelContext
 from lbgen.labels.dialects import DIALECTS, dialect_of
-from lbgen.labels.suggestions import meant
+from lbgen.labels.other_labels import meant
+from lbgen.labels.suggestions import like
 from lbgen.snapshot import Note, Service, Snapshot
 
 ALWAYS, STRICT, NEVER = "always", "strict", "never"
@@ -105,4 +105,4 @@ def _is_meant(label: str, switch: str, dialect: str) -> bool:
         return meant(label, (dialect,)) == switch
     prefix = DIALECTS[dialect].prefix
     key, wanted = label.lower().removeprefix(prefix), switch.removeprefix(prefix)
-    return difflib.SequenceMatcher(None, key, wanted).ratio() >= _LIKE
+    return like(key, wanted, _LIKE)

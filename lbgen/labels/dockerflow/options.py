@@ -8,12 +8,12 @@ Source: docker-flow-proxy docs/usage.md, proxy/types.go (getServiceDest), proxy/
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, flag
 from lbgen.labels.keys.table import GUARDS
+from lbgen.labels.suggestions import alike
 from lbgen.labels.values import basic, http, policy
 from lbgen.labels.values.policy import cors_method
 from lbgen.labels.values.regex import regex
@@ -178,10 +178,10 @@ OPTIONS: Table = {
 
 def guard_of(parameter: str) -> str:
     """Return the guard that a parameter is, or the one that it looks most like: a field of `RouteKeys`, or its name."""
-    close = difflib.get_close_matches(parameter, OPTIONS, n=1)
-    for option in close:
-        meaning = OPTIONS[option]
-        own = (isinstance(meaning, Taken) and meaning.field) or option
-        name = FIELDS_OF.get(own, own)
-        return name if name in GUARDS or option in UNREADABLE_GUARDS else ""
-    return ""
+    option = alike(parameter, OPTIONS)
+    if not option:
+        return ""
+    meaning = OPTIONS[option]
+    own = (isinstance(meaning, Taken) and meaning.field) or option
+    name = FIELDS_OF.get(own, own)
+    return name if name in GUARDS or option in UNREADABLE_GUARDS else ""

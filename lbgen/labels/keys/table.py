@@ -6,7 +6,6 @@ Durations are seconds.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
@@ -19,6 +18,8 @@ from lbgen.labels.keys.pages import PageKeys
 from lbgen.labels.keys.policy import PolicyKeys
 from lbgen.labels.keys.servers import ServerKeys
 from lbgen.labels.keys.upstream_tls import UpstreamTlsKeys
+from lbgen.labels.suggestions import Vocabulary
+from lbgen.labels.synonyms import NATIVE, NATIVE_ADVICE
 
 __all__ = [
     "BY_NAME",
@@ -29,6 +30,7 @@ __all__ = [
     "KEYS",
     "PREFIX",
     "PROTOCOLS",
+    "VOCABULARY",
     "Key",
     "RouteKeys",
     "find",
@@ -50,6 +52,7 @@ FIELDS: dict[str, Field[Any]] = {field_.name: field_ for field_ in fields(RouteK
 KEYS: dict[str, Key] = {name: field_.metadata["key"] for name, field_ in FIELDS.items()}
 BY_NAME: dict[str, str] = {row.name: field_name for field_name, row in KEYS.items() if not row.family}
 FAMILIES: dict[str, str] = {row.family: field_name for field_name, row in KEYS.items() if row.family}
+VOCABULARY = Vocabulary((*BY_NAME, *(KEYS[name].name for name in FAMILIES.values()), "enable"), NATIVE, NATIVE_ADVICE)
 GUARDS = frozenset(field_name for field_name, row in KEYS.items() if row.guard)
 
 
@@ -68,17 +71,12 @@ def find(text: str) -> tuple[str, str] | None:
 
 
 def nearest(text: str) -> str:
-    """Return the key that an unknown one looks most like, as the table has it; empty: none.
+    """Return the key that an unknown one looks most like or stands for, as the table has it; empty: none.
 
-    ``alow-ip`` -> "allow-ip", ``Allow-IP`` -> "allow-ip", ``heade.x-a`` -> "header.<name>".
+    ``alow-ip`` -> "allow-ip", ``Allow-IP`` -> "allow-ip", ``heade.x-a`` -> "header.<name>", ``hosts`` -> "host".
     """
-    lowered = text.lower()
-    if located := find(lowered):
-        return KEYS[located[0]].name
-    known = [*BY_NAME, *(KEYS[name].name for name in FAMILIES.values()), "enable"]
-    close = difflib.get_close_matches(lowered, known, n=3)
-    # Letters change places more often than one is another: ``hots`` is host, not hsts.
-    return next((name for name in close if sorted(name) == sorted(lowered)), close[0] if close else "")
+    located = find(text.lower())
+    return KEYS[located[0]].name if located else VOCABULARY.nearest(text)
 
 
 def guards_of(keys: RouteKeys) -> frozenset[str]:

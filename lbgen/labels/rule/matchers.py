@@ -5,7 +5,6 @@ Source: traefik 3.7 pkg/muxer/http/matcher.go and mux.go, pkg/muxer/tcp/matcher.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -13,6 +12,8 @@ from urllib.parse import quote
 
 from lbgen.labels.match import ALWAYS, Match, Test
 from lbgen.labels.rule.expression import Matcher
+from lbgen.labels.suggestions import Vocabulary
+from lbgen.labels.synonyms import MATCHERS as SYNONYMS
 from lbgen.labels.values import http
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.value_type import BadValue
@@ -165,5 +166,6 @@ def instead(name: str, protocol: str) -> str:
     if name in SPELLINGS[other]:
         return f"{name} belongs to {other} routes"
     known = {each.lower(): each for each in MATCHERS[protocol]}
-    close = difflib.get_close_matches(name[:40].lower(), known, n=1)
-    return f"did you mean {known[close[0]]}?" if close else "write one of " + ", ".join(sorted(known.values()))
+    synonyms = {word: each.lower() for word, each in SYNONYMS.items() if each in MATCHERS[protocol]}
+    close = Vocabulary(known, synonyms).nearest(name)
+    return f"did you mean {known[close]}?" if close else "write one of " + ", ".join(sorted(known.values()))

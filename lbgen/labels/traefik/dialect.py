@@ -17,7 +17,7 @@ from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import ALWAYS
 from lbgen.labels.route_spec import ClosedSpec, ServiceLabels, problem_of, sound
 from lbgen.labels.traefik.constraints import constrained_labels, meets_constraints
-from lbgen.labels.traefik.elements import PREFIX, Labels, sort, unread
+from lbgen.labels.traefik.elements import PREFIX, Labels, sort, unread, unused
 from lbgen.labels.traefik.entrypoints import EntryPoints
 from lbgen.labels.traefik.first import guards, is_first
 from lbgen.labels.traefik.refused import whole_service
@@ -52,7 +52,7 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
     routes = reader.routes()
     asked = constrained_labels(context.provider.constraints)
     notes = [unread(service, written) for written in own.unread if written.label not in asked]
-    problems = tuple(sorted({*reader.problems, *reader.unused(), *notes}))
+    problems = tuple(sorted({*reader.problems, *unused(service, own, reader.named), *notes}))
     return ServiceLabels(True, routes, problems, closed=tuple(reader.closed))
 
 

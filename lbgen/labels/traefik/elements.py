@@ -8,7 +8,7 @@ traefik/paerser parser/ (names are compared without case).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
@@ -92,3 +92,17 @@ def unread(service: str, written: Written) -> Problem:
         return problem_of(service, written.label, shown, first.advice(service, written))
     bad = BadValue("is not a label that routes", "remove it, or use it in discovery.traefik.constraints")
     return problem_of(service, written.label, written.value, bad)
+
+
+def unused(service: str, own: Labels, named: Collection[tuple[str, str, str]]) -> Iterator[Problem]:
+    """Yield a note for each label of a service or middleware that no router names.
+
+    Args:
+        named: those that some router names, or may have meant.
+    """
+    for key, element in own.elements.items():
+        if element.kind != "routers" and key not in named:
+            bad = BadValue(f"belongs to {element.kind[:-1]} {element.name}, which no router here uses", "remove it")
+            for written in element.options.values():
+                shown = written.value if element.kind == "services" else ""
+                yield problem_of(service, written.label, shown, bad)

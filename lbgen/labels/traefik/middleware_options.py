@@ -7,13 +7,13 @@ Source: traefik 3.7 pkg/config/dynamic/middlewares.go, and pkg/middlewares for w
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, duration, flag
+from lbgen.labels.suggestions import alike
 from lbgen.labels.traefik.pages import ERRORS
 from lbgen.labels.values import basic, http, login, policy
 from lbgen.labels.values.references import service_url
@@ -280,6 +280,6 @@ def guard_of(kind: str) -> str:
     A field of `RouteKeys`, or the kind itself where that is none or nobody knows what it does.
     """
     known = list(dict.fromkeys([*_GUARDS, *_UNKNOWN_GUARDS, *KINDS]))
-    (nearest,) = difflib.get_close_matches(kind, known, n=1) or [kind]
+    nearest = alike(kind, known) or kind
     tunes = nearest in KINDS and nearest not in (*_GUARDS, *_UNKNOWN_GUARDS, "chain")
     return "" if tunes else _GUARDS.get(nearest, nearest)

@@ -7,7 +7,6 @@ Source: traefik 3.7 pkg/server/middleware/middlewares.go.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ from lbgen.base.problem import printable
 from lbgen.labels.context import Provider
 from lbgen.labels.foreign_options import Element, Options, Written, read
 from lbgen.labels.match import Alternative
+from lbgen.labels.suggestions import alike
 from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.middleware_effects import EFFECTS, Effects
 from lbgen.labels.traefik.middleware_options import GUARD, KINDS, TCP_KINDS, guard_of
@@ -79,8 +79,8 @@ class Middlewares:
 
     def _meant(self, reference: str, seen: Collection[str]) -> frozenset[str]:
         """Return the guards that a middleware stands for which is not among the labels: of the one it looks like."""
-        close = difflib.get_close_matches(local(reference), [name for name in self.known if name not in seen], n=1)
-        kinds = {option.partition(".")[0] for name in close for option in self.known[name].options}
+        close = alike(local(reference), [name for name in self.known if name not in seen])
+        kinds = {option.partition(".")[0] for option in (self.known[close].options if close else ())}
         return frozenset(filter(None, map(guard_of, kinds))) or frozenset({printable(reference)})
 
     def _resolved(self, reference: str, inside: tuple[str, ...]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 
 from lbgen.labels.foreign_options import Element, Options
 from lbgen.labels.keys.table import FIELDS, GUARDS, RouteKeys
 from lbgen.labels.match import ALWAYS, Match
 from lbgen.labels.route_spec import ClosedSpec
+from lbgen.labels.suggestions import alike
 from lbgen.labels.traefik.elements import PREFIX
 from lbgen.labels.traefik.entrypoints import Part
 from lbgen.labels.traefik.middleware_effects import Effects
@@ -53,7 +53,7 @@ def origin_of(router: Element) -> str:
 
 def looks_like_middlewares(word: str) -> bool:
     """Tell whether a word of a label was probably meant to be ``middlewares``."""
-    return bool(difflib.get_close_matches(word, [_LIST], cutoff=0.7))
+    return bool(alike(word, [_LIST], 0.7))
 
 
 def whole_service(labels: Mapping[str, str]) -> Iterator[ClosedSpec]:

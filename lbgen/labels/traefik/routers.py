@@ -140,11 +140,16 @@ class Routers:
 
     def _service(self, protocol: str, options: Options) -> Options:
         """Read the service that a router leads to; what is wrong with the choice is the router's."""
+        nothing = Options(self.service, options.route)
+        if "_service" in options.broken:
+            self._name_all(protocol, "services")
+            return nothing
         try:
             service = self._chosen_service(protocol, options.fields.get("_service"))
         except BadValue as bad:
             options.lose("_service", bad)
-            return Options(self.service, options.route)
+            self._name_all(protocol, "services")
+            return nothing
         own = read(self.service, options.route, service, TABLES[protocol, "services"])
         own.missing(
             port=f"{PREFIX}{protocol}.services.{service.name if service else '<name>'}.loadbalancer.server.port"
@@ -177,6 +182,8 @@ class Routers:
             return ALWAYS, None
         written = options.written["rule"]
         try:
+            if "rule" in options.broken:
+                return None, None
             if "rule" not in options.fields:
                 options.fields["rule"] = rule = self._default_rule(protocol)
                 written = Written(written.label, rule)
@@ -216,6 +223,9 @@ class Routers:
         effects = chain.of(options.route, (*part.middlewares, *listed), expanded)
         self.named.update((protocol, "middlewares", name) for name in effects.seen)
         self.named.update((protocol, "services", name) for name in effects.asked)
+        if misspelt or effects.options.lost:
+            self._name_all(protocol, "middlewares")
+            self._name_all(protocol, "services")
         if misspelt:  # none of them is in force
             effects.options.broken |= GUARDS & effects.fields.keys() or {"middlewares"}
         return effects
@@ -238,16 +248,9 @@ class Routers:
             effects.fields.update(deny=True, deny_status=TEAPOT)
         return ()
 
-    def unused(self) -> list[Problem]:
-        """Return a note for each label of a service or middleware that no router names."""
-        notes = []
-        for key, element in self.labels.elements.items():
-            if element.kind != "routers" and key not in self.named:
-                bad = BadValue(f"belongs to {element.kind[:-1]} {element.name}, which no router here uses", "remove it")
-                for written in element.options.values():
-                    shown = written.value if element.kind == "services" else ""
-                    notes.append(problem_of(self.service, written.label, shown, bad))
-        return notes
+    def _name_all(self, protocol: str, kind: str) -> None:
+        """Count all services or middlewares as used: a router wants some, and nobody can tell which."""
+        self.named.update((protocol, kind, name) for name in self.labels.of(protocol, kind))
 
 
 def _no_stream(router: Element, match: Match, options: Options) -> BadValue | None:

@@ -12,8 +12,8 @@ from lbgen.labels import dialects, native
 from lbgen.labels.context import LabelContext
 from lbgen.labels.dialects import dialect_of
 from lbgen.labels.keys.table import ENABLE
+from lbgen.labels.other_labels import meant as meant_by
 from lbgen.labels.route_spec import ServiceLabels
-from lbgen.labels.suggestions import meant as meant_by
 from lbgen.model.routes import route_name
 from lbgen.snapshot import Service
 

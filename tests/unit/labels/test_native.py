@@ -19,6 +19,10 @@ from lbgen.labels.values.substitution import Substitution, UrlRedirect
 from lbgen.labels.values.value_type import BadValue
 from tests.support.builders import lbgen_labels, parsed
 
+CERTIFICATE = "did you mean tls? It names a certificate, which is a file in the directory of setting certificates"
+MIDDLEWARES = (
+    "write a key for what each of them does, such as basic-auth, allow-ip, redirect-https, strip-prefix or rate-limit"
+)
 # key, good value, what it means, bad values
 TABLE = [
     ("port", "8080", 8080, ["0", "65536", "http", "80,81"]),
@@ -324,20 +328,33 @@ def test_bad_enable(value):
         ("paths", "did you mean path?"),
         ("headers.x-a", "did you mean header.<name>?"),
         ("enabled", "did you mean enable?"),
-        ("zzz", "see the list of label keys"),
-        ("", "see the list of label keys"),
+        ("zzz", "see the list of label keys in docs/labels.md"),
+        ("", "see the list of label keys in docs/labels.md"),
         ("header.", "did you mean header.<name>?"),
         ("http.api.prot", "did you mean port?"),
-        ("PORT", "write the label in lower case"),
-        ("header.X-Env", "write the label in lower case"),
-        ("http.api.Port", "write the label in lower case"),
-        ("http.api.header.X-Env", "write the label in lower case"),
-        ("HTTP.api.port", "write the label in lower case"),
-        ("http.API.port", "use lower-case letters, digits, - and _"),
-        ("http.a b.port", "use lower-case letters, digits, - and _"),
+        ("PORT", "write lbgen.port"),
+        ("Hosts", "did you mean host?"),
+        ("header.X-Env", "write lbgen.header.x-env"),
+        ("http.api.Port", "write lbgen.http.api.port"),
+        ("http.api.header.X-Env", "write lbgen.http.api.header.x-env"),
+        ("HTTP.api.port", "write lbgen.http.api.port"),
+        ("http.API.port", "use lower-case letters, digits, - and _: lbgen.http.api.port"),
+        ("http.a b.port", "use lower-case letters, digits, - and _: lbgen.http.a-b.port"),
         ("http..port", "use lower-case letters, digits, - and _"),
-        ("http.-a.port", "use lower-case letters, digits, - and _"),
-        (f"http.{'a' * 64}.port", "use lower-case letters, digits, - and _"),
+        ("http.-a.port", "use lower-case letters, digits, - and _: lbgen.http.a.port"),
+        (f"http.{'a' * 64}.port", f"use lower-case letters, digits, - and _: lbgen.http.{'a' * 63}.port"),
+        ("http.my.app.port", "write lbgen.http.my-app.port"),
+        ("http.My.App.health-check.path", "write lbgen.http.my-app.health-check.path"),
+        ("http.a.headers.host", "did you mean header.<name>?"),
+        ("path-prefix", "did you mean path?"),
+        ("hosts", "did you mean host?"),
+        ("http.api.domain", "did you mean host?"),
+        ("entrypoints", "did you mean listener?"),
+        ("whitelist", "did you mean allow-ip?"),
+        ("loadbalancer.server.port", "did you mean port?"),
+        ("tls.certresolver", CERTIFICATE),
+        ("certresolver", CERTIFICATE),
+        ("http.api.middlewares", MIDDLEWARES),
         ("header.x y", "write letters, digits, - and _"),
         ("header.x#y", "write letters, digits, - and _"),
         ("udp.dns.host", "remove it"),

@@ -69,7 +69,7 @@ def test_an_empty_snapshot():
     path = file_of()
     assert codes("--from", path) == (5, 5, 0, 5)
     assert codes("--from", path, "--allow-empty") == (0, 0, 0, 0)
-    assert run("lint", "--from", path).output == "0 of 0 services routed, which --allow-empty accepts\n"
+    assert run("lint", "--from", path).output == "0 of 0 services routed (--allow-empty accepts that)\n"
 
 
 def test_labels_beside_deploy():
@@ -176,7 +176,7 @@ def test_required():
     done = run("lint", "--from", path, "--require", "web,off", "--require", "loser")
     assert done.exit_code == 5
     text = " ".join(done.output.split())
-    assert "service off required: is required, and not routed: label lbgen.enable says no" in text
+    assert "required: is required, and not routed: label lbgen.enable says no" in text
     assert "service loser" in text
     assert "service web, which is older, asks for the same" in text
     assert text.endswith("2 services required and not routed")

@@ -359,7 +359,7 @@ def test_notes(text, note):
     assert [found["text"] for found in report.document(Positions([]))["notes"]] == [
         str(found) for found in snapshot.notes
     ]
-    shown = list(report.lines())
+    shown = list(report.lines(Positions([])))
     assert shown[0] == "file a.yml"
     assert sum("refused by docker" in line for line in shown) == sum(found.refused for found in snapshot.notes)
 
@@ -374,7 +374,7 @@ def test_ports_that_do_not_clash():
 def test_no_notes():
     """A plain file has nothing to be told."""
     assert loaded(a_service("labels: {org.example: x}\n    ports: ['0.0.0.0:80:80']")).notes == ()
-    assert list(Report((), ()).lines()) == ["0 of 0 services routed; nothing to complain about"]
+    assert list(Report((), ()).lines(Positions([]))) == ["0 of 0 services routed; nothing to complain about"]
     assert str(Note("a.yml", 0, "", "so it is")) == "a.yml: so it is"
 
 
