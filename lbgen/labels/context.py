@@ -38,11 +38,21 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """The HTTP listeners, as far as a router depends on them."""
+    """The listeners of one protocol, as far as a router depends on them."""
 
     default: tuple[str, ...] = ()
     plain: frozenset[str] = frozenset()
     secure: frozenset[str] = frozenset()  # they terminate TLS
+
+    def choose(self, asked: tuple[str, ...] | None, *, secure: bool) -> tuple[str, ...]:
+        """Return those that carry a router that is only on these with TLS, or only on those without.
+
+        They are the ones that it asks for, else the default ones, else all; none: there is no such listener.
+        """
+        fitting = self.secure if secure else self.plain
+        wanted = self.default if asked is None else asked
+        own = tuple(name for name in wanted if name in fitting)
+        return own or (tuple(sorted(fitting)) if asked is None else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,8 @@ class LabelContext:
     names: tuple[str, ...] = ("lbgen",)  # of the dialects that are read
     expose_by_default: bool = False
     provider: Provider = field(default_factory=Provider)
-    listeners: Listeners = field(default_factory=Listeners)
+    listeners: Listeners = field(default_factory=Listeners)  # of HTTP
+    tcp_listeners: Listeners = field(default_factory=Listeners)
     ports: Ports = field(default_factory=Ports)
     definitions: Definitions = field(default_factory=Definitions)  # what names in Traefik's labels mean
 

@@ -175,6 +175,17 @@ def _inner(match: Match) -> str:
     return f"({_text(match)})" if several else _text(match)
 
 
+def kinds_of(match: Match) -> frozenset[str]:
+    """Return the kinds of the tests in an expression."""
+    match match:
+        case Test():
+            return frozenset({match.kind})
+        case Not():
+            return kinds_of(match.term)
+        case All(terms) | AnyOf(terms):
+            return frozenset().union(*map(kinds_of, terms))
+
+
 class TooManyAlternatives(LbgenError):
     """The expression multiplies out to more than a proxy should be given; the route has to be split by its owner."""
 

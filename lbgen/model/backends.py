@@ -11,7 +11,7 @@ from lbgen.model.cookies import always_secure
 from lbgen.model.health import health_check
 from lbgen.model.last_servers import in_service
 from lbgen.model.mirrors import mirror_of
-from lbgen.model.names import check_server_keys, check_verifiable, server_name
+from lbgen.model.names import check_server_keys, check_verifiable, server_name, speaks_tls
 from lbgen.model.pages import error_pages, page_services
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
@@ -103,13 +103,14 @@ def _as_labelled(request: RouteRequest) -> Backend:
         page_services=page_services(keys.error_pages),
         deny=keys.deny_status if keys.deny else 0,
         server_ca=keys.server_ca,
+        server_tls=keys.server_tls,
     )
 
 
 def _server_name(keys: RouteKeys, match: Match) -> str:
     """Return the TLS name of a route's servers; raise BadValue if they could not be verified by it."""
     check_server_keys(keys)
-    name = server_name(keys, match) if keys.scheme == "https" else ""
+    name = server_name(keys, match) if speaks_tls(keys) else ""
     if not keys.group:  # there it is that of the service that leads it
         check_verifiable(keys.server_ca, name)
     return name

@@ -11,7 +11,7 @@ from dataclasses import replace
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import Match
 from lbgen.labels.values.value_type import BadValue
-from lbgen.model.names import check_host, check_server_name
+from lbgen.model.names import check_host, check_server_name, speaks_tls
 from lbgen.model.types import HealthCheck
 from lbgen.snapshot import Service
 
@@ -60,9 +60,9 @@ def own_port(check: HealthCheck | None) -> HealthCheck | None:
 
 def _scheme(kind: str, keys: RouteKeys, name: str) -> str:
     if kind == "http":
-        return keys.health_check_scheme or keys.scheme
+        return keys.health_check_scheme or ("https" if keys.server_tls else keys.scheme)
     # A handshake for no name is refused by servers that are well: then it is enough that they take connections.
-    return "https" if keys.scheme == "https" and name else "http"
+    return "https" if speaks_tls(keys) and name else "http"
 
 
 def _check_method(method: str) -> None:

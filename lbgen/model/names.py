@@ -38,10 +38,20 @@ def check_server_name(keys: RouteKeys, match: Match) -> str:
 
 def check_server_keys(keys: RouteKeys) -> None:
     """Raise BadValue if a key speaks of TLS with servers, and there is none."""
-    if keys.server_ca and keys.scheme != "https":
-        raise BadValue("servers are not spoken to by TLS", "add scheme, https", "server-ca")
-    if keys.server_name and "https" not in (keys.scheme, keys.health_check_scheme):
-        raise BadValue("servers are not spoken to by TLS", "add scheme, https", "server-name")
+    if keys.server_tls and keys.passthrough:
+        raise BadValue(
+            "stands beside passthrough, with which TLS goes to the server untouched", "leave one out", "server-tls"
+        )
+    remedy = "add scheme, https, or for a TCP route server-tls, true"
+    if keys.server_ca and not speaks_tls(keys):
+        raise BadValue("servers are not spoken to by TLS", remedy, "server-ca")
+    if keys.server_name and not speaks_tls(keys) and keys.health_check_scheme != "https":
+        raise BadValue("servers are not spoken to by TLS", remedy, "server-name")
+
+
+def speaks_tls(keys: RouteKeys) -> bool:
+    """Tell whether a route's servers are spoken to by TLS."""
+    return keys.scheme == "https" or keys.server_tls
 
 
 def check_verifiable(server_ca: str, name: str) -> None:

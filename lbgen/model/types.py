@@ -111,11 +111,17 @@ class Backend:
     error_pages: tuple[ErrorPage, ...] = ()  # protocol http; no status is in two of them
     page_services: tuple[PageService, ...] = ()  # protocol http; no status is in two of these and `error_pages`
     secure_cookie: bool = False  # the sticky cookie has the attribute Secure, by http as well
-    server_ca: str = ""  # with scheme https: the authority that servers' certificates are verified by; empty: by none
-    server_name: str = ""  # with scheme https: the servers' TLS name (SNI); empty: the one that the client asks for
+    server_ca: str = ""  # with TLS to servers: the authority that vouches for their certificates; empty: none
+    server_name: str = ""  # with TLS to servers: their TLS name (SNI); empty: the one that the client asks for
     stack: str = ""  # of the service; empty: it is of none
     network: str = ""  # name of the one on which servers are reached; empty: by nodes' addresses (via mesh, host)
     members: tuple[str, ...] = ()  # of a group: the services that share the backend, the one that leads it first
+    server_tls: bool = False  # protocol tcp: TLS is spoken to servers
+
+    @property
+    def by_tls(self) -> bool:
+        """Whether TLS is spoken to servers."""
+        return self.scheme == "https" or self.server_tls
 
     @property
     def about(self) -> str:
@@ -280,11 +286,14 @@ class Rules:
 
     def label_context(self) -> LabelContext:
         """What labels are read with."""
-        web = [listener for listener in self.listeners if listener.protocol == "http"]
-        listeners = Listeners(
-            default=tuple(listener.name for listener in web if listener.name in self.default_listeners),
-            plain=frozenset(listener.name for listener in web if not listener.tls),
-            secure=frozenset(listener.name for listener in web if listener.tls),
-        )
         ports = Ports(tuple((listener.protocol, listener.port, listener.name) for listener in self.listeners))
-        return LabelContext(self.dialects, self.expose_by_default, self.provider, listeners, ports)
+        http, tcp = self._carrying("http"), self._carrying("tcp")
+        return LabelContext(self.dialects, self.expose_by_default, self.provider, http, tcp, ports)
+
+    def _carrying(self, protocol: str) -> Listeners:
+        own = [listener for listener in self.listeners if listener.protocol == protocol]
+        return Listeners(
+            default=tuple(listener.name for listener in own if listener.name in self.default_listeners),
+            plain=frozenset(listener.name for listener in own if not listener.tls),
+            secure=frozenset(listener.name for listener in own if listener.tls),
+        )

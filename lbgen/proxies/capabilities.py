@@ -267,9 +267,15 @@ TABLE = (
     Capability(
         "names that clients ask for, of servers",
         "server-name",
-        lambda backend, _: backend.scheme == "https" and not backend.server_name,
+        lambda backend, _: backend.by_tls and not backend.server_name,
     ),
     Capability("servers whose certificate is not right", "server-ca", lambda backend, _: bool(backend.server_ca)),
+    Capability(
+        "TLS to the servers of TCP routes, beside others",
+        "server-tls",
+        lambda backend, _: backend.server_tls,
+        lambda listener: len(listener.answers) > 1,
+    ),
     Capability("slow start", "slow-start", lambda backend, _: backend.slow_start > 0),
     Capability("proxy protocol", "send-proxy", lambda backend, _: bool(backend.send_proxy)),
 )

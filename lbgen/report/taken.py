@@ -64,7 +64,7 @@ def remarks(model: Model, service: str = "") -> tuple[Problem, ...]:
 def _unverified(model: Model) -> Iterator[Problem]:
     """Yield the backends with TLS to servers that anybody might be."""
     for backend in model.backends:
-        if backend.scheme == "https" and not backend.server_ca:
+        if backend.by_tls and not backend.server_ca:
             message = "its servers' certificates are not verified"
             yield Problem(backend.service, message, _UNVERIFIED, route=backend.route)
 

@@ -52,7 +52,10 @@ class Site:
         target = {"templates": [kind], "output": str(directory / "out"), "probe": f"127.0.0.1:{free_port()}"}
         self.settings = Settings.model_validate(
             {
-                "listeners": {"web": {"bind": f"127.0.0.1:{free_port()}"}},
+                "listeners": {
+                    "web": {"bind": f"127.0.0.1:{free_port()}"},
+                    "db": {"bind": f"127.0.0.1:{free_port()}", "protocol": "tcp"},
+                },
                 "status": {"bind": ""},
                 "server_cas": str(self.server_cas),
                 "min_reload_interval": "0s",
@@ -70,14 +73,21 @@ class Site:
         wait_for(lambda: self.target.bring_to(self.model, snapshot), "the proxy to serve it")
         return self.target.history.changes[-1].method
 
-    def ask(self, host: str = "a.org") -> tuple[int, str]:
+    def ask(self, host: str = "a.org", listener: str = "web") -> tuple[int, str]:
         """Ask; the status, and the server that answers."""
-        port = split_bind(self.settings.listeners["web"].bind)[1]
+        port = split_bind(self.settings.listeners[listener].bind)[1]
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
             connection.request("GET", "/", headers={"Host": host})
             answer = connection.getresponse()
             text = answer.read().decode()
             return answer.status, text.partition('"address": "')[2].partition('"')[0]
+
+    def connect(self) -> str:
+        """Connect to the listener of TCP, behind which a server of HTTP is; the server that answers, or nothing."""
+        try:
+            return self.ask(listener="db")[1]
+        except (OSError, http.client.HTTPException):
+            return ""
 
     @property
     def told(self) -> set[str]:
@@ -290,3 +300,34 @@ def test_system(site, authority, monkeypatch):
         site.serve(cluster(servers.port, [OTHER], host="a.org", server_ca="system"))
         assert site.ask()[0] in REFUSED[site.kind]
         assert servers.paths(OTHER) == set()
+
+
+# ------------------------------------------------------------------------------------------------ TCP
+
+
+def streams(port: int, addresses: Sequence[str], **keys: object) -> Snapshot:
+    """A service of TCP with a server at each of these addresses."""
+    labels = {"port": port, "server-tls": "true", **{key.replace("_", "-"): value for key, value in keys.items()}}
+    own = {f"tcp.db.{key}": value for key, value in labels.items()} | {"tcp.db.listener": "db"}
+    facts: list[Fact] = [a_service("db", own, networks=("edge-id",))]
+    facts += [a_task("db", int(address[-1]), addresses={"edge-id": address}) for address in addresses]
+    return a_snapshot(a_node(), a_network("edge"), *facts)
+
+
+@EVERY
+def test_streams(site, authority):
+    """TLS to servers of TCP: by the name of the label, to those alone whose certificate is right, which checks see."""
+    shutil.copy(authority.ca, site.server_cas / "internal.pem")
+    good = Shown(authority.issue("web", hosts=["a.org"]), {"a.org"})
+    keys = {"server_name": "a.org", "health_check.interval": "100ms"}
+    for why, pair in wrong(authority, site.directory).items():
+        with strict_servers(tls={RIGHT: good, OTHER: Shown(pair, {"a.org"})}) as servers:
+            site.serve(streams(servers.port, [RIGHT], **keys, server_ca="internal"))
+            assert site.model.problems == ()
+            assert site.connect() == RIGHT
+            site.serve(streams(servers.port, [OTHER], **keys, server_ca="internal"))
+            assert site.connect() == "", why
+            assert servers.paths(OTHER) == set(), why
+            site.serve(streams(servers.port, [OTHER], **keys))
+            wait_for(lambda: site.connect() == OTHER, "the server that nobody vouches for")
+            assert {name for _, name in servers.names} == {"a.org"}

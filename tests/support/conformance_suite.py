@@ -120,7 +120,7 @@ class Suite:
     """One file."""
 
     name: str
-    listeners: dict[str, str]  # name -> http, https, tcp, udp
+    listeners: dict[str, str]  # name -> http, https, tcp, tcps (which ends TLS), udp
     # name -> labels without what all of the dialect begin with, `tasks`, `leaving` if Swarm wants them gone, and
     # `dialect` if it is another one
     services: dict[str, dict[str, Any]]
@@ -198,8 +198,8 @@ class Suite:
         listeners = {
             name: {
                 "bind": f"127.0.0.1:{free_port()}",
-                "protocol": {"https": "http"}.get(kind, kind),
-                "tls": kind == "https",
+                "protocol": {"https": "http", "tcps": "tcp"}.get(kind, kind),
+                "tls": kind in ("https", "tcps"),
             }
             for name, kind in self.listeners.items()
         }

@@ -166,7 +166,7 @@ def asking(
     """Have a Traefik that follows snapshots; it has none yet.
 
     Args:
-        listeners: their protocols by name: http, https, tcp, udp.
+        listeners: their protocols by name: http, https, tcp, tcps, udp.
         directory: for its files; is made.
         entry_points: more of the static configuration, by listener: ``{"web": {"http": {"middlewares": [...]}}}``.
         provider: more of ``providers.swarm``: defaultRule, constraints, network, exposedByDefault.
@@ -183,6 +183,7 @@ def asking(
             **{name: _entry_point(ports[name], kind, entry_points.get(name, {})) for name, kind in listeners.items()},
         },
         "providers": {"providersThrottleDuration": "1ms", "swarm": swarm, "file": {"filename": str(dynamic)}},
+        "tcpServersTransport": {"tls": {"insecureSkipVerify": True}},  # as here without server-ca
         "api": {"insecure": True},
         "log": {"level": "ERROR"},
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},

@@ -135,7 +135,7 @@ TCP_ROUTER: Table = {
 }
 TCP_SERVICE: Table = {
     "loadbalancer.server.port": Taken(basic.port, "port"),
-    "loadbalancer.server.tls": Taken(only("false", "asks for TLS to the server", _LEAVE)),
+    "loadbalancer.server.tls": Taken(flag, "server_tls"),
     "loadbalancer.proxyprotocol": Taken(flag, "_proxy"),
     "loadbalancer.proxyprotocol.version": Taken(lambda text: f"v{basic.number(1, 2)(text)}", "send_proxy"),
     "loadbalancer.serverstransport": Left(

@@ -26,6 +26,7 @@ from lbgen.labels.traefik.redirects import TO_HTTPS
 from lbgen.labels.traefik.refused import closed_router, looks_like_middlewares, origin_of
 from lbgen.labels.traefik.rules import read_rule
 from lbgen.labels.traefik.services import note_transport, service_fields
+from lbgen.labels.traefik.streams import place_stream
 from lbgen.labels.values import basic
 from lbgen.labels.values.value_type import BadValue
 
@@ -59,6 +60,7 @@ class Routers:
     labels: Labels
     provider: Provider
     listeners: Listeners
+    tcp_listeners: Listeners
     entry_points: EntryPoints
     problems: list[Problem] = field(default_factory=list)
     closed: list[ClosedSpec] = field(default_factory=list)  # routers that cannot be honoured
@@ -196,9 +198,10 @@ class Routers:
         except BadValue as bad:
             options.lose(written, bad, "rule")
             return None, None
-        if protocol == "tcp" and (refused := _no_stream(router, match, options)):
-            options.lose(written, refused)
-        elif note:
+        if protocol == "tcp":
+            options.written["rule"] = written
+            place_stream(router, options, match, self.tcp_listeners)
+        if note and "rule" not in options.broken:
             options.leave(written, note)
         # A priority of 0 stands for the default.
         return match, options.fields.get("priority") or parser.default_priority(rule, protocol, match)
@@ -251,17 +254,6 @@ class Routers:
     def _name_all(self, protocol: str, kind: str) -> None:
         """Count all services or middlewares as used: a router wants some, and nobody can tell which."""
         self.named.update((protocol, kind, name) for name in self.labels.of(protocol, kind))
-
-
-def _no_stream(router: Element, match: Match, options: Options) -> BadValue | None:
-    """Say why a TCP router is not served that Traefik would end TLS for, or that would see no server name."""
-    if options.fields.get("_passthrough"):
-        return None
-    if asks_tls(router):
-        return BadValue("is that of a TCP router that ends TLS, which is not done here", "set tls.passthrough=true")
-    if match != ALWAYS:
-        return BadValue("never matches without TLS", "set tls.passthrough=true, or write HostSNI(`*`)")
-    return None
 
 
 def _listed(router: Element) -> tuple[Written | None, tuple[str, ...] | None]:

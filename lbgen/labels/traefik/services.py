@@ -51,7 +51,9 @@ def _cookie(said: Mapping[str, Any], fields: Mapping[str, Any], options: Options
 
 def note_transport(options: Options, provider: Provider) -> None:
     """Note what is not done of what a transport says. Servers' certificates are never verified here."""
-    named, secure = options.fields.get("_transport"), options.fields.get("scheme") == "https"
+    named = options.fields.get("_transport")
+    secure = "server_tls" if options.fields.get("server_tls") else ""
+    secure = secure or ("scheme" if options.fields.get("scheme") == "https" else "")
     transport = str(named or DEFAULT_TRANSPORT).strip().lower()
     if transport in provider.insecure_transports or not (named or secure):
         return
@@ -60,4 +62,4 @@ def note_transport(options: Options, provider: Provider) -> None:
         message = "is left out: time-outs are the route's, and servers' certificates are not verified"
     else:
         message = "is taken, but servers' certificates are not verified, which Traefik does"
-    options.leave("_transport" if named else "scheme", BadValue(message, remedy))
+    options.leave("_transport" if named else secure, BadValue(message, remedy))

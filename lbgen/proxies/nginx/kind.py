@@ -260,6 +260,11 @@ CAPABILITIES = {
     "host header": Support(PARTLY, "of several servers all see the address of the first"),
     "response headers": Support(NO, "the header Server is Nginx's own, and stays"),
     "scheme of servers": Support(NO, "servers are spoken to with HTTP/1.1"),
+    "TLS to the servers of TCP routes, beside others": Support(
+        PARTLY,
+        "Nginx speaks to the servers of all routes of a listener in one way: where only some of them are spoken to by "
+        "TLS, or they differ in `server-ca`, connections to those with TLS are closed",
+    ),
     "copies of requests": Support(
         PARTLY,
         "the next request on a client's connection waits for the copy's answer, a second at most; there is none of "

@@ -84,7 +84,7 @@ def nodes(keys: RouteKeys, around: Surroundings, left_out: dict[str, str] | None
 
 def tls(backend: Backend) -> dict[str, Any] | None:
     """Say which name servers are asked for by TLS, and who vouches for them; None: there is no TLS with them."""
-    return {"name": backend.server_name, "ca": backend.server_ca} if backend.scheme == "https" else None
+    return {"name": backend.server_name, "ca": backend.server_ca} if backend.by_tls else None
 
 
 def group(name: str, backend: Backend) -> dict[str, Any]:

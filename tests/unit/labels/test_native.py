@@ -216,8 +216,8 @@ TABLE = [
     ("allow-ip.status", "404", 404, ["200", "399", "420", "444", "512", "gone"]),
 ]
 SNI = ("sni", "*, DB.org", ("*", "db.org"), ["a:5432", "*.*"])
-PASSTHROUGH = ("passthrough", "true", True, ["maybe"])
-TCP_ONLY = frozenset({"sni", "passthrough"})
+STREAMS = [("passthrough", "true", True, ["maybe"]), ("server-tls", "true", True, ["https", ""])]
+TCP_ONLY = frozenset({"sni", "passthrough", "server-tls"})
 CONTROLS = ["a.org\nbackend x", "a\x00b", "a\x1b[31m", "a\x7f", "a\u0085b", "a\u2028b", "\ud800"]
 
 
@@ -233,7 +233,7 @@ MEMBER = {"error-pages.": "5xx"}
 
 def test_table_is_complete():
     """Every key there is has its line in TABLE."""
-    assert {key for key, *_ in [*TABLE, SNI, PASSTHROUGH]} == {
+    assert {key for key, *_ in [*TABLE, SNI, *STREAMS]} == {
         *BY_NAME,
         *(f"{family}{MEMBER.get(family, 'x-env')}" for family in FAMILIES),
     }
@@ -249,7 +249,7 @@ def test_good_value(key, value, meant):
         assert route.written[field] == (f"lbgen.{prefix}{key}", value)
 
 
-@pytest.mark.parametrize(("key", "bad"), [(key, bad) for key, _, _, bad in [*TABLE, SNI, PASSTHROUGH] if bad])
+@pytest.mark.parametrize(("key", "bad"), [(key, bad) for key, _, _, bad in [*TABLE, SNI, *STREAMS] if bad])
 def test_bad_value(key, bad):
     """A bad value drops the route and is reported with service, label, value and remedy."""
     protocol = "tcp" if key in TCP_ONLY else "http"

@@ -193,7 +193,7 @@ def test_left(option, value):
         (DB | {"tcp.routers.db.middlewares": "allow"}, "tcp.routers.db.middlewares"),
         *[
             (DB | {f"tcp.services.db.loadbalancer.{option}": value}, f"tcp.services.db.loadbalancer.{option}")
-            for option, value in [("proxyprotocol.version", "3"), ("server.tls", "true")]
+            for option, value in [("proxyprotocol.version", "3"), ("server.tls", "yes")]
         ],
         ({"tcp.routers.db.entrypoints": "db"}, "tcp.routers.db.rule"),
         ({"udp.routers.dns.rule": "x"}, "udp.routers.dns.rule"),
@@ -327,6 +327,56 @@ def test_same_rule_with_and_without_tls():
     written = {f"traefik.{key}": value for key, value in labels.items()}
     found = TRAEFIK.parse("shop", written, LabelContext(expose_by_default=True, listeners=both))
     assert [(route.name, route.keys.listener) for route in found.routes] == [("app", ("web",)), ("tls", ("websecure",))]
+
+
+PLAIN_DB, ENDS = ("db", "pg"), ("dbs", "pgs")
+
+
+@pytest.mark.parametrize(
+    ("options", "default", "listeners"),
+    [
+        ({}, (), PLAIN_DB),
+        ({}, ("pg", "pgs"), ("pg",)),
+        ({"rule": "ClientIP(`10.0.0.0/8`)"}, ("pg",), ("pg",)),
+        ({"rule": "HostSNI(`a.org`)"}, ("pg",), "never matches without TLS"),
+        ({"rule": "!HostSNI(`a.org`)"}, ("pg",), "never matches without TLS"),
+        ({"rule": "HostSNI(`a.org`)", "tls": "true"}, (), ENDS),
+        ({"rule": "HostSNI(`a.org`)", "tls": "true"}, ("pg", "pgs"), ("pgs",)),
+        ({"rule": "HostSNI(`a.org`)", "tls.options": "default"}, (), ENDS),
+        ({"rule": "HostSNI(`a.org`)", "tls": "false"}, (), "never matches without TLS"),
+        ({"tls": "true", "entrypoints": "dbs"}, (), ("dbs",)),
+        ({"tls": "true", "entrypoints": "db"}, (), "which listener db does not have"),
+        ({"tls": "true", "entrypoints": "db,dbs"}, (), "which listener db does not have"),
+        ({"rule": "HostSNI(`a.org`)", "tls.passthrough": "true"}, ("pgs",), PLAIN_DB),
+        ({"rule": "HostSNI(`a.org`)", "tls.passthrough": "true", "entrypoints": "db"}, (), ("db",)),
+    ],
+)
+def test_listeners_of_streams(options, default, listeners):
+    """A TCP router that ends TLS is on listeners that do; one that passes it through, or has none, on the others."""
+    own = {f"tcp.routers.db.{option}": value for option, value in options.items()}
+    written = {f"traefik.{label}": value for label, value in (DB | own).items()}
+    known = Listeners(default, frozenset(PLAIN_DB), frozenset(ENDS))
+    found = TRAEFIK.parse("shop", written, LabelContext(expose_by_default=True, tcp_listeners=known))
+    if isinstance(listeners, tuple):
+        assert [route.keys.listener for route in found.routes] == [listeners]
+        assert found.problems == ()
+    else:
+        assert found.routes == ()
+        assert [listeners in problem.message for problem in found.problems] == [True]
+
+
+def test_no_listener_ends_tls():
+    """Where no listener ends TLS a router that wants it is closed, and the remedy names both ways out."""
+    (problem,) = traefik_labels(DB | {"tcp.routers.db.tls": "true"}).problems
+    assert "tls: true" in problem.remedy
+    assert "passthrough" in problem.remedy
+
+
+def test_tls_with_stream_servers():
+    """TLS to TCP servers is done, without asking who they are, which a note says."""
+    found = traefik_labels(DB | {"tcp.services.db.loadbalancer.server.tls": "true"})
+    assert [route.keys.server_tls for route in found.routes] == [True]
+    assert ["not verified" in problem.message for problem in found.problems] == [True]
 
 
 def test_service_of_no_label():
