@@ -6,7 +6,8 @@ A problem is a value, not an exception: it drops one route, and everything else 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 # What may be a password, a token or a key: by its name, or by how it looks.
 _NAME = r"auth|passw|secret|token|api-?key|users|servicecert|private"
@@ -70,6 +71,14 @@ class Problem:
     def what(self) -> str:
         """What is wrong, and what to do about it."""
         return f"{self.message}; {self.remedy}"
+
+
+def once(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return the problems with those in one that are the same for several routes: it names none of them then."""
+    alike: dict[Problem, list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault(replace(problem, route=""), []).append(problem)
+    return tuple(same if len(found) > 1 else found[0] for same, found in alike.items())
 
 
 def label_text(label: str, value: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from lbgen.base import problem as problems
 from lbgen.base.logs import log
 from lbgen.cli import render_text
 from lbgen.cli.options import ALLOW_EMPTY, REQUIRE, CommonOptions, annotated_errors, common_options, read_source
@@ -84,7 +85,7 @@ def _once(common: CommonOptions, options: PreviewOptions, form: str) -> None:
     if form != "github":  # which shows them itself
         for note in snapshot.notes:
             log.warning("note", note=str(note), refused=note.refused)
-        for problem in model.problems:
+        for problem in problems.once(model.problems):
             log.warning("problem", problem=str(problem))
     outcomes = [preview.judge(model, snapshot) for preview in previews.values()]
     if not any(outcome.refused for outcome in outcomes):

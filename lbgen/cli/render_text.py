@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from lbgen.base.problem import once
 from lbgen.cli.output import print_json
 from lbgen.model import Model
 from lbgen.proxies.registry import kind_of
@@ -66,7 +67,7 @@ def outcomes_document(outcomes: Sequence[Outcome], source: SourceFacts) -> dict[
     """Return everything as JSON has it; docs/ci.md describes it."""
     return {
         "format": FORMAT,
-        "problems": [problem_document(problem, source.positions) for problem in source.model.problems],
+        "problems": [problem_document(problem, source.positions) for problem in once(source.model.problems)],
         "unread": [
             item_document(item, source.positions.of(item.service, item.label))
             for item in _distinct(outcome.unread for outcome in outcomes)
@@ -172,7 +173,7 @@ def _distinct(items: Iterable[Iterable[T]]) -> list[T]:
 
 
 def _annotations(outcomes: Sequence[Outcome], source: SourceFacts, options: PreviewOptions) -> Iterator[Annotation]:
-    for problem in source.model.problems:
+    for problem in once(source.model.problems):
         yield problem_annotation(problem, source.positions, failing=options.strict)
     read = source.model.basis.rules.dialects if source.model.basis else ()
     for note in source.notes:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from lbgen.base.problem import Problem
 from lbgen.labels.route_spec import problem_of, sound
-from lbgen.labels.suggestions import Vocabulary, without_dots
+from lbgen.labels.suggestions import Vocabulary
 from lbgen.labels.synonyms import FOREIGN
 from lbgen.labels.values import basic
 from lbgen.labels.values.value_type import BadValue, Parser
@@ -199,7 +199,7 @@ def read(service: str, route: str, element: Element | None, table: Table, *, sec
     """
     options = Options(service, route)
     for option, written in element.options.items() if element else ():
-        row, meaning = meaning_of(option, table, written.label, secret=secret)
+        row, meaning = meaning_of(option, table, secret=secret)
         of = table.get(row)
         broken = of.field if isinstance(of, Taken) and of.field else row
         shown = Written(written.label, "") if meaning.secret else written
@@ -225,7 +225,7 @@ def read(service: str, route: str, element: Element | None, table: Table, *, sec
     return options
 
 
-def meaning_of(option: str, table: Table, label: str = "", *, secret: bool = False) -> tuple[str, Taken | Left | Lost]:
+def meaning_of(option: str, table: Table, *, secret: bool = False) -> tuple[str, Taken | Left | Lost]:
     """Return the row of the table for an option, or the one that an unknown option looks like, and what it says."""
     pattern = re.sub(r"\[[0-9]+\]", "[n]", option)
     if pattern in table:
@@ -233,10 +233,6 @@ def meaning_of(option: str, table: Table, label: str = "", *, secret: bool = Fal
     for row, meaning in table.items():
         if row.endswith("<>") and pattern.startswith(row[:-2]):
             return row, meaning
-    words = label.split(".")
-    right, meant = without_dots(".".join([*words[:3], ""]), words[3:], table)
-    if right:
-        return meant, Lost(f"has a dot in the name of the {words[2].removesuffix('s')}", f"write {right}", secret)
     nearest = _vocabulary(table).nearest(option)
     remedy = f"did you mean {nearest}?" if nearest else "remove it, or correct its name"
     return nearest or option, Lost("is an unknown option", remedy, secret)

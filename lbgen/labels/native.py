@@ -253,7 +253,7 @@ def _unknown(label: str, key: str, scope: _Scope) -> BadValue:
         return BadValue("keys are lower case", f"write {printable(lowered)}")
     words = lowered.removeprefix(f"{PREFIX}{scope.protocol}.").split(".")
     of_family = "<" in nearest(key)  # ``headers.host`` is the header of that name
-    right, _ = without_dots(f"{PREFIX}{scope.protocol}.", words, BY_NAME)
+    right = without_dots(f"{PREFIX}{scope.protocol}.", words, BY_NAME)
     if scope.protocol and right and not of_family:
         return BadValue("has a dot in the name of the route", f"write {printable(right)}")
     return BadValue("unknown key", VOCABULARY.remedy(key, "see the list of label keys in docs/labels.md"))

@@ -72,10 +72,10 @@ def like(one: str, other: str, cutoff: float = LIKE) -> bool:
     return difflib.SequenceMatcher(None, one[:_LONGEST], other[:_LONGEST]).ratio() >= cutoff
 
 
-def without_dots(prefix: str, words: Sequence[str], options: Collection[str]) -> tuple[str, str]:
-    """Return the label to write for one whose element has a name with dots, and its option; empty: it has none.
+def without_dots(prefix: str, words: Sequence[str], options: Collection[str]) -> str:
+    """Return the label to write for one whose element has a name with dots; empty: it has none.
 
-    ``("lbgen.http.", ("my", "app", "port"))`` -> ``("lbgen.http.my-app.port", "port")``.
+    ``("lbgen.http.", ("my", "app", "port"))`` -> ``lbgen.http.my-app.port``.
 
     Args:
         prefix: what stands before the name.
@@ -83,10 +83,9 @@ def without_dots(prefix: str, words: Sequence[str], options: Collection[str]) ->
         options: those that there are.
     """
     for at in range(2, len(words)):
-        option = ".".join(words[at:])
-        if option.lower() in options:
-            return f"{prefix}{'-'.join(words[:at])}.{option}", option.lower()
-    return "", ""
+        if ".".join(words[at:]) in options:
+            return f"{prefix}{'-'.join(words[:at])}.{'.'.join(words[at:])}"
+    return ""
 
 
 def _word_by_word(parts: Sequence[str], option: str, cutoff: float) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lbgen.base.problem import Problem, label_text
+from lbgen.base.problem import Problem, label_text, once
 from lbgen.base.terminal import folded
 from lbgen.model import Model, Rules
 from lbgen.model.types import Closed
@@ -156,7 +156,7 @@ def lint_report(snapshot: Snapshot, model: Model, limits: Iterable[Limit], expec
         rules: the settings that labels are read with.
     """
     return Report(
-        model.problems,
+        once(model.problems),
         tuple(limits),
         tuple(unread_labels(snapshot, rules.label_context())),
         snapshot.notes,

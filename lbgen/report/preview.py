@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lbgen.base.errors import CheckFailed, CheckUnavailable, Differs, LbgenError, ProblemsFound, TemplateError
+from lbgen.base.problem import once
 from lbgen.daemon.bisection import Refusal
 from lbgen.daemon.quarantine import culprits
 from lbgen.model import Model, Rules
@@ -126,7 +127,7 @@ class Preview:
         failing: list[object] = []
         if self.options.strict:
             read = _rules(model).dialects
-            failing += [*model.problems, *(item for item in unread if item.failing(strict=True))]
+            failing += [*once(model.problems), *(item for item in unread if item.failing(strict=True))]
             failing += [note for note in snapshot.notes if note_fails(note, read, strict=True)]
         if failing := [*failing, *unmet]:
             errors.append(ProblemsFound(_listed(failing)))

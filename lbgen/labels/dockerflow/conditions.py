@@ -94,7 +94,11 @@ class Conditions:
                 tests.append(Test("host_regex", _escaped(name, "", "$")))
             else:
                 tests.append(Test("host", name))
-        if algorithm == "hdr_beg(host)" and any(test.kind == "host" for test in tests):
+        if (
+            algorithm == "hdr_beg(host)"
+            and "_algorithm" not in self.options.broken
+            and any(test.kind == "host" for test in tests)
+        ):
             bad = BadValue("is matched whole, not by its beginning", "set serviceDomainAlgo to hdr(host)")
             self.options.leave("_domains", bad)
         return AnyOf(tuple(tests)) if tests else None

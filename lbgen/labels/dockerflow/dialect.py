@@ -73,7 +73,11 @@ def _destinations(
             stray.append(problem_of(service, label, value, bad))
         else:
             known = indexed.setdefault(parts[2], {}) if parts[2] else common
-            known[parts[1]] = Written(label, value)
+            first = known.setdefault(parts[1], Written(label, value))
+            if first.label != label:
+                bad = BadValue(f"says again what label {first.label} says", "remove one of the two")
+                stray.append(problem_of(service, label, value, bad))
+                closed += _of_no_destination(label.lower().removeprefix(PREFIX))
     if not indexed:
         return {"": Element("http", "destination", "", common)}, stray, closed
     return (

@@ -8,13 +8,18 @@ traefik/paerser parser/ (names are compared without case).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
 from lbgen.labels.foreign_options import Element, Written
 from lbgen.labels.route_spec import ROUTE_NAME, problem_of
+from lbgen.labels.suggestions import alike
 from lbgen.labels.traefik import first
+from lbgen.labels.traefik.middleware_options import KINDS as HTTP_KINDS
+from lbgen.labels.traefik.middleware_options import TCP_KINDS
+from lbgen.labels.traefik.names import local
+from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.values.value_type import BadValue
 
 PREFIX = "traefik."
@@ -23,6 +28,8 @@ KINDS = {
     "tcp": ("routers", "services", "middlewares"),
     "udp": ("routers", "services"),
 }
+_LIKE = 0.75  # of two words: "auth" is not basicauth
+MIDDLEWARES = {"http": HTTP_KINDS, "tcp": TCP_KINDS}
 GENERAL = ("enable", "docker.network", "docker.lbswarm", "swarm.network", "swarm.lbswarm")
 
 
@@ -73,10 +80,23 @@ def _sort(own: Labels, written: Written) -> None:
         raise BadValue("names no option", f"write {PREFIX}{words[0]}.KIND.NAME.OPTION with one of the kinds {kinds}")
     elif not ROUTE_NAME.fullmatch(words[2]):
         raise BadValue("has no usable name", "use letters, digits, - and _, at most 63, within dashes or underscores")
+    elif right := _without_dots(words):
+        raise BadValue(f"has a dot in the name of the {words[1][:-1]}", f"write {right}")
     else:
         protocol, kind, name = words[:3]
         element = own.add(protocol, kind, name)
         _put(element.options, ".".join(words[3:]), written)
+
+
+def _without_dots(words: Sequence[str]) -> str:
+    """Return the label to write for one whose element has a name with dots; empty: it has none."""
+    protocol, kind, *named = words
+    tables = MIDDLEWARES[protocol] if kind == "middlewares" else TABLES[protocol, kind]
+    known = {option.partition(".")[0] for option in tables}
+    if named[1] in known or alike(named[1], known, _LIKE):
+        return ""
+    at = next((at for at, word in enumerate(named) if at > 1 and word in known), 0)
+    return f"{PREFIX}{protocol}.{kind}.{'-'.join(named[:at])}.{'.'.join(named[at:])}" if at else ""
 
 
 def _put(options: dict[str, Written], option: str, written: Written) -> None:
@@ -95,14 +115,23 @@ def unread(service: str, written: Written) -> Problem:
 
 
 def unused(service: str, own: Labels, named: Collection[tuple[str, str, str]]) -> Iterator[Problem]:
-    """Yield a note for each label of a service or middleware that no router names.
+    """Yield a note for each service or middleware that no router names, but for what such a middleware leads to.
 
     Args:
         named: those that some router names, or may have meant.
     """
-    for key, element in own.elements.items():
-        if element.kind != "routers" and key not in named:
-            bad = BadValue(f"belongs to {element.kind[:-1]} {element.name}, which no router here uses", "remove it")
-            for written in element.options.values():
-                shown = written.value if element.kind == "services" else ""
-                yield problem_of(service, written.label, shown, bad)
+    idle = {key: element for key, element in own.elements.items() if key[1] != "routers" and key not in named}
+    below = {(key[0], "middlewares", name) for key, element in idle.items() for name in _chained(element)}
+    for key, element in idle.items():
+        if key not in below:
+            first, *others = element.options.values()
+            more = f", like {len(others)} more" if others else ""
+            message = f"belongs to {element.kind[:-1]} {element.name}, which no router here uses{more}"
+            shown = first.value if element.kind == "services" else ""
+            yield problem_of(service, first.label, shown, BadValue(message, "remove it"))
+
+
+def _chained(element: Element) -> Iterator[str]:
+    """Yield the names of the middlewares that another one leads to."""
+    written = element.options.get("chain.middlewares")
+    yield from (name for name in map(local, written.value.split(",") if written else ()) if name != element.name)

@@ -16,6 +16,7 @@ from lbgen.labels.keys.table import GUARDS, RouteKeys
 from lbgen.labels.match import ALWAYS, Match, TooManyAlternatives, alternatives
 from lbgen.labels.route_spec import ClosedSpec, Denial, RouteSpec, problem_of, sound
 from lbgen.labels.rule import parser
+from lbgen.labels.suggestions import alike
 from lbgen.labels.traefik.elements import KINDS, PREFIX, Labels
 from lbgen.labels.traefik.entrypoints import EntryPoints, Part, asks_tls, choose_listeners, place
 from lbgen.labels.traefik.middleware_effects import Effects
@@ -126,7 +127,7 @@ class Routers:
             denials = (*effects.denials, *self._answer(options, effects, listeners))
         problems = [*options.lost, *own.lost, *effects.options.lost]
         self.problems += [*problems, *options.left, *own.left, *effects.options.left]
-        if problems or match is None:
+        if problems or match is None or "_service" in options.broken:
             closed = closed_router(protocol, part, match, options, own, effects)
             self.closed += [closed] if closed else []
             return None
@@ -149,7 +150,9 @@ class Routers:
         try:
             service = self._chosen_service(protocol, options.fields.get("_service"))
         except BadValue as bad:
-            options.lose("_service", bad)
+            if "_service" in options.fields or not self._split(protocol, options.route):
+                options.lose("_service", bad)
+            options.broken.add("_service")
             self._name_all(protocol, "services")
             return nothing
         own = read(self.service, options.route, service, TABLES[protocol, "services"])
@@ -187,7 +190,7 @@ class Routers:
             if "rule" in options.broken:
                 return None, None
             if "rule" not in options.fields:
-                options.fields["rule"] = rule = self._default_rule(protocol)
+                options.fields["rule"] = rule = self._default_rule(protocol, options.route)
                 written = Written(written.label, rule)
             rule = options.fields["rule"]
             match, note = read_rule(rule, protocol, options.fields.get("_syntax", ""), self.provider.rule_syntax)
@@ -206,12 +209,27 @@ class Routers:
         # A priority of 0 stands for the default.
         return match, options.fields.get("priority") or parser.default_priority(rule, protocol, match)
 
-    def _default_rule(self, protocol: str) -> str:
+    def _split(self, protocol: str, route: str) -> str:
+        """Return a router without a rule, or with one, whose name looks like that of one that has none, or has one.
+
+        Then the labels of the two were probably meant to be of one router.
+        """
+        if self.provider.default_rule and protocol == "http":
+            return ""  # none is needed
+        if self.provider.default_rule and protocol == "http":
+            return ""  # none is needed
+        routers = self.labels.of(protocol, "routers")
+        has = route in routers and "rule" in routers[route].options
+        return alike(route, [name for name, router in routers.items() if ("rule" in router.options) != has])
+
+    def _default_rule(self, protocol: str, route: str) -> str:
+        other = self._split(protocol, route)
+        remedy = f"write router {other} if that is meant, or add the label" if other else "add the label"
         if protocol == "tcp":
-            raise BadValue("is missing", "add the label, such as HostSNI(`*`)")
+            raise BadValue("is missing", f"{remedy}, such as HostSNI(`*`)")
         if not self.provider.default_rule:
             message = "is missing, and setting discovery.traefik.default_rule is empty"
-            raise BadValue(message, "add the label, or set it")
+            raise BadValue(message, f"{remedy}, or set it")
         return default_rule(self.provider.default_rule, self.service)
 
     def _middlewares(self, protocol: str, part: Part, options: Options, match: Match | None) -> Effects:

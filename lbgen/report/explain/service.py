@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from lbgen.base.problem import Problem
+from lbgen.base.problem import Problem, once
 from lbgen.daemon.kept_labels import Kept
 from lbgen.labels import dialects
 from lbgen.labels.route_spec import ServiceLabels
@@ -107,11 +107,13 @@ def _problems(facts: Facts, service: Service, routes: Sequence[Document]) -> lis
         for told in (*route["nodes"], *route["not_servers"])
         if "address" in told["why"]
     }
-    return [
-        problem
-        for problem in facts.model.problems
-        if problem.service == service.name or (problem.node and problem.node in hosts)
-    ]
+    return list(
+        once(
+            problem
+            for problem in facts.model.problems
+            if problem.service == service.name or (problem.node and problem.node in hosts)
+        )
+    )
 
 
 def _limits(facts: Facts, backends: Iterable[str]) -> list[Limit]:

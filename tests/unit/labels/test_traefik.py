@@ -482,12 +482,19 @@ def words(label: str) -> list[str]:
     return label.lower().split(".")
 
 
-def excused(labels: Mapping[str, str], dropped: set[tuple[str, str]], served: set[tuple[str, str]]) -> set[str]:
+def excused(
+    labels: Mapping[str, str], dropped: set[tuple[str, str]], served: set[tuple[str, str]], idle: set[tuple[str, ...]]
+) -> set[str]:
     """The labels of dropped routers and of all that these name, found by following the names through the values.
+
+    So are the others of elements that are told as a whole (`idle`), and whatever a dropped router may have meant.
 
     Without an HTTP router there is one in the service's name, which is dropped if it is not served.
     """
-    reached = {(protocol, "routers", name) for protocol, name in dropped}
+    lost = {protocol for protocol, _ in dropped}
+    elements = {tuple(words(label)[1:4]) for label in labels if len(words(label)) > 4}
+    reached = {(protocol, "routers", name) for protocol, name in dropped} | idle
+    reached |= {element for element in elements if element[0] in lost and element[1] != "routers"}
     if ("http", "") not in served and not any(words(label)[1:3] == ["http", "routers"] for label in labels):
         reached |= {("http", "services", words(label)[3]) for label in labels if len(words(label)) > 4}
     found: set[str] = set()
@@ -526,5 +533,9 @@ def test_nothing_is_ignored(labels, whole):
     named |= {problem.label for problem in found.problems}
     dropped = {(words(problem.label)[1], problem.route) for problem in found.problems if problem.route}
     served = {(route.protocol, route.name) for route in found.routes}
-    silent = {label for label in labels if printable(label) not in named} - excused(labels, dropped - served, served)
+    unused = [problem for problem in found.problems if "which no router here uses" in problem.message]
+    idle = {tuple(words(problem.label)[1:4]) for problem in unused}
+    silent = {label for label in labels if printable(label) not in named} - excused(
+        labels, dropped - served, served, idle
+    )
     assert not silent if found.routes else all(words(label)[1] in ("swarm", "docker", "enable") for label in silent)
