@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explain": ("lbgen.cli.explain:explain", "Explain why a service is routed as it is, or is not routed."),
     "history": ("lbgen.cli.status:history", "Show what a running daemon changed last."),
     "lint": ("lbgen.cli.lint:lint", "List problems, unread labels, and what the proxies cannot do."),
+    "migrate": ("lbgen.cli.migrate:migrate", "Make settings from those of another load balancer."),
     "render": ("lbgen.cli.render:render", "Print or write the configuration; apply nothing."),
     "run": ("lbgen.cli.run:run", "Run the daemon: follow, render, check, apply, verify."),
     "snapshot": ("lbgen.cli.snapshot:snapshot", "Record a Swarm for 'lbgen render --from'."),
