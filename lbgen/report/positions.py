@@ -23,11 +23,27 @@ class Position:
     line: int  # from 1
 
 
+_NAMES = {"services": ("Spec", "Name"), "nodes": ("Description", "Hostname")}  # in a snapshot's lists
+
+
 @dataclass(slots=True)
 class _Document:
     name: str
     data: object
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
+    found: dict[tuple[str, str], KeyPath | None] = field(default_factory=dict)  # (kind, name) -> where it begins
+
+    def begins(self, kind: str, name: str) -> KeyPath | None:
+        """Return where the service or node of this name is; of a list's, all are looked up at the first question."""
+        items = _at(self.data, kind)
+        if isinstance(items, Mapping):  # a stack's, whose name goes before the services' own
+            if (kind, name) not in self.found:
+                self.found[kind, name] = _of_stack(items, kind, name)
+        elif isinstance(items, list) and (kind, "") not in self.found:
+            self.found[kind, ""] = None
+            for index, item in enumerate(items):
+                self.found.setdefault((kind, str(_at(item, *_NAMES[kind]))), (kind, index))
+        return self.found.get((kind, name))
 
     def line(self, *path: str | int) -> int:
         return self.lines.get(path, 1)
@@ -43,7 +59,7 @@ class Positions:
     def of(self, service: str = "", label: str = "", node: str = "") -> Position | None:
         """Return where the label is written; if it is empty or not found, where its service or node begins."""
         for document in reversed(self._read()):
-            base = _service(document.data, service) if service else _node(document.data, node) if node else None
+            base = document.begins("services", service) if service else document.begins("nodes", node) if node else None
             if base is not None:
                 path = _label(document.data, base, label) if label else None
                 return Position(document.name, document.line(*(path or base)))
@@ -83,23 +99,9 @@ def _at(data: object, *path: str | int) -> object:
     return data
 
 
-def _service(data: object, name: str) -> KeyPath | None:
-    services = _at(data, "services")
-    if isinstance(services, Mapping):  # a stack's, whose name goes before the services' own
-        exact = [key for key in services if name == key] or [key for key in services if name.endswith(f"_{key}")]
-        return ("services", max(exact, key=len)) if exact else None
-    return _listed(services, "services", name, "Spec", "Name")
-
-
-def _node(data: object, name: str) -> KeyPath | None:
-    return _listed(_at(data, "nodes"), "nodes", name, "Description", "Hostname")
-
-
-def _listed(items: object, kind: str, name: str, *path: str) -> KeyPath | None:
-    for index, item in enumerate(items if isinstance(items, list) else ()):
-        if _at(item, *path) == name:
-            return kind, index
-    return None
+def _of_stack(services: Mapping[str, object], kind: str, name: str) -> KeyPath | None:
+    exact = [key for key in services if name == key] or [key for key in services if name.endswith(f"_{key}")]
+    return (kind, max(exact, key=len)) if exact else None
 
 
 def _label(data: object, base: KeyPath, label: str) -> KeyPath | None:
