@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from lbgen.labels.definitions import Definitions
+from lbgen.labels.definitions import Definition, Definitions
 from lbgen.labels.foreign_options import Element
 from lbgen.labels.route_spec import ServiceLabels
 from lbgen.labels.values.value_type import BadValue
@@ -35,6 +35,10 @@ class Provider:
     elements: Mapping[tuple[str, str, str], Element] = field(default_factory=dict)
     entry_points: tuple[EntryPoint, ...] = ()  # those that the settings describe
 
+    def defined(self) -> Definitions:
+        """Return what the settings define, without what labels do."""
+        return Definitions(settings={key: Definition(element) for key, element in self.elements.items()})
+
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
@@ -43,6 +47,7 @@ class Listeners:
     default: tuple[str, ...] = ()
     plain: frozenset[str] = frozenset()
     secure: frozenset[str] = frozenset()  # they terminate TLS
+    tls13: frozenset[str] = frozenset()  # of these, those that take no older version
 
     def choose(self, asked: tuple[str, ...] | None, *, secure: bool) -> tuple[str, ...]:
         """Return those that carry a router that is only on these with TLS, or only on those without.

@@ -19,6 +19,7 @@ from lbgen.labels.route_spec import Use
 from lbgen.labels.values.value_type import BadValue
 
 SWARM, FILE = "swarm", "file"  # the providers of labels and of settings, as references have them after the @
+_NOUNS = {"options": "TLS options", "serverstransports": "transport"}
 Key = tuple[str, str, str]  # protocol, kind, name in lower case
 # Of a load balancer's servers: two definitions that differ in these alone are one, with the servers of both.
 _OF_SERVERS = "loadbalancer.server."
@@ -41,7 +42,7 @@ class Definition:
     @property
     def whose(self) -> str:
         """Who defines it, for messages."""
-        return f"service {self.service}" if self.service else f"setting discovery.traefik.{self.element.kind}"
+        return f"service {self.service}" if self.service else "setting discovery.traefik"
 
     def alike(self, other: Definition) -> bool:
         """Tell whether two definitions of a name are one."""
@@ -108,7 +109,7 @@ class Definitions:
         return not self.entries.get(asking, frozenset()).isdisjoint(self.entries.get(service, frozenset()))
 
     def _undefined(self, protocol: str, kind: str, reference: str, name: str, where: str) -> Undefined:
-        what = f"names {kind[:-1]} {printable(reference)}, which"
+        what = f"names {_NOUNS.get(kind, kind[:-1])} {printable(reference)}, which"
         if where == SWARM and (absent := self.absent.get((protocol, kind, name))):
             service, why = absent
             return Undefined(f"{what} service {service} defines, which takes no part: {why}", "have it take part")

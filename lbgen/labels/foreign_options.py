@@ -32,6 +32,7 @@ _UNITS = {
     "h": 3600 * 10**9,
 }
 _SHORTEST = 1_000_000  # nanoseconds: no proxy is told less than a millisecond
+_INDEX = re.compile(r"\[([0-9]{1,6})\]")
 
 
 class Written(NamedTuple):
@@ -57,7 +58,7 @@ class Taken:
 
     parse: Parser[object]
     # Of RouteKeys, or a name of our own, which begins with "_"; empty: it changes nothing here. Of a row that ends in
-    # <> it is a mapping: {the rest of the option: value}.
+    # <> it is a mapping: {the rest of the option: value}; of one that has [n] likewise: {the number: value}.
     field: str = ""
     secret: bool = False  # its value is not for logs
     may_be_empty: bool = False
@@ -209,7 +210,9 @@ def read(service: str, route: str, element: Element | None, table: Table, *, sec
                 shown = Written(written.label, "" if meaning.secret else text)
                 value = options.noted(shown, meaning.parse(text))
                 key = meaning.field or option
-                if row.endswith("<>"):
+                if index := _INDEX.search(option) if "[n]" in row else None:
+                    options.fields.setdefault(key, {})[int(index[1])] = value
+                elif row.endswith("<>"):
                     options.fields.setdefault(key, {})[option.removeprefix(row[:-2])] = value
                 else:
                     options.fields[key] = value

@@ -287,8 +287,8 @@ class Rules:
     def label_context(self) -> LabelContext:
         """What labels are read with."""
         ports = Ports(tuple((listener.protocol, listener.port, listener.name) for listener in self.listeners))
-        http, tcp = self._carrying("http"), self._carrying("tcp")
-        return LabelContext(self.dialects, self.expose_by_default, self.provider, http, tcp, ports)
+        http, tcp, defined = self._carrying("http"), self._carrying("tcp"), self.provider.defined()
+        return LabelContext(self.dialects, self.expose_by_default, self.provider, http, tcp, ports, defined)
 
     def _carrying(self, protocol: str) -> Listeners:
         own = [listener for listener in self.listeners if listener.protocol == protocol]
@@ -296,4 +296,5 @@ class Rules:
             default=tuple(listener.name for listener in own if listener.name in self.default_listeners),
             plain=frozenset(listener.name for listener in own if not listener.tls),
             secure=frozenset(listener.name for listener in own if listener.tls),
+            tls13=frozenset(listener.name for listener in own if listener.tls and listener.tls_minimum == "1.3"),
         )

@@ -42,7 +42,9 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
     if not meets_constraints(context.provider.constraints, labels):
         return ServiceLabels(False, unless="its labels do not satisfy setting discovery.traefik.constraints")
     entry_points = EntryPoints.of(context.provider.entry_points, context.listeners, context.ports)
-    reader = Routers(service, own, context.provider, context.listeners, context.tcp_listeners, entry_points)
+    reader = Routers(
+        *(service, own, context.provider, context.listeners, context.tcp_listeners, entry_points, context.definitions)
+    )
     if not own.broken:
         reader.read_general()
     if own.broken:  # Traefik takes nothing of such a service either

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from lbgen.base.problem import printable
 from lbgen.labels.context import Provider
+from lbgen.labels.definitions import FILE, Definitions, Undefined
 from lbgen.labels.foreign_options import Element, Options, Written, read
 from lbgen.labels.match import Alternative
 from lbgen.labels.suggestions import alike
@@ -33,6 +34,7 @@ class Middlewares:
     provider: Provider = field(default_factory=Provider)
     protocol: str = "http"
     services: Mapping[str, Element] = field(default_factory=dict)  # that they define, too
+    definitions: Definitions = field(default_factory=Definitions)
 
     def of(self, route: str, names: Iterable[tuple[str, Written]], alternatives: tuple[Alternative, ...]) -> Effects:
         """Return the effects of these middlewares on a route.
@@ -50,13 +52,14 @@ class Middlewares:
         try:
             name = self._resolved(reference, inside)
         except BadValue as bad:
-            effects.options.lose(source, bad, *self._meant(reference, effects.seen))
+            near = bad.near.element if isinstance(bad, Undefined) and bad.near else None
+            effects.options.lose(source, bad, *self._meant(reference, effects.seen, near))
             return
         if name in effects.seen:
             return
         effects.seen.add(name)
         kinds: dict[str, Element] = {}
-        for option, written in self.known[name].options.items():
+        for option, written in self._element(name).options.items():
             kind, _, rest = option.partition(".")
             kinds.setdefault(kind, Element(self.protocol, kind, name)).options[rest] = written
         tables = KINDS if self.protocol == "http" else TCP_KINDS
@@ -77,25 +80,46 @@ class Middlewares:
                 at = own.written.get(bad.key) or _first(element, own)
                 effects.options.lose(at, bad, *_guards(element.kind, {bad.key}))
 
-    def _meant(self, reference: str, seen: Collection[str]) -> frozenset[str]:
-        """Return the guards that a middleware stands for which is not among the labels: of the one it looks like."""
+    def _meant(self, reference: str, seen: Collection[str], near: Element | None = None) -> frozenset[str]:
+        """Return the guards that a middleware stands for which is not defined: of the one it looks like.
+
+        Args:
+            near: what it looks like among those of the settings.
+        """
         close = alike(local(reference), [name for name in self.known if name not in seen])
-        kinds = {option.partition(".")[0] for option in (self.known[close].options if close else ())}
+        like = near or (self.known[close] if close else None)
+        kinds = {option.partition(".")[0] for option in (like.options if like else ())}
         return frozenset(filter(None, map(guard_of, kinds))) or frozenset({printable(reference)})
 
     def _resolved(self, reference: str, inside: tuple[str, ...]) -> str:
-        """Return the name of a middleware of this service's."""
-        name = local(reference)
+        """Return the name that a middleware has here: of this service's, or ``NAME@file`` of one of the settings."""
+        name = self._of_settings(reference, inside) or local(reference)
         if name in inside:
             raise BadValue(f"leads to middleware {name} again", "take it out of the chain")
         if len(inside) > _MAX_DEPTH:
             raise BadValue(f"nests chains more than {_MAX_DEPTH} deep", "name the middlewares themselves")
-        if name not in self.known:
+        if "@" not in name and name not in self.known:
             raise BadValue(
                 f"names middleware {printable(reference)}, which is not among this service's labels",
                 "define it among the labels of this service",
             )
         return name
+
+    def _of_settings(self, reference: str, inside: tuple[str, ...]) -> str:
+        """Return the name of a middleware of the settings, where names need no ``@file``; empty: it is none of them.
+
+        Raises:
+            BadValue: it is of the settings, and they define none of this name.
+        """
+        name, at, provider = reference.strip().lower().partition("@")
+        if provider == FILE or (not at and inside and inside[-1].endswith(f"@{FILE}")):
+            self.definitions.find(self.protocol, "middlewares", f"{name}@{FILE}", self.service)
+            return f"{name}@{FILE}"
+        return ""
+
+    def _element(self, name: str) -> Element:
+        known, at, _ = name.partition("@")
+        return self.definitions.settings[self.protocol, "middlewares", known].element if at else self.known[name]
 
     def _apply(self, effects: Effects, element: Element, own: Options, inside: tuple[str, ...]) -> None:
         """Add what one middleware does; all its options are good."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lbgen.labels.foreign_options import Left, Lost, Noted, Table, Taken, duration, flag, only
+from lbgen.labels.foreign_options import Left, Lost, Noted, Table, Taken, duration, flag
 from lbgen.labels.keys.cookies import LONGEST
 from lbgen.labels.values import basic, http
 from lbgen.labels.values.value_type import BadValue
@@ -77,9 +77,7 @@ ROUTER: Table = {
     "tls.certresolver": _CERTIFICATE,
     "tls.domains[n].main": _CERTIFICATE,
     "tls.domains[n].sans": _CERTIFICATE,
-    "tls.options": Taken(
-        only("default", "names TLS options, such as client certificates, that are not known here", _LEAVE)
-    ),
+    "tls.options": Taken(str, "_tls_options"),
     "rulesyntax": Taken(basic.choice("v2", "v3"), "_syntax"),
     "observability.<>": _OBSERVED,
     "encodedcharacters.<>": Left(

@@ -15,7 +15,7 @@ from lbgen.labels.traefik.middleware_effects import Effects
 from lbgen.labels.traefik.middleware_options import guard_of
 
 # Options of routers that are no field of `RouteKeys` -> one that is lost with them.
-_FIELDS_OF = {"tls.options": "client_ca", "_syntax": "rule"}
+_FIELDS_OF = {"tls.options": "client_ca", "_tls_options": "client_ca", "_syntax": "rule"}
 _LIST = "middlewares"
 
 

@@ -6,19 +6,21 @@ Source: traefik 3.7 pkg/provider/configuration.go, pkg/provider/docker/pswarm.go
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.problem import Problem
 from lbgen.labels.context import Listeners, Provider
+from lbgen.labels.definitions import FILE, Definition, Definitions
 from lbgen.labels.foreign_options import Element, Options, Written, flag, read
 from lbgen.labels.keys.table import GUARDS, RouteKeys
 from lbgen.labels.match import ALWAYS, Match, TooManyAlternatives, alternatives
-from lbgen.labels.route_spec import ClosedSpec, Denial, RouteSpec, problem_of, sound
+from lbgen.labels.route_spec import ClosedSpec, Denial, RouteSpec, Share, problem_of, sound
 from lbgen.labels.rule import parser
 from lbgen.labels.suggestions import alike
 from lbgen.labels.traefik.elements import KINDS, PREFIX, Labels
 from lbgen.labels.traefik.entrypoints import EntryPoints, Part, asks_tls, choose_listeners, place
+from lbgen.labels.traefik.file_services import FileServices
 from lbgen.labels.traefik.middleware_effects import Effects
 from lbgen.labels.traefik.middlewares import Middlewares
 from lbgen.labels.traefik.names import local
@@ -28,6 +30,7 @@ from lbgen.labels.traefik.refused import closed_router, looks_like_middlewares, 
 from lbgen.labels.traefik.rules import read_rule
 from lbgen.labels.traefik.services import note_transport, service_fields
 from lbgen.labels.traefik.streams import place_stream
+from lbgen.labels.traefik.tls_options import apply_tls_options
 from lbgen.labels.values import basic
 from lbgen.labels.values.value_type import BadValue
 
@@ -63,6 +66,7 @@ class Routers:
     listeners: Listeners
     tcp_listeners: Listeners
     entry_points: EntryPoints
+    definitions: Definitions = field(default_factory=Definitions)
     problems: list[Problem] = field(default_factory=list)
     closed: list[ClosedSpec] = field(default_factory=list)  # routers that cannot be honoured
     named: set[tuple[str, str, str]] = field(default_factory=set)  # services and middlewares that some router names
@@ -118,20 +122,24 @@ class Routers:
         options.missing(rule=f"{label}rule", listener=f"{label}entrypoints", _service=f"{label}service")
         options.written.setdefault("host", options.written["rule"])
         place(part, options)
-        own = self._service(protocol, options)
+        own, shares = self._service(protocol, options)
         match, priority = self._match(protocol, router, options)
         effects = self._middlewares(protocol, part, options, match)
         denials: tuple[Denial, ...] = ()
         if protocol == "http":
             listeners = choose_listeners(router, options, self.listeners, some_tls=self.some_tls)
+            apply_tls_options(protocol, options, effects.fields, self.definitions, self.listeners, listeners)
             denials = (*effects.denials, *self._answer(options, effects, listeners))
+        elif protocol == "tcp" and not options.fields.get("_passthrough"):
+            names = options.fields.get("listener") or self.tcp_listeners.default
+            apply_tls_options(protocol, options, effects.fields, self.definitions, self.tcp_listeners, names)
         problems = [*options.lost, *own.lost, *effects.options.lost]
         self.problems += [*problems, *options.left, *own.left, *effects.options.left]
         if problems or match is None or "_service" in options.broken:
             closed = closed_router(protocol, part, match, options, own, effects)
             self.closed += [closed] if closed else []
             return None
-        of_service = service_fields(protocol, own)
+        of_service = dict(own.fields) if shares else service_fields(protocol, own)
         fields = {**self.general, **of_service, **effects.fields}
         if "host_header" in of_service:  # it is set last
             fields["host_header"] = of_service["host_header"]
@@ -139,28 +147,47 @@ class Routers:
         written = {**self.written, **own.written, **effects.options.written, **options.written}
         keys = RouteKeys(**fields)  # each value came from the field's own parser
         origin = origin_of(router)
-        return RouteSpec(protocol, part.name, keys, match, priority, written, "traefik", origin, effects.users, denials)
+        return RouteSpec(
+            *(protocol, part.name, keys, match, priority, written, "traefik", origin),
+            users=effects.users,
+            denials=denials,
+            shares=shares,
+        )
 
-    def _service(self, protocol: str, options: Options) -> Options:
-        """Read the service that a router leads to; what is wrong with the choice is the router's."""
+    def _service(self, protocol: str, options: Options) -> tuple[Options, tuple[Share, ...]]:
+        """Read the service that a router leads to; what is wrong with the choice is the router's.
+
+        Of a service of the settings all that is said of its servers is among the options' fields, beside its shares.
+        """
         nothing = Options(self.service, options.route)
         if "_service" in options.broken:
             self._name_all(protocol, "services")
-            return nothing
+            return nothing, ()
+        reference = options.fields.get("_service") or ""
         try:
+            if reference.lower().endswith(f"@{FILE}"):
+                return nothing, self._of_settings(protocol, reference, nothing)
             service = self._chosen_service(protocol, options.fields.get("_service"))
         except BadValue as bad:
             if "_service" in options.fields or not self._split(protocol, options.route):
                 options.lose("_service", bad)
             options.broken.add("_service")
             self._name_all(protocol, "services")
-            return nothing
+            return nothing, ()
         own = read(self.service, options.route, service, TABLES[protocol, "services"])
         own.missing(
             port=f"{PREFIX}{protocol}.services.{service.name if service else '<name>'}.loadbalancer.server.port"
         )
         note_transport(own, self.provider)
-        return own
+        return own, ()
+
+    def _of_settings(self, protocol: str, reference: str, options: Options) -> tuple[Share, ...]:
+        own = {key: (Definition(each, self.service),) for key, each in self.labels.elements.items()}
+        definitions = replace(self.definitions, named={**own, **self.definitions.named})
+        reader = FileServices(definitions, self.service, protocol, options, self.provider)
+        found = reader.shares(definitions.find(protocol, "services", reference, self.service))
+        self.named.update((use.protocol, use.kind, local(use.reference)) for use in reader.uses)
+        return found
 
     def _chosen_service(self, protocol: str, reference: str | None) -> Element | None:
         """Return the service of a reference, or the only one; None: one that Traefik makes, or that answers nothing."""
@@ -239,7 +266,7 @@ class Routers:
             source, names = _listed(part.router)
         listed = [(name, source) for name in names or () if source is not None]
         known, services = (self.labels.of(protocol, kind) for kind in ("middlewares", "services"))
-        chain = Middlewares(self.service, known, self.provider, protocol, services)
+        chain = Middlewares(self.service, known, self.provider, protocol, services, self.definitions)
         expanded = alternatives(match) if match is not None else ()
         effects = chain.of(options.route, (*part.middlewares, *listed), expanded)
         self.named.update((protocol, "middlewares", name) for name in effects.seen)
