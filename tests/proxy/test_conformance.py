@@ -116,7 +116,9 @@ def oracle(tmp_path_factory):
     listeners = {name: kind for suite in LABELLED for name, kind in suite.listeners.items()}
     (default_rule,) = {suite.default_rule for suite in LABELLED} - {""}
     directory = tmp_path_factory.mktemp("oracle") / "traefik"
-    with provider_oracle.asking(listeners, directory, provider={"defaultRule": default_rule}) as running_oracle:
+    described = {name: said for suite in LABELLED for name, said in suite.entry_points.items()}
+    provider = {"defaultRule": default_rule}
+    with provider_oracle.asking(listeners, directory, entry_points=described, provider=provider) as running_oracle:
         yield running_oracle
 
 

@@ -4,8 +4,9 @@ A case is a line, ``QUESTION -> ANSWER``, and after it ``; WHO ANSWER (REASON)``
 
 Questions:
 
-- ``METHOD HOST/PATH [from ADDRESS] [NAME=VALUE [| NAME=VALUE]]``: over HTTP, on listener ``web``; with ``https://``
-  before the host on listener ``secure``; from another address than 127.0.0.1; with these headers.
+- ``METHOD HOST/PATH [from ADDRESS] [NAME=VALUE [| NAME=VALUE]] [at LISTENER]``: over HTTP, on listener ``web``; with
+  ``https://`` before the host on listener ``secure`` (those with TLS have names that begin so); from another address
+  than 127.0.0.1; with these headers.
 - ``TLS LISTENER/NAME``, ``TCP LISTENER``, ``UDP LISTENER``: one line, on a TLS connection for the name (or for none),
   on a plain one, or in a datagram.
 
@@ -42,7 +43,9 @@ WHO = ("haproxy", "nginx", "traefik", "original", "haproxy-newest", "nginx-newes
 _WHO = f"(?:{'|'.join(reversed(WHO))})"  # the longer of two that begin alike is tried first
 _EXCEPTION = re.compile(rf"({_WHO}(?:, {_WHO})*) (.+) \((.+)\)")
 _SHARE = re.compile(r"(\d+) (\S+)")
-_QUESTION = re.compile(r"([A-Z]+) (https://)?([^/ ]+)(/[^ ]*)?(?: from ([0-9.]+))?(?: ([A-Za-z_-]+=.*))?")
+_QUESTION = re.compile(
+    r"([A-Z]+) (https://)?([^/ ]+)(/[^ ]*)?(?: from ([0-9.]+))?(?: ([A-Za-z_-]+=.*?))?(?: at ([a-z-]+))?"
+)
 # What the labels of each dialect begin with, and those that a service has unless it says otherwise.
 _DIALECTS = {
     "lbgen": ("lbgen.", {"enable": "true", "port": "<http>", "health-check": "off"}),
@@ -85,7 +88,7 @@ class Case:
         question, answer = line.rsplit(" -> ", 1)
         found = _QUESTION.fullmatch(question)
         assert found, f"no question: {question}"
-        how, secure, host, path, source, said = (text or "" for text in found.groups())
+        how, secure, host, path, source, said, at = (text or "" for text in found.groups())
         answer, *others = answer.split("; ")
         exceptions = {}
         for other in others:
@@ -95,7 +98,7 @@ class Case:
         headers = tuple((name, value) for name, _, value in (part.partition("=") for part in said.split(" | ")) if name)
         if how in ("TLS", "TCP", "UDP"):
             return cls(line, how, host, "", path[1:], source, headers, answer, exceptions)
-        listener = "secure" if secure else "web"
+        listener = at or ("secure" if secure else "web")
         return cls(line, how, listener, host, path, source, headers, answer, exceptions)
 
     def expected(self, who: str) -> str:
@@ -130,6 +133,7 @@ class Suite:
     dialect: str
     default_rule: str  # of the dialect traefik
     claims: tuple[dict[str, Any], ...] = ()  # as in the settings
+    entry_points: Mapping[str, dict[str, Any]] = field(default_factory=dict)  # in Traefik's words, by listener
 
     @classmethod
     def read(cls, path: Path) -> Suite:
@@ -145,6 +149,7 @@ class Suite:
             document.get("dialect", "lbgen"),
             document.get("default_rule", ""),
             tuple(document.get("claims", ())),
+            document.get("entry_points", {}),
         )
 
     @property
@@ -212,7 +217,7 @@ class Suite:
                 "discovery": {
                     "dialects": list(self.dialects),
                     "expose_by_default": self.dialect == "traefik",
-                    "traefik": {"default_rule": self.default_rule},
+                    "traefik": {"default_rule": self.default_rule, "entrypoints": dict(self.entry_points)},
                 },
                 "claims": list(self.claims),
                 "status": {"bind": ""},

@@ -108,7 +108,7 @@ def _none(answer: str) -> bool:
 def _request(case: Case, port: int) -> tuple[int, str, str, str]:
     """Ask over HTTP: the status, where it leads, the address of the server that answered, and the path it got."""
     source = (case.source, 0) if case.source else None
-    if case.listener == "secure":
+    if case.listener.startswith("secure"):
         name = case.host.partition(":")[0]
         plain = socket.create_connection(("127.0.0.1", port), PATIENCE, source)
         connection = http.client.HTTPConnection("127.0.0.1", port)
