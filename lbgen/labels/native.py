@@ -34,6 +34,7 @@ from lbgen.labels.values.value_type import BadValue, ValueType
 # What the names in a family may be; those that are not here are names of headers.
 MEMBERS: Mapping[str, ValueType[str]] = {
     "error_pages": pages.statuses,
+    "health_check_header": policy.edited_header,
     "query": http.query_name,
     "request_header": policy.edited_header,
     "response_header": policy.edited_header,

@@ -17,6 +17,7 @@ from lbgen.snapshot import Service
 
 ON_NODES = ("mesh", "host")  # the ways whose servers are nodes' addresses, where other programs listen, too
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+MOST_HEADERS = 10  # of a check: a line of HAProxy's takes 64 words
 _REMEDY = "or set discovery.any_health_check"
 
 
@@ -36,6 +37,8 @@ def health_check(service: Service, keys: RouteKeys, match: Match, via: str, *, a
     if not anything:
         _check_method(keys.health_check_method)
         check_port(service, keys.health_check_port, via)
+    if len(keys.health_check_header) > MOST_HEADERS:
+        raise BadValue(f"has {len(keys.health_check_header)} headers", f"keep {MOST_HEADERS}", "health-check.header")
     name = check_server_name(keys, match)
     return HealthCheck(
         kind=kind,
@@ -50,6 +53,7 @@ def health_check(service: Service, keys: RouteKeys, match: Match, via: str, *, a
         scheme=_scheme(kind, keys, name),
         port=keys.health_check_port,
         server_name=name,
+        headers=tuple(sorted(keys.health_check_header.items())),
     )
 
 

@@ -52,6 +52,7 @@ class HealthCheck:
     scheme: str = "http"  # http, https, h2c; of kind tcp: https, where a check is a TLS handshake, or http
     port: int | None = None  # None: the server's own
     server_name: str = ""  # with scheme https, the TLS name (SNI) that is asked for; empty: none
+    headers: tuple[tuple[str, str], ...] = ()  # that it has besides Host, by lower-case name
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,21 @@ def test_a_server_without_that_host_is_down(proxy, short_dir):
         assert all(line == "GET /up HTTP/1.1 c.org" for line in servers.refused if "/up" in line)
 
 
+@CHECKING
+def test_headers_and_query_of_checks(proxy, short_dir):
+    """A check has the headers and the query that labels give it, as they are."""
+    settings, value = settings_of(proxy, short_dir), """a%b "c" {{.}} %[src] \\ $HOME 'd' #"""
+    keys = {"health-check.path": "/up?full=1&x=%25,{{.}}'$HOME", "health-check.header.x-probe": value}
+    keys["health-check.header.authorization"] = "Bearer x"
+    with strict_servers() as servers, running(settings, cluster(servers.port, keys, WELL)):
+        wait_for(lambda: servers.asked, "checks")
+        assert {path for _, _, path in servers.asked if path.startswith("/up")} in (
+            {keys["health-check.path"]},
+            {"/up?full=1&x=%25,{{.}}%27$HOME"},
+        )
+        assert [(told["X-Probe"], told["Authorization"]) for told in servers.headers[:1]] == [(value, "Bearer x")]
+
+
 H2C = """\
 daemon off; pid {directory}/pid; error_log {directory}/error.log;
 events {{}}

@@ -118,7 +118,7 @@ BESIDE: Mapping[str, Mapping[str, str]] = {
     "cors.credentials": {"cors.origins": "https://shop.example.org"},
     **{
         f"health-check.{key}": {"health-check.path": "/healthz"}
-        for key in ("status", "method", "host", "scheme", "interval", "port")
+        for key in ("status", "method", "host", "scheme", "interval", "port", "header.<name>")
     },
 }
 MORE = {"rule": ("Header(`x-a`, `b`) || Query(`q`, `v`)",)}  # values to start from, besides the example

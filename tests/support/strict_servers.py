@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,6 +21,7 @@ class StrictServers:
     port: int = 0
     asked: list[tuple[str, str, str]] = field(default_factory=list)  # address, Host, path; only what was answered 200
     refused: list[str] = field(default_factory=list)  # request lines with Host that were answered 400
+    headers: list[Message] = field(default_factory=list)  # of what was answered 200
     names: list[tuple[str, str | None]] = field(default_factory=list)  # address, TLS name: of all handshakes
 
     def paths(self, address: str) -> set[str]:
@@ -76,6 +78,7 @@ def strict_servers(
             good = self.request_version == "HTTP/1.1" and right(host)
             if good:
                 servers.asked.append((where, host, self.path))
+                servers.headers.append(self.headers)
             else:
                 servers.refused.append(f"{self.requestline} {host}")
             text = json.dumps({"address": where, "host": host}).encode()

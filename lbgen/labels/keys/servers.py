@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lbgen.labels.keys.key import http_key, key, stream_key
@@ -57,7 +58,10 @@ class ServerKeys:
         example="tcp",
     )
     health_check_path: str | None = stream_key(
-        "health-check.path", http.path, "Path the check asks for", example="/healthz"
+        "health-check.path",
+        http.path_and_query,
+        "Path the check asks for, perhaps with a query",
+        example="/healthz?full=1",
     )
     health_check_interval: float = stream_key(
         "health-check.interval", basic.duration(0.1, 3600), "Time between two checks", 2.0, example="5s"
@@ -80,6 +84,12 @@ class ServerKeys:
         "Method of the check; POST only with setting discovery.any_health_check",
         "GET",
         example="HEAD",
+    )
+    health_check_header: Mapping[str, str] = stream_key(
+        "health-check.header.<name>",
+        http.header_value,
+        "A header of the check, such as one by which the application lets it in",
+        example="x-probe=lbgen",
     )
     health_check_host: str | None = stream_key(
         "health-check.host",

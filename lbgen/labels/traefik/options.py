@@ -13,6 +13,11 @@ from lbgen.labels.values import basic, http
 from lbgen.labels.values.value_type import BadValue
 
 
+def _check_path(text: str) -> str:
+    """A path of the server's, which Traefik reads as one below / where it has no slash."""
+    return http.path_and_query(text if text.startswith("/") else f"/{text}")
+
+
 def _strategy(text: str) -> str:
     known = {"wrr": "round-robin", "p2c": "random", "hrw": "source", "leasttime": "least-conn"}
     if text.lower() in known:
@@ -93,7 +98,7 @@ SERVICE: Table = {
     "loadbalancer.passhostheader": Taken(flag, "_pass_host"),
     "loadbalancer.serverstransport": Taken(str, "_transport"),
     "loadbalancer.strategy": Taken(_strategy, "balance"),
-    "loadbalancer.healthcheck.path": Taken(http.path, "health_check_path"),
+    "loadbalancer.healthcheck.path": Taken(_check_path, "health_check_path"),
     "loadbalancer.healthcheck.interval": Taken(duration(0.1, 3600, usual=30), "health_check_interval"),
     "loadbalancer.healthcheck.timeout": Taken(duration(0.01, 600, usual=5), "health_check_timeout"),
     "loadbalancer.healthcheck.port": Taken(basic.port, "health_check_port"),
@@ -102,7 +107,7 @@ SERVICE: Table = {
     "loadbalancer.healthcheck.status": Taken(http.status_codes, "health_check_status"),
     "loadbalancer.healthcheck.scheme": Taken(basic.choice("http", "https"), "health_check_scheme"),
     "loadbalancer.healthcheck.mode": Taken(_mode, "_health_check_kind"),
-    "loadbalancer.healthcheck.headers.<>": Lost("gives the health check a header", "check a path that needs none"),
+    "loadbalancer.healthcheck.headers.<>": Taken(http.header_value, "_health_check_headers", secret=True),
     "loadbalancer.healthcheck.followredirects": Taken(_follow),
     "loadbalancer.healthcheck.unhealthyinterval": Left("is left out: the usual interval holds for bad servers too"),
     "loadbalancer.passivehealthcheck.<>": Left("is left out: a server is judged by loadbalancer.healthcheck"),

@@ -134,12 +134,12 @@ class Routers:
             names = options.fields.get("listener") or self.tcp_listeners.default
             apply_tls_options(protocol, options, effects.fields, self.definitions, self.tcp_listeners, names)
         problems = [*options.lost, *own.lost, *effects.options.lost]
+        of_service = dict(own.fields) if shares else service_fields(protocol, own)
         self.problems += [*problems, *options.left, *own.left, *effects.options.left]
         if problems or match is None or "_service" in options.broken:
             closed = closed_router(protocol, part, match, options, own, effects)
             self.closed += [closed] if closed else []
             return None
-        of_service = dict(own.fields) if shares else service_fields(protocol, own)
         fields = {**self.general, **of_service, **effects.fields}
         if "host_header" in of_service:  # it is set last
             fields["host_header"] = of_service["host_header"]

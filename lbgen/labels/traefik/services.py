@@ -11,6 +11,7 @@ from typing import Any
 from lbgen.labels.context import Provider
 from lbgen.labels.foreign_options import Options
 from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.values import policy
 from lbgen.labels.values.value_type import BadValue
 
 DEFAULT_TRANSPORT = "default@internal"  # that of Traefik's static configuration, serversTransport
@@ -29,9 +30,22 @@ def service_fields(protocol: str, options: Options) -> dict[str, Any]:
     if not said.get("_pass_host", True):
         fields["host_header"] = "server"
     if any("health_check_" in key or ".healthcheck." in key for key in said):
-        check = {"health_check_interval": 30.0, "health_check_timeout": 5.0, "health_check_rise": 1}
+        check: dict[str, Any] = {"health_check_interval": 30.0, "health_check_timeout": 5.0, "health_check_rise": 1}
+        check["health_check_header"] = _headers_of_check(options)
         fields = {**check, "health_check_fall": 1, **fields, "health_check": said.get("_health_check_kind") or "http"}
     return fields | _cookie(said, fields, options)
+
+
+def _headers_of_check(options: Options) -> dict[str, str]:
+    """Return the headers that a check has, and note those that it cannot have."""
+    headers = {}
+    for name, value in options.fields.get("_health_check_headers", {}).items():
+        try:
+            headers[policy.edited_header(name)] = value
+        except BadValue as bad:
+            note = BadValue(f"is left out: {bad.message}", "use healthcheck.hostname for Host")
+            options.leave("_health_check_headers", note)
+    return headers
 
 
 def _cookie(said: Mapping[str, Any], fields: Mapping[str, Any], options: Options) -> dict[str, Any]:

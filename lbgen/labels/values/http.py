@@ -58,6 +58,17 @@ def path(text: str) -> str:
     return text
 
 
+@value_type(r"/[!\"$-~]*", item=r"/[!\"$-+\--~]*")
+def path_and_query(text: str) -> str:
+    """A path as `path`, perhaps with a query behind it: ``/health?full=1``."""
+    place, mark, query = text.partition("?")
+    if mark and not re.fullmatch(r"[!\"$-~]*", query):
+        raise BadValue("has a space, a fragment or a character outside ASCII", "percent-encode it")
+    if len(text) > LONGEST_PATH:
+        raise BadValue(f"has a path of {len(text)} characters", f"keep it below {LONGEST_PATH}")
+    return path(place) + mark + query
+
+
 @value_type(path.pattern, item=path.item)
 def path_prefix(text: str) -> str:
     """A path that stands for itself and all below it; a trailing slash means the same."""

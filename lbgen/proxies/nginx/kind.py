@@ -206,6 +206,7 @@ CAPABILITIES = {
     "answers that say no-transform": Support(NO, "they are compressed all the same"),
     "statuses that are good": Support(NO, "nothing is asked"),
     "method of the check": Support(NO, "nothing is asked"),
+    "headers of the check": Support(NO, "nothing is asked"),
     "TCP health checks of HTTP routes": Support(PARTLY, _UNASKED),
     "health checks of TCP routes": Support(
         PARTLY,

@@ -109,6 +109,22 @@ def test_grpc_check():
     assert [route.keys.health_check for route in found.routes] == ["tcp"]
 
 
+def test_check_by_query_and_headers():
+    """A check has the query and the headers of its labels, which are not shown; Host is left out, and told."""
+    check = "http.services.app.loadbalancer.healthcheck"
+    labels = APP | {
+        f"{check}.path": "up?full=1",
+        f"{check}.headers.X-Probe": "s3cret",
+        f"{check}.headers.Host": "s3cret",
+    }
+    found = traefik_labels(labels)
+    (keys,) = [route.keys for route in found.routes]
+    assert (keys.health_check_path, keys.health_check_header) == ("/up?full=1", {"x-probe": "s3cret"})
+    (problem,) = found.problems
+    assert "is left out: host is the proxy's own business" in str(problem)
+    assert "s3cret" not in str(problem) + str(found.routes[0].written)
+
+
 def with_middleware(labels):
     """A router with one middleware, m."""
     return (
