@@ -26,6 +26,7 @@ from lbgen.model.routes import RouteRequest, ServiceRoutes, service_routes
 from lbgen.model.routing import Conflict, route_table
 from lbgen.model.servers import Surroundings
 from lbgen.model.service_lookup import services_by_name
+from lbgen.model.streams import is_name, stream_table
 from lbgen.model.tls import tls_hosts
 from lbgen.model.types import Backend, Basis, Closed, Listener, Model, Route, Rules
 from lbgen.snapshot import STACK, Service, Snapshot, Task, moment
@@ -223,7 +224,9 @@ def _table(
     out = [route for route in routes if listener.name in route.listeners and route.name not in names]
     mine += [refused(route, (listener.name,)) for route in out]
     if listener.protocol != "http":
-        with_table, conflicts = route_table(with_hosts, carried, mine)
+        by_rules = any(not is_name(alternative) for route in carried for alternative in route.alternatives)
+        table = stream_table if by_rules else route_table
+        with_table, conflicts = table(with_hosts, carried, mine)
         return with_table, [*problems, *(conflict.problem for conflict in conflicts)]
     if takes_everything(listener):
         carried, mine = [], []

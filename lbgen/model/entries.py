@@ -57,6 +57,15 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """TCP connections that go to one backend. It is asked in the order of the list; the first that holds decides."""
+
+    alternative: Alternative  # tests of kinds sni, sni_regex, alpn, client_ip
+    backend: str  # of protocol tcp; empty: they are HTTP's
+    passthrough: bool  # TLS goes to the servers as it is, on a listener that ends it for others
+
+
+@dataclass(frozen=True, slots=True)
 class Screen:
     """What goes before some backends: a request for one of them that is like this goes to another one.
 

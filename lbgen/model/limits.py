@@ -20,6 +20,7 @@ from lbgen.model.entries import Screen
 from lbgen.model.policy import Policy
 from lbgen.model.routing import place_of
 from lbgen.model.screens import screens
+from lbgen.model.streams import is_name
 from lbgen.model.types import Closed, Listener, Route
 
 # Of one service.
@@ -114,7 +115,7 @@ def _usage(route: Route, policy: Policy) -> Usage:
     return Usage(
         regexes | {("path_regex", "edit", text) for text in edits},
         Counter(_host(tests) for tests in route.alternatives for test in tests if test.is_regex),
-        sum(map(_is_rule, route.alternatives)) if route.protocol == "http" else 0,
+        sum(map(_is_rule if route.protocol == "http" else _is_stream_rule, route.alternatives)),
         len(tests),
         sum(len(test.value) + len(test.name) for test in tests) + len(repr(policy)),
     )
@@ -122,6 +123,10 @@ def _usage(route: Route, policy: Policy) -> Usage:
 
 def _is_rule(alternative: Alternative) -> bool:
     return place_of(alternative) is None
+
+
+def _is_stream_rule(alternative: Alternative) -> bool:
+    return not is_name(alternative)
 
 
 def _host(alternative: Alternative) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from lbgen.base.problem import Problem
 from lbgen.labels import dialects
@@ -106,6 +107,7 @@ def route_request(service: Service, spec: RouteSpec, rules: Rules) -> RouteReque
             for denial in spec.denials
             for alternative in alternatives(denial.match)
         ),
+        passthrough=bool(keys.passthrough),
     )
     return RouteRequest(spec, route, policy_of(keys), cookie_of(keys), refusing)
 
@@ -120,16 +122,14 @@ def _alternatives(spec: RouteSpec) -> tuple[Alternative, ...]:
         expanded = alternatives(spec.match)
     except TooManyAlternatives as error:
         raise BadValue(str(error), "use fewer values, or path prefixes", "host") from error
-    if spec.protocol == "tcp" and any(map(_more_than_a_name, expanded)):
-        raise BadValue("asks for more than a server name", "write HostSNI and || only", "rule")
     by_host = "client-ca" if spec.keys.client_ca else "tls" if spec.keys.tls else ""
     if by_host and not all(any(map(_names_host, alternative)) for alternative in expanded):
         raise BadValue("is chosen by host, and this route is for any", "add the key host", by_host)
     return expanded
 
 
-def _more_than_a_name(alternative: Alternative) -> bool:
-    return len(alternative) > 1 or any(test.kind != "sni" or test.negated for test in alternative)
+def _offers(test: Test) -> bool:
+    return test.kind == "alpn"
 
 
 def _names_host(test: Test) -> bool:
@@ -160,6 +160,12 @@ def _listeners(spec: RouteSpec, rules: Rules) -> tuple[tuple[str, ...], tuple[st
         if tls and name not in secure:
             remedy = f"use: {', '.join(secure)}" if secure else "give a listener tls: true"
             raise BadValue(f"asks for TLS, which listener {name} does not have", remedy, tls)
+        if known[name].tls and any(map(_offers, chain.from_iterable(alternatives(spec.match)))):
+            raise BadValue(
+                f"asks what clients offer by ALPN, which not every proxy knows where TLS ends, as on listener {name}",
+                "set passthrough on a listener without tls, or leave ALPN out",
+                "rule",
+            )
         if keys.passthrough and known[name].tls:
             raise BadValue(f"listener {name} ends TLS", "use a listener without tls", "passthrough")
     return tuple(names), open_

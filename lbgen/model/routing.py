@@ -82,7 +82,8 @@ class Conflict:
     @property
     def _what(self) -> str:
         if self.route.protocol != "http":
-            return f"TLS name {self.alternative[0].value}" if self.alternative else "every connection"
+            name = f"TLS name {self.alternative[0].value}" if len(self.alternative) == 1 else ""
+            return name or " and ".join(map(str, self.alternative)) or "every connection"
         return " and ".join(map(str, self.alternative)) or "every request"
 
 

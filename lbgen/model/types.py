@@ -14,7 +14,7 @@ from lbgen.labels.context import LabelContext, Listeners, Ports, Provider
 from lbgen.labels.match import Alternative
 from lbgen.labels.values.users import LabelUsers
 from lbgen.model.cookies import USUAL, Cookie
-from lbgen.model.entries import Cell, ListenerRedirect, Refusal, Rule, Screen, TlsHost
+from lbgen.model.entries import Cell, ListenerRedirect, Refusal, Rule, Screen, Stream, TlsHost
 from lbgen.model.pages import ErrorPage, PageService
 from lbgen.model.policy import NOTHING, Policy
 
@@ -151,6 +151,7 @@ class Route:
     client_ca: str = ""  # as the backend's
     guarded: bool = False  # some requests are kept from the application
     refusals: tuple[Refusal, ...] = ()  # of its backend; a listener's screens have them
+    passthrough: bool = False  # protocol tcp: TLS goes to the servers as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,7 @@ class Listener:
     tls_minimum: str = "1.2"  # with tls: the oldest version that clients may use, "1.2" or "1.3"
     strict_sni: bool = False  # with tls: handshakes are refused for names that no certificate is for, or without a name
     http3: bool = False  # protocol http with tls: HTTP/3, too, on the UDP port of the same number
+    streams: tuple[Stream, ...] = ()  # protocol tcp: in place of `names` where routes ask for more, in this order
     access_log: AccessLog | None = None  # protocol http: one line for each request; None: the template set decides
     redirect: ListenerRedirect | None = None  # protocol http: as cells and rules say, to the backend "<name>.redirect"
 
@@ -213,6 +215,7 @@ class Listener:
         """The backends that cells, rules, screens and names lead to; sorted."""
         led = [item.backend for item in self.cells] + [item.backend for item in self.rules]
         led += [item.backend for item in self.screens] + [backend for _, backend in self.names]
+        led += [item.backend for item in self.streams]
         return tuple(sorted({*led, self.default} - {""}))
 
 

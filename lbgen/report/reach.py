@@ -104,8 +104,12 @@ class Reach:
         return first, f"backends {', '.join(rivals)} have all of its requests before it", None
 
     def _connections(self, route: Route, alternative: Alternative) -> tuple[str, str, None]:
-        name = alternative[0].value if alternative else ANY_HOST
-        backend = self._listener.default if name == ANY_HOST else self._names.get(name, route.backend)
+        if self._listener.streams:
+            first = (each.backend for each in self._listener.streams if set(each.alternative) <= set(alternative))
+            backend = next(first, self._listener.default)
+        else:
+            name = alternative[0].value if alternative else ANY_HOST
+            backend = self._listener.default if name == ANY_HOST else self._names.get(name, route.backend)
         why = "" if backend == route.backend else f"backend {backend} has the same connections"
         return backend if why else "", why, None
 
