@@ -72,6 +72,12 @@ def differing(listed, pushed):
     }
 
 
+def _replaced(pushed, listed):
+    """The first object that a listing puts in the place of another one, or takes away, or adds."""
+    ids = (id_ for id_ in {**pushed, **listed} if pushed.get(id_) is not listed.get(id_))
+    return next(((pushed.get(id_), listed.get(id_)) for id_ in ids), "equal objects in another mapping")
+
+
 def equal(node, followed):
     """Wait until what was pushed is what is listed, field by field, and a listing replaces not one object.
 
@@ -88,7 +94,9 @@ def equal(node, followed):
             return False
         followed.source.relist()
         listed = followed.until(lambda snapshot: snapshot.listing > pushed.listing)
-        return all(getattr(listed, kind) is getattr(pushed, kind) for kind in KINDS)
+        replaced = [kind for kind in KINDS if getattr(listed, kind) is not getattr(pushed, kind)]
+        different.update({kind: _replaced(getattr(pushed, kind), getattr(listed, kind)) for kind in replaced})
+        return not replaced
 
     try:
         wait_for(same, "what is pushed to be what is listed")

@@ -16,6 +16,8 @@ from tests.support.conformance_traffic import differing, servers
 from tests.support.golden_cases import CASES, GOLDEN, SHARED
 from tests.support.running import running
 
+# The first of them on a machine downloads and unpacks a Debian tree, which is minutes where much else runs.
+pytestmark = pytest.mark.timeout(1800)
 # Its questions take a quarter of the time of all, and ask how servers take turns.
 ASKED = [suite for suite in SUITES if suite.name != "shares"]
 GOLDEN_CASES = [*(("haproxy", case) for case in CASES), *(("nginx", case) for case in SHARED)]
