@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from lbgen.labels.dockerflow.options import SNI_ALGORITHMS, SNI_TYPES
 from lbgen.labels.foreign_options import Options
 from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test, any_of
 from lbgen.labels.route_spec import Denial, about
-from lbgen.labels.values import paths
+from lbgen.labels.values import http, paths
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.value_type import BadValue
+
+_WHOLE = re.compile(r"\^\(?((?:[A-Za-z0-9_-]|\\\.)+)\)?\$")  # an expression for one name
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,17 @@ class Conditions:
         yield lambda: Not(excluded) if (excluded := self._paths("_excluded")) else None
 
     def _names(self) -> Iterator[Callable[[], Match | None]]:
-        """Yield what makes the names that a TCP destination asks for."""
-        domains = self.options.fields.get("_domains", ()) if self.options.fields["_mode"] == "sni" else ()
+        """Yield what makes the names that a TCP destination asks for.
+
+        With a path type of SNI the paths are names; without one a path means nothing.
+        """
+        said = self.options.fields
+        by_name = said["_mode"] == "sni" or said.get("_algorithm") in SNI_ALGORITHMS
+        domains = said.get("_domains", ()) if by_name else ()
+        how = said.get("_path_type", "")
+        names = said.get("_paths", ()) if how in SNI_TYPES else ()
         yield lambda: AnyOf(tuple(_server_name(*item) for item in domains)) if domains else None
+        yield lambda: AnyOf(tuple(_named(SNI_TYPES[how], name) for name in names)) if names else None
 
     def denials(self) -> tuple[Denial, ...]:
         """Return which of the destination's own requests are refused. A redirect to https goes before all that."""
@@ -109,13 +120,13 @@ class Conditions:
         for path in self.options.fields.get(key, ()):
             if kind in ("path_beg", "path"):
                 checked = about(key, paths.exact, path)
-                if kind == "path_beg" and checked == "/":
-                    return ALWAYS
-                tests.append(Test("path_start" if kind == "path_beg" else "path", checked))
+                begins = "path_prefix" if checked == "/" else "path_start"  # all paths begin with a slash
+                tests.append(Test(begins if kind == "path_beg" else "path", checked))
             else:
                 text = path if kind == "path_reg" else _escaped(path, "", "$" if kind == "path_end" else "")
                 tests.append(Test("path_regex", about(key, regex, text)))
-        return AnyOf(tuple(tests)) if tests else None
+        # Beside / the others stay: requests for them go before those for shorter paths of other services.
+        return ALWAYS if tests == [Test("path_prefix", "/")] else AnyOf(tuple(tests)) if tests else None
 
 
 def any_host(hosts: Iterable[str]) -> Match:
@@ -130,6 +141,19 @@ def _together(terms: Iterable[Match | None]) -> Match:
 def _escaped(text: str, before: str = "", after: str = "") -> str:
     """Return an expression that finds this very text."""
     return before + re.sub(r"([^A-Za-z0-9_/ -])", r"\\\1", text) + after
+
+
+def _named(how: str, text: str) -> Test:
+    """Return the test of a server name that HAProxy's way to match makes: of a whole name, or of what it ends in."""
+    if how == "reg" and (whole := _WHOLE.fullmatch(text)):
+        how, text = "str", re.sub(r"\\(.)", r"\1", whole[1])
+    if how == "str":
+        return Test("sni", about("_paths", http.host, text))
+    if how == "end" and text.startswith("."):
+        return Test("sni", f"*.{about('_paths', http.host, text[1:])}")
+    raise BadValue(
+        "matches a part of a server name", "write whole names in servicePath, and req_ssl_sni -i in pathType", "_paths"
+    )
 
 
 def _server_name(star: str, name: str) -> Test:

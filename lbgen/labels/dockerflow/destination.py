@@ -12,7 +12,7 @@ from typing import Any
 from lbgen.base.problem import Problem
 from lbgen.labels.context import Ports
 from lbgen.labels.dockerflow.conditions import Conditions, any_host
-from lbgen.labels.dockerflow.options import FIELDS_OF, OPTIONS, PREFIX, UNREADABLE_GUARDS
+from lbgen.labels.dockerflow.options import FIELDS_OF, OPTIONS, PREFIX, SENT, UNREADABLE_GUARDS
 from lbgen.labels.foreign_options import Element, Options, Written, flag, read
 from lbgen.labels.keys.table import FIELDS, RouteKeys
 from lbgen.labels.match import ALWAYS, Match
@@ -39,12 +39,23 @@ class Destination:
         return Conditions(self.options)
 
     @classmethod
-    def of(cls, service: str, name: str, element: Element, ports: Ports) -> Destination:
-        """Read what a destination's parameters say."""
-        written = element.options
+    def of(cls, service: str, name: str, element: Element, ports: Ports, *, last: bool = True) -> Destination:
+        """Read what a destination's parameters say.
+
+        Args:
+            last: of the service's; the others are not its default backend.
+        """
+        written = _joined(element.options)
+        if not last:
+            written = {key: value for key, value in written.items() if key != "isdefaultbackend"}
         if "ignoreauthorization" in written and is_true(written["ignoreauthorization"].value, otherwise=False):
             written = {key: value for key, value in written.items() if key not in ("users", "userssecret")}
-        destination = cls(name, read(service, name, Element("http", "destination", name, written), OPTIONS), ports)
+        options = read(service, name, Element("http", "destination", name, dict(written)), OPTIONS)
+        if options.fields.get("_forwarded"):
+            message = "is taken: X-Forwarded-Proto is that of listeners.NAME.trusted_proxies"
+            options.leave("_forwarded", BadValue(message, "name your load balancers there"))
+            options.fields["redirect_https"] = True
+        destination = cls(name, options, ports)
         parameters = {"port": "port", "host": "serviceDomain", "listener": "srcPort"}
         destination.options.missing(**{key: destination._label(option) for key, option in parameters.items()})
         return destination
@@ -64,6 +75,9 @@ class Destination:
             if protocol == "http":
                 made += self._redirects(fields)
             made.insert(0, self._route(protocol, self.name, fields, match, priority, users))
+            if protocol == "http" and options.fields.get("_default") and priority is None:
+                # Besides its own requests it gets those that nobody takes.
+                made.append(self._route(protocol, self._rest, fields, ALWAYS, 0, users))
         except BadValue as bad:
             blamed = options.written.get(bad.key, Written(self._label("serviceDomain"), ""))
             options.lose(blamed, bad, bad.key or "host")
@@ -118,7 +132,7 @@ class Destination:
         users: LabelUsers | None = None,
     ) -> RouteSpec:
         keys = RouteKeys(**fields)  # each value came from the field's own parser
-        denials = self.conditions.denials() if protocol == "http" and name == self.name else ()
+        denials = self.conditions.denials() if protocol == "http" and name != self._from else ()
         return RouteSpec(
             protocol, name, keys, match, priority, self.options.written, "dockerflow", self._origin, users, denials
         )
@@ -179,7 +193,13 @@ class Destination:
         if added:
             bad = BadValue("is set instead of added: there is one afterwards", "use the set parameter")
             self.options.leave(f"_add_{which}", bad)
-        return {**dict(added), **dict(changed), **dict.fromkeys(removed, "")}
+        if any(name.startswith("x-forwarded-") and not value for name, value in (*added, *changed)):
+            self.options.leave(
+                f"_{'add' if added else 'set'}_{which}",
+                BadValue("is left out where it sets X-Forwarded-*: the proxy sends that itself", "remove that part"),
+            )
+        kept = {name: value for name, value in (*added, *changed) if value or name not in SENT}
+        return {**kept, **dict.fromkeys(removed, "")}
 
     @property
     def _origin(self) -> str:
@@ -189,6 +209,11 @@ class Destination:
     def _from(self) -> str:
         """The name of the route of the domains that are redirected to this one's."""
         return f"{self.name or 'df'}-from"
+
+    @property
+    def _rest(self) -> str:
+        """The name of the route of requests that nobody takes, if the destination has others of its own."""
+        return f"{self.name or 'df'}-default"
 
     def _redirects(self, fields: Mapping[str, Any]) -> list[RouteSpec]:
         """Return the route of the domains that are redirected to the first one."""
@@ -209,6 +234,16 @@ class Destination:
 _HTTP_ONLY = frozenset(
     {*("basic_auth", "compress", "redirect_https", "sticky", "scheme"), *("request_header", "response_header")}
 )
+
+
+def _joined(options: Mapping[str, Written]) -> Mapping[str, Written]:
+    """Return the parameters with the older two for a path that is replaced as the newer one."""
+    search, replace = options.get("reqpathsearch"), options.get("reqpathreplace")
+    if not search or "reqpathsearchreplace" in options:
+        return options
+    both = Written(search.label, f"{search.value.strip()},{replace.value.strip() if replace else ''}")
+    others = {key: value for key, value in options.items() if key not in ("reqpathsearch", "reqpathreplace")}
+    return {**others, "reqpathsearchreplace": both}
 
 
 def is_true(value: str, *, otherwise: bool) -> bool:

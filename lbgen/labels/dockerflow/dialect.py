@@ -23,6 +23,7 @@ from lbgen.labels.route_spec import ClosedSpec, ServiceLabels, problem_of
 from lbgen.labels.values.value_type import BadValue
 
 _INDEXED = re.compile(r"([a-z]+)(?:\.([1-9][0-9]?))?")
+_COMPANION = f"{PREFIX}letsencrypt."  # docker-flow-proxy-letsencrypt's
 MOST = 10  # destinations of a service, as in docker-flow-proxy
 
 
@@ -40,7 +41,8 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
     destinations, stray, closed = _destinations(service, labels)
     routes, problems = [], list(stray)
     for name, element in destinations.items():
-        made, refused, told = Destination.of(service, name, element, context.ports).routes()
+        last = name == list(destinations)[-1]  # there is one default backend, the last that asks to be it
+        made, refused, told = Destination.of(service, name, element, context.ports, last=last).routes()
         routes += made
         closed += refused
         problems += told
@@ -56,21 +58,24 @@ def _destinations(
     """
     common: dict[str, Written] = {}
     indexed: dict[str, dict[str, Written]] = {}
+    others: list[str] = []
     stray: list[Problem] = []
     closed: list[ClosedSpec] = []
     for label, value in sorted(labels.items()):
         if not label.lower().startswith(PREFIX) or label.lower() == PREFIX + "notify":
             continue
         parts = _INDEXED.fullmatch(label.lower().removeprefix(PREFIX))
-        if not parts or int(parts[2] or 1) > MOST:
+        if label.lower().startswith(_COMPANION):
+            bad = BadValue("is left out: certificates are files here", "put one where setting certificates says")
+            stray.append(problem_of(service, label, value, bad))
+        elif not parts or int(parts[2] or 1) > MOST:
             bad = BadValue(
                 "is not a parameter", f"write {PREFIX}NAME or {PREFIX}NAME.INDEX, with an index of 1 to {MOST}"
             )
             stray.append(problem_of(service, label, "", bad))
             closed += _of_no_destination(label.lower().removeprefix(PREFIX))
         elif parts[1] in OTHERS:
-            bad = BadValue("is left out: it is for docker-flow-monitor or the swarm listener", "leave it to them")
-            stray.append(problem_of(service, label, value, bad))
+            others.append(label)
         else:
             known = indexed.setdefault(parts[2], {}) if parts[2] else common
             first = known.setdefault(parts[1], Written(label, value))
@@ -78,6 +83,10 @@ def _destinations(
                 bad = BadValue(f"says again what label {first.label} says", "remove one of the two")
                 stray.append(problem_of(service, label, value, bad))
                 closed += _of_no_destination(label.lower().removeprefix(PREFIX))
+    if others:
+        more = f", like {len(others) - 1} more" if others[1:] else ""
+        message = f"is left out{more}: docker-flow-monitor or the swarm listener reads it"
+        stray.append(problem_of(service, others[0], labels[others[0]], BadValue(message, "leave it to them")))
     if not indexed:
         return {"": Element("http", "destination", "", common)}, stray, closed
     return (

@@ -22,7 +22,23 @@ from lbgen.labels.values.value_type import BadValue, Parser
 
 PREFIX = "com.df."
 DOMAIN_ALGORITHMS = ("hdr_beg(host)", "hdr(host)", "hdr_dom(host)", "hdr_end(host)")
+SNI_ALGORITHMS = ("req.ssl_sni", "req_ssl_sni")
+SNI_TYPES = {  # path types of SNI -> how HAProxy compares then
+    f"{name}{flag}{way}": way.rpartition(" ")[2] or "str"
+    for name in SNI_ALGORITHMS
+    for flag in ("", " -i")
+    for way in ("", *(f" -m {way}" for way in ("str", "beg", "end", "reg", "dom", "sub")))
+}
 PATH_TYPES = ("path_beg", "path", "path_reg", "path_end", "path_sub")
+_NATIVE = "say it in labels that begin with lbgen, or leave the service to docker-flow-proxy"
+_CONDITION = re.compile(r"(^|\s)(if|unless)\s")
+SENT = frozenset({"x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"})  # by all proxies
+_TOLD = frozenset({"x-forwarded-ssl", "x-forwarded-protocol"})  # say the same in other words: nobody may forge them
+# Lines of a HAProxy backend that neither guard nor change what is asked or answered.
+_HARMLESS = re.compile(
+    r"option (?:httpchk|forwardfor|http-server-close|http-keep-alive|httpclose|redispatch|tcp-check)\b"
+    r"|balance |timeout |retries |compression |http-check |fullconn |default-server |\#"
+)
 _DOMAIN = re.compile(r"(\*\.?)?([A-Za-z0-9_.-]*)")
 
 
@@ -41,7 +57,7 @@ def domain(text: str) -> tuple[str, str]:
 
 def _algorithm(text: str) -> str:
     name = text.removesuffix("-i").strip()
-    if name in DOMAIN_ALGORITHMS:
+    if name in (*DOMAIN_ALGORITHMS, *SNI_ALGORITHMS):
         return name
     raise BadValue(f"is not one of {', '.join(DOMAIN_ALGORITHMS)}", f"write one of {', '.join(DOMAIN_ALGORITHMS)}")
 
@@ -53,12 +69,27 @@ def _header_filter(text: str) -> tuple[str, str]:
     return http.header_name(name.strip()), http.header_value(value.strip())
 
 
+def _path_type(text: str) -> str:
+    words = " ".join(text.split()).removesuffix(" -i") if text.startswith("path") else " ".join(text.split())
+    return words if words in SNI_TYPES else basic.choice(*PATH_TYPES)(words)
+
+
 def _edit(text: str) -> tuple[str, str]:
-    """One header that is set: ``X-Frame-Options DENY``."""
+    """One header that is set: ``X-Frame-Options DENY``; without a value one that the proxy sends by itself."""
     name, _, value = text.partition(" ")
-    if "%[" in value or re.search(r"(^|\s)(if|unless)\s", value):
+    if name.lower() in SENT | _TOLD and ("%[" in value or _CONDITION.search(value)):
+        return name.lower(), ""
+    if "%[" in value or _CONDITION.search(value):
         raise BadValue("has HAProxy's own language in it, a log format or a condition", "write a value that is fixed")
     return policy.edited_header(name), http.header_value(value.strip().strip('"'))
+
+
+def _extra(text: str) -> str:
+    """Lines of HAProxy's own language, all of them harmless."""
+    for line in re.split(r"\\n|\n", text):
+        if line.strip() and not _HARMLESS.match(line.strip()):
+            raise BadValue("is HAProxy's own language, which labels may not speak", _NATIVE)
+    return text
 
 
 def _replacement(text: str) -> Substitution | str:
@@ -79,9 +110,11 @@ def _replacement(text: str) -> Substitution | str:
 
 
 _TUNING = Left("is left out: it tunes docker-flow-proxy alone", "remove it")
-_NATIVE = "say it in labels that begin with lbgen, or leave the service to docker-flow-proxy"
-_TEXT = Lost("is HAProxy's own language, which labels may not speak", _NATIVE)
-_FORWARDED = Lost("redirects by X-Forwarded-Proto, which is not read here", "use httpsOnly where this proxy ends TLS")
+_FORWARDED = Taken(flag, "_forwarded")
+_TEMPLATE = Lost(
+    "is a template of docker-flow-proxy's own, which lbgen does not have",
+    "say it in other labels, or in a block of a template (docs/templates.md)",
+)
 
 # What docker-flow-monitor and the swarm listener read, with indexes of their own.
 OTHERS = frozenset(
@@ -91,7 +124,11 @@ OTHERS = frozenset(
     }
 )
 # What guards in a language that cannot be read here: HAProxy's own. With what is in it a destination may be closed.
-UNREADABLE_GUARDS = frozenset({"backendextra", "templatebepath", "templatefepath"})
+_TEMPLATES = (
+    *("templatebepath", "templatefepath", "templatebecontent", "templatefecontent"),
+    *("consultemplatebepath", "consultemplatefepath"),
+)
+UNREADABLE_GUARDS = frozenset({"backendextra", *_TEMPLATES})
 # Fields of `RouteKeys` that parameters mean, where they have names of their own here.
 FIELDS_OF: Mapping[str, str] = {
     "_users": "basic_auth",
@@ -116,10 +153,11 @@ OPTIONS: Table = {
     "srcport": Taken(basic.port, "_source_port"),
     "reqmode": Taken(basic.choice("http", "tcp", "sni"), "_mode"),
     "servicedomain": Taken(basic.list_of(domain), "_domains"),
+    "servicedomainmatchall": Taken(lambda text: "hdr_dom(host)" if flag(text) else "hdr_beg(host)", "_algorithm"),
     "servicedomainalgo": Taken(_algorithm, "_algorithm"),
     "servicepath": Taken(basic.list_of(str), "_paths"),
     "servicepathexclude": Taken(basic.list_of(str), "_excluded"),
-    "pathtype": Taken(basic.choice(*PATH_TYPES), "_path_type"),
+    "pathtype": Taken(_path_type, "_path_type"),
     "serviceheader": Taken(basic.list_of(_header_filter), "_headers"),
     "useragent": Taken(basic.list_of(http.header_value), "_agents"),
     "allowedmethods": Taken(basic.list_of(cors_method), "_allowed"),
@@ -129,17 +167,19 @@ OPTIONS: Table = {
     "httpsredirectcode": Left("is left out: the redirect to https is always 308", "remove it"),
     "denyhttp": Taken(flag, "_deny_http"),
     "redirectfromdomain": Taken(basic.list_of(http.host), "_redirected"),
-    "redirectwhenhttpproto": _FORWARDED,
-    "redirectunlesshttpsproto": _FORWARDED,
+    **dict.fromkeys(("redirectwhenhttpproto", "redirectunlesshttpsproto", "xforwardedproto"), _FORWARDED),
     "setreqheader": Taken(basic.list_of(_edit), "_set_request"),
+    "addheader": Taken(basic.list_of(_edit), "_add_request"),
+    "setheader": Taken(basic.list_of(_edit), "_set_request"),
     "addreqheader": Taken(basic.list_of(_edit), "_add_request"),
     "delreqheader": Taken(basic.list_of(policy.edited_header), "_del_request"),
     "setresheader": Taken(basic.list_of(_edit), "_set_response"),
     "addresheader": Taken(basic.list_of(_edit), "_add_response"),
     "delresheader": Taken(basic.list_of(policy.edited_header), "_del_response"),
     "reqpathsearchreplace": Taken(_replacement, "_replace"),
-    "reqpathsearch": Lost("is deprecated by docker-flow-proxy", "write reqPathSearchReplace=/old/,/new/"),
-    "reqpathreplace": Lost("is deprecated by docker-flow-proxy", "write reqPathSearchReplace=/old/,/new/"),
+    # Without reqPathSearchReplace the two are joined to it before they are read.
+    "reqpathsearch": Lost("stands beside reqPathSearchReplace", "write one of the two"),
+    "reqpathreplace": Left("is left out: it means nothing without reqPathSearch", "remove it"),
     "timeoutserver": Taken(_seconds(1, 86400), "timeout_response"),
     "timeouttunnel": Taken(_seconds(1, 86400), "timeout_idle"),
     "timeoutclient": Left("is left out: a client's time-out is that of the listener", "set it in the target's options"),
@@ -151,24 +191,22 @@ OPTIONS: Table = {
     "userspassencrypted": Taken(flag, "_encrypted"),
     "ignoreauthorization": Taken(flag, "_open"),
     "users": Taken(str, "_users", secret=True),
-    "servicecert": Lost(
-        "has a certificate in it, which labels may not",
-        "put it into the directory of setting certificates",
-        secret=True,
+    "servicecert": Left(
+        "is left out: certificates are files here", "put it into the directory of setting certificates", secret=True
     ),
     "verifyclientssl": Lost("asks for client certificates of the authority in CA_FILE", "write lbgen.client-ca=NAME"),
     "httpsport": Lost("sends what came by https to another port", "let one port serve both"),
     "srchttpsport": Taken(basic.port, "_source_port"),
     "outboundhostname": Lost("sends the requests out of the Swarm", _NATIVE),
-    "backendextra": _TEXT,
-    "templatebepath": _TEXT,
-    "templatefepath": _TEXT,
+    "backendextra": Taken(_extra),
+    **dict.fromkeys(_TEMPLATES, _TEMPLATE),
     "proxyinstancename": Lost("picks one of several proxies", "use the key listener, and targets with listeners"),
     "checktcp": Taken(lambda text: "tcp" if flag(text) else "off", "health_check"),
     "servicegroup": Taken(basic.name, "group"),
     "balancegroup": Taken(basic.choice("roundrobin", "leastconn", "source", "random"), "_balance"),
     "aclname": Left("is left out: routes are ordered by the length of what they match", "use the key priority"),
     "connectionmode": _TUNING,
+    "skipcheck": _TUNING,
     "checkresolvers": _TUNING,
     "discoverytype": _TUNING,
     "clitcpka": _TUNING,

@@ -28,6 +28,7 @@ PUBLISHED = Ports((("http", 80, "web"), ("http", 443, "websecure"), ("tcp", 6379
 DEFAULTS = {"via": "task", "timeout_response": 20.0, "timeout_idle": 3600.0}
 DEMO = {"servicePath": "/demo", "port": "8080"}  # the demonstration service of docker-flow-proxy's tutorial
 EXACT = {**DEMO, "serviceDomain": "a.org", "serviceDomainAlgo": "hdr(host)"}
+DEFAULT = {"isDefaultBackend": "true"}
 PG = {"port": "5432", "srcPort": "5432", "reqMode": "tcp"}
 
 
@@ -171,7 +172,104 @@ def test_default_backend():
     """One that is for all other requests comes last."""
     route = dockerflow_route({"port": "80", "isDefaultBackend": "true"})
     assert (matches(route), route.priority) == (["everything"], 0)
-    assert dockerflow_route({**DEMO, "isDefaultBackend": "true"}).priority is None
+
+
+def test_default_backend_with_a_domain():
+    """One that has requests of its own gets them as before, and after all other routes what nobody takes, guarded."""
+    users = {"users": "joe:pw", "deniedMethods": "DELETE"}
+    own, rest = dockerflow_labels({**EXACT, **users, "isDefaultBackend": "true"}).routes
+    assert (rest.name, matches(rest), rest.priority) == ("df-default", ["everything"], 0)
+    assert matches(own) != matches(rest)
+    assert (own.priority, own.keys, own.users, own.denials) == (None, rest.keys, rest.users, rest.denials)
+    assert rest.denials
+    assert rest.users
+
+
+def test_default_backend_of_several_destinations():
+    """HAProxy has one default backend: the last destination that asks to be it."""
+    found = dockerflow_labels({"port.1": "80", "servicePath.1": "/a", "port.2": "81", "servicePath.2": "/b"} | DEFAULT)
+    assert [(route.name, matches(route)) for route in found.routes] == [
+        ("1", ["path_start(/a)"]),
+        ("2", ["path_start(/b)"]),
+        ("2-default", ["everything"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "names", "meant"),
+    [
+        ("req_ssl_sni -i", "a.org,b.org", ["sni(a.org)", "sni(b.org)"]),
+        ("req.ssl_sni -i -m str", "a.org", ["sni(a.org)"]),
+        ("req_ssl_sni -i -m reg", r"^(a\.b\.org)$", ["sni(a.b.org)"]),
+        ("req_ssl_sni -m end", ".a.org", ["sni(*.a.org)"]),
+        ("req_ssl_sni -i -m beg", "a.", None),
+        ("req_ssl_sni -i -m reg", "a.org", None),
+    ],
+)
+def test_names_in_paths(algorithm, names, meant):
+    """With a path type of SNI the paths are server names; a part of one cannot be asked about."""
+    sni = {"reqMode": "sni", "srcPort": "5432", "port": "443", "pathType": algorithm, "servicePath": names}
+    found = dockerflow_labels(sni)
+    assert [matches(route) for route in found.routes] == ([meant] if meant else [])
+    told = [problem.message for problem in found.problems]
+    assert told == ([] if meant else ["matches a part of a server name"])
+
+
+def test_names_of_tcp():
+    """With an algorithm of SNI a TCP destination's domains are server names."""
+    labels = {"serviceDomain": "a.org", "serviceDomainAlgo": "req.ssl_sni", "srcPort": "5432", "port": "443"}
+    assert matches(dockerflow_route({**labels, "reqMode": "tcp"})) == ["sni(a.org)"]
+
+
+def test_certificate_in_a_label():
+    """It is left out, as certificates are files, and not shown."""
+    found = dockerflow_labels({**DEMO, "serviceCert": "-----BEGIN PRIVATE KEY-----"})
+    assert len(found.routes) == 1
+    assert [(problem.label, problem.value) for problem in found.problems] == [("com.df.serviceCert", "")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "meant"),
+    [
+        ({"reqPathSearch": "/demo/", "reqPathReplace": "/"}, path_from("^(.*?)(?:/demo/)", "$1/")),
+        ({"reqPathSearch": "/demo/"}, None),  # does not make a path
+        ({"reqPathSearch": "/demo/", "reqPathReplace": "/", "reqPathSearchReplace": "/a/,/b/"}, None),
+    ],
+)
+def test_older_words_for_a_path(labels, meant):
+    """The two parameters that reqPathSearchReplace took the place of mean the same; beside it they are too much."""
+    found = dockerflow_labels({**DEMO, **labels})
+    assert [route.keys.replace_path_regex for route in found.routes] == ([meant] if meant else [])
+    assert bool(found.problems) == (meant is None)
+
+
+def test_labels_of_companions():
+    """What docker-flow-proxy-letsencrypt and the monitor read is left to them, and told once for each."""
+    labels = {"letsencrypt.host": "a.org", "alertName.1": "a", "alertIf.1": "b", "scrapePort": "80"}
+    found = dockerflow_labels(DEMO | labels)
+    assert len(found.routes) == 1
+    assert [problem.message.partition(":")[0] for problem in found.problems] == [
+        "is left out, like 2 more",
+        "is left out",
+    ]
+
+
+@pytest.mark.parametrize("parameter", ["setReqHeader", "addReqHeader"])
+def test_headers_that_the_proxy_sends(parameter):
+    """HAProxy's own language is harmless where it makes a header that the proxy sends: others may not forge them."""
+    value = "X-Forwarded-Proto https if { ssl_fc },X-Forwarded-Ssl on if { ssl_fc },X-A b"
+    found = dockerflow_labels({**DEMO, parameter: value})
+    (route,) = found.routes
+    assert route.keys.request_header == {"x-a": "b", "x-forwarded-ssl": ""}
+    assert any("the proxy sends that itself" in problem.message for problem in found.problems)
+
+
+def test_parameter_given_twice():
+    """The same parameter in another case is a mistake; if it guards the service is closed."""
+    found = dockerflow_labels({**EXACT, "SERVICEDOMAIN": "b.org"})
+    assert [problem.message for problem in found.problems] == ["says again what label com.df.SERVICEDOMAIN says"]
+    guarded = dockerflow_labels({**EXACT, "deniedMethods": "GET", "DENIEDMETHODS": "PUT"})
+    assert guarded.closed
 
 
 @pytest.mark.parametrize(
@@ -193,6 +291,10 @@ def test_default_backend():
         ("timeoutTunnel", "90s", {"timeout_idle": 90.0}),
         ("sessionType", "sticky-server", {"sticky": "lbgen"}),
         ("sessionType", "other", {}),
+        ("setHeader", "X-A b", {"request_header": {"x-a": "b"}}),
+        ("serviceDomainMatchAll", "true", {}),
+        ("backendExtra", "option httpchk HEAD /up", {}),
+        ("backendExtra", "balance leastconn\\n  timeout server 5s", {}),
         ("sslVerifyNone", "true", {"scheme": "https"}),
         ("compressionAlgo", "gzip", {"compress": True}),
         ("usersSecret", "staff", {"basic_auth": "staff"}),
@@ -214,6 +316,8 @@ def test_taken(parameter, value, meant):
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [
+        *(("reqPathReplace", "/b"), ("redirectWhenHttpProto", "true"), ("redirectUnlessHttpsProto", "true")),
+        *(("xForwardedProto", "true"), ("addHeader", "X-A b"), ("skipCheck", "true")),
         *(("addReqHeader", "X-A b"), ("addResHeader", "X-A b"), ("httpsRedirectCode", "302"), ("timeoutClient", "20")),
         *(("compressionType", "text/css"), ("aclName", "05-x"), ("connectionMode", "http-server-close")),
         *(("checkResolvers", "true"), ("discoveryType", "DNS"), ("clitcpka", "true"), ("userDef", "x")),
@@ -231,18 +335,18 @@ def test_left(parameter, value):
     [
         ("users", ":s3cret", False),
         ("users", "anna:", False),
-        ("serviceCert", "-----BEGIN PRIVATE KEY-----", False),
         ("verifyClientSsl", "true", True),
         ("httpsPort", "8443", True),
         ("outboundHostname", "example.org", True),
         ("backendExtra", "http-request deny", True),
+        ("backendExtra", "option httpchk GET /up\\nhttp-request deny", True),
         ("templateBePath", "/templates/be.tmpl", True),
         ("templateFePath", "/templates/fe.tmpl", True),
+        ("templateBeContent", "x", True),
+        ("templateFeContent", "x", True),
+        ("consulTemplateBePath", "x", True),
+        ("consulTemplateFePath", "x", True),
         ("proxyInstanceName", "other", True),
-        ("redirectWhenHttpProto", "true", True),
-        ("redirectUnlessHttpsProto", "true", True),
-        ("reqPathSearch", "/a", True),
-        ("reqPathReplace", "/b", True),
         ("reqPathSearchReplace", "/other/,", True),
         ("reqPathSearchReplace", "/other/", True),
         ("reqPathSearchReplace", "/(,/", True),
@@ -387,7 +491,7 @@ def test_every_parameter_is_tried():
     """No parameter is in the table without a test of this file."""
     tests = (test_taken, test_left, test_lost, test_match, test_denied)
     tried = {name.lower() for name in (*DEMO, *EXACT, "notify", "distribute", "replicas", "serviceName", "reqMode")}
-    tried |= {"ignoreauthorization", "isdefaultbackend"}
+    tried |= {"ignoreauthorization", "isdefaultbackend", "servicecert", "reqpathsearch"}
     for test in tests:
         for case in test.pytestmark[0].args[1]:
             tried |= {case[0].lower()} if isinstance(case[0], str) else {name.lower() for name in case[0]}
