@@ -71,11 +71,13 @@ _GOOD = {
     "ipwhitelist": ("sourcerange", "127.0.0.0/8"),
     "ratelimit": ("average", "100"),
 }
-_UNKNOWN = {"digestauth": ("users", "joe:x:y"), "guardian": ("level", "9")}
+_UNKNOWN = {"digestauth": ("users", "joe:x:y"), "guardian": ("level", "9"), "plugin": ("waf.level", "9")}
+# They guard by what they refuse, or by what they lead to.
+_BY_OTHERS = {"chain", "encodedcharacters"}
 
 
 def _traefik() -> Iterator[Row]:
-    assert {kind for kind in KINDS if guard_of(kind)} == {*_GOOD, "chain"}
+    assert {kind for kind in KINDS if guard_of(kind)} == {*_GOOD, *_BY_OTHERS, *_UNKNOWN} & {*KINDS}
     for kind, (option, value) in _GOOD.items():
         label = f"http.middlewares.NAME-guard.{kind}"
         fine = {f"{label}.{option}": value}
