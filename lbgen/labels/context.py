@@ -75,6 +75,24 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
+class Ways:
+    """Which way traffic goes where no label says it, by dialect: a value of key ``via``."""
+
+    lbgen: str = "auto"
+    traefik: str = "task"
+    dockerflow: str = "task"
+
+    def of(self, dialect: str) -> str:
+        """Return the way of a dialect's routes."""
+        return str(getattr(self, dialect))
+
+    @staticmethod
+    def setting(dialect: str) -> str:
+        """Return the name of the setting that says it."""
+        return "discovery.via" if dialect == "lbgen" else f"discovery.{dialect}.via"
+
+
+@dataclass(frozen=True, slots=True)
 class LabelContext:
     """The settings that the labels of every service are read with."""
 
@@ -85,6 +103,7 @@ class LabelContext:
     tcp_listeners: Listeners = field(default_factory=Listeners)
     ports: Ports = field(default_factory=Ports)
     definitions: Definitions = field(default_factory=Definitions)  # what names in Traefik's labels mean
+    ways: Ways = field(default_factory=Ways)
 
 
 PLAIN = LabelContext()

@@ -39,6 +39,7 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext) -> Ser
             name: DIALECTS[name].parse(service, labels, context if name in spoken else unspoken)
             for name in context.names
         }
+    by_dialect = {name: directed(own, context.ways.of(name)) for name, own in by_dialect.items()}
     return next(iter(by_dialect.values())) if len(by_dialect) == 1 else _join(by_dialect)
 
 
@@ -50,6 +51,12 @@ def speaks(name: str, labels: Iterable[str]) -> bool:
 def dialect_of(label: str) -> str:
     """Return the name of the dialect that a label is of; empty: it is another program's."""
     return next((name for name, dialect in DIALECTS.items() if dialect.owns(label)), "")
+
+
+def directed(own: ServiceLabels, way: str) -> ServiceLabels:
+    """Return what a dialect's labels say, with the way of all routes of which they do not say it."""
+    directed = [spec if spec.keys.via else replace(spec, keys=replace(spec.keys, via=way)) for spec in own.routes]
+    return replace(own, routes=tuple(directed))
 
 
 def _join(by_dialect: Mapping[str, ServiceLabels]) -> ServiceLabels:

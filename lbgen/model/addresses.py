@@ -55,12 +55,19 @@ class SharedNetwork:
 
 
 def shared_network(
-    service: Service, networks: Mapping[str, Network], label: str | None, preferred: Sequence[str]
+    service: Service,
+    networks: Mapping[str, Network],
+    label: str | None,
+    preferred: Sequence[str],
+    otherwise: str = "publish the port and write lbgen.via=mesh",
 ) -> SharedNetwork:
     """Return the network to reach the service's tasks on.
 
-    In this order: the label, the first of setting ``networks`` that the service is on, the only one there is.
+    In this order: the label, the first of setting ``networks`` that the service is on; without that setting the only
+    one there is. Where the setting names some, on another one the proxy is not.
 
+    Args:
+        otherwise: how the service can be reached without a network, for the remedy.
     Raises:
         BadValue: there is none, or several and nothing says which.
     """
@@ -79,13 +86,20 @@ def shared_network(
     for name in preferred:
         if name in attached:
             return SharedNetwork(attached[name], "setting", candidates)
+    if attached and preferred:
+        raise BadValue(
+            f"the service is on none of the networks of setting discovery.networks ({', '.join(preferred)}), it is on: "
+            f"{names}",
+            f"attach it to one of them, name the one that the proxy shares, or {otherwise}",
+            "network",
+        )
     if len(attached) == 1:
         return SharedNetwork(attached[candidates[0]], "only", candidates)
     if attached:
         raise BadValue(f"the service is on several networks ({names})", "say which", "network")
     raise BadValue(
-        "the service shares no overlay network with the proxy and publishes no such port",
-        "attach it to the proxy's network or publish the port",
+        "the service is on no network that its tasks could be reached on",
+        f"attach it to the proxy's network{f' ({preferred[0]})' if preferred else ''}, or {otherwise}",
         "network",
     )
 

@@ -14,7 +14,7 @@ from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.addresses import SharedNetwork, node_address, shared_network
-from lbgen.model.destination import Destination, destination
+from lbgen.model.destination import Destination, destination, way_by_port
 from lbgen.model.placement import chooser
 from lbgen.model.types import Rules, Server
 from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
@@ -102,7 +102,7 @@ def route_servers(
     if service.mode.endswith("-job"):
         raise BadValue(f"the service is a {service.mode}, which ends by itself", "do not route it", "enable")
     chooser(keys.nodes)  # a bad value is a problem even where it chooses nothing
-    where = destination(service, keys, transport)
+    where = destination(service, keys, transport, keys.via or around.rules.ways.lbgen)
     choice = _Choice(service, tasks, keys, around, where, RouteServers(where.via, destination=where))
     choice.make()
     choice.made.servers = distinct(choice.made.servers, tasks)
@@ -193,7 +193,13 @@ class _Choice:
             self.made.servers.append(Server(name, address, self.where.port.target, state, "", self.service.id))
 
     def _network(self) -> Network:
-        shared = shared_network(self.service, self.around.networks, self.keys.network, self.around.rules.networks)
+        shared = shared_network(
+            self.service,
+            self.around.networks,
+            self.keys.network,
+            self.around.rules.networks,
+            way_by_port(self.service, self.where.port),
+        )
         self.made.network = shared
         return shared.network
 

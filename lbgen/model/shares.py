@@ -88,6 +88,7 @@ def _of_share(
     keys = replace(keys, **{name: value for name, value in share.fields.items() if name != "scheme"})
     try:
         keys = replace(keys, **own_keys(service, _WHERE[1:]))  # type: ignore[arg-type]  # parsed as such
+        keys = keys if keys.via else replace(keys, via=around.rules.ways.of(spec.dialect))
         chosen = route_servers(service, around.tasks_of(service), keys, around, transport)
         if not around.rules.any_health_check:
             check_port(service, keys.health_check_port, chosen.via)

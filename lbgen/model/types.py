@@ -7,10 +7,10 @@ All sequences are sorted, so equal facts render equal bytes.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import Problem
-from lbgen.labels.context import LabelContext, Listeners, Ports, Provider
+from lbgen.labels.context import LabelContext, Listeners, Ports, Provider, Ways
 from lbgen.labels.match import Alternative
 from lbgen.labels.values.users import LabelUsers
 from lbgen.model.cookies import USUAL, Cookie
@@ -287,12 +287,14 @@ class Rules:
     any_health_check: bool = False  # checks may ask any port, and with POST
     claims: tuple[Claim, ...] = ()  # who may use what; empty: all may use everything
     provider: Provider = field(default_factory=Provider)  # what Traefik's labels depend on besides
+    ways: Ways = field(default_factory=Ways)  # where traffic goes if no label says it
 
     def label_context(self) -> LabelContext:
         """What labels are read with."""
         ports = Ports(tuple((listener.protocol, listener.port, listener.name) for listener in self.listeners))
         http, tcp, defined = self._carrying("http"), self._carrying("tcp"), self.provider.defined()
-        return LabelContext(self.dialects, self.expose_by_default, self.provider, http, tcp, ports, defined)
+        context = LabelContext(self.dialects, self.expose_by_default, self.provider, http, tcp, ports, defined)
+        return replace(context, ways=self.ways)
 
     def _carrying(self, protocol: str) -> Listeners:
         own = [listener for listener in self.listeners if listener.protocol == protocol]

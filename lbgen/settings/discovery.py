@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, field_validator
 
-from lbgen.labels.context import Provider
+from lbgen.labels.context import Provider, Ways
 from lbgen.labels.traefik import routers
 from lbgen.labels.traefik.constraints import meets_constraints
 from lbgen.labels.traefik.file_check import Checked, checked
@@ -18,10 +18,14 @@ from lbgen.settings.entry_points import EntryPointSettings
 from lbgen.settings.traefik_files import TraefikFiles
 from lbgen.settings.value_types import Name, Seconds, Section, Texts, split_list
 
+Way = Literal["auto", "mesh", "host", "task", "vip"]
+
 
 class TraefikSettings(Section):
     """Options of Traefik's Swarm provider (its static configuration), for dialect traefik."""
 
+    via: Way = "task"
+    """Where traffic of Traefik's routers goes, unless label lbgen.via or traefik.swarm.lbswarm says it."""
     default_rule: str = ""
     """Rule of routers without one; {{ .Name }} and {{ normalize .Name }} stand for the service's name.
     Traefik's own default is Host(`{{ normalize .Name }}`); empty: such a router is a problem."""
@@ -95,6 +99,13 @@ class TraefikSettings(Section):
         )
 
 
+class DockerflowSettings(Section):
+    """For dialect dockerflow."""
+
+    via: Way = "task"
+    """Where traffic of docker-flow-proxy's destinations goes, unless label lbgen.via says it."""
+
+
 class DiscoverySettings(Section):
     """Which services are routed, and where traffic goes."""
 
@@ -105,7 +116,11 @@ class DiscoverySettings(Section):
         BeforeValidator(split_list, json_schema_input_type=str | list[str]),
     ] = ["lbgen"]
     """Label dialects that are read: lbgen, traefik, dockerflow."""
+    via: Way = "auto"
+    """Where traffic goes, unless label lbgen.via says it: mesh, host, task, vip, or auto (mesh if the port is
+    published in ingress mode, else host if it is in host mode, else task)."""
     traefik: TraefikSettings = TraefikSettings()
+    dockerflow: DockerflowSettings = DockerflowSettings()
     networks: Texts = []
     """Networks that the proxy shares with services, the preferred first."""
     nodes: str = ""
@@ -116,6 +131,10 @@ class DiscoverySettings(Section):
     """Let health checks ask ports that are not the service's own, and use method POST."""
     drain_grace: Seconds = 10.0
     """How long a draining server stays, without new sessions, before it is removed; the last one goes on serving."""
+
+    def ways(self) -> Ways:
+        """Return where traffic goes, by dialect."""
+        return Ways(self.via, self.traefik.via, self.dockerflow.via)
 
     @field_validator("dialects")
     @classmethod

@@ -231,4 +231,5 @@ class Settings(Section):
             any_health_check=self.discovery.any_health_check,
             claims=tuple(claim.claim() for claim in self.claims),
             provider=self.discovery.traefik.provider(),
+            ways=self.discovery.ways(),
         )

@@ -16,7 +16,7 @@ from lbgen.labels.values.substitution import Substitution, UrlRedirect
 LISTENERS = Listeners(("web",), frozenset({"web"}), frozenset({"websecure"}))
 # A router and its service, as most of Traefik's labels need them; and what all its routes have by default.
 APP = {"http.routers.app.rule": "Host(`a.org`)", "http.services.app.loadbalancer.server.port": "80"}
-TRAEFIK_DEFAULTS = {"via": "task", "health_check": "off", "timeout_response": 86400.0, "timeout_idle": 86400.0}
+TRAEFIK_DEFAULTS = {"health_check": "off", "timeout_response": 86400.0, "timeout_idle": 86400.0}
 PORTS = Ports((("http", 80, "web"), ("http", 443, "websecure"), ("tcp", 5432, "pg")))
 
 

@@ -164,7 +164,7 @@ class Destination:
         """Return the fields of `RouteKeys`; docker-flow-proxy's own time-outs where none are given."""
         said = self.options.fields
         known = {key: value for key, value in said.items() if key in FIELDS}
-        fields = {"via": "task", "timeout_response": 20.0, "timeout_idle": 3600.0, **known}
+        fields = {"timeout_response": 20.0, "timeout_idle": 3600.0, **known}
         if "_source_port" in said:
             fields["listener"] = (about("_source_port", self.ports.listener, protocol, said["_source_port"]),)
         elif protocol == "tcp":

@@ -17,8 +17,11 @@ class ServerKeys:
     published_port: int | None = key(
         "published-port", basic.port, "Picks among several published ports", example="8080"
     )
-    via: str = key(
-        "via", basic.choice("auto", "mesh", "host", "task", "vip"), "Where traffic goes", "auto", example="task"
+    via: str | None = key(
+        "via",
+        basic.choice("auto", "mesh", "host", "task", "vip"),
+        "Where traffic goes; default: setting `discovery.via`, or that of the dialect whose labels ask for the route",
+        example="task",
     )
     network: str | None = key(
         "network", basic.name, "Network that the proxy shares, for via task and vip", example="edge"

@@ -76,11 +76,8 @@ class Routers:
 
     def read_general(self) -> None:
         """Read what holds for all routers: the network, and who balances."""
-        self.general["via"] = "task"
         kinds = {name.partition(".")[0] for name in self.labels.general if "." in name}
-        self.written = {
-            key: Written(f"{PREFIX}swarm.{name}", "") for key, name in (("network", "network"), ("via", "lbswarm"))
-        }
+        self.written = {"network": Written(f"{PREFIX}swarm.network", "")}
         for name, written in self.labels.general.items():
             try:
                 if len(kinds) > 1 and name != "enable":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from lbgen.labels.context import Ways
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.route_spec import RouteSpec
 from lbgen.model import Backend, Server
@@ -26,7 +27,7 @@ def destination(
     if not where:
         return {"via": None, "port": None, "network": None, "nodes": [], "not_servers": []}
     return {
-        "via": {"value": where.via, "asked": spec.keys.via, "why": _why_via(service, spec, where)},
+        "via": {"value": where.via, "asked": spec.keys.via or "auto", "why": _why_via(service, spec, where)},
         "port": {
             "target": where.port.target,
             "published": where.port.published or None,
@@ -132,10 +133,17 @@ def label_of(service: Service, spec: RouteSpec, field: str) -> str:
 
 
 def _why_via(service: Service, spec: RouteSpec, where: Destination) -> str:
-    if label := label_of(service, spec, "via"):
+    label, said = label_of(service, spec, "via"), spec.keys.via or "auto"
+    if label and said != "auto":
         return f"label {label} says so"
-    if spec.keys.via != "auto":
-        return f"that is what labels of dialect {spec.dialect} mean"
+    source = f"label {label}" if label else f"setting {Ways.setting(spec.dialect)}"
+    if said != "auto":
+        return f"{source} says {said}"
+    # That is what lbgen's own labels mean unless something else is said.
+    return _why_auto(where) if spec.dialect == "lbgen" and not label else f"{source} says auto: {_why_auto(where)}"
+
+
+def _why_auto(where: Destination) -> str:
     port, ingress = where.port, [port for port in where.fitting if port.mode == "ingress"]
     if where.via == "mesh":
         return f"port {port.target} is published in ingress mode, as {port.published}"

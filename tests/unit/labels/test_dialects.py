@@ -8,13 +8,24 @@ import pytest
 import yaml
 
 from lbgen.labels import native
-from lbgen.labels.context import LabelContext
-from lbgen.labels.dialects import parse
+from lbgen.labels.context import LabelContext, Ways
+from lbgen.labels.dialects import directed, parse
 from lbgen.labels.match import Test
 from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.model import build
 from lbgen.settings import Settings
-from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot, a_task
+from lbgen.snapshot import PublishedPort
+from tests.support.builders import (
+    a_listener,
+    a_network,
+    a_node,
+    a_rules,
+    a_service,
+    a_snapshot,
+    a_task,
+    host_port,
+    ingress,
+)
 from tests.support.paths import ROOT
 
 OF_TRAEFIK = {
@@ -35,8 +46,9 @@ def named(labels, *names, expose=False):
 def test_one_dialect_reads_its_own_labels_only():
     """What is not in the list is not read."""
     both = OWN | OF_TRAEFIK
-    assert parse("shop", both, LabelContext()) == native.parse("shop", both)
-    assert parse("shop", both, LabelContext(("traefik",))) == TRAEFIK.parse("shop", both, LabelContext())
+    assert parse("shop", both, LabelContext()) == directed(native.parse("shop", both), "auto")
+    of_traefik = directed(TRAEFIK.parse("shop", both, LabelContext()), "task")
+    assert parse("shop", both, LabelContext(("traefik",))) == of_traefik
     assert named(OF_TRAEFIK, "lbgen") == (False, {})
 
 
@@ -93,6 +105,74 @@ def test_model():
         labels = {key: value for key, value in OF_TRAEFIK.items() if len(facts) > 1 or "port" not in key}
         shop = a_service("shop", labels=labels, networks=tuple(network.id for network in facts))
         assert [problem.label for problem in build(a_snapshot(*facts, shop, task), rules).problems] == [label]
+
+
+OF_DOCKERFLOW = {"com.df.notify": "true", "com.df.serviceDomain": "df.org", "com.df.port": "82"}
+OF_DOCKERFLOW |= {"com.df.serviceDomainAlgo": "hdr(host)"}
+
+
+@pytest.mark.parametrize("way", ["auto", "mesh", "host", "vip", "task"])
+def test_ways(way):
+    """Each dialect has its own way, which its setting says, unless a label does."""
+    names = (*BOTH, "dockerflow")
+    ways = Ways(lbgen="host", traefik=way, dockerflow="vip")
+    labels = OWN | {"lbgen.http.own.via": "mesh", "lbgen.http.own.host": "own.org"} | OF_TRAEFIK | OF_DOCKERFLOW
+    found = parse("shop", labels, LabelContext(names, ways=ways))
+    assert {route.name: route.keys.via for route in found.routes} == {
+        "api": "host",
+        "own": "mesh",
+        "api-traefik": way,
+        "": "vip",
+    }
+    for said, meant in (("true", "vip"), ("false", "task")):
+        context = LabelContext(("traefik",), ways=ways)
+        (route,) = parse("shop", OF_TRAEFIK | {"traefik.swarm.lbswarm": said}, context).routes
+        assert route.keys.via == meant
+
+
+@pytest.mark.parametrize(
+    ("way", "ports", "servers"),
+    [
+        ("auto", (ingress(80, 8080),), ["192.168.1.1:8080"]),
+        ("mesh", (ingress(80, 8080), ingress(81, 8081)), ["192.168.1.1:8080"]),
+        ("auto", (host_port(80, 8080),), ["192.168.1.1:8080"]),
+        ("host", (host_port(80, 8080), ingress(80, 8081)), ["192.168.1.1:8080"]),
+        ("auto", (ingress(81, 8081),), ["10.0.1.1:80"]),
+        ("auto", (), ["10.0.1.1:80"]),
+        ("task", (ingress(80, 8080),), ["10.0.1.1:80"]),
+    ],
+)
+@pytest.mark.parametrize("dialect", ["traefik", "dockerflow"])
+def test_published_targets(dialect, way, ports, servers):
+    """The port label of a dialect is the container's port: via mesh or host it is the target of a published one."""
+    labels = OF_TRAEFIK if dialect == "traefik" else OF_DOCKERFLOW | {"com.df.port": "80"}
+    rules = a_rules(dialects=(dialect,), ways=Ways(**{dialect: way}))
+    shop = a_service("shop", labels=labels, networks=("edge-id",), ports=ports)
+    bound = tuple(PublishedPort(80, port.published, mode="host") for port in ports if port.mode == "host")
+    task = a_task("shop", addresses={"edge-id": "10.0.1.1"}, ports=bound)
+    model = build(a_snapshot(a_node(), a_network(), shop, task), rules)
+    assert model.problems == ()
+    assert [f"{server.address}:{server.port}" for server in model.servers] == servers
+
+
+@pytest.mark.parametrize(
+    ("way", "ports", "label", "message"),
+    [
+        ("mesh", (ingress(81, 8081),), "lbgen.via", "port 80 is not published in ingress mode"),
+        ("mesh", (ingress(81, 80),), "traefik.http.services.api.loadbalancer.server.port", "port 80 is the published"),
+        ("auto", (ingress(81, 80),), "traefik.http.services.api.loadbalancer.server.port", "port 80 is the published"),
+        ("auto", (ingress(80, 8080), ingress(80, 8081)), "lbgen.published-port", "port 80 is published several times"),
+        ("task", (ingress(80, 8080),), "traefik.swarm.network", "on no network that its tasks could be reached on"),
+    ],
+)
+def test_published_otherwise(way, ports, label, message):
+    """What cannot be reached as the setting says is a problem at the label that would settle it, and no server."""
+    rules = a_rules(dialects=("traefik",), ways=Ways(traefik=way))
+    model = build(a_snapshot(a_node(), a_service("shop", labels=OF_TRAEFIK, ports=ports), a_task("shop")), rules)
+    (problem,) = model.problems
+    assert (problem.label, model.servers) == (label, ())
+    assert problem.message.startswith(message) or message in problem.message
+    assert "publishes no" not in problem.message
 
 
 def test_settings_of_the_guide():

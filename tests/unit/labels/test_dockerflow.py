@@ -25,7 +25,7 @@ from tests.support.paths import TESTS
 
 REAL_LIFE = sorted((TESTS / "real_life" / "dockerflow").glob("*.yml"))
 PUBLISHED = Ports((("http", 80, "web"), ("http", 443, "websecure"), ("tcp", 6379, "redis"), ("tcp", 443, "names")))
-DEFAULTS = {"via": "task", "timeout_response": 20.0, "timeout_idle": 3600.0}
+DEFAULTS = {"timeout_response": 20.0, "timeout_idle": 3600.0}
 DEMO = {"servicePath": "/demo", "port": "8080"}  # the demonstration service of docker-flow-proxy's tutorial
 EXACT = {**DEMO, "serviceDomain": "a.org", "serviceDomainAlgo": "hdr(host)"}
 DEFAULT = {"isDefaultBackend": "true"}

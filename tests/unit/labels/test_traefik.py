@@ -102,7 +102,7 @@ def test_real_life(path):
         ("docker.network", "edge", {"network": "edge"}),
         ("swarm.lbswarm", "true", {"via": "vip"}),
         ("docker.lbswarm", "TRUE", {"via": "vip"}),
-        ("swarm.lbswarm", "false", {}),
+        ("swarm.lbswarm", "false", {"via": "task"}),
     ],
 )
 def test_taken(option, value, meant):

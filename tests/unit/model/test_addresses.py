@@ -95,7 +95,6 @@ NETWORKS = {network.id: network for network in (EDGE, BACK, MESH)}
         (["edge-id", "back-id"], "back", ["edge"], BACK),
         (["edge-id", "back-id"], None, ["edge"], EDGE),
         (["edge-id", "back-id"], None, ["other", "back", "edge"], BACK),
-        (["edge-id"], None, ["back"], EDGE),
         (["edge-id", "gone-id"], None, [], EDGE),
     ],
 )
@@ -112,8 +111,8 @@ def test_network_of_a_virtual_ip():
 @pytest.mark.parametrize(
     ("attached", "label", "message"),
     [
-        ([], None, "shares no overlay network"),
-        (["ingress-id"], None, "shares no overlay network"),
+        ([], None, "on no network that its tasks could be reached on"),
+        (["ingress-id"], None, "on no network that its tasks could be reached on"),
         (["edge-id", "back-id"], None, r"several networks \(back, edge\)"),
         (["edge-id"], "back", r"not on network back \(it is on: edge\)"),
         (["edge-id", "ingress-id"], "ingress", r"not on network ingress \(it is on: edge\)"),
@@ -125,3 +124,21 @@ def test_no_network(attached, label, message):
     with pytest.raises(BadValue, match=message) as caught:
         shared_network(a_service(networks=tuple(attached)), NETWORKS, label, [])
     assert caught.value.key == "network"
+
+
+def test_networks_of_the_proxy():
+    """Where the setting says what the proxy is on, no other network is taken for one, unless a label names it."""
+    service = a_service(networks=("edge-id",))
+    with pytest.raises(BadValue) as caught:
+        shared_network(service, NETWORKS, None, ["back", "public"])
+    assert caught.value.message == (
+        "the service is on none of the networks of setting discovery.networks (back, public), it is on: edge"
+    )
+    assert caught.value.remedy == (
+        "attach it to one of them, name the one that the proxy shares, or publish the port and write lbgen.via=mesh"
+    )
+    assert caught.value.key == "network"
+    assert shared_network(service, NETWORKS, "edge", ["back"]).network == EDGE
+    with pytest.raises(BadValue) as caught:
+        shared_network(a_service(), NETWORKS, None, ["back"])
+    assert caught.value.remedy.startswith("attach it to the proxy's network (back), or publish")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbgen.labels.context import Ways
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.servers import draining, natural, route_servers, server_state
 from lbgen.snapshot import PublishedPort
@@ -347,6 +348,8 @@ def test_no_vip(facts):
         ((ingress(8080, 80),), {"via": "vip"}, "vip", 8080),
         ((ingress(8080, 0),), {}, "task", 8080),
         ((ingress(8080, 0), host_port(8080, 9999)), {}, "host", 9999),
+        ((ingress(8080, 80), ingress(80, 81)), {"port": 80}, "mesh", 81),
+        ((ingress(8080, 80),), {"via": "task", "port": 80}, "task", 80),
     ],
 )
 def test_destination(ports, keys, via, port):
@@ -370,11 +373,28 @@ def test_destination(ports, keys, via, port):
         ((ingress(8080),), {"via": "mesh", "port": 9}, "port 9 is not published in ingress mode", "via"),
         ((ingress(8080),), {"via": "mesh", "published-port": 9}, "port 9 is not published in ingress mode", "via"),
         ((ingress(8080, 80), ingress(9090, 90)), {}, "several ports .*80->8080, 90->9090", "port"),
-        ((ingress(8080, 80), ingress(8080, 81)), {"port": 8080}, "several ports", "port"),
+        (
+            (ingress(8080, 80), ingress(8080, 81)),
+            {"port": 8080},
+            r"port 8080 is published several times in ingress mode \(80->8080, 81->8080\)",
+            "published-port",
+        ),
+        ((host_port(8080), host_port(8080, 81)), {}, r"several times in host mode \(\*->8080, 81->", "published-port"),
         ((host_port(8080), host_port(9090)), {}, r"several ports .*\*->8080, \*->9090", "port"),
         ((ingress(8080, 80), ingress(9090, 90)), {"via": "task"}, r"several ports are possible \(8080, 9090\)", "port"),
         ((), {"via": "vip"}, "nothing says which port", "port"),
-        ((), {"published-port": 80}, "nothing says which port", "port"),
+        ((), {"published-port": 80}, "port 80 is not published$", "published-port"),
+        ((ingress(8080, 80),), {"published-port": 81}, r"port 81 is not published \(.* 80->8080 in", "published-port"),
+        ((ingress(8080, 80),), {"port": 80}, "port 80 is the published one; .* listens on 8080", "port"),
+        ((host_port(8080, 80),), {"port": 80}, "port 80 is the published one; .* listens on 8080", "port"),
+        ((ingress(8080, 80),), {"port": 80, "via": "mesh"}, "port 80 is the published one", "port"),
+        ((host_port(8080, 80),), {"port": 80, "via": "host"}, "port 80 is the published one", "port"),
+        (
+            (host_port(8080, 80),),
+            {"port": 8080, "via": "mesh"},
+            r"\(the service publishes 80->8080 in host mode\)",
+            "via",
+        ),
     ],
 )
 def test_no_destination(ports, keys, message, key):
@@ -383,6 +403,35 @@ def test_no_destination(ports, keys, message, key):
     with pytest.raises(BadValue, match=message) as caught:
         found(service, [a_task()], keys)
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("ports", "remedy"),
+    [
+        ((ingress(8080, 80),), "write lbgen.via=mesh: port 8080 is published as 80 in ingress mode"),
+        ((host_port(8080),), "write lbgen.via=host: port 8080 is published in host mode"),
+        ((host_port(9090, 90),), "publish the port and write lbgen.via=mesh"),
+    ],
+)
+def test_way_out(ports, remedy):
+    """Where the tasks cannot be reached, the remedy is the way that the published port offers."""
+    for facts, settings_ in (({}, {}), ({"networks": ("edge-id",)}, {"networks": ("back",)})):
+        with pytest.raises(BadValue) as caught:
+            found(a_service(ports=ports, **facts), [a_task()], {"via": "task", "port": 8080}, **settings_)
+        assert caught.value.remedy.endswith(f"or {remedy}")
+        assert "publishes no" not in caught.value.message
+
+
+@pytest.mark.parametrize(("way", "port"), [("mesh", 80), ("host", 81), ("task", 8080), ("vip", 8080), ("auto", 80)])
+def test_way_of_the_setting(way, port):
+    """Setting discovery.via says where traffic goes if no label does."""
+    service = a_service(
+        ports=(ingress(8080, 80), host_port(8080, 81)), networks=("edge-id",), virtual_ips={"edge-id": "10.0.1.2"}
+    )
+    task = a_task(addresses={"edge-id": "10.0.1.7"}, ports=(PublishedPort(8080, 81, mode="host"),))
+    result = found(service, [task], ways=Ways(way))
+    assert {server.port for server in result.servers} == {port}
+    assert {server.port for server in found(service, [task], {"via": "host"}, ways=Ways(way)).servers} == {81}
 
 
 @pytest.mark.parametrize("mode", ["replicated-job", "global-job"])

@@ -18,6 +18,7 @@ from lbgen.base.terminal import WIDTH
 from lbgen.cli.explain_text import explanation_lines
 from lbgen.cli.main import main
 from lbgen.daemon.kept_labels import KeptLabels
+from lbgen.labels.context import Ways
 from lbgen.labels.keys.table import KEYS
 from lbgen.model import Builder, build
 from lbgen.render.credentials import CredentialReader, Credentials
@@ -619,6 +620,24 @@ def test_short_key_of_no_route():
     assert uses["lbgen.enable"] == ("read", "", [])
 
 
+@pytest.mark.parametrize(
+    ("way", "labels", "via", "why"),
+    [
+        ("task", {}, "task", "setting discovery.traefik.via says task"),
+        ("mesh", {}, "mesh", "setting discovery.traefik.via says mesh"),
+        ("auto", {}, "mesh", "setting discovery.traefik.via says auto: port 80 is published in ingress mode, as 8080"),
+        ("mesh", {"traefik.swarm.lbswarm": "false"}, "task", "label traefik.swarm.lbswarm says so"),
+    ],
+)
+def test_via_of_a_setting(way, labels, via, why):
+    """Where no label says which way traffic goes, the setting that does is named."""
+    rules = {"dialects": ("traefik",), "ways": Ways(traefik=way)}
+    rule = {"traefik.enable": "true", "traefik.http.routers.a.rule": "Host(`a.org`)"}
+    service = a_service(labels=rule | labels, networks=("edge-id",), ports=(ingress(80, 8080),))
+    (route,) = told(service, serving(), **rules)["routes"]
+    assert (route["via"]["value"], route["via"]["why"]) == (via, why)
+
+
 TRAEFIK = {
     "traefik.enable": "true",
     "traefik.http.routers.shop.rule": "Host(`shop.org`) && !PathPrefix(`/admin`)",
@@ -639,7 +658,7 @@ def test_traefik():
     assert (route["name"], route["dialect"], route["origin"]) == ("web.http.shop", "traefik", "router shop")
     assert route["rule"] == "host(shop.org) && !path_start(/admin)"
     assert route["priority"] == len(TRAEFIK["traefik.http.routers.shop.rule"])
-    assert route["via"]["why"] == "that is what labels of dialect traefik mean"
+    assert route["via"]["why"] == "setting discovery.traefik.via says task"
     assert route["port"]["why"] == "label traefik.http.services.shop.loadbalancer.server.port says so"
     assert document["why"] == ["route admin is closed: a label of its has a problem"]
     uses = {found["label"].removeprefix("traefik."): found["use"] for found in document["labels"]}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lbgen.base.errors import SettingsError
+from lbgen.labels.context import Ways
 from lbgen.model.types import Claim
 from lbgen.settings import DockerSettings, ListenerSettings, Settings, foreign_variables, load_settings
 from tests.support.builders import a_listener
@@ -480,3 +481,13 @@ def test_load_balancers():
     listener = {"bind": ":80", "trusted_proxies": "192.0.2.1, 10.0.0.0/8,10.0.0.0/8", "proxy_protocol": True}
     [made] = Settings.model_validate({"listeners": {"web": listener}}).rules().listeners
     assert (made.trusted_proxies, made.proxy_protocol) == (("10.0.0.0/8", "192.0.2.1/32"), True)
+
+
+def test_via(tmp_path):
+    """Where traffic goes is said for lbgen's own labels and for each dialect."""
+    assert load().rules().label_context().ways == Ways("auto", "task", "task")
+    text = "discovery: {via: mesh, traefik: {via: auto}, dockerflow: {via: vip}}"
+    assert load(text, tmp_path=tmp_path).rules().ways == Ways("mesh", "auto", "vip")
+    line = wrong("discovery: {dockerflow: {via: ingress}}", tmp_path)[-1]
+    assert "discovery.dockerflow.via" in line
+    assert "'auto', 'mesh', 'host', 'task' or 'vip'" in line
