@@ -7,6 +7,7 @@ from dataclasses import replace
 from operator import itemgetter
 
 from lbgen.base.problem import Problem
+from lbgen.labels import beside
 from lbgen.labels.context import LabelContext
 from lbgen.labels.dockerflow.dialect import DOCKERFLOW
 from lbgen.labels.native import NATIVE
@@ -25,7 +26,7 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext) -> Ser
     """Read one service's labels in every dialect; a service takes part if it does in one of them.
 
     ``expose_by_default`` holds for the dialects that a service has labels of, and if it has none for the first: one
-    service is not routed twice for having said nothing.
+    service is not routed twice for having said nothing. lbgen's short keys hold for the routes of all dialects.
     """
     own = [len(label + value) for label, value in labels.items() if label.lower().startswith(_PREFIXES)]
     if len(own) > MAX_LABELS or sum(own) > MAX_TEXT:
@@ -38,6 +39,9 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext) -> Ser
         by_dialect = {
             name: DIALECTS[name].parse(service, labels, context if name in spoken else unspoken)
             for name in context.names
+        }
+        by_dialect |= {
+            name: beside.laid_over(service, labels, own) for name, own in by_dialect.items() if name != NATIVE.name
         }
     by_dialect = {name: directed(own, context.ways.of(name)) for name, own in by_dialect.items()}
     return next(iter(by_dialect.values())) if len(by_dialect) == 1 else _join(by_dialect)

@@ -41,11 +41,11 @@ MEMBERS: Mapping[str, ValueType[str]] = {
 }
 _UNUSABLE = re.compile(r"[^a-z0-9_-]+")
 _SWITCHED_OFF = f"label {ENABLE} says no"
-_NAMED = re.compile(rf"({'|'.join(PROTOCOLS)})\.([^.]*)\.(.+)", re.DOTALL)
+NAMED = re.compile(rf"({'|'.join(PROTOCOLS)})\.([^.]*)\.(.+)", re.DOTALL)
 
 
 @dataclass(slots=True)
-class _Scope:
+class Scope:
     """The keys written at one place: the short ones, or those of one named route."""
 
     protocol: str = ""  # empty for the short keys, which hold for every protocol that knows them
@@ -61,7 +61,7 @@ class _Scope:
         self.broken[key] = problem
         self.sorted_broken.setdefault((find(key) is not None, _field_of(key)), []).append(key)
 
-    def lost_by(self, own: _Scope) -> list[str]:
+    def lost_by(self, own: Scope) -> list[str]:
         """Return the fields that a route with these own keys inherits broken; "" is that of a key that is like none."""
         return [
             name
@@ -83,7 +83,7 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
         return ServiceLabels(False, unless=f"label {ENABLE}=true is missing", missing=ENABLE)
     short, named = _scopes(service, labels)
     routes, closed, problems = [], [], [*short.broken.values()]
-    for _, own in sorted(named.items() or [(("http", ""), _Scope("http"))]):
+    for _, own in sorted(named.items() or [(("http", ""), Scope("http"))]):
         made, own_problems = _route(service, short, own)
         problems += own_problems
         if isinstance(made, RouteSpec):
@@ -93,21 +93,26 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
     return ServiceLabels(True, tuple(routes), tuple(sorted({*problems})), closed=tuple(closed))
 
 
-def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple[str, str], _Scope]]:
+def short_keys(service: str, labels: Mapping[str, str]) -> Scope:
+    """Return what the short keys among a service's labels say."""
+    return _scopes(service, labels)[0]
+
+
+def _scopes(service: str, labels: Mapping[str, str]) -> tuple[Scope, dict[tuple[str, str], Scope]]:
     """Sort the labels into short keys and named routes; one whose name is none is broken."""
-    short = _Scope()
-    named: dict[tuple[str, str], _Scope] = {}
+    short = Scope()
+    named: dict[tuple[str, str], Scope] = {}
     for label, value in sorted(labels.items()):
         if not label.lower().startswith(PREFIX) or label == ENABLE:
             continue
         key = label.removeprefix(PREFIX)
-        named_key = _NAMED.fullmatch(key)
+        named_key = NAMED.fullmatch(key)
         if not named_key:
             _read(service, short, label, key, value)
             continue
         protocol, route, rest = named_key.groups()
         name = route.lower() if ROUTE_NAME.fullmatch(route.lower()) else route  # which is meant, then
-        scope = named.setdefault((protocol, name), _Scope(protocol, printable(name, 63)))
+        scope = named.setdefault((protocol, name), Scope(protocol, printable(name, 63)))
         _read(service, scope, label, rest, value)
         if not ROUTE_NAME.fullmatch(route) and rest not in scope.broken:
             bad = BadValue(f"{printable(route)!r} is not a route name", _renamed(protocol, route, rest))
@@ -115,7 +120,7 @@ def _scopes(service: str, labels: Mapping[str, str]) -> tuple[_Scope, dict[tuple
     return short, named
 
 
-def _read(service: str, scope: _Scope, label: str, key: str, value: str) -> None:
+def _read(service: str, scope: Scope, label: str, key: str, value: str) -> None:
     """Parse one label into its scope, as a value or as a problem."""
     located = find(key)
     if located is None:
@@ -147,7 +152,7 @@ def _parse_value(field_name: str, member: str, value: str) -> tuple[str, object]
     return text, key.parse(text)
 
 
-def _route(service: str, short: _Scope, own: _Scope) -> tuple[RouteSpec | ClosedSpec | None, list[Problem]]:
+def _route(service: str, short: Scope, own: Scope) -> tuple[RouteSpec | ClosedSpec | None, list[Problem]]:
     """Lay a route's own keys over the short ones; any problem among those that count closes the route.
 
     Also returned are the problems of its own: those of the short keys are not only its.
@@ -167,7 +172,7 @@ def _route(service: str, short: _Scope, own: _Scope) -> tuple[RouteSpec | Closed
     return RouteSpec(protocol, name, keys, match, keys.priority, written), []
 
 
-def _together_with(short: _Scope, own: _Scope) -> tuple[dict[str, object], dict[str, tuple[str, str]]]:
+def _together_with(short: Scope, own: Scope) -> tuple[dict[str, object], dict[str, tuple[str, str]]]:
     """Return the fields of a route and the labels that they were written in: its own ones laid over the short ones."""
     inherited = {key: value for key, value in short.fields.items() if own.protocol in KEYS[key].protocols}
     # A rule says all there is to match, so a route's own one stands instead of inherited keys, and the other way round.
@@ -201,7 +206,7 @@ def _field_of(key: str) -> str:
     return FAMILIES.get(family, "") if found else BY_NAME.get(name, "")
 
 
-def _inherits(own: _Scope, key: str) -> bool:
+def _inherits(own: Scope, key: str) -> bool:
     """Tell whether a route with these own keys depends on a short key; on an unknown one every route does."""
     located = find(key)
     if located is None:
@@ -247,9 +252,9 @@ def _together(terms: Iterable[Match | None]) -> Match:
     return All(tuple(term for term in terms if term is not None))
 
 
-def _unknown(label: str, key: str, scope: _Scope) -> BadValue:
+def _unknown(label: str, key: str, scope: Scope) -> BadValue:
     lowered = label.lower()
-    right_named = _NAMED.fullmatch(lowered.removeprefix(PREFIX))
+    right_named = NAMED.fullmatch(lowered.removeprefix(PREFIX))
     if label != lowered and find(right_named[3] if right_named else lowered.removeprefix(PREFIX)):
         return BadValue("keys are lower case", f"write {printable(lowered)}")
     words = lowered.removeprefix(f"{PREFIX}{scope.protocol}.").split(".")

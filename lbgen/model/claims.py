@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
+from lbgen.labels.beside import OTHER_DEFAULTS
 from lbgen.labels.keys.table import KEYS, RouteKeys
 from lbgen.labels.match import Alternative, Test
 from lbgen.labels.route_spec import RouteSpec
@@ -20,8 +21,6 @@ from lbgen.model.types import Backend, Claim, Route
 from lbgen.snapshot import STACK, Service
 
 _DEFAULTS = RouteKeys()
-# Fields that have other defaults in other dialects.
-_OTHER_DEFAULTS = {"via", "priority", "health_check", "timeout_connect", "timeout_response", "timeout_idle"}
 # The key that asks for a test of this kind; of those with a name "header.<name>". Others can only be written as a rule.
 _KEY_OF = {
     "host": "host",
@@ -221,7 +220,7 @@ def used_keys(spec: RouteSpec, route: Route) -> list[str]:
 
 def _asked(name: str, value: object, written: Mapping[str, tuple[str, str]]) -> bool:
     """Tell whether a label of another dialect asked for a field."""
-    if name in _OTHER_DEFAULTS:
+    if name in OTHER_DEFAULTS:
         return bool(written.get(name, ("", ""))[1])
     return bool(value != getattr(_DEFAULTS, name))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lbgen.base.problem import printable
+from lbgen.labels import beside, dialects
 from lbgen.labels.context import LabelContext
 from lbgen.labels.dialects import DIALECTS, dialect_of
 from lbgen.labels.other_labels import meant
@@ -17,8 +18,6 @@ from lbgen.snapshot import Note, Service, Snapshot
 ALWAYS, STRICT, NEVER = "always", "strict", "never"
 _SWITCHES = frozenset({"lbgen.enable", "traefik.enable", "com.df.notify"})
 _LIKE = 0.75  # of two words, from 0 to 1: "enabled" and "enable" have 0.92
-# Short keys of lbgen's that are meant to stand beside another dialect's labels.
-_BESIDE = frozenset({"lbgen.via", "lbgen.network", "lbgen.nodes", "lbgen.published-port"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,8 +52,13 @@ def unread_labels(snapshot: Snapshot, context: LabelContext) -> Iterator[Unread]
     for service in sorted(snapshot.services.values(), key=lambda service: (service.name, service.id)):
         name = printable(service.name)
         for dialect in DIALECTS.values():
-            first = next(filter(dialect.owns, sorted(service.labels)), None)
-            if first is not None and dialect.name not in context.names:
+            if dialect.name in context.names:
+                continue
+            others = [label for label in sorted(service.labels) if dialect.owns(label)]
+            if any(map(beside.holds, others)) and dialects.parse(service.name, service.labels, context).enabled:
+                others = [label for label in others if not beside.holds(label)]
+            first = next(iter(others), None)
+            if first is not None:
                 message = f"is of dialect {dialect.name}, which setting discovery.dialects does not have"
                 yield Unread(name, printable(first), message)
         forgotten = list(_forgotten(service, context))
@@ -78,7 +82,7 @@ def _forgotten(service: Service, context: LabelContext) -> Iterator[Unread]:
     enabled = any(own.enabled for own in read.values())
     name = printable(service.name)
     for dialect, own in read.items():
-        labels = [label for label in spoken[dialect] if not (enabled and label in _BESIDE)]
+        labels = [label for label in spoken[dialect] if not (enabled and beside.holds(label))]
         if own.enabled or not labels:
             continue
         fails = STRICT if enabled else ALWAYS

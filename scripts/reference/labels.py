@@ -47,11 +47,24 @@ THEMES = (
     ),
     Theme(
         "Where the traffic goes",
-        "`via` says how servers are reached: `mesh` (every node, at the port published in ingress mode), `host` (each "
-        "task's node, at the port published in host mode), `task` (each task's own address on a network that the proxy "
-        "shares) or `vip` (the service's virtual IP there). `auto` is `mesh` if the port is published in ingress mode, "
-        "else `host` if in host mode, else `task`. The network is that of the label, else the first of setting "
-        "`discovery.networks` that the service is on, else the only one.",
+        "`via` says how servers are reached: `mesh` (every node, at the port published in ingress mode), `host` "
+        "(each task's node, at the port published in host mode), `task` (each task's own address on a network "
+        "that the proxy shares) or `vip` (the service's virtual IP there). `auto` is `mesh` if the port is "
+        "published in ingress mode, else `host` if in host mode, else `task`. Without the label setting "
+        "`discovery.via` counts, for routes of other dialects' labels `discovery.traefik.via` or "
+        "`discovery.dockerflow.via`.\n\n"
+        "Nothing is guessed: where labels and settings leave a choice, the route is closed, and a problem says "
+        "what settles it. **The network** (`task`, `vip`) is that of the label, else the first of setting "
+        "`discovery.networks` that the service is on; if that setting is empty, the only network that the service "
+        "is on. Several networks, or none of those that the setting names, are a problem; the routing mesh's own "
+        "is never taken. Whether the proxy is on the only network lbgen cannot know: set `discovery.networks`, or "
+        "outside the Swarm `discovery.via` to `mesh` or `host`. **The port** is that of the label, which is "
+        "always the container's, else the only one that is published, via `mesh` and `host` in that mode. None or "
+        "several, a label that names the number under which another port is published (but via `task` and `vip`, "
+        "if they are asked for: there the application may well listen), and a port that is published several "
+        "times without `published-port` are problems. In host mode without a fixed number it is the one that each "
+        "task got. **The node's address** is said [below](#nodes). The same holds for login services, pages, "
+        "mirrors and the services of other routes: their own short labels count, and the port of a URL.",
         ("port", "published-port", "via", "network", "nodes", "mesh-nodes", "scheme", "send-proxy"),
     ),
     Theme(
@@ -132,6 +145,16 @@ containers. `lbgen.enable=true` makes a service take part (its default is settin
 `lbgen.<key>` holds for every route of the service; `lbgen.http.<route>.<key>`, `lbgen.tcp.<route>.<key>` and
 `lbgen.udp.<route>.<key>` make named routes, whose own keys win. Without a named route the short keys make one HTTP
 route. The column *routes* says which protocols know a key; a short key holds for those of the service's routes that do.
+
+**Beside the labels of another dialect** (Traefik's, docker-flow-proxy's) short keys hold for all of that dialect's
+routes, whether setting `discovery.dialects` has `lbgen` or not, and without `lbgen.enable`, which only makes routes
+of lbgen's own. Which requests a route wants its own labels say: there the matching keys and `rule` count for nothing.
+`via`, `network`, `nodes`, `mesh-nodes` and `published-port` go before what the other labels say, so that these can be
+right for another proxy. Guards, `max-body` and `listener` hold together with those of the route: a client has to be
+in both lists of `allow-ip`, in neither of `deny-ip`, the smaller body counts, and the listeners are those that both
+name. Two that cannot hold together (two files of users, two rates) close the route, and a problem names both labels.
+Of all other keys the route's own labels go first, as those of named routes do. A short key that cannot be read closes
+these routes, too.
 
 Keys are lower case. Lists are separated by commas. Durations are `500ms`, `2s`, `1m`, `1h`; sizes `64k`, `10m`, `1g`;
 `true` may also be `yes`, `on` or `1`. Spaces around a value do not count; at most 4096 characters are read. In a stack

@@ -1,21 +1,8 @@
-"""What Traefik's guards by address and by number come to where there are several, or where they fit no unit of ours."""
+"""What Traefik's rates come to where they fit no unit of ours."""
 
 from __future__ import annotations
 
-import ipaddress
-
 from lbgen.labels.values.value_type import BadValue
-
-
-def common_networks(these: tuple[str, ...], those: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the networks that are in both lists: of two that overlap one is part of the other."""
-    pairs = [(ipaddress.ip_network(one), ipaddress.ip_network(other)) for one in these for other in those]
-    common = [
-        str(max(one, other, key=lambda network: network.prefixlen))
-        for one, other in pairs
-        if one.version == other.version and one.overlaps(other)
-    ]
-    return tuple(dict.fromkeys(common))
 
 
 def rate(average: int, period: float) -> tuple[int, int]:

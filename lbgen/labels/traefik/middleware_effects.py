@@ -17,11 +17,12 @@ from lbgen.labels.foreign_options import Element, Options
 from lbgen.labels.match import Alternative, Test
 from lbgen.labels.route_spec import Denial, about
 from lbgen.labels.traefik import headers
-from lbgen.labels.traefik.limits import common_networks, rate
+from lbgen.labels.traefik.limits import rate
 from lbgen.labels.traefik.middleware_options import ENCODED
 from lbgen.labels.traefik.names import local
 from lbgen.labels.traefik.pages import error_pages
 from lbgen.labels.traefik.redirects import by_regex, checked_substitution, to_https, to_scheme, whole_redirect
+from lbgen.labels.values.networks import in_both
 from lbgen.labels.values.substitution import UrlRedirect, path_from
 from lbgen.labels.values.users import IN_LABEL, LabelUsers, hashed_users
 from lbgen.labels.values.value_type import BadValue
@@ -174,7 +175,7 @@ def _headers(effects: Effects, options: Mapping[str, Any]) -> None:
 def _ip_allow_list(effects: Effects, options: Mapping[str, Any]) -> None:
     networks = _needed(options, "_networks", "lets nobody in", "add sourcerange")
     before = effects.fields.get("allow_ip")
-    allowed = networks if before is None else common_networks(before, networks)
+    allowed = networks if before is None else in_both(before, networks)
     if not allowed:
         raise BadValue("lets in nobody that the others let in", "remove one of them")
     status = options.get("_status", 403)

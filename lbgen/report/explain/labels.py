@@ -8,10 +8,10 @@ from typing import Any
 
 from lbgen.base.problem import Problem, printable, shown
 from lbgen.daemon.kept_labels import Kept
-from lbgen.labels import dialects, native
+from lbgen.labels import beside, dialects, native
 from lbgen.labels.context import LabelContext
 from lbgen.labels.dialects import dialect_of
-from lbgen.labels.keys.table import ENABLE
+from lbgen.labels.keys.table import ENABLE, PREFIX
 from lbgen.labels.other_labels import meant as meant_by
 from lbgen.labels.route_spec import ServiceLabels
 from lbgen.model.routes import route_name
@@ -77,6 +77,8 @@ def _unread(service: Service, label: str, dialect: str, context: LabelContext) -
     if not dialect:
         meant = meant_by(label, context.names)
         return ("unused", f"is no label that is read; did you mean {meant}?", "") if meant else ("other", "", "")
+    if dialect == native.NATIVE.name and (why := _beside(service, label, context)):
+        return "unused", why, ""
     if dialect not in context.names:
         return "unused", f"is of dialect {dialect}, which setting discovery.dialects does not have", ""
     own = dialects.parse(service.name, service.labels, replace(context, names=(dialect,)))
@@ -84,6 +86,18 @@ def _unread(service: Service, label: str, dialect: str, context: LabelContext) -
         dropped = any(problem.route not in {route.name for route in own.routes} for problem in own.problems)
         return "unused", "its route is not served" if dropped else "no route of the service uses it", ""
     return "unused", _would_be(service.labels, label) or own.unless, ""
+
+
+def _beside(service: Service, label: str, context: LabelContext) -> str:
+    """Say why a short key does not hold for routes of other dialects; empty: there are none, or it is no such key."""
+    others = tuple(name for name in context.names if name != native.NATIVE.name)
+    own = dialects.parse(service.name, service.labels, replace(context, names=others)) if others else None
+    if own is None or not own.enabled or native.NAMED.fullmatch(label.removeprefix(PREFIX)) or label == ENABLE:
+        return ""
+    if not beside.holds(label):
+        said = dialects.parse(service.name, service.labels, replace(context, names=(native.NATIVE.name,))).enabled
+        return "" if said else "says which requests are meant, which the labels of the routes say themselves"
+    return "the routes' own labels say it" if own.routes else "no route of the service is served"
 
 
 def _would_be(labels: Mapping[str, str], label: str) -> str:

@@ -128,6 +128,9 @@ BOTH = ("lbgen", "traefik")
         ({"traefik.enabled": "true"}, ("lbgen",), "traefik.enabled", "is of dialect traefik", NEVER),
         ({"com.df.notfy": "true", "com.df.port": "1"}, ("dockerflow",), "com.df.notfy", "com.df.notify?", ALWAYS),
         ({"com.df.port": "80"}, ("dockerflow",), "com.df.port", "add label com.df.notify=true", ALWAYS),
+        ({"traefik.enable": "true", "lbgen.host": "a"}, ("traefik",), "lbgen.host", "is of dialect lbgen", NEVER),
+        ({"traefik.enable": "true", "lbgen.http.a.via": "mesh"}, BOTH, "lbgen.http.a.via", "dialect lbgen", STRICT),
+        ({"lbgen.via": "mesh"}, ("traefik",), "lbgen.via", "is of dialect lbgen", NEVER),
         ({"lbgen.enable": "true", "lbgn.port": "80"}, BOTH, "lbgn.port", "did you mean lbgen.port?", STRICT),
         ({"lbgen.enable": "true", "traefik.http.a": "b"}, BOTH, "traefik.http.a", "enables dialect traefik", STRICT),
         ({"traefik.enable": "true", "lbgen.host": "a"}, BOTH, "lbgen.host", "enables dialect lbgen", STRICT),
@@ -139,6 +142,17 @@ def test_unread(labels, dialects, label, said, fails):
     (found,) = unread_labels(a_snapshot(a_service("web", labels=labels)), LabelContext(dialects))
     assert (found.label, found.fails) == (label, fails)
     assert said in found.message
+
+
+@pytest.mark.parametrize("dialects", [BOTH, ("traefik",)])
+@pytest.mark.parametrize("key", ["via", "basic-auth", "timeout.response", "vai", "header.x"])
+def test_short_keys_beside_other_labels(dialects, key):
+    """They hold for the routes of another dialect, so that nothing is to be told of them, unless they say what a
+    route's own labels say; one that is unknown is a problem."""
+    snapshot = a_snapshot(a_service("web", labels={"traefik.enable": "true", f"lbgen.{key}": "x"}))
+    assert [item.label for item in unread_labels(snapshot, LabelContext(dialects))] == (
+        ["lbgen.header.x"] if key == "header.x" else []
+    )
 
 
 @pytest.mark.parametrize(

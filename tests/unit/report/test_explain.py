@@ -638,6 +638,31 @@ def test_via_of_a_setting(way, labels, via, why):
     assert (route["via"]["value"], route["via"]["why"]) == (via, why)
 
 
+@pytest.mark.parametrize("dialects", [("traefik",), ("lbgen", "traefik")])
+def test_short_keys_beside_other_labels(dialects):
+    """Short keys of lbgen's are read for the routes of other dialects, or it is said why not."""
+    labels = {
+        "traefik.enable": "true",
+        "traefik.http.routers.a.rule": "Host(`a.org`)",
+        "traefik.http.services.a.loadbalancer.server.port": "80",
+        "lbgen.via": "mesh",
+        "lbgen.port": "81",
+        "lbgen.host": "b.org",
+        "lbgen.http.own.host": "b.org",
+    }
+    service = a_service(labels=labels, networks=("edge-id",), ports=(ingress(80, 8080),))
+    document = told(service, a_node("node1"), dialects=dialects)
+    rows = {row["label"]: (row["use"], row["routes"], row["why"]) for row in document["labels"]}
+    assert rows["lbgen.via"] == ("read", ["web.http.a"], "")
+    assert rows["lbgen.port"] == ("unused", [], "the routes' own labels say it")
+    assert rows["lbgen.host"][2] == "says which requests are meant, which the labels of the routes say themselves"
+    assert rows["lbgen.http.own.host"][0] == "unused"
+    assert document["routes"][0]["via"]["why"] == "label lbgen.via says so"
+    broken = told(a_service(labels=labels | {"lbgen.via": "mash"}), dialects=dialects)
+    assert {row["label"]: row["use"] for row in broken["labels"]}["lbgen.via"] == "problem"
+    assert broken["routes"] == []
+
+
 TRAEFIK = {
     "traefik.enable": "true",
     "traefik.http.routers.shop.rule": "Host(`shop.org`) && !PathPrefix(`/admin`)",
