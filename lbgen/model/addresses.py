@@ -11,6 +11,7 @@ from lbgen.labels.values.value_type import BadValue
 from lbgen.snapshot import Network, Node, Service
 
 ADDRESS_LABEL = "lbgen.address"
+NO_NETWORK = ("none",)  # setting networks of a proxy outside the Swarm; Docker's network of that name reaches nobody
 
 
 def node_address(node: Node, cidrs: Sequence[str]) -> str | Problem:
@@ -64,7 +65,7 @@ def shared_network(
     """Return the network to reach the service's tasks on.
 
     In this order: the label, the first of setting ``networks`` that the service is on; without that setting the only
-    one there is. Where the setting names some, on another one the proxy is not.
+    one there is. Where the setting names some, on another one the proxy is not; ``none`` says that it is on none.
 
     Args:
         otherwise: how the service can be reached without a network, for the remedy.
@@ -86,6 +87,9 @@ def shared_network(
     for name in preferred:
         if name in attached:
             return SharedNetwork(attached[name], "setting", candidates)
+    if tuple(preferred) == NO_NETWORK:
+        message = "the proxy shares no network with services, as setting discovery.networks says"
+        raise BadValue(message, f"{otherwise}, or name the network that it does share", "network")
     if attached and preferred:
         raise BadValue(
             f"the service is on none of the networks of setting discovery.networks ({', '.join(preferred)}), it is on: "

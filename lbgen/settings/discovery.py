@@ -122,7 +122,7 @@ class DiscoverySettings(Section):
     traefik: TraefikSettings = TraefikSettings()
     dockerflow: DockerflowSettings = DockerflowSettings()
     networks: Texts = []
-    """Networks that the proxy shares with services, the preferred first."""
+    """Networks that the proxy shares with services, the preferred first; none: it is outside the Swarm."""
     nodes: str = ""
     """Placement constraints for nodes that receive mesh traffic, e.g. node.role==worker."""
     node_cidrs: Texts = []

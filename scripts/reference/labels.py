@@ -57,14 +57,14 @@ THEMES = (
         "what settles it. **The network** (`task`, `vip`) is that of the label, else the first of setting "
         "`discovery.networks` that the service is on; if that setting is empty, the only network that the service "
         "is on. Several networks, or none of those that the setting names, are a problem; the routing mesh's own "
-        "is never taken. Whether the proxy is on the only network lbgen cannot know: set `discovery.networks`, or "
-        "outside the Swarm `discovery.via` to `mesh` or `host`. **The port** is that of the label, which is "
-        "always the container's, else the only one that is published, via `mesh` and `host` in that mode. None or "
-        "several, a label that names the number under which another port is published (but via `task` and `vip`, "
-        "if they are asked for: there the application may well listen), and a port that is published several "
-        "times without `published-port` are problems. In host mode without a fixed number it is the one that each "
-        "task got. **The node's address** is said [below](#nodes). The same holds for login services, pages, "
-        "mirrors and the services of other routes: their own short labels count, and the port of a URL.",
+        "is never taken. Whether the proxy is on the only network lbgen cannot know: set `discovery.networks`, "
+        "outside the Swarm to `[none]`. **The port** is that of the label, which is always the container's, else "
+        "the only one that is published, via `mesh` and `host` in that mode. None or several, a label that names "
+        "the number under which another port is published (but via `task` and `vip`, if they are asked for: there "
+        "the application may well listen), and a port that is published several times without `published-port` "
+        "are problems. In host mode without a fixed number it is the one that each task got. **The node's "
+        "address** is said [below](#nodes). The same holds for login services, pages, mirrors and the services of "
+        "other routes: their own short labels count, and the port of a URL.",
         ("port", "published-port", "via", "network", "nodes", "mesh-nodes", "scheme", "send-proxy"),
     ),
     Theme(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -13,8 +14,9 @@ from lbgen.labels.dialects import directed, parse
 from lbgen.labels.match import Test
 from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.model import build
-from lbgen.settings import Settings
+from lbgen.settings import Settings, load_settings
 from lbgen.snapshot import PublishedPort
+from lbgen.source.file import load
 from tests.support.builders import (
     a_listener,
     a_network,
@@ -173,6 +175,25 @@ def test_published_otherwise(way, ports, label, message):
     assert (problem.label, model.servers) == (label, ())
     assert problem.message.startswith(message) or message in problem.message
     assert "publishes no" not in problem.message
+
+
+def test_example_of_an_external_load_balancer():
+    """examples/traefik-labels: Traefik's labels as they are, and servers that a machine outside the Swarm reaches."""
+    example = ROOT / "examples/traefik-labels"
+    settings = load_settings(example / "lbgen.yml", {}, {})
+    snapshot = load(example / "stack.yml")
+    model = build(snapshot, settings.rules())
+    assert model.problems == ()
+    assert [(route.name, backend.via) for route, backend in zip(model.routes, model.backends, strict=True)] == [
+        ("traefik-labels_api.http.api", "host"),
+        ("traefik-labels_app.http.app", "mesh"),
+    ]
+    nodes = {node.address for node in snapshot.nodes.values()}
+    assert {server.address for server in model.servers} <= nodes
+    assert all(backend.servers for backend in model.backends)
+    unpublished = {id_: replace(service, ports=()) for id_, service in snapshot.services.items()}
+    model = build(replace(snapshot, services=unpublished), settings.rules())
+    assert (len(model.problems), model.servers) == (2, ())
 
 
 def test_settings_of_the_guide():

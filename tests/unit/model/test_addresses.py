@@ -139,6 +139,11 @@ def test_networks_of_the_proxy():
     )
     assert caught.value.key == "network"
     assert shared_network(service, NETWORKS, "edge", ["back"]).network == EDGE
+    for attached in ((), ("edge-id",)):
+        with pytest.raises(BadValue, match="the proxy shares no network with services, as setting") as caught:
+            shared_network(a_service(networks=attached), NETWORKS, None, ("none",))
+        assert caught.value.remedy.startswith("publish the port and write lbgen.via=mesh, or name")
+    assert shared_network(service, NETWORKS, "edge", ("none",)).network == EDGE
     with pytest.raises(BadValue) as caught:
         shared_network(a_service(), NETWORKS, None, ["back"])
     assert caught.value.remedy.startswith("attach it to the proxy's network (back), or publish")
