@@ -34,6 +34,7 @@ class Provider:
     # What Traefik's file provider would define, by protocol, kind and name, as `file_provider` reads it.
     elements: Mapping[tuple[str, str, str], Element] = field(default_factory=dict)
     entry_points: tuple[EntryPoint, ...] = ()  # those that the settings describe
+    verified: bool = False  # the service's label lbgen.server-ca says who vouches for its servers
 
     def defined(self) -> Definitions:
         """Return what the settings define, without what labels do."""

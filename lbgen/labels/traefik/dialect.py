@@ -10,6 +10,7 @@ Source: traefik 3.7 pkg/provider/docker/config.go, pswarm.go and shared_labels.g
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from lbgen.labels.context import PLAIN, Dialect, LabelContext
 from lbgen.labels.foreign_options import flag
@@ -22,6 +23,7 @@ from lbgen.labels.traefik.entrypoints import EntryPoints
 from lbgen.labels.traefik.first import guards, is_first
 from lbgen.labels.traefik.refused import whole_service
 from lbgen.labels.traefik.routers import Routers
+from lbgen.labels.traefik.services import VERIFIED_BY
 from lbgen.labels.values.value_type import BadValue
 
 
@@ -42,8 +44,9 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
     if not meets_constraints(context.provider.constraints, labels):
         return ServiceLabels(False, unless="its labels do not satisfy setting discovery.traefik.constraints")
     entry_points = EntryPoints.of(context.provider.entry_points, context.listeners, context.ports)
+    provider = replace(context.provider, verified=VERIFIED_BY in labels)
     reader = Routers(
-        *(service, own, context.provider, context.listeners, context.tcp_listeners, entry_points, context.definitions)
+        *(service, own, provider, context.listeners, context.tcp_listeners, entry_points, context.definitions)
     )
     if not own.broken:
         reader.read_general()

@@ -10,10 +10,12 @@ from typing import Any
 
 from lbgen.labels.context import Provider
 from lbgen.labels.foreign_options import Options
-from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.keys.table import KEYS, RouteKeys
+from lbgen.labels.keys.table import PREFIX as LBGEN
 from lbgen.labels.values import policy
 from lbgen.labels.values.value_type import BadValue
 
+VERIFIED_BY = f"{LBGEN}{KEYS['server_ca'].name}"  # the label of lbgen's that stands beside Traefik's
 DEFAULT_TRANSPORT = "default@internal"  # that of Traefik's static configuration, serversTransport
 
 
@@ -64,12 +66,17 @@ def _cookie(said: Mapping[str, Any], fields: Mapping[str, Any], options: Options
 
 
 def note_transport(options: Options, provider: Provider) -> None:
-    """Note what is not done of what a transport says. Servers' certificates are never verified here."""
+    """Note what is not done of what a transport says. Servers' certificates are verified by lbgen's own label alone."""
     named = options.fields.get("_transport")
     secure = "server_tls" if options.fields.get("server_tls") else ""
     secure = secure or ("scheme" if options.fields.get("scheme") == "https" else "")
     transport = str(named or DEFAULT_TRANSPORT).strip().lower()
     if transport in provider.insecure_transports or not (named or secure):
+        return
+    if provider.verified:
+        if named:
+            message = f"is left out: time-outs are the route's, and label {VERIFIED_BY} says who vouches for servers"
+            options.leave("_transport", BadValue(message, "remove it, or live without it"))
         return
     remedy = f"name {transport} in setting discovery.traefik.insecure_transports if it has insecureSkipVerify"
     if named:

@@ -103,6 +103,17 @@ def test_health_check():
     assert only(LABELS["traefik"], {"health-check.interval": "5s", "health-check": "off"}).keys.health_check == "off"
 
 
+@pytest.mark.parametrize("more", [{}, {"traefik.http.services.app.loadbalancer.serverstransport": "own@file"}])
+def test_verified_servers(more):
+    """Nothing is told of servers' certificates that are not verified where lbgen's label has them verified."""
+    own = LABELS["traefik"] | {"traefik.http.services.app.loadbalancer.server.scheme": "https"} | more
+    (told,) = read(own, {}).problems
+    assert "servers' certificates are not verified" in told.message
+    found = read(own, {"server-ca": "system"})
+    assert [route.keys.server_ca for route in found.routes] == ["system"]
+    assert not any("verified" in problem.message for problem in found.problems)
+
+
 @pytest.mark.parametrize(
     ("own", "short", "field", "meant"),
     [
