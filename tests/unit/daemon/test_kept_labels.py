@@ -162,6 +162,11 @@ KEPT: dict[str, tuple[Labels, Labels]] = {
     "Traefik takes nothing of it": (ALLOWED, ALLOWED | {"traefik.http.routers": "1"}),
     "Traefik's service": (router(), router(service="none")),
     "Traefik's enable": (router(), router() | {"traefik.enable": "ture"}),
+    "a short key beside Traefik's": (router(), router() | {"lbgen.via": "mash"}),
+    "a short guard beside Traefik's": (
+        router() | {"lbgen.allow-ip": TEN},
+        router() | {"lbgen.allow-ip": "10.0.0.0/33"},
+    ),
     "docker-flow's port": (FLOW, FLOW | {"com.df.port": "x"}),
     "docker-flow's users": (FLOW | {"com.df.users": f"bob:{HASH}"} | HASHED, FLOW | HASHED | {"com.df.users": "bob"}),
     "one of two dialects": (GOOD | FLOW, GOOD | FLOW | {"lbgen.hots": "x"}),
@@ -190,6 +195,7 @@ IN_FORCE: dict[str, tuple[Labels, Labels]] = {
     "another guard, with a mistake": (two({}, {"allow-ip": TEN}), two({"weight": "x"}, {"allow-ip": ELEVEN})),
     "a guard moves, with a mistake": (two({}, ALLOW), two({"weight": "x"}, {**ALLOW, "path": "/b"})),
     "Traefik's middleware of a file is added": (router(), router(middlewares="auth@file")),
+    "a short guard beside Traefik's is added": (router(), router() | {"lbgen.allow-ip": "10.0.0.0/33"}),
     "Traefik's network is none": (router(), router(middlewares="m") | allowing("10.0.0.0/33")),
     "Traefik takes nothing of it, and a guard is added": (
         router(),
