@@ -49,6 +49,7 @@ class Listeners:
     plain: frozenset[str] = frozenset()
     secure: frozenset[str] = frozenset()  # they terminate TLS
     tls13: frozenset[str] = frozenset()  # of these, those that take no older version
+    redirecting: frozenset[str] = frozenset()  # they lead every request to another listener
 
     def choose(self, asked: tuple[str, ...] | None, *, secure: bool) -> tuple[str, ...]:
         """Return those that carry a router that is only on these with TLS, or only on those without.

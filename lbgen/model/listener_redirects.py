@@ -28,8 +28,8 @@ def redirect_route(listener: Listener) -> Route | None:
         return None
     loops = target.scheme == "https" and not listener.tls
     return Route(
-        name=_name(listener),
-        backend=_name(listener),
+        name=redirect_name(listener.name),
+        backend=redirect_name(listener.name),
         service="",
         protocol="http",
         listeners=(listener.name,),
@@ -51,9 +51,9 @@ def redirect_backends(listeners: Iterable[Listener]) -> Iterator[Backend]:
         if target := listener.redirect:
             port = (("text", f":{target.port}"),) if target.port not in (0, _USUAL[target.scheme]) else ()
             parts = (("text", f"{target.scheme}://"), ("host", ""), *port, ("uri", ""))
-            yield replace(PLAIN, name=_name(listener), redirect=Redirect(target.code, parts))
+            yield replace(PLAIN, name=redirect_name(listener.name), redirect=Redirect(target.code, parts))
 
 
-def _name(listener: Listener) -> str:
-    """Return the backend's name, which is no service's: those of groups and logins end in other words."""
-    return f"{listener.name}.redirect"
+def redirect_name(listener: str) -> str:
+    """Return the name of the backend, which is no service's: those of groups and logins end in other words."""
+    return f"{listener}.redirect"

@@ -10,11 +10,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import Problem
-from lbgen.labels.context import LabelContext, Listeners, Ports, Provider, Ways
+from lbgen.labels.context import LabelContext, Ports, Provider, Ways
 from lbgen.labels.match import Alternative
 from lbgen.labels.values.users import LabelUsers
 from lbgen.model.cookies import USUAL, Cookie
 from lbgen.model.entries import Cell, ListenerRedirect, Refusal, Rule, Screen, Stream, TlsHost
+from lbgen.model.label_listeners import carrying
 from lbgen.model.pages import ErrorPage, PageService
 from lbgen.model.policy import NOTHING, Policy
 
@@ -292,15 +293,7 @@ class Rules:
     def label_context(self) -> LabelContext:
         """What labels are read with."""
         ports = Ports(tuple((listener.protocol, listener.port, listener.name) for listener in self.listeners))
-        http, tcp, defined = self._carrying("http"), self._carrying("tcp"), self.provider.defined()
+        http, tcp = (carrying(self.listeners, protocol, self.default_listeners) for protocol in ("http", "tcp"))
+        defined = self.provider.defined()
         context = LabelContext(self.dialects, self.expose_by_default, self.provider, http, tcp, ports, defined)
         return replace(context, ways=self.ways)
-
-    def _carrying(self, protocol: str) -> Listeners:
-        own = [listener for listener in self.listeners if listener.protocol == protocol]
-        return Listeners(
-            default=tuple(listener.name for listener in own if listener.name in self.default_listeners),
-            plain=frozenset(listener.name for listener in own if not listener.tls),
-            secure=frozenset(listener.name for listener in own if listener.tls),
-            tls13=frozenset(listener.name for listener in own if listener.tls and listener.tls_minimum == "1.3"),
-        )

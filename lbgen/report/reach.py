@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lbgen.labels.match import Alternative, Test
 from lbgen.model import Cell, Listener, Model, Route, Rule
 from lbgen.model.entries import Screen
+from lbgen.model.listener_redirects import redirect_name
 from lbgen.model.routing import ANY_HOST, Conflict, broader_hosts, place_of, priority_of, route_table
 from lbgen.model.tls import tls_hosts
 from lbgen.report.witness import Request, holds, impossible, witness
@@ -77,7 +78,7 @@ class Reach:
         place = place_of(alternative)
         cell = self._cells.get(place) if place else None
         if cell and cell.backend != route.backend:
-            return cell.backend, f"backend {cell.backend} has the same requests at priority {cell.priority}", None
+            return cell.backend, self._same_requests(cell.backend, cell.priority), None
         if impossible(alternative):
             return "", "no request can match all of it", None
         rivals: dict[str, int] = {}  # backend -> priority
@@ -100,8 +101,13 @@ class Reach:
         if len(rivals) == 1 and first.startswith(CLOSED):
             return "", "all of its requests are refused, for another route of the service cannot be honoured", None
         if len(rivals) == 1:
-            return first, f"backend {first} has the same requests at priority {priority}", None
+            return first, self._same_requests(first, priority), None
         return first, f"backends {', '.join(rivals)} have all of its requests before it", None
+
+    def _same_requests(self, backend: str, priority: int) -> str:
+        if self._listener.redirect and backend == redirect_name(self._listener.name):
+            return f"every request is redirected, see listeners.{self._listener.name}.redirect"
+        return f"backend {backend} has the same requests at priority {priority}"
 
     def _connections(self, route: Route, alternative: Alternative) -> tuple[str, str, None]:
         if self._listener.streams:

@@ -47,7 +47,14 @@ _PEOPLE = "anybody could say who the client is: name the load balancers under tr
 class _Words(Section):
     """A section in Traefik's words, whose case does not matter."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True)
+    # Words that are left out are taken, too, and told.
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+        json_schema_extra={"additionalProperties": True},
+    )
 
     @model_validator(mode="before")
     @classmethod

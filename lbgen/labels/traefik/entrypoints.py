@@ -67,6 +67,8 @@ class EntryPoints:
         wanted = known or self._default(protocol)
         if protocol != "http" or not wanted:
             return [replace(whole, listeners=wanted)]
+        # Where every request is redirected none reaches a router: there is nothing to say of that listener.
+        wanted = tuple(name for name in wanted if name not in self.listeners.redirecting) or wanted
         return self._split(whole, wanted, taken, named=bool(known))
 
     def _split(self, whole: Part, wanted: tuple[str, ...], taken: Collection[str], *, named: bool) -> list[Part]:
@@ -114,7 +116,8 @@ class EntryPoints:
 
     def _default(self, protocol: str) -> tuple[str, ...] | None:
         """Return the listeners of a router that names none; None: those of setting default_listeners."""
-        chosen = [item.name for item in self.described.values() if item.default] or list(self.described)
+        chosen = [item.name for item in self.described.values() if item.default or protocol == "udp"]
+        chosen = chosen or list(self.described)  # asDefault is not for UDP
         return tuple(name for name in sorted(chosen) if self.protocols.get(name) == protocol) or None
 
     def _remedy(self, protocol: str) -> str:

@@ -25,7 +25,7 @@ GUARDED = EntryPoint("websecure", ("local@swarm",), tls=True)
 def asked(labels: Mapping[str, str], *entry_points: EntryPoint) -> ServiceLabels:
     """What a service's labels say beside these entry points."""
     provider = Provider(entry_points=entry_points)
-    context = LabelContext(("traefik",), True, provider, LISTENERS, PORTS)
+    context = LabelContext(("traefik",), True, provider, LISTENERS, ports=PORTS)
     return TRAEFIK.parse("shop", {f"traefik.{key}": value for key, value in labels.items()}, context)
 
 
@@ -68,6 +68,16 @@ def test_listeners_and_middlewares(entry_points, labels, expected):
     assert served({**APP, **GUARDS, **labels}, *entry_points) == expected
 
 
+def test_a_listener_that_redirects():
+    """No request reaches a router there, so nothing is said of it; a router that is nowhere else stays."""
+    listeners = Listeners(("web",), frozenset({"web"}), frozenset({"websecure"}), redirecting=frozenset({"web"}))
+    context = LabelContext(("traefik",), True, Provider(entry_points=(WEB, GUARDED)), listeners, ports=PORTS)
+    for asked_for, expected in (("web,websecure", [("app", ("websecure",))]), ("web", [("app", ("web",))])):
+        labels = {**APP, **GUARDS, ENTRYPOINTS: asked_for}
+        found = TRAEFIK.parse("shop", {f"traefik.{key}": value for key, value in labels.items()}, context)
+        assert [(route.name, route.keys.listener) for route in found.routes] == expected
+
+
 def test_names_are_free():
     """A route made of an entry point's name and a router's takes no other router's name."""
     other = {"http.routers.websecure-app.rule": "Host(`b.org`)", "http.routers.websecure-app.entrypoints": "web"}
@@ -79,7 +89,7 @@ def test_the_router_of_the_default_rule():
     """It has no name, so the parts of it are called after the listeners."""
     labels = {"http.services.app.loadbalancer.server.port": "80", **GUARDS}
     provider = Provider("Host(`{{ .Name }}.org`)", entry_points=(WEB, GUARDED))
-    context = LabelContext(("traefik",), True, provider, LISTENERS, PORTS)
+    context = LabelContext(("traefik",), True, provider, LISTENERS, ports=PORTS)
     found = TRAEFIK.parse("shop", {f"traefik.{key}": value for key, value in labels.items()}, context)
     assert [(route.name, route.keys.listener) for route in found.routes] == [
         ("", ("web",)),
@@ -127,9 +137,10 @@ def test_other_protocols(protocol):
     """Middlewares of HTTP are not for them; without entry points they are on those of their protocol."""
     labels = {f"{protocol}.services.db.loadbalancer.server.port": "53", f"{protocol}.routers.db.service": "db"}
     labels |= {"tcp.routers.db.rule": "HostSNI(`*`)"} if protocol == "tcp" else {}
-    found = asked(labels, GUARDED, EntryPoint("pg"), EntryPoint("dns"))
     listeners = {"tcp": ("pg",), "udp": ("dns",)}[protocol]
-    assert [(route.name, route.keys.listener) for route in found.routes] == [("db", listeners)]
+    for pg in (EntryPoint("pg"), EntryPoint("pg", default=True)):
+        found = asked(labels, GUARDED, pg, EntryPoint("dns"))
+        assert [(route.name, route.keys.listener) for route in found.routes] == [("db", listeners)]
 
 
 def test_one_unknown_entry_point():
