@@ -1,4 +1,4 @@
-"""What was probably meant by a label whose name only looks like one that is read."""
+"""Labels of no dialect: what was probably meant by one that looks like it, and which program reads it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from lbgen.labels.keys.table import PREFIX, find, nearest
 from lbgen.labels.suggestions import like
 
 _LIKE = 0.75  # of two words, from 0 to 1: "lbgn" and "lbgen" have 0.89
+# Programs that route by labels, too -> what their labels begin with, and the section of docs/migration.md.
+PROGRAMS = {
+    "caddy-docker-proxy": (r"caddy(?:_[a-z0-9_]+)?(?:\.|$)", "caddy-docker-proxy"),
+    "EasyHAProxy": (r"easyhaproxy\.", "easyhaproxy"),
+    "Interlock (Docker Enterprise)": (r"com\.docker\.lb\.|interlock\.", "interlock"),
+    "nginx-proxy": (r"(?:virtual_(?:host|port|path|proto|dest)|letsencrypt_host)$", "nginx-proxy"),
+}
+_OF_OTHERS = {name: re.compile(pattern) for name, (pattern, _) in PROGRAMS.items()}
 _NAMED = re.compile(r"(?:http|tcp|udp)\.")
 
 
@@ -35,3 +43,9 @@ def _native(key: str) -> str:
     if key != "enable" and not find(key) and not _NAMED.match(key):
         key = nearest(key)
     return PREFIX + key if key else ""
+
+
+def program_of(label: str) -> str:
+    """Return the program whose label it is, of those that route by labels and are not a dialect; empty: none."""
+    lowered = label.lower()
+    return next((name for name, pattern in _OF_OTHERS.items() if pattern.match(lowered)), "")

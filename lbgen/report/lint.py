@@ -13,6 +13,7 @@ from lbgen.model.types import Closed
 from lbgen.proxies.kind import NO
 from lbgen.report.closed import closed_documents, closed_text
 from lbgen.report.documents import FORMAT, item_document, note_document, problem_document
+from lbgen.report.doubts import doubts
 from lbgen.report.expected import Expected, Unmet
 from lbgen.report.limits import Limit
 from lbgen.report.positions import Positions, short_path
@@ -57,6 +58,7 @@ class Report:
     closed: tuple[Closed, ...] = ()  # requests that are refused, since a route for them cannot be honoured
     services: int = 0  # in the cluster
     routed: int = 0  # of these, that get traffic by a route, or a share of one's
+    doubts: tuple[Problem, ...] = ()  # what is read, and probably not meant
     unmet: tuple[Unmet, ...] = ()
     read: tuple[str, ...] = ()  # the dialects that are read
 
@@ -64,11 +66,12 @@ class Report:
         """Tell whether something is wrong: with labels, for `docker stack deploy`, the proxies, or what is expected.
 
         Args:
-            strict: also count what a proxy can do only in part, and labels that are not read.
+            strict: also count what a proxy can do only in part, labels that are not read, and doubts.
         """
         return bool(
             self.problems
             or self.unmet
+            or (strict and self.doubts)
             or any(note_fails(note, self.read, strict=strict) for note in self.notes)
             or any(strict or limit.level == NO for limit in self.limits)
             or any(item.failing(strict=strict) for item in self.unread)
@@ -102,6 +105,9 @@ class Report:
             yield limit.whose, _Row(limit.target, head, limit.what, limit.service, limit.label)
         for remark in self.remarks:
             yield remark.whose, _Row("note", _of_route(remark), remark.what, remark.service, remark.label)
+        for doubt in self.doubts:
+            head = label_text(doubt.label, doubt.value) if doubt.label else ""
+            yield doubt.whose, _Row("note", head, doubt.what, doubt.service, doubt.label)
         for item in self.unread:
             kind = "problem" if item.fails == ALWAYS else "note"
             row = _Row(kind, f"label {item.label}", item.message, item.service, item.label)
@@ -122,6 +128,7 @@ class Report:
             (sum(note.refused for note in self.notes), "thing that docker stack deploy refuses"),
             (no, "thing that a proxy cannot do"),
             (len(self.limits) - no, "thing that a proxy can do only in part"),
+            (len(self.doubts), "thing that is probably a mistake"),
             (sum(item.fails == ALWAYS for item in self.unread), "service that nothing enables"),
             (sum(item.fails != ALWAYS for item in self.unread), "label that is not read"),
             (sum(bool(unmet.service) for unmet in self.unmet), "service required and not routed"),
@@ -143,6 +150,7 @@ class Report:
             "limits": [item_document(limit, positions.of(limit.service, limit.label)) for limit in self.limits],
             "unread": [item_document(item, positions.of(item.service, item.label)) for item in self.unread],
             "unmet": [item_document(unmet, positions.of(unmet.service)) for unmet in self.unmet],
+            "doubts": [problem_document(doubt, positions) for doubt in self.doubts],
             "notes": [note_document(note) for note in self.notes],
             "remarks": [problem_document(remark, positions) for remark in self.remarks],
         }
@@ -162,6 +170,7 @@ def lint_report(snapshot: Snapshot, model: Model, limits: Iterable[Limit], expec
         snapshot.notes,
         remarks(model),
         closed=model.closed,
+        doubts=tuple(doubts(snapshot, rules.label_context())),
         services=len(snapshot.services),
         routed=len(expected.routed(model)),
         unmet=tuple(expected.unmet(snapshot, model)),

@@ -39,6 +39,7 @@ _FORBIDDEN = {
     "extends": "copy what it takes over into the service, or merge two files",
     "include": "give both files: they are merged",
 }
+_NGINX_PROXY = ("VIRTUAL_HOST", "VIRTUAL_PORT", "VIRTUAL_PATH")
 # What labels that route traffic begin with, in all the vocabularies that lbgen reads.
 _ROUTING = ("lbgen.", "traefik.", "com.df.")
 
@@ -61,6 +62,8 @@ def note_ignored(file: StackFile) -> None:
             if key in _IGNORED:
                 file.note(("services", name, key), "`docker stack deploy` ignores it", _IGNORED[key])
         _container_labels(file, ("services", name), service)
+        _given_twice(file, ("services", name), service)
+        _other_proxies(file, ("services", name), service)
 
 
 def _container_labels(file: StackFile, path: KeyPath, service: Mapping[str, Any]) -> None:
@@ -75,6 +78,30 @@ def _container_labels(file: StackFile, path: KeyPath, service: Mapping[str, Any]
             "put them under deploy.labels",
             unread=tuple(missing),
         )
+
+
+def _given_twice(file: StackFile, path: KeyPath, service: Mapping[str, Any]) -> None:
+    """Note labels that a list has twice with different values, and those that containers have with another value."""
+    labels = (service.get("deploy") or {}).get("labels")
+    first: dict[str, str] = {}
+    for text in labels if isinstance(labels, list) else ():
+        key, _, value = str(text).partition("=")
+        if first.setdefault(key, value) != value:
+            message = f"label {key} is there twice, as {first[key]!r} and as {value!r}, and the last one counts"
+            file.note((*path, "deploy", "labels"), message, "remove one of the two")
+    inner, outer = pairs(service.get("labels")), pairs(labels)
+    for key in (key for key in inner if key.lower().startswith(_ROUTING) and key in outer):
+        if str(inner[key]) != str(outer[key]):
+            message = f"label {key} has another value under deploy.labels, which is the one that counts"
+            file.note((*path, "labels"), message, "remove it here")
+
+
+def _other_proxies(file: StackFile, path: KeyPath, service: Mapping[str, Any]) -> None:
+    """Note variables by which another proxy would route the service."""
+    found = [key for key in pairs(service.get("environment")) if key in _NGINX_PROXY]
+    if found:
+        message = f"{found[0]} is for nginx-proxy, which follows the containers of one host; lbgen does not read it"
+        file.note((*path, "environment"), message, "docs/migration.md#nginx-proxy has the labels to write")
 
 
 def note_refusals(stack: Stack, files: Sequence[StackFile]) -> None:
@@ -120,6 +147,9 @@ def _constraints(file: StackFile, path: KeyPath, service: StackService) -> None:
 
 def _ports(file: StackFile, path: KeyPath, service: StackService, taken: dict[tuple[int, str], str]) -> None:
     for port in service.ports:
+        if port.mode == "ingress" and service.endpoint_mode == "dnsrr":
+            message = f"{port.target}/{port.protocol} is published in ingress mode, and endpoint_mode is dnsrr"
+            file.refused((*path, "ports"), message, "publish it with mode: host, or use endpoint_mode vip")
         if port.mode != "ingress" or not port.published:
             continue
         key = (port.published, port.protocol)

@@ -451,7 +451,7 @@ def test_notes_on_stack_files(tmp_path):
     """A note on a whole file has its line, and no empty place behind it."""
     (tmp_path / "a.yml").write_text("version: '3.8'\nservices: {}\n")
     result = run("lint", "--from", str(tmp_path / "a.yml"), "--proxy", "haproxy")
-    assert "note: line 1: the stack is called" in " ".join(result.stdout.split())
+    assert "a.yml:1: note: the stack is called" in " ".join(result.stdout.split())
 
 
 def test_own_templates(templates):

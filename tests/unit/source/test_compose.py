@@ -334,6 +334,22 @@ def test_everything_is_told_at_once():
             "refused: a.yml:4: services.web.deploy.labels.a: `docker stack deploy`",
         ),
         (
+            a_service("ports: ['80:80']\n    deploy: {endpoint_mode: dnsrr}"),
+            "refused: a.yml:4: services.web.ports: 80/tcp is published in ingress mode, and endpoint_mode is dnsrr",
+        ),
+        (
+            a_service("deploy: {labels: [lbgen.port=80, lbgen.port=81]}"),
+            "label lbgen.port is there twice, as '80' and as '81', and the last one counts; remove one of the two",
+        ),
+        (
+            a_service("labels: {lbgen.port: 80}\n    deploy: {labels: [lbgen.port=81]}"),
+            "label lbgen.port has another value under deploy.labels, which is the one that counts; remove it here",
+        ),
+        (
+            a_service("environment: {VIRTUAL_HOST: a.org}"),
+            "services.web.environment: VIRTUAL_HOST is for nginx-proxy, which follows the containers of one host",
+        ),
+        (
             a_service("init: true\nversion: '3.6'"),
             "refused: a.yml:4: services.web.init: is new in version 3.7, and this",
         ),
