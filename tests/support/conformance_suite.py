@@ -174,7 +174,8 @@ class Suite:
         } | keys
         for kind, port in ports.items():
             keys = {key: value.replace(f"<{kind}>", str(port)) for key, value in keys.items()}
-        return {key if key.lower().startswith(prefix) else prefix + key: value for key, value in keys.items()}
+        # Beside those of another dialect there may be lbgen's own.
+        return {key if key.lower().startswith((prefix, "lbgen.")) else prefix + key: keys[key] for key in keys}
 
     def addresses(self, service: str) -> list[str]:
         """Return those of a service's tasks: 127.1.<number of the service>.<slot>."""
