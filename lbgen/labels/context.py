@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from lbgen.labels.definitions import Definition, Definitions
+from lbgen.labels.definitions import Defined, Definition, Definitions
 from lbgen.labels.foreign_options import Element
 from lbgen.labels.route_spec import ServiceLabels
 from lbgen.labels.values.value_type import BadValue
@@ -119,6 +119,8 @@ class Dialect:
     prefix: str  # of its labels, in lower case
     # The service's name and its labels -> what they say. `expose_by_default` counts for this dialect.
     parse: Callable[[str, Mapping[str, str], LabelContext], ServiceLabels]
+    # The same -> what they define for the labels of all services; None: nothing.
+    define: Callable[[str, Mapping[str, str], LabelContext], Defined] | None = None
 
     def owns(self, label: str) -> bool:
         """Tell whether a label is of this dialect."""

@@ -9,12 +9,13 @@ pkg/server/provider/provider.go (GetQualifiedName).
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lbgen.base.problem import printable
-from lbgen.labels.foreign_options import Element, Written
+from lbgen.labels import suggestions
+from lbgen.labels.foreign_options import Element
 from lbgen.labels.route_spec import Use
 from lbgen.labels.values.value_type import BadValue
 
@@ -31,8 +32,15 @@ class Definition:
 
     element: Element
     service: str = ""  # name of the Swarm service whose labels define it; empty: a setting
-    general: Mapping[str, Written] = field(default_factory=dict)  # what that one's labels say of all: network, lbswarm
+    general: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # fields of `RouteKeys` that hold for all tasks of that one
     also: tuple[Definition, ...] = ()  # equal ones, of younger Swarm services that the asking one may use
+
+    @property
+    def key(self) -> Key:
+        """What it is found by."""
+        return self.element.protocol, self.element.kind, self.element.name
 
     @property
     def provider(self) -> str:
@@ -47,6 +55,15 @@ class Definition:
     def alike(self, other: Definition) -> bool:
         """Tell whether two definitions of a name are one."""
         return _said(self.element) == _said(other.element)
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """What the labels of one Swarm service define."""
+
+    service: str
+    definitions: tuple[Definition, ...] = ()
+    absent: str = ""  # why the service takes no part, so that they count for nobody; empty: it does
 
 
 class Undefined(BadValue):
@@ -70,6 +87,48 @@ class Definitions:
     absent: Mapping[Key, tuple[str, str]] = field(default_factory=dict)  # (Swarm service, why it takes no part)
     # Of setting claims, those that are for a Swarm service, by its name; None: there is no such setting.
     entries: Mapping[str, frozenset[int]] | None = None
+    defined: Mapping[str, Defined] = field(default_factory=dict)  # what each Swarm service that takes part defines
+
+    @classmethod
+    def of(
+        cls,
+        defined: Iterable[Defined],
+        elements: Mapping[Key, Element],
+        entries: Mapping[str, frozenset[int]] | None = None,
+    ) -> Definitions:
+        """Return the definitions of all Swarm services, the oldest first, and of settings.
+
+        Args:
+            elements: of settings.
+        """
+        named: dict[Key, tuple[Definition, ...]] = {}
+        absent: dict[Key, tuple[str, str]] = {}
+        by_service = {}
+        for own in defined:
+            if own.absent:
+                for each in own.definitions:
+                    absent.setdefault(each.key, (own.service, own.absent))
+            else:
+                by_service[own.service] = own
+                for each in own.definitions:
+                    named[each.key] = (*named.get(each.key, ()), each)
+        return cls(named, {key: Definition(element) for key, element in elements.items()}, absent, entries, by_service)
+
+    def including(self, own: Defined) -> Definitions:
+        """Return them with what a Swarm service defines in place of what it defined; the same where that is equal."""
+        before = self.defined.get(own.service)
+        if before == own:
+            return self
+        known = {each.key for each in before.definitions} if before else set()
+        new = {each.key: each for each in own.definitions}
+        named = dict(self.named)
+        for key in known | new.keys():
+            others = list(named.pop(key, ()))
+            place = next((number for number, each in enumerate(others) if each.service == own.service), len(others))
+            others[place : place + 1] = [new[key]] if key in new else []
+            if others:
+                named[key] = tuple(others)
+        return replace(self, named=named, defined={**self.defined, own.service: own})
 
     def find(self, protocol: str, kind: str, reference: str, asking: str = "", provider: str = SWARM) -> Definition:
         """Return what a name means: ``NAME``, ``NAME@swarm``, ``NAME@docker``, ``NAME@file``.
@@ -92,7 +151,8 @@ class Definitions:
         own = next((each for each in usable if each.service == asking), None)
         if kind == "middlewares":
             return _middleware(usable or candidates, own, only_others=not usable)
-        first = own if own and not own.alike(usable[0]) else (usable or candidates)[0]
+        # A service or a router that is another one than the oldest of its name stays its owner's.
+        first = next((each for each in usable if own is None or each.alike(own)), candidates[0])
         return replace(first, also=tuple(each for each in usable if each is not first and each.alike(first)))
 
     def answer(self, use: Use) -> Definition | tuple[str, str]:
@@ -113,11 +173,13 @@ class Definitions:
         if where == SWARM and (absent := self.absent.get((protocol, kind, name))):
             service, why = absent
             return Undefined(f"{what} service {service} defines, which takes no part: {why}", "have it take part")
+        if where == "internal":
+            return Undefined(f"{what} is Traefik's own", "leave it to Traefik, or remove it")
         if where not in (SWARM, FILE):
             return Undefined(f"{what} is of provider {printable(where)}, of which nothing is known here", _DEFINE)
         known = self.named if where == SWARM else self.settings
         names = [each for own, of, each in known if (own, of) == (protocol, kind)]
-        (nearest,) = difflib.get_close_matches(name, names, n=1) or [""]
+        nearest = suggestions.alike(name, names)
         if not nearest:
             return Undefined(f"{what} nothing defines", _DEFINE if where == SWARM else _SET)
         near = self.named[protocol, kind, nearest][0] if where == SWARM else self.settings[protocol, kind, nearest]

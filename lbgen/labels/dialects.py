@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 
 from lbgen.base.problem import Problem
 from lbgen.labels import beside
 from lbgen.labels.context import LabelContext
+from lbgen.labels.definitions import Defined
 from lbgen.labels.dockerflow.dialect import DOCKERFLOW
 from lbgen.labels.native import NATIVE
 from lbgen.labels.route_spec import ClosedSpec, RouteSpec, ServiceLabels
@@ -28,12 +29,12 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext) -> Ser
     ``expose_by_default`` holds for the dialects that a service has labels of, and if it has none for the first: one
     service is not routed twice for having said nothing. lbgen's short keys hold for the routes of all dialects.
     """
-    own = [len(label + value) for label, value in labels.items() if label.lower().startswith(_PREFIXES)]
-    if len(own) > MAX_LABELS or sum(own) > MAX_TEXT:
+    own = _sizes(labels)
+    if _too_many(own):
         message = f"has {len(own)} labels of {sum(own)} characters that say how to route it"
         remedy = f"keep them below {MAX_LABELS} and {MAX_TEXT} characters, or split the service"
         return ServiceLabels(True, problems=(Problem(service, message, remedy),))
-    spoken = [name for name in context.names if speaks(name, labels)] or context.names[:1]
+    spoken = _spoken(labels, context)
     unspoken = replace(context, expose_by_default=False)
     with regex_cost.together():
         by_dialect = {
@@ -45,6 +46,27 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext) -> Ser
         }
     by_dialect = {name: directed(own, context.ways.of(name)) for name, own in by_dialect.items()}
     return next(iter(by_dialect.values())) if len(by_dialect) == 1 else _join(by_dialect)
+
+
+def define(service: str, labels: Mapping[str, str], context: LabelContext) -> Defined:
+    """Return what one service's labels define for those of all services."""
+    if not _too_many(_sizes(labels)):
+        for name in _spoken(labels, context):
+            if define_ := DIALECTS[name].define:
+                return define_(service, labels, context)
+    return Defined(service)
+
+
+def _sizes(labels: Mapping[str, str]) -> list[int]:
+    return [len(label + value) for label, value in labels.items() if label.lower().startswith(_PREFIXES)]
+
+
+def _too_many(sizes: Sequence[int]) -> bool:
+    return len(sizes) > MAX_LABELS or sum(sizes) > MAX_TEXT
+
+
+def _spoken(labels: Mapping[str, str], context: LabelContext) -> tuple[str, ...]:
+    return tuple(name for name in context.names if speaks(name, labels)) or context.names[:1]
 
 
 def speaks(name: str, labels: Iterable[str]) -> bool:
@@ -88,4 +110,6 @@ def _join(by_dialect: Mapping[str, ServiceLabels]) -> ServiceLabels:
         "" if enabled else "; ".join(own.unless for own in by_dialect.values()),
         tuple(route for route in named.values() if isinstance(route, ClosedSpec)),
         uses=tuple(use for own in by_dialect.values() for use in own.uses),
+        offers=tuple(offer for own in by_dialect.values() for offer in own.offers),
+        joined=tuple(each for own in by_dialect.values() for each in own.joined),
     )

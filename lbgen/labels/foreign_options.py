@@ -116,6 +116,13 @@ class Options:
             return value.value
         return value
 
+    def add(self, other: Options) -> None:
+        """Add what another element says for the same route, but for its fields."""
+        self.written.update(other.written)
+        self.lost += other.lost
+        self.left += other.left
+        self.broken |= other.broken
+
     def missing(self, **labels: str) -> None:
         """Name the labels that could have set fields, for problems of those that none has set."""
         for key, label in labels.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from lbgen.base.problem import Problem
@@ -140,6 +140,25 @@ class Use(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """A definition that other services' labels can use, and that no route of its own service does."""
+
+    protocol: str
+    kind: str
+    name: str
+    unused: tuple[Problem, ...]  # what to say where no other service uses it either
+    used: tuple[Problem, ...] = ()  # what to say where one does: what of it cannot be honoured
+
+
+class Joined(NamedTuple):
+    """A route that an older service asks for alike: the two are one, which is the older one's."""
+
+    protocol: str
+    name: str
+    service: str  # the older one
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceLabels:
     """What one service's labels say."""
 
@@ -150,6 +169,14 @@ class ServiceLabels:
     closed: tuple[ClosedSpec, ...] = ()
     missing: str = ""  # the label that would make it take part, if none says whether it does
     uses: tuple[Use, ...] = ()  # names that may mean something else when other services' labels or settings change
+    offers: tuple[Offer, ...] = ()
+    joined: tuple[Joined, ...] = ()
+
+    @property
+    def alone(self) -> ServiceLabels:
+        """What they say where there is no other service that could use what they define."""
+        notes = (problem for offer in self.offers for problem in offer.unused)
+        return replace(self, problems=tuple(sorted({*self.problems, *notes})), offers=())
 
 
 def problem_of(service: str, label: str, value: str, bad: BadValue, route: str = "") -> Problem:

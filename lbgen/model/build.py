@@ -6,16 +6,19 @@ cluster renders the same bytes. Each service is decided alone; only what they co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from lbgen.base.problem import Problem
+from lbgen.labels import dialects
+from lbgen.labels.definitions import Defined, Definitions
 from lbgen.labels.values.users import LabelUsers
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import claims, limits
 from lbgen.model.backends import route_backend
 from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends, refused, with_headers
 from lbgen.model.decided import Decided, Inputs, identical
+from lbgen.model.definitions import Gatherer, unused
 from lbgen.model.groups import Group, Member, join_members
 from lbgen.model.listener_redirects import redirect_backends, redirect_route, takes_everything
 from lbgen.model.logins import Logins
@@ -63,6 +66,8 @@ class Builder:
         self._page_services = PageServices()
         self._groups: dict[tuple[str, str, str], tuple[list[Member], Group]] = {}
         self._logins = Logins()
+        self._context = rules.label_context()
+        self._gatherer, self._definitions = Gatherer(rules, self._define), Definitions()
         self._redirects = tuple(redirect_backends(rules.listeners))
 
     def decision(self, service: Service) -> Decided | None:
@@ -70,8 +75,15 @@ class Builder:
         known = self._decided.get(service.id)
         return known if known and known.inputs.service is service else None
 
-    def build(self, snapshot: Snapshot, drained: Collection[str] = frozenset()) -> Model:
-        """Return the model of a snapshot; see `build`."""
+    def build(
+        self, snapshot: Snapshot, drained: Collection[str] = frozenset(), only: Collection[str] | None = None
+    ) -> Model:
+        """Return the model of a snapshot; see `build`.
+
+        Args:
+            only: ids of the services to decide, among all the others; None: all.
+        """
+        self._definitions = self._gatherer.gathered(snapshot)
         tasks = snapshot.tasks_by_service()
         by_name = services_by_name(snapshot.services.values())
         around = Surroundings(self.rules, snapshot.nodes, snapshot.networks, drained, by_name, tasks)
@@ -85,11 +97,14 @@ class Builder:
                 parts.append(Part(problems=(same,)))
                 continue
             names.add(service.name)
+            if only is not None and service.id not in only:
+                continue
             own = tuple(tasks.get(service.id, ()))
             over = drained_nodes | {task.id for task in own if task.id in drained}
             inputs = Inputs(service, own, snapshot.nodes, snapshot.networks, over)
             parts.append(self._part(inputs, around, decided))
         self._decided = decided
+        parts.append(Part(problems=tuple(self._unused())))
         joined, logins = self._logins.join(parts, snapshot, around)
         model = self._assemble(joined, logins, Basis(self.rules, drained))
         model = self._page_services.found(model, snapshot, around)
@@ -120,17 +135,31 @@ class Builder:
         return decided[id_].part
 
     def _decide(self, inputs: Inputs, around: Surroundings, before: Decided | None) -> Decided:
-        if before and before.inputs.asks_the_same(inputs.service):
+        definitions = self._definitions
+        if before and before.inputs.asks_the_same(inputs.service) and before.means_the_same(definitions):
             asked = before.asked
         else:
             self.parsed += 1
-            asked = service_routes(inputs.service, self.rules)
+            asked = service_routes(inputs.service, self.rules, definitions)
         inputs = inputs.with_shared(asked, around)
         if before and asked is before.asked and before.inputs.same(inputs):
-            return before
+            return before if before.definitions is definitions else replace(before, definitions=definitions)
         self.decided += 1
         part = service_part(inputs.service, inputs.tasks, asked, around)
-        return Decided(inputs, asked, _with_old_objects(before.part, part) if before else part)
+        return Decided(inputs, asked, _with_old_objects(before.part, part) if before else part, definitions)
+
+    def _define(self, service: Service) -> Defined:
+        try:
+            return dialects.define(service.name, service.labels, self._context)
+        except Exception:
+            if not self._mistaken:
+                raise
+            return Defined(service.name)  # it is told of where the labels are parsed
+
+    def _unused(self) -> Iterator[Problem]:
+        offered = [offer for known in self._decided.values() for offer in known.asked.offers]
+        if offered:
+            yield from unused(offered, (use for known in self._decided.values() for use in known.asked.uses))
 
     def _assemble(self, parts: Sequence[Part], logins: Sequence[Backend], basis: Basis) -> Model:
         """Join the services' parts and decide what several of them claim."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from lbgen.labels.definitions import Definitions
 from lbgen.model.part import Part
 from lbgen.model.routes import ServiceRoutes
 from lbgen.model.servers import Surroundings
@@ -64,6 +65,12 @@ class Decided:
     inputs: Inputs
     asked: ServiceRoutes
     part: Part
+    definitions: Definitions  # what the names in its labels meant, or mean alike
+
+    def means_the_same(self, definitions: Definitions) -> bool:
+        """Tell whether all names that its labels use still mean what they did."""
+        before = self.definitions
+        return before is definitions or all(before.answer(use) == definitions.answer(use) for use in self.asked.uses)
 
 
 def identical(these: Sequence[object], those: Sequence[object]) -> bool:

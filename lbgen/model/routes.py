@@ -8,8 +8,9 @@ from itertools import chain
 
 from lbgen.base.problem import Problem
 from lbgen.labels import dialects
+from lbgen.labels.definitions import Definitions
 from lbgen.labels.match import ALWAYS, Alternative, Test, TooManyAlternatives, alternatives
-from lbgen.labels.route_spec import ClosedSpec, RouteSpec, problem_of
+from lbgen.labels.route_spec import ClosedSpec, Joined, Offer, RouteSpec, Use, problem_of
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.closed import closed_route, refused
 from lbgen.model.cookies import USUAL, Cookie, cookie_of
@@ -21,6 +22,7 @@ from lbgen.snapshot import Service, moment
 
 # What Swarm accepts as a service name (swarmkit, manager/controlapi); every proxy accepts it as an identifier. It has
 # no dot, so that "<service>.<protocol>.<route>" cannot be another service's name.
+NONE = Definitions()
 _SERVICE_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
 
 
@@ -43,13 +45,20 @@ class ServiceRoutes:
     problems: tuple[Problem, ...] = ()
     closed: tuple[Closed, ...] = ()
     unhonoured: tuple[ClosedSpec, ...] = ()  # what its labels ask for in vain
+    uses: tuple[Use, ...] = ()  # names that its labels use, which may mean something else when other labels change
+    offers: tuple[Offer, ...] = ()  # what they define and do not use
+    joined: tuple[Joined, ...] = ()  # what is the route of an older service
 
 
-def service_routes(service: Service, rules: Rules) -> ServiceRoutes:
-    """Read a service's labels and decide its routes; what is wrong with one is a problem and closes it alone."""
+def service_routes(service: Service, rules: Rules, definitions: Definitions = NONE) -> ServiceRoutes:
+    """Read a service's labels and decide its routes; what is wrong with one is a problem and closes it alone.
+
+    Args:
+        definitions: what names in its labels mean.
+    """
     if not _SERVICE_NAME.fullmatch(service.name):
         return ServiceRoutes(problems=(Problem(service.name, "is not a Swarm service name", "rename the service"),))
-    labels = dialects.parse(service.name, service.labels, rules.label_context())
+    labels = dialects.parse(service.name, service.labels, rules.label_context(definitions))
     requests, problems, used, closed = [], list(labels.problems), Usage(), list(labels.closed)
     exceeded: Exceeded | None = None
     for spec in labels.routes:
@@ -76,6 +85,9 @@ def service_routes(service: Service, rules: Rules) -> ServiceRoutes:
             *(refused(request.route, request.refused, request.policy) for request in requests if request.refused),
         ),
         tuple(closed),
+        labels.uses,
+        labels.offers,
+        labels.joined,
     )
 
 

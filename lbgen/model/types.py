@@ -7,10 +7,11 @@ All sequences are sorted, so equal facts render equal bytes.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
 from lbgen.labels.context import LabelContext, Ports, Provider, Ways
+from lbgen.labels.definitions import Definitions
 from lbgen.labels.match import Alternative
 from lbgen.labels.values.users import LabelUsers
 from lbgen.model.cookies import USUAL, Cookie
@@ -290,10 +291,16 @@ class Rules:
     provider: Provider = field(default_factory=Provider)  # what Traefik's labels depend on besides
     ways: Ways = field(default_factory=Ways)  # where traffic goes if no label says it
 
-    def label_context(self) -> LabelContext:
-        """What labels are read with."""
+    def label_context(self, definitions: Definitions | None = None) -> LabelContext:
+        """Return what labels are read with.
+
+        Args:
+            definitions: what names in them mean; None: what the labels themselves define.
+        """
         ports = Ports(tuple((listener.protocol, listener.port, listener.name) for listener in self.listeners))
         http, tcp = (carrying(self.listeners, protocol, self.default_listeners) for protocol in ("http", "tcp"))
-        defined = self.provider.defined()
-        context = LabelContext(self.dialects, self.expose_by_default, self.provider, http, tcp, ports, defined)
-        return replace(context, ways=self.ways)
+        return LabelContext(
+            *(self.dialects, self.expose_by_default, self.provider, http, tcp, ports),
+            definitions=definitions or self.provider.defined(),
+            ways=self.ways,
+        )

@@ -24,7 +24,7 @@ def traefik_labels(labels: Mapping[str, str], **provider: str | tuple[str, ...])
     """What the labels ``traefik.<key>`` of an exposed service ``shop`` say."""
     written = {f"traefik.{key}": value for key, value in labels.items()}
     context = LabelContext(expose_by_default=True, provider=Provider(**provider), listeners=LISTENERS)
-    return TRAEFIK.parse("shop", written, context)
+    return TRAEFIK.parse("shop", written, context).alone
 
 
 def traefik_route(labels: Mapping[str, str], **provider: str | tuple[str, ...]) -> RouteSpec:

@@ -13,14 +13,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lbgen.labels.context import PLAIN, Dialect, LabelContext
+from lbgen.labels.definitions import Defined
 from lbgen.labels.foreign_options import flag
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import ALWAYS
 from lbgen.labels.route_spec import ClosedSpec, ServiceLabels, problem_of, sound
 from lbgen.labels.traefik.constraints import constrained_labels, meets_constraints
-from lbgen.labels.traefik.elements import PREFIX, Labels, sort, unread, unused
+from lbgen.labels.traefik.definitions import defined_by
+from lbgen.labels.traefik.elements import PREFIX, Labels, sort, unread
 from lbgen.labels.traefik.entrypoints import EntryPoints
 from lbgen.labels.traefik.first import guards, is_first
+from lbgen.labels.traefik.offers import offers
 from lbgen.labels.traefik.refused import whole_service
 from lbgen.labels.traefik.routers import Routers
 from lbgen.labels.traefik.services import VERIFIED_BY
@@ -29,6 +32,42 @@ from lbgen.labels.values.value_type import BadValue
 
 def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> ServiceLabels:
     """Read one service's labels. A pure function of its arguments."""
+    reader = _reader(service, labels, context)
+    if isinstance(reader, ServiceLabels):
+        return reader
+    own = reader.labels
+    if _only_first(own, context):
+        return ServiceLabels(True, problems=tuple(unread(service, each) for each in own.unread), closed=_of_first(own))
+    reader.names.definitions = context.definitions.including(_defined(reader))
+    routes = reader.routes()
+    asked = constrained_labels(context.provider.constraints)
+    notes = [unread(service, written) for written in own.unread if written.label not in asked]
+    return ServiceLabels(
+        True,
+        routes,
+        tuple(sorted({*reader.problems, *notes})),
+        closed=tuple(reader.closed),
+        uses=tuple(reader.names.uses),
+        offers=tuple(offers(own, reader.names, context.provider, defines_only=reader.defines_only)),
+        joined=tuple(reader.joined),
+    )
+
+
+def define(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> Defined:
+    """Return what one service's labels define for all services."""
+    reader = _reader(service, labels, context)
+    if isinstance(reader, Routers):
+        return _defined(reader)
+    why = reader.unless or "one of its labels names no option"
+    return replace(defined_by(service, sort(service, labels), {}, ""), absent=why)
+
+
+def _defined(reader: Routers) -> Defined:
+    return defined_by(reader.service, reader.labels, reader.general, reader.provider.default_rule)
+
+
+def _reader(service: str, labels: Mapping[str, str], context: LabelContext) -> Routers | ServiceLabels:
+    """Return what reads the labels of a service that takes part, else why it does not."""
     own = sort(service, labels)
     enable, enabled = own.general.get("enable"), context.expose_by_default
     if enable:
@@ -52,13 +91,7 @@ def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN
         reader.read_general()
     if own.broken:  # Traefik takes nothing of such a service either
         return ServiceLabels(True, problems=tuple(sorted(own.broken)), closed=tuple(whole_service(labels)))
-    if _only_first(own, context):
-        return ServiceLabels(True, problems=tuple(unread(service, each) for each in own.unread), closed=_of_first(own))
-    routes = reader.routes()
-    asked = constrained_labels(context.provider.constraints)
-    notes = [unread(service, written) for written in own.unread if written.label not in asked]
-    problems = tuple(sorted({*reader.problems, *unused(service, own, reader.named), *notes}))
-    return ServiceLabels(True, routes, problems, closed=tuple(reader.closed))
+    return reader
 
 
 def _only_first(own: Labels, context: LabelContext) -> bool:
@@ -75,4 +108,4 @@ def _of_first(own: Labels) -> tuple[ClosedSpec, ...]:
     return (ClosedSpec("http", "", RouteKeys(), ALWAYS, broken, "traefik", "", lost, whole=True),)
 
 
-TRAEFIK = Dialect("traefik", PREFIX, parse)
+TRAEFIK = Dialect("traefik", PREFIX, parse, define)

@@ -8,7 +8,7 @@ traefik/paerser parser/ (names are compared without case).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
@@ -18,7 +18,6 @@ from lbgen.labels.suggestions import alike
 from lbgen.labels.traefik import first
 from lbgen.labels.traefik.middleware_options import KINDS as HTTP_KINDS
 from lbgen.labels.traefik.middleware_options import TCP_KINDS
-from lbgen.labels.traefik.names import local
 from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.values.value_type import BadValue
 
@@ -112,26 +111,3 @@ def unread(service: str, written: Written) -> Problem:
         return problem_of(service, written.label, shown, first.advice(service, written))
     bad = BadValue("is not a label that routes", "remove it, or use it in discovery.traefik.constraints")
     return problem_of(service, written.label, written.value, bad)
-
-
-def unused(service: str, own: Labels, named: Collection[tuple[str, str, str]]) -> Iterator[Problem]:
-    """Yield a note for each service or middleware that no router names, but for what such a middleware leads to.
-
-    Args:
-        named: those that some router names, or may have meant.
-    """
-    idle = {key: element for key, element in own.elements.items() if key[1] != "routers" and key not in named}
-    below = {(key[0], "middlewares", name) for key, element in idle.items() for name in _chained(element)}
-    for key, element in idle.items():
-        if key not in below:
-            first, *others = element.options.values()
-            more = f", like {len(others)} more" if others else ""
-            message = f"belongs to {element.kind[:-1]} {element.name}, which no router here uses{more}"
-            shown = first.value if element.kind == "services" else ""
-            yield problem_of(service, first.label, shown, BadValue(message, "remove it"))
-
-
-def _chained(element: Element) -> Iterator[str]:
-    """Yield the names of the middlewares that another one leads to."""
-    written = element.options.get("chain.middlewares")
-    yield from (name for name in map(local, written.value.split(",") if written else ()) if name != element.name)

@@ -22,6 +22,7 @@ from lbgen.labels.route_spec import Share, Use
 from lbgen.labels.traefik.file_options import SERVICES, FileServer
 from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.traefik.services import note_transport, service_fields
+from lbgen.labels.traefik.swarm_shares import swarm_shares
 from lbgen.labels.values.value_type import BadValue
 
 _MAX_DEPTH = 8
@@ -108,9 +109,7 @@ class FileServices:
         own = self._read(definition.element, TABLES[self.protocol, "services"])
         own.missing(port=f"traefik.{self.protocol}.services.{definition.element.name}.loadbalancer.server.port")
         note_transport(own, self.provider)
-        fields = service_fields(self.protocol, own)
-        servers = [Share(each.service, _where(fields)) for each in (definition, *definition.also)]
-        return Leaf(definition.element.name, tuple(servers), _how(fields))
+        return Leaf(definition.element.name, swarm_shares(definition), _how(service_fields(self.protocol, own)))
 
     def _balanced(self, element: Element, own: Options) -> Leaf:
         found: Mapping[int, FileServer] = own.fields.pop("_servers", {})

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbgen.labels.context import Provider
-from lbgen.labels.foreign_options import Element, Options
+from lbgen.labels.definitions import Definitions
+from lbgen.labels.foreign_options import Options
 from lbgen.labels.match import Alternative, Test
 from lbgen.labels.route_spec import Denial, about
 from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.limits import rate
+from lbgen.labels.traefik.lookup import Names
 from lbgen.labels.traefik.middleware_options import ENCODED
-from lbgen.labels.traefik.names import local
 from lbgen.labels.traefik.pages import error_pages
 from lbgen.labels.traefik.redirects import by_regex, checked_substitution, to_https, to_scheme, whole_redirect
 from lbgen.labels.values.networks import in_both
@@ -52,14 +53,14 @@ class Effects:
     """What the middlewares so far come to."""
 
     options: Options  # what is wrong with the middlewares, and which labels set the fields
+    names: Names = field(default_factory=lambda: Names("", Definitions()))
     provider: Provider = field(default_factory=Provider)
     alternatives: tuple[Alternative, ...] = ()  # what the route matches
     fields: dict[str, Any] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)  # a middleware counts once, however many chains lead to it
+    # By provider and name: a middleware counts once, however many chains lead to it.
+    seen: set[tuple[str, str]] = field(default_factory=set)
     stages: list[str] = field(default_factory=list)
     users: LabelUsers | None = None  # whom a basicauth lets in, if its label says it
-    services: Mapping[str, Element] = field(default_factory=dict)  # that the labels define
-    asked: set[str] = field(default_factory=set)  # those of them that are asked for pages
     denials: list[Denial] = field(default_factory=list)
     whole: dict[str, object] = field(default_factory=dict)  # the first redirect, if it is one of all requests
 
@@ -94,14 +95,15 @@ def _add_prefix(effects: Effects, options: Mapping[str, Any]) -> None:
 
 
 def _basic_auth(effects: Effects, options: Mapping[str, Any]) -> None:
-    file, name, said = options.get("_file", ""), options["_name"], options.get("_users")
+    file, said, definition = options.get("_file", ""), options.get("_users"), options["_definition"]
+    name = definition.element.name
     users = None
     if said and file:
         raise BadValue("has users in the label and in a file", "put all of them into one of the two", "_users")
     if said and name in effects.provider.users_files:
         file = name
     elif said:
-        service, label = effects.options.service, options["_labels"]["_users"].label
+        service, label = definition.service, options["_labels"]["_users"].label
         users = LabelUsers(f"{IN_LABEL}{service}.{name}", about("_users", hashed_users, said), service, label)
         file = users.name
     if not file:
@@ -132,7 +134,7 @@ def _encoded_characters(effects: Effects, options: Mapping[str, Any]) -> None:
 def _errors(effects: Effects, options: Mapping[str, Any]) -> None:
     before, labels = effects.fields.get("error_pages", {}), options["_labels"]
     try:
-        pages = error_pages(effects.options.service, effects.services, options, before)
+        pages = error_pages(effects.names, options["_definition"].provider, options, before)
     except BadValue as bad:
         label = labels.get(bad.key) or next(iter(labels.values()), None)
         if label is None:  # what there is, is told of already
@@ -141,7 +143,6 @@ def _errors(effects: Effects, options: Mapping[str, Any]) -> None:
         effects.options.leave(label, BadValue(message, bad.remedy))
     else:
         effects.fields["error_pages"] = {**before, **pages}
-        effects.asked.add(local(options["_service"]))
 
 
 def _forward_auth(effects: Effects, options: Mapping[str, Any]) -> None:
@@ -253,7 +254,7 @@ def _nothing(effects: Effects, options: Mapping[str, Any]) -> None:
     """Kinds that are left out."""
 
 
-# Given the middleware's options, its name as _name, and which label set which option as _labels.
+# Given the middleware's options, what defines it as _definition, and which label set which option as _labels.
 Effect = Callable[[Effects, Mapping[str, Any]], None]
 EFFECTS: Mapping[str, Effect] = {
     "addprefix": _add_prefix,

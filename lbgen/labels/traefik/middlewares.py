@@ -7,19 +7,18 @@ Source: traefik 3.7 pkg/server/middleware/middlewares.go.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from lbgen.base.problem import printable
 from lbgen.labels.context import Provider
-from lbgen.labels.definitions import FILE, Definitions, Undefined
+from lbgen.labels.definitions import SWARM, Definition, Undefined
 from lbgen.labels.foreign_options import Element, Options, Written, read
 from lbgen.labels.match import Alternative
-from lbgen.labels.suggestions import alike
 from lbgen.labels.traefik import headers
+from lbgen.labels.traefik.lookup import Names, of_another
 from lbgen.labels.traefik.middleware_effects import EFFECTS, Effects
 from lbgen.labels.traefik.middleware_options import GUARD, KINDS, TCP_KINDS, guard_of
-from lbgen.labels.traefik.names import local
 from lbgen.labels.values.value_type import BadValue
 
 _MAX_DEPTH = 16
@@ -27,14 +26,11 @@ _MAX_DEPTH = 16
 
 @dataclass(slots=True)
 class Middlewares:
-    """The middlewares that a service's labels define."""
+    """The middlewares that a service's labels can name."""
 
-    service: str
-    known: Mapping[str, Element]
+    names: Names
     provider: Provider = field(default_factory=Provider)
     protocol: str = "http"
-    services: Mapping[str, Element] = field(default_factory=dict)  # that they define, too
-    definitions: Definitions = field(default_factory=Definitions)
 
     def of(self, route: str, names: Iterable[tuple[str, Written]], alternatives: tuple[Alternative, ...]) -> Effects:
         """Return the effects of these middlewares on a route.
@@ -43,29 +39,44 @@ class Middlewares:
             names: each with the label that names it.
             alternatives: what the route matches.
         """
-        effects = Effects(Options(self.service, route), self.provider, alternatives, services=self.services)
+        effects = Effects(Options(self.names.service, route), self.names, self.provider, alternatives)
         for name, source in names:
             self._add(effects, name, source, ())
         return effects
 
-    def _add(self, effects: Effects, reference: str, source: Written, inside: tuple[str, ...]) -> None:
+    def _add(self, effects: Effects, reference: str, source: Written, inside: tuple[Definition, ...]) -> None:
         try:
-            name = self._resolved(reference, inside)
+            definition = self._resolved(reference, inside)
         except BadValue as bad:
-            near = bad.near.element if isinstance(bad, Undefined) and bad.near else None
-            effects.options.lose(source, bad, *self._meant(reference, effects.seen, near))
+            effects.options.lose(source, bad, *_meant(reference, bad, effects.seen))
             return
-        if name in effects.seen:
+        place = definition.provider, definition.element.name
+        if place in effects.seen:
             return
-        effects.seen.add(name)
+        effects.seen.add(place)
+        options = Options(self.names.service, effects.options.route)
+        effects.options, whole = options, effects.options
+        self._read(effects, definition, inside)
+        effects.options = whole
+        if definition.service in (self.names.service, ""):  # its own, or a setting
+            whole.add(options)
+        else:  # what other labels say is told of by the label that names them, and notes on them by their owner
+            whole.broken |= options.broken
+            for problem in options.lost:
+                whole.lose(source, of_another(definition, problem), *options.broken)
+            whole.written.update(dict.fromkeys(options.written, source))
+
+    def _read(self, effects: Effects, definition: Definition, inside: tuple[Definition, ...]) -> None:
+        """Add what one middleware does, and what is wrong with it."""
+        name = definition.element.name
         kinds: dict[str, Element] = {}
-        for option, written in self._element(name).options.items():
+        for option, written in definition.element.options.items():
             kind, _, rest = option.partition(".")
             kinds.setdefault(kind, Element(self.protocol, kind, name)).options[rest] = written
         tables = KINDS if self.protocol == "http" else TCP_KINDS
         for element in kinds.values():
             table = tables.get(element.kind, {"<>": GUARD})
-            own = read(self.service, effects.options.route, element, table, secret=True)
+            own = read(self.names.service, effects.options.route, element, table, secret=True)
             effects.options.written.update({key: value for key, value in own.written.items() if key == value.label})
             effects.options.lost += own.lost
             effects.options.left += own.left
@@ -75,53 +86,24 @@ class Middlewares:
                 if len(kinds) > 1:
                     raise BadValue(f"is of several kinds ({', '.join(kinds)}), which Traefik refuses", "make it two")
                 if not own.lost:
-                    self._apply(effects, element, own, (*inside, name))
+                    self._apply(effects, definition, element, own, (*inside, definition))
             except BadValue as bad:
                 at = own.written.get(bad.key) or _first(element, own)
                 effects.options.lose(at, bad, *_guards(element.kind, {bad.key}))
 
-    def _meant(self, reference: str, seen: Collection[str], near: Element | None = None) -> frozenset[str]:
-        """Return the guards that a middleware stands for which is not defined: of the one it looks like.
-
-        Args:
-            near: what it looks like among those of the settings.
-        """
-        close = alike(local(reference), [name for name in self.known if name not in seen])
-        like = near or (self.known[close] if close else None)
-        kinds = {option.partition(".")[0] for option in (like.options if like else ())}
-        return frozenset(filter(None, map(guard_of, kinds))) or frozenset({printable(reference)})
-
-    def _resolved(self, reference: str, inside: tuple[str, ...]) -> str:
-        """Return the name that a middleware has here: of this service's, or ``NAME@file`` of one of the settings."""
-        name = self._of_settings(reference, inside) or local(reference)
-        if name in inside:
-            raise BadValue(f"leads to middleware {name} again", "take it out of the chain")
+    def _resolved(self, reference: str, inside: tuple[Definition, ...]) -> Definition:
+        """Return what a name means, at this place."""
+        provider = inside[-1].provider if inside else SWARM
+        definition = self.names.find(self.protocol, "middlewares", reference, provider)
+        if any(each.element is definition.element for each in inside):
+            raise BadValue(f"leads to middleware {definition.element.name} again", "take it out of the chain")
         if len(inside) > _MAX_DEPTH:
             raise BadValue(f"nests chains more than {_MAX_DEPTH} deep", "name the middlewares themselves")
-        if "@" not in name and name not in self.known:
-            raise BadValue(
-                f"names middleware {printable(reference)}, which is not among this service's labels",
-                "define it among the labels of this service",
-            )
-        return name
+        return definition
 
-    def _of_settings(self, reference: str, inside: tuple[str, ...]) -> str:
-        """Return the name of a middleware of the settings, where names need no ``@file``; empty: it is none of them.
-
-        Raises:
-            BadValue: it is of the settings, and they define none of this name.
-        """
-        name, at, provider = reference.strip().lower().partition("@")
-        if provider == FILE or (not at and inside and inside[-1].endswith(f"@{FILE}")):
-            self.definitions.find(self.protocol, "middlewares", f"{name}@{FILE}", self.service)
-            return f"{name}@{FILE}"
-        return ""
-
-    def _element(self, name: str) -> Element:
-        known, at, _ = name.partition("@")
-        return self.definitions.settings[self.protocol, "middlewares", known].element if at else self.known[name]
-
-    def _apply(self, effects: Effects, element: Element, own: Options, inside: tuple[str, ...]) -> None:
+    def _apply(
+        self, effects: Effects, definition: Definition, element: Element, own: Options, inside: tuple[Definition, ...]
+    ) -> None:
         """Add what one middleware does; all its options are good."""
         if element.kind == "chain":
             source = next(iter(element.options.values()))
@@ -129,12 +111,21 @@ class Middlewares:
                 self._add(effects, each, source, inside)
             return
         before = set(effects.fields)
-        EFFECTS[element.kind](effects, {**own.fields, "_name": element.name, "_labels": own.written})
+        EFFECTS[element.kind](effects, {**own.fields, "_definition": definition, "_labels": own.written})
         effects.options.written.update(dict.fromkeys(effects.fields.keys() - before, _first(element, own)))
         if element.kind == "headers":
             for option in headers.without_origin(own.fields):
                 bad = BadValue("is left out: no origin is named", "add accessControlAllowOriginList")
                 effects.options.leave(own.written[option], bad)
+
+
+def _meant(reference: str, bad: BadValue, seen: Collection[tuple[str, str]]) -> frozenset[str]:
+    """Return the guards that a middleware stands for which cannot be found: those of the one it looks like."""
+    near = bad.near if isinstance(bad, Undefined) else None
+    if near is None or (near.provider, near.element.name) in seen:
+        return frozenset({printable(reference)})
+    kinds = {option.partition(".")[0] for option in near.element.options}
+    return frozenset(filter(None, map(guard_of, kinds))) or frozenset({printable(reference)})
 
 
 def _guards(kind: str, broken: Collection[str]) -> frozenset[str]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lbgen.labels.foreign_options import Element, Left, Table, Taken
-from lbgen.labels.traefik.names import local
+from lbgen.labels.definitions import Undefined
+from lbgen.labels.foreign_options import Left, Table, Taken
+from lbgen.labels.traefik.lookup import Names
 from lbgen.labels.values.basic import list_of
 from lbgen.labels.values.pages import covered, page
 from lbgen.labels.values.references import ServiceUrl
@@ -25,19 +26,18 @@ ERRORS: Table = {
 
 
 def error_pages(
-    service: str, known: Mapping[str, Element], said: Mapping[str, str], before: Mapping[str, str | ServiceUrl]
+    names: Names, provider: str, said: Mapping[str, str], before: Mapping[str, str | ServiceUrl]
 ) -> dict[str, str | ServiceUrl]:
     """Return the pages that a middleware asks for, for statuses that none before it has pages for.
 
     Args:
-        service: the Swarm service whose labels these are.
-        known: the Traefik services among them.
+        provider: of the middleware, whose names need no ``@``.
         said: the middleware's options.
 
     Raises:
         BadValue: there can be none; its key is the option that says so.
     """
-    url = _url(service, known, said)
+    url = _url(names, provider, said)
     taken = {status for text in before for status in covered(text)}
     found: dict[str, str | ServiceUrl] = {}
     for text in _statuses(said.get("_status", "")):
@@ -57,17 +57,21 @@ def _statuses(text: str) -> tuple[str, ...]:
     return statuses
 
 
-def _url(service: str, known: Mapping[str, Element], said: Mapping[str, str]) -> str | ServiceUrl:
-    options = known[name].options if (name := local(said.get("_service", ""))) in known else {}
-    if "loadbalancer.server.port" not in options:
+def _url(names: Names, provider: str, said: Mapping[str, str]) -> str | ServiceUrl:
+    try:
+        definition = names.find("http", "services", said.get("_service", ""), provider)
+    except Undefined as bad:
+        raise BadValue(bad.message, bad.remedy, "_service") from bad
+    options = definition.element.options
+    if not definition.service or "loadbalancer.server.port" not in options:
         raise BadValue(
-            "names a service that is not among these labels, or has no port there",
+            f"names service {definition.element.name}, which has no port in its labels",
             "write lbgen.error-pages.5xx=http://SERVICE/{status}.html on this service",
             "_service",
         )
     scheme = options["loadbalancer.server.scheme"].value if "loadbalancer.server.scheme" in options else "http"
     try:
         port = options["loadbalancer.server.port"].value.strip()
-        return page(f"{scheme.strip().lower()}://{service}:{port}{said.get('_query', '')}")
+        return page(f"{scheme.strip().lower()}://{definition.service}:{port}{said.get('_query', '')}")
     except BadValue as bad:
         raise BadValue(bad.message, "write a path such as /{status}.html", "_query") from bad

@@ -6,35 +6,33 @@ Source: traefik 3.7 pkg/provider/configuration.go, pkg/provider/docker/pswarm.go
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from lbgen.base.problem import Problem
 from lbgen.labels.context import Listeners, Provider
-from lbgen.labels.definitions import FILE, Definition, Definitions
+from lbgen.labels.definitions import Definitions
 from lbgen.labels.foreign_options import Element, Options, Written, flag, read
 from lbgen.labels.keys.table import GUARDS, RouteKeys
 from lbgen.labels.match import ALWAYS, Match, TooManyAlternatives, alternatives
-from lbgen.labels.route_spec import ClosedSpec, Denial, RouteSpec, Share, problem_of, sound
+from lbgen.labels.route_spec import ClosedSpec, Denial, Joined, RouteSpec, problem_of, sound
 from lbgen.labels.rule import parser
-from lbgen.labels.suggestions import alike
+from lbgen.labels.traefik.definitions import normal
 from lbgen.labels.traefik.elements import KINDS, PREFIX, Labels
 from lbgen.labels.traefik.entrypoints import EntryPoints, Part, asks_tls, choose_listeners, place
-from lbgen.labels.traefik.file_services import FileServices
+from lbgen.labels.traefik.leading import NOOP, Leading, split
+from lbgen.labels.traefik.lookup import Names
 from lbgen.labels.traefik.middleware_effects import Effects
 from lbgen.labels.traefik.middlewares import Middlewares
-from lbgen.labels.traefik.names import local
 from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.traefik.redirects import TO_HTTPS
 from lbgen.labels.traefik.refused import closed_router, looks_like_middlewares, origin_of
 from lbgen.labels.traefik.rules import read_rule
-from lbgen.labels.traefik.services import note_transport, service_fields
 from lbgen.labels.traefik.streams import place_stream
 from lbgen.labels.traefik.tls_options import apply_tls_options
 from lbgen.labels.values import basic
 from lbgen.labels.values.value_type import BadValue
 
-NOOP = "noop@internal"
 TEAPOT = 418  # what that answers
 _NAME = re.compile(r"\{\{-?\s*(normalize\s+)?\.Name\s*-?\}\}")
 
@@ -45,15 +43,10 @@ def default_rule(template: str, service: str) -> str:
     Raises:
         BadValue: the template has more than the service's name in it.
     """
-    text = _NAME.sub(lambda match: _normal(service) if match[1] else service, template)
+    text = _NAME.sub(lambda match: normal(service) if match[1] else service, template)
     if "{{" in text:
         raise BadValue("has a template that is not known", "use {{ .Name }} and {{ normalize .Name }} only")
     return text
-
-
-def _normal(service: str) -> str:
-    """Return a Swarm service's name as Traefik writes it: letters and digits, with dashes between."""
-    return "-".join(re.findall(r"[^\W_]+", service))
 
 
 @dataclass(slots=True)
@@ -66,13 +59,14 @@ class Routers:
     listeners: Listeners
     tcp_listeners: Listeners
     entry_points: EntryPoints
-    definitions: Definitions = field(default_factory=Definitions)
+    definitions: Definitions
     problems: list[Problem] = field(default_factory=list)
     closed: list[ClosedSpec] = field(default_factory=list)  # routers that cannot be honoured
-    named: set[tuple[str, str, str]] = field(default_factory=set)  # services and middlewares that some router names
+    joined: list[Joined] = field(default_factory=list)  # routers that are those of older services
     general: dict[str, Any] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
     some_tls: bool = field(init=False)  # a router sees TLS requests only
+    names: Names = field(init=False)
 
     def read_general(self) -> None:
         """Read what holds for all routers: the network, and who balances."""
@@ -94,6 +88,7 @@ class Routers:
                 self.labels.broken.append(problem_of(self.service, *written, bad))
 
     def __post_init__(self) -> None:
+        self.names = Names(self.service, self.definitions)
         self.some_tls = any(map(asks_tls, self.labels.of("http", "routers").values()))
 
     def routes(self) -> tuple[RouteSpec, ...]:
@@ -101,7 +96,7 @@ class Routers:
         routers = [(protocol, router) for protocol in KINDS for router in self.labels.of(protocol, "routers").values()]
         streams = any(protocol != "http" and kind != "middlewares" for protocol, kind, _ in self.labels.elements)
         web = any(protocol == "http" for protocol, *_ in self.labels.elements)
-        if not self.labels.of("http", "routers") and (web or not streams):
+        if not self.labels.of("http", "routers") and (web or not streams) and not self.defines_only:
             routers.append(("http", Element("http", "routers", "")))
         names = {protocol: self.labels.of(protocol, "routers") for protocol in KINDS}
         parts = [
@@ -112,6 +107,13 @@ class Routers:
         made = [self._route(protocol, part) for protocol, part in parts]
         return tuple(sorted((route for route in made if route), key=lambda route: (route.protocol, route.name)))
 
+    @property
+    def defines_only(self) -> bool:
+        """Whether the labels have no router, nor a rule for one: what they define may be there for others."""
+        web = any(protocol == "http" for protocol, *_ in self.labels.elements)
+        routers = any(kind == "routers" for _, kind, _ in self.labels.elements)
+        return web and not routers and not self.provider.default_rule
+
     def _route(self, protocol: str, part: Part) -> RouteSpec | None:
         router = part.router
         options = read(self.service, router.name, router, TABLES[protocol, "routers"])
@@ -119,23 +121,27 @@ class Routers:
         options.missing(rule=f"{label}rule", listener=f"{label}entrypoints", _service=f"{label}service")
         options.written.setdefault("host", options.written["rule"])
         place(part, options)
-        own, shares = self._service(protocol, options)
+        leading = Leading(self.names, self.labels, self.provider)
+        led = leading.service(protocol, options)
+        own, of_service = led.options, led.fields
         match, priority = self._match(protocol, router, options)
         effects = self._middlewares(protocol, part, options, match)
         denials: tuple[Denial, ...] = ()
         if protocol == "http":
             listeners = choose_listeners(router, options, self.listeners, some_tls=self.some_tls)
-            apply_tls_options(protocol, options, effects.fields, self.definitions, self.listeners, listeners)
+            apply_tls_options(protocol, options, effects.fields, self.names.definitions, self.listeners, listeners)
             denials = (*effects.denials, *self._answer(options, effects, listeners))
         elif protocol == "tcp" and not options.fields.get("_passthrough"):
             names = options.fields.get("listener") or self.tcp_listeners.default
-            apply_tls_options(protocol, options, effects.fields, self.definitions, self.tcp_listeners, names)
+            apply_tls_options(protocol, options, effects.fields, self.names.definitions, self.tcp_listeners, names)
         problems = [*options.lost, *own.lost, *effects.options.lost]
-        of_service = dict(own.fields) if shares else service_fields(protocol, own)
         self.problems += [*problems, *options.left, *own.left, *effects.options.left]
         if problems or match is None or "_service" in options.broken:
             closed = closed_router(protocol, part, match, options, own, effects)
             self.closed += [closed] if closed else []
+            return None
+        if older := leading.older(protocol, router, options):
+            self.joined.append(Joined(protocol, router.name, older))
             return None
         fields = {**self.general, **of_service, **effects.fields}
         if "host_header" in of_service:  # it is set last
@@ -143,67 +149,10 @@ class Routers:
         fields |= {key: options.fields[key] for key in ("listener", "rule") if key in options.fields}
         written = {**self.written, **own.written, **effects.options.written, **options.written}
         keys = RouteKeys(**fields)  # each value came from the field's own parser
-        origin = origin_of(router)
         return RouteSpec(
-            *(protocol, part.name, keys, match, priority, written, "traefik", origin),
-            users=effects.users,
-            denials=denials,
-            shares=shares,
+            *(protocol, part.name, keys, match, priority, written, "traefik", origin_of(router)),
+            *(effects.users, denials, led.shares),
         )
-
-    def _service(self, protocol: str, options: Options) -> tuple[Options, tuple[Share, ...]]:
-        """Read the service that a router leads to; what is wrong with the choice is the router's.
-
-        Of a service of the settings all that is said of its servers is among the options' fields, beside its shares.
-        """
-        nothing = Options(self.service, options.route)
-        if "_service" in options.broken:
-            self._name_all(protocol, "services")
-            return nothing, ()
-        reference = options.fields.get("_service") or ""
-        try:
-            if reference.lower().endswith(f"@{FILE}"):
-                return nothing, self._of_settings(protocol, reference, nothing)
-            service = self._chosen_service(protocol, options.fields.get("_service"))
-        except BadValue as bad:
-            if "_service" in options.fields or not self._split(protocol, options.route):
-                options.lose("_service", bad)
-            options.broken.add("_service")
-            self._name_all(protocol, "services")
-            return nothing, ()
-        own = read(self.service, options.route, service, TABLES[protocol, "services"])
-        own.missing(
-            port=f"{PREFIX}{protocol}.services.{service.name if service else '<name>'}.loadbalancer.server.port"
-        )
-        note_transport(own, self.provider)
-        return own, ()
-
-    def _of_settings(self, protocol: str, reference: str, options: Options) -> tuple[Share, ...]:
-        own = {key: (Definition(each, self.service),) for key, each in self.labels.elements.items()}
-        definitions = replace(self.definitions, named={**own, **self.definitions.named})
-        reader = FileServices(definitions, self.service, protocol, options, self.provider)
-        found = reader.shares(definitions.find(protocol, "services", reference, self.service))
-        self.named.update((use.protocol, use.kind, local(use.reference)) for use in reader.uses)
-        return found
-
-    def _chosen_service(self, protocol: str, reference: str | None) -> Element | None:
-        """Return the service of a reference, or the only one; None: one that Traefik makes, or that answers nothing."""
-        known = self.labels.of(protocol, "services")
-        if reference is None:
-            self.named.update((protocol, "services", name) for name in known)
-            if len(known) > 1:
-                raise BadValue(f"is missing, and there are several services ({', '.join(known)})", "name one of them")
-            return next(iter(known.values()), None)
-        if reference.lower() == NOOP and protocol == "http":
-            return None
-        name = local(reference)
-        if not known and name == _normal(self.service).lower():
-            return None  # the one that Traefik makes where no label does
-        if name not in known:
-            remedy = f"use one of: {', '.join(known) or 'none'}"
-            raise BadValue("names a service that is not among these labels", remedy)
-        self.named.add((protocol, "services", name))
-        return known[name]
 
     def _match(self, protocol: str, router: Element, options: Options) -> tuple[Match | None, int | None]:
         """Return the match of a router, None if it is bad, and its priority."""
@@ -233,21 +182,8 @@ class Routers:
         # A priority of 0 stands for the default.
         return match, options.fields.get("priority") or parser.default_priority(rule, protocol, match)
 
-    def _split(self, protocol: str, route: str) -> str:
-        """Return a router without a rule, or with one, whose name looks like that of one that has none, or has one.
-
-        Then the labels of the two were probably meant to be of one router.
-        """
-        if self.provider.default_rule and protocol == "http":
-            return ""  # none is needed
-        if self.provider.default_rule and protocol == "http":
-            return ""  # none is needed
-        routers = self.labels.of(protocol, "routers")
-        has = route in routers and "rule" in routers[route].options
-        return alike(route, [name for name, router in routers.items() if ("rule" in router.options) != has])
-
     def _default_rule(self, protocol: str, route: str) -> str:
-        other = self._split(protocol, route)
+        other = split(self.labels, self.provider, protocol, route)
         remedy = f"write router {other} if that is meant, or add the label" if other else "add the label"
         if protocol == "tcp":
             raise BadValue("is missing", f"{remedy}, such as HostSNI(`*`)")
@@ -262,15 +198,12 @@ class Routers:
         if misspelt:
             source, names = _listed(part.router)
         listed = [(name, source) for name in names or () if source is not None]
-        known, services = (self.labels.of(protocol, kind) for kind in ("middlewares", "services"))
-        chain = Middlewares(self.service, known, self.provider, protocol, services, self.definitions)
+        chain = Middlewares(self.names, self.provider, protocol)
         expanded = alternatives(match) if match is not None else ()
         effects = chain.of(options.route, (*part.middlewares, *listed), expanded)
-        self.named.update((protocol, "middlewares", name) for name in effects.seen)
-        self.named.update((protocol, "services", name) for name in effects.asked)
         if misspelt or effects.options.lost:
-            self._name_all(protocol, "middlewares")
-            self._name_all(protocol, "services")
+            for kind in ("middlewares", "services"):
+                self.names.count(protocol, kind, self.labels.of(protocol, kind))
         if misspelt:  # none of them is in force
             effects.options.broken |= GUARDS & effects.fields.keys() or {"middlewares"}
         return effects
@@ -292,10 +225,6 @@ class Routers:
         else:
             effects.fields.update(deny=True, deny_status=TEAPOT)
         return ()
-
-    def _name_all(self, protocol: str, kind: str) -> None:
-        """Count all services or middlewares as used: a router wants some, and nobody can tell which."""
-        self.named.update((protocol, kind, name) for name in self.labels.of(protocol, kind))
 
 
 def _listed(router: Element) -> tuple[Written | None, tuple[str, ...] | None]:

@@ -32,7 +32,7 @@ def asked(labels: Mapping[str, str], *entry_points: EntryPoint) -> ServiceLabels
 def served(labels: Mapping[str, str], *entry_points: EntryPoint) -> dict[str, tuple[object, ...]]:
     """By its routes' names their listeners, and whom they let in; there is no problem."""
     found = asked(labels, *entry_points)
-    assert [str(problem) for problem in found.problems if "no router here uses" not in str(problem)] == []
+    assert [str(problem) for problem in found.problems if "no router uses" not in str(problem)] == []
     assert not found.closed
     return {route.name: (route.keys.listener, route.keys.allow_ip) for route in found.routes}
 

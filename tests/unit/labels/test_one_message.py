@@ -152,7 +152,7 @@ def test_unused_middlewares_are_told_once():
         "http.middlewares.two.compress": "true",
     }
     (problem,) = traefik_labels(labels).problems
-    assert problem.message == "belongs to middleware all, which no router here uses"
+    assert problem.message == "belongs to middleware all, which no router uses"
 
 
 def test_labels_of_two_routers_that_look_like_one():

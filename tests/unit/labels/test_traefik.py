@@ -17,7 +17,7 @@ from lbgen.labels.route_spec import Denial
 from lbgen.labels.rule import parser
 from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.labels.traefik.middleware_options import KINDS, TCP_KINDS
-from lbgen.labels.traefik.middlewares import local
+from lbgen.labels.traefik.names import local
 from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.traefik.routers import default_rule
 from lbgen.labels.values.value_type import BadValue
@@ -42,7 +42,7 @@ def report(case: Mapping[str, Any]) -> dict[str, Any]:
     provider = Provider(
         **{key: tuple(value) if isinstance(value, list) else value for key, value in case.get("provider", {}).items()}
     )
-    found = TRAEFIK.parse("shop", case["labels"], LabelContext(provider=provider, listeners=LISTENERS))
+    found = TRAEFIK.parse("shop", case["labels"], LabelContext(provider=provider, listeners=LISTENERS)).alone
     routes = {}
     for route in found.routes:
         keys = unusual(route.keys, TRAEFIK_DEFAULTS | {"rule": route.keys.rule})
@@ -523,7 +523,7 @@ def test_nothing_is_ignored(labels, whole):
     """
     if whole:
         labels = {f"traefik.{key}": value for key, value in APP.items()} | labels
-    found = TRAEFIK.parse("shop", labels, LabelContext(expose_by_default=True, listeners=LISTENERS))
+    found = TRAEFIK.parse("shop", labels, LabelContext(expose_by_default=True, listeners=LISTENERS)).alone
     assert all(str(problem).isprintable() and problem.message and problem.remedy for problem in found.problems)
     for route in found.routes:
         assert all(value.isprintable() for value in route.written.values() for value in value[1:])

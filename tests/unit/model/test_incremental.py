@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from lbgen.model import Builder, Rules, build
+from lbgen.model import Builder, build
 from lbgen.model.routes import service_routes
 from lbgen.snapshot import Service, Snapshot
 from tests.support.builders import a_network, a_node, a_renderer, a_rules, a_service, a_snapshot, a_task
@@ -50,10 +50,10 @@ def test_mistake_with_one_service(cluster, monkeypatch):
     """What nobody expected of one service leaves it what it had, and is its problem; all others follow."""
     mistakes, asked = [], service_routes
 
-    def routes(service: Service, rules: Rules) -> object:
+    def routes(service: Service, *given: object) -> object:
         if service.labels.get("bad"):
             raise RecursionError("too deep")
-        return asked(service, rules)
+        return asked(service, *given)
 
     monkeypatch.setattr(sys.modules[Builder.__module__], "service_routes", routes)
     builder = Builder(a_rules(), lambda service, error: mistakes.append((service.name, type(error))))
