@@ -278,6 +278,17 @@ def test_hostile_words(tmp_path):
     assert all(not line or line[0] in "# abcdefghijklmnopqrstuvwxyz" for line in text.splitlines())
 
 
+def test_line_ends_of_all_kinds(tmp_path):
+    """Characters that end a line to YAML, or rule a terminal, are written as codes."""
+    odd = "a\\u2028b\\e[1mc"
+    settings, text = migrated(
+        tmp_path, f'providers: {{swarm: {{network: "{odd}"}}}}\nentryPoints: {{"{odd}": {{address: "{odd}"}}}}'
+    )
+    assert settings["discovery"].get("networks", ["a\u2028b\x1b[1mc"]) == ["a\u2028b\x1b[1mc"]
+    assert "a\\u2028b\\x1b[1mc" in text
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
 def test_the_settings_are_the_same_as_with_entry_points_in_full(tmp_path):
     """Where Traefik's own words are taken as they are, listeners and routers are the same."""
     short = migrated(tmp_path, ENTRY_POINTS)[0]

@@ -8,8 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from lbgen.labels.context import EntryPoint
+from lbgen.labels.dialects import parse
 from lbgen.model.entries import ListenerRedirect
 from lbgen.settings import Settings
+from tests.support.foreign_labels import APP
 
 MOST = 2**63 - 2  # the priority of Traefik's own redirections
 
@@ -112,6 +114,30 @@ def test_refused(entry_points, listeners, said):
     """With the place and the remedy."""
     with pytest.raises(ValidationError, match=said):
         settings(entry_points, **listeners)
+
+
+def test_with_what_files_define():
+    """A guard and TLS options of the file provider hold for routers of an entry point that names them."""
+    traefik = {
+        "middlewares": {"office": {"ipAllowList": {"sourceRange": ["10.0.0.0/8"]}}},
+        "tls_options": {
+            "mtls": {"clientAuth": {"caFiles": ["us.pem"], "clientAuthType": "RequireAndVerifyClientCert"}}
+        },
+        "entrypoints": {
+            "web": {},
+            "websecure": {"http": {"middlewares": ["office@file"], "tls": {"options": "mtls@file"}}},
+        },
+    }
+    listeners = {"web": {"bind": ":80"}, "websecure": {"bind": ":443", "tls": True}}
+    discovery = {"dialects": ["traefik"], "expose_by_default": True, "traefik": traefik}
+    made = Settings.model_validate({"listeners": listeners, "discovery": discovery})
+    labels = {f"traefik.{key}": value for key, value in APP.items()}
+    found = parse("shop", labels, made.rules().label_context())
+    assert [(route.name, route.keys.allow_ip, route.keys.client_ca) for route in found.routes] == [
+        ("app", (), ""),
+        ("websecure-app", ("10.0.0.0/8",), "us"),
+    ]
+    assert (found.problems, found.closed) == ((), ())
 
 
 def test_the_same_in_both_places():
