@@ -34,6 +34,7 @@ entryPoints:
   web:
     address: ":{web}"
     http: {{middlewares: [everywhere@file]}}
+    transport: {{keepAliveMaxTime: 2s}}
     forwardedHeaders: {{trustedIPs: [10.99.0.0/16]}}
   old:
     address: ":{old}"
@@ -245,7 +246,10 @@ def test_a_move_from_traefik(lab: Lab, ten: dict[str, Service], tmp_path: Path, 
             place.run("iptables", "-t", "nat", "-A", *rule)
             before = traffic.result.ok
             traffic.wait_for(lambda result: result.ok > before + 200, what="traffic to go on")
-            original.terminate()  # step 6
+            # Step 6: a server that ends closes connections that may just carry a request, so it ends without any.
+            connections = ("ss", "-Htn", "state", "established", "sport", "=", f":{WEB}")
+            wait_for(lambda: not place.run(*connections).strip(), 30, "Traefik to have no connections left")
+            original.terminate()
             assert original.wait(20) == 0
             before = traffic.result.ok
             traffic.wait_for(lambda result: result.ok > before + 400, what="lbgen to be alone")
