@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.problem import Problem
-from lbgen.labels.keys.table import ENABLE, FIELDS, GUARDS, KEYS, PREFIX, find
+from lbgen.labels.keys.table import BY_NAME, ENABLE, FIELDS, GUARDS, KEYS, PREFIX, find
 from lbgen.labels.native import NAMED, Scope, short_keys
 from lbgen.labels.route_spec import MATCHING, ClosedSpec, RouteSpec, ServiceLabels, problem_of
 from lbgen.labels.values.networks import in_both
@@ -24,8 +24,8 @@ OF_THE_ROUTE = MATCHING | {"rule"}  # fields that say which requests are meant
 WHERE = frozenset({"via", "network", "nodes", "mesh_nodes", "published_port"})
 # Fields that have other defaults in other dialects: their value alone does not tell that a label has said it.
 OTHER_DEFAULTS = frozenset({"via", "priority", "health_check", "timeout_connect", "timeout_response", "timeout_idle"})
-# Fields of two guards that are one limit only together, and those whose sum is not one of the two.
-_LIMITS = {"rate_limit": "rate_limit_burst", "max_concurrent": "max_concurrent_by"}
+_RATE = ("rate_limit", "rate_limit_burst")
+_CONCURRENCY = ("max_concurrent", "max_concurrent_by")
 _ALL_HOLD = GUARDS | {"listener", "max_body"}
 _CHECK = "health_check"
 
@@ -73,9 +73,9 @@ class _Beside:
             try:
                 fields |= self._laid(spec, name, value)
             except BadValue as bad:
-                label, text = self.short.written[name]
-                self.problems.append(problem_of(self.service, label, text, bad, spec.name))
-                return self.over_closed(replace(ClosedSpec.of(spec, bad), broken=frozenset({name})))
+                key = BY_NAME.get(bad.key, bad.key)
+                self.problems.append(problem_of(self.service, *self.short.written[key], bad, spec.name))
+                return self.over_closed(replace(ClosedSpec.of(spec, bad), broken=frozenset({key})))
         if any(name.startswith(_CHECK) for name in fields) and not self._checks(spec):
             fields.setdefault(_CHECK, None)  # the keys of a check mean what they mean without another dialect's default
         written = {**spec.written, **{name: self.short.written[name] for name in fields if name in self.short.written}}
@@ -111,6 +111,10 @@ class _Beside:
 
     def _laid(self, spec: RouteSpec, name: str, value: Any) -> dict[str, Any]:
         """Return what of a short key holds for a route; raise BadValue if that is not to be had."""
+        if name in _RATE and spec.keys.rate_limit:
+            return self._slower(spec, spec.keys.rate_limit)
+        if name in _CONCURRENCY and spec.keys.max_concurrent:
+            return self._fewer(spec, spec.keys.max_concurrent)
         if name in _ALL_HOLD:
             return {name: self._together(spec, name, value)}
         if name in WHERE:
@@ -121,26 +125,48 @@ class _Beside:
 
     def _together(self, spec: RouteSpec, name: str, value: Any) -> Any:
         mine, usual = getattr(spec.keys, name), FIELDS[name].default
-        second = _LIMITS.get(name)
         if mine == usual or value == usual:
             return value if mine == usual else mine
         both: tuple[str, ...] = ()
-        if name in ("listener", "allow_ip"):
-            both = in_both(mine, value) if name == "allow_ip" else tuple(each for each in value if each in mine)
-        if both:
-            return both
-        if second:
-            if (value, self.short.fields.get(second, FIELDS[second].default)) == (mine, getattr(spec.keys, second)):
-                return mine
+        if name == "allow_ip":
+            both = in_both(mine, value)
+        elif name == "listener":
+            both = tuple(each for each in value if each in mine)
         elif name == "deny_ip":
-            return tuple(dict.fromkeys((*mine, *value)))
+            both = tuple(dict.fromkeys((*mine, *value)))
         elif name == "max_body":
             return min(mine, value)
         elif value == mine:
             return mine
+        if not both:
+            raise self._apart(spec, name)
+        return both
+
+    def _slower(self, spec: RouteSpec, mine: tuple[int, int]) -> dict[str, Any]:
+        """Return the rate that lets through no more than a route's own, nor than that of the short keys."""
+        other = self.short.fields.get("rate_limit", mine)
+        assert isinstance(other, tuple)
+        if mine[1] != other[1]:  # 1/s and 60/m both let through what the other one does not
+            raise self._apart(spec, "rate_limit")
+        short: Any = self.short.fields.get("rate_limit_burst")
+        bursts = (mine[0], spec.keys.rate_limit_burst), (other[0], short)
+        burst = min(count if burst is None else burst for count, burst in bursts)
+        return {"rate_limit": (min(mine[0], other[0]), mine[1]), "rate_limit_burst": burst}
+
+    def _fewer(self, spec: RouteSpec, mine: int) -> dict[str, Any]:
+        """Return the smaller of two numbers of requests at once, if they are counted alike."""
+        if (other := self.short.fields.get("max_concurrent")) is None:
+            return {}
+        assert isinstance(other, int)
+        counted = self.short.fields.get("max_concurrent_by", FIELDS["max_concurrent_by"].default)
+        if counted != spec.keys.max_concurrent_by:
+            raise self._apart(spec, "max_concurrent")
+        return {"max_concurrent": min(mine, other)}
+
+    def _apart(self, spec: RouteSpec, name: str) -> BadValue:
         label = spec.written.get(name, ("", ""))[0]
         other = f"label {label}" if label in self.labels else "its own labels"
-        raise BadValue(f"cannot hold together with what {other} say of the route", "remove one of the two", name)
+        return BadValue(f"cannot hold together with what {other} say of the route", "remove one of the two", name)
 
     def _says(self, spec: RouteSpec, name: str) -> bool:
         """Tell whether a route's own labels say something of a field."""

@@ -151,10 +151,10 @@ routes, whether setting `discovery.dialects` has `lbgen` or not, and without `lb
 of lbgen's own. Which requests a route wants its own labels say: there the matching keys and `rule` count for nothing.
 `via`, `network`, `nodes`, `mesh-nodes` and `published-port` go before what the other labels say, so that these can be
 right for another proxy. Guards, `max-body` and `listener` hold together with those of the route: a client has to be
-in both lists of `allow-ip`, in neither of `deny-ip`, the smaller body counts, and the listeners are those that both
-name. Two that cannot hold together (two files of users, two rates) close the route, and a problem names both labels.
-Of all other keys the route's own labels go first, as those of named routes do. A short key that cannot be read closes
-these routes, too.
+in both lists of `allow-ip`, in neither of `deny-ip`, the smaller of two rates, numbers and bodies counts, and the
+listeners are those that both name. Two that cannot hold together (two files of users, `1/s` and `60/m`) close the
+route, and a problem names both labels. Of all other keys the route's own labels go first, as those of named routes
+do. A short key that cannot be read closes these routes, too.
 
 Keys are lower case. Lists are separated by commas. Durations are `500ms`, `2s`, `1m`, `1h`; sizes `64k`, `10m`, `1g`;
 `true` may also be `yes`, `on` or `1`. Spaces around a value do not count; at most 4096 characters are read. In a stack
