@@ -32,11 +32,14 @@ def doubts(snapshot: Snapshot, context: LabelContext) -> Iterator[Problem]:
 
 
 def _port(service: Service, route: RouteSpec) -> Iterator[Problem]:
-    """Tell of a port that is the published one of another that the application listens on."""
+    """Tell of a port that is the published one of another that the application listens on.
+
+    Of routes alone that go to the tasks: of others it is a problem, which `lbgen.model.destination` tells.
+    """
     port, (label, value) = route.keys.port, route.written.get("port", ("", ""))
     targets = {each.target for each in service.ports}
     published = [each for each in service.ports if each.published == port and each.target != port]
-    if port is None or not value or port in targets or not published:
+    if port is None or not value or port in targets or not published or route.keys.via not in ("task", "vip"):
         return
     target = published[0].target
     message = f"is a published port, which leads to port {target} of the application"

@@ -26,7 +26,7 @@ def told(labels, ports=()):
 @pytest.mark.parametrize(
     ("labels", "label"),
     [
-        ({"lbgen.port": "8080"}, "lbgen.port"),
+        ({"lbgen.port": "8080", "lbgen.via": "task"}, "lbgen.port"),
         ({**TRAEFIK, "lbgen.host": "a.org", PORT: "8080"}, PORT),
         ({**DOCKERFLOW, "lbgen.host": "a.org", "com.df.port": "8080"}, "com.df.port"),
     ],
@@ -42,7 +42,12 @@ def test_published_port_for_the_applications_own(labels, label):
 @pytest.mark.parametrize("ports", [(), (ingress(8080, 8080),), (ingress(80, 8080), ingress(8080, 9000))])
 def test_port_that_may_be_meant(ports):
     """One that is not published, or that is a target as well, is nothing to look at."""
-    assert told({"lbgen.port": "8080"}, ports) == []
+    assert told({"lbgen.port": "8080", "lbgen.via": "task"}, ports) == []
+
+
+def test_a_published_port_that_is_a_problem():
+    """Where a published port is asked for, the mistake is a problem, and is not told twice."""
+    assert told({"lbgen.port": "8080"}, (ingress(80, 8080),)) == []
 
 
 @pytest.mark.parametrize(
