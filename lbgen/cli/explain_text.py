@@ -66,7 +66,7 @@ def _route(route: Document) -> Iterator[str]:
     yield from _field("check", [_check(route["health_check"])] if route["health_check"] else [])
     yield from _field("tls", [_server_tls(route["server_tls"])] if route["server_tls"] else [])
     yield from _field("settings", [f"{key}={value}" for key, value in route["settings"].items()])
-    if route["via"]:
+    if route["via"] or route["servers"]:
         yield from (
             _table("servers", _servers(route["servers"]))
             if route["servers"]

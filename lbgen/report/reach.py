@@ -183,5 +183,6 @@ def routed_services(model: Model, listeners: Iterable[str]) -> set[str]:
     services = {route.service for route in model.routes if route.backend in backends}
     for backend in model.backends:
         if backend.name in backends:
-            services |= {server.name.partition(".")[0] for server in backend.servers}
+            own = (server for server in backend.servers if server.origin != server.address)  # else settings name it
+            services |= {server.name.partition(".")[0] for server in own}
     return services

@@ -13,6 +13,7 @@ from lbgen.labels.traefik.constraints import meets_constraints
 from lbgen.labels.traefik.file_check import Checked, checked
 from lbgen.labels.traefik.file_provider import FileElements
 from lbgen.labels.traefik.rules import read_rule
+from lbgen.labels.traefik.transports import KIND, is_insecure
 from lbgen.model.placement import chooser
 from lbgen.settings.entry_points import EntryPointSettings
 from lbgen.settings.traefik_files import TraefikFiles
@@ -88,13 +89,16 @@ class TraefikSettings(Section):
 
     def provider(self) -> Provider:
         """Return the options that labels are read with; names are case-insensitive."""
+        elements = self.defined().elements
+        insecure = {name.lower() for name in self.insecure_transports}
+        insecure |= {f"{each.name}@file" for each in elements.values() if each.kind == KIND and is_insecure(each)}
         return Provider(
             self.default_rule,
             self.constraints,
             tuple(name.lower() for name in self.users_files),
-            tuple(name.lower() for name in self.insecure_transports),
+            tuple(sorted(insecure)),
             self.rule_syntax,
-            self.defined().elements,
+            elements,
             entry_points=tuple(said.entry_point(name) for name, said in sorted(self.entrypoints.items())),
         )
 

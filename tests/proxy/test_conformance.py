@@ -52,9 +52,9 @@ def test_differences_are_documented(suite):
 @pytest.mark.parametrize("proxy", [pytest.param(name, marks=pytest.mark.proxy(name)) for name in PROXIES])
 def test_conformance(proxy, suite, short_dir):
     """The proxy decides every case as expected, or as the file says it does, which lint or the documentation tells."""
-    settings = suite.settings(proxy, short_dir)
     short_dir.chmod(0o755)  # Nginx's workers read passwords there, on an account of their own
     with servers(suite, short_dir) as ports:
+        settings = suite.settings(proxy, short_dir, ports=ports)
         snapshot = suite.snapshot(ports)
         model = build(snapshot, settings.rules())
         reported = {problem.service for problem in model.problems}
@@ -127,7 +127,7 @@ def oracle(tmp_path_factory):
 def test_the_original_decides_the_same(suite, oracle, short_dir):
     """A Traefik that reads the labels with its own Swarm provider decides every case as the file says."""
     with servers(suite, short_dir) as ports:
-        oracle.follow(suite.snapshot(ports))
+        oracle.follow(suite.snapshot(ports), suite.file_provider(ports))
         assert differing(suite, "original", oracle.ports) == []
 
 

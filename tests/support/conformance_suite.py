@@ -23,15 +23,18 @@ that service, or a heading under which docs/proxies.md, or docs/migration.md for
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 from lbgen.settings import Settings
+from lbgen.settings.traefik_files import TraefikFile
 from lbgen.snapshot import Snapshot
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
 from tests.support.certificates import certificate
@@ -134,6 +137,7 @@ class Suite:
     default_rule: str  # of the dialect traefik
     claims: tuple[dict[str, Any], ...] = ()  # as in the settings
     entry_points: Mapping[str, dict[str, Any]] = field(default_factory=dict)  # in Traefik's words, by listener
+    file: Mapping[str, Any] = field(default_factory=dict)  # of Traefik's file provider; <NAME> is a service's address
 
     @classmethod
     def read(cls, path: Path) -> Suite:
@@ -150,6 +154,7 @@ class Suite:
             document.get("default_rule", ""),
             tuple(document.get("claims", ())),
             document.get("entry_points", {}),
+            document.get("file", {}),
         )
 
     @property
@@ -177,6 +182,16 @@ class Suite:
         # Beside those of another dialect there may be lbgen's own.
         return {key if key.lower().startswith((prefix, "lbgen.")) else prefix + key: keys[key] for key in keys}
 
+    def file_provider(self, ports: Mapping[str, int]) -> dict[str, Any]:
+        """Return what the file of Traefik's file provider says, with addresses and ports in their places."""
+        text = json.dumps(self.file)
+        for name in self.services:
+            text = text.replace(f"<{name}>", self.addresses(name)[0])
+        for kind, port in ports.items():
+            text = text.replace(f"<{kind}>", str(port))
+        found: dict[str, Any] = json.loads(text)
+        return found
+
     def addresses(self, service: str) -> list[str]:
         """Return those of a service's tasks: 127.1.<number of the service>.<slot>."""
         number = list(self.services).index(service) + 1
@@ -193,10 +208,13 @@ class Suite:
                 facts.append(a_task(name, slot, addresses={"edge-id": address}, desired_state=wanted))
         return a_snapshot(*facts)
 
-    def settings(self, proxy: str, directory: Path, binary: str = "") -> Settings:
+    def settings(
+        self, proxy: str, directory: Path, binary: str = "", ports: Mapping[str, int] = MappingProxyType({})
+    ) -> Settings:
         """Return settings with its listeners on free ports, and one proxy that lbgen runs.
 
         Args:
+            ports: of the servers, where a file of Traefik's names some.
             binary: its program; empty: the one that is installed.
         """
         directory.chmod(0o755)  # Nginx's workers read files of users in it, on an account of their own
@@ -218,7 +236,11 @@ class Suite:
                 "discovery": {
                     "dialects": list(self.dialects),
                     "expose_by_default": self.dialect == "traefik",
-                    "traefik": {"default_rule": self.default_rule, "entrypoints": dict(self.entry_points)},
+                    "traefik": {
+                        "default_rule": self.default_rule,
+                        "entrypoints": dict(self.entry_points),
+                        "files": [TraefikFile(path="dynamic.yml", content=self.file_provider(ports))],
+                    },
                 },
                 "claims": list(self.claims),
                 "status": {"bind": ""},

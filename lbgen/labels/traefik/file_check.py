@@ -11,11 +11,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lbgen.base.problem import Problem
+from lbgen.labels.context import Provider
+from lbgen.labels.definitions import FILE, Definition, Definitions
 from lbgen.labels.foreign_options import Element, Lost, Options, Table, Taken, Written, meaning_of, read
 from lbgen.labels.route_spec import problem_of
+from lbgen.labels.traefik.file_options import SERVICES
 from lbgen.labels.traefik.file_provider import FileElements
+from lbgen.labels.traefik.file_services import FileServices
 from lbgen.labels.traefik.middleware_effects import EFFECTS, Effects
 from lbgen.labels.traefik.middleware_options import KINDS, TCP_KINDS
+from lbgen.labels.traefik.tls_options import OPTIONS, client_ca
+from lbgen.labels.traefik.transports import TRANSPORT
 from lbgen.labels.values.users import hashed_users
 from lbgen.labels.values.value_type import BadValue
 
@@ -49,8 +55,13 @@ def checked(found: FileElements) -> Checked:
     wrong, notes = list(found.mistakes), list(found.notes)
     for key, element in found.elements.items():
         broken = any(problem.label.startswith(found.places[key]) for problem in found.mistakes)
-        if element.kind == "middlewares" and not broken:  # one message for one mistake
-            (notes if key in found.from_files else wrong).extend(_middleware(element, found))
+        if not broken:  # one message for one mistake
+            check = {"middlewares": _middleware, "services": _service, "options": _tls_options}.get(
+                element.kind, _transport
+            )
+            (notes if key in found.from_files else wrong).extend(check(element, found))
+        if element.kind == "options":
+            notes += _not_asked(element)
     return Checked(_sorted(wrong), _sorted(notes))
 
 
@@ -79,6 +90,41 @@ def _middleware(element: Element, found: FileElements) -> Iterator[Problem]:
         yield problem_of("", where, "", BadValue(names, "make it two" if kinds else "write a kind, such as headers"))
 
 
+def _service(element: Element, found: FileElements) -> Iterator[Problem]:
+    where = found.places[element.protocol, element.kind, element.name]
+    wrong = list(_options(element, SERVICES[element.protocol], found, where))
+    yield from wrong
+    if wrong or any(_lost(option, SERVICES[element.protocol]) for option in element.options):
+        return
+    definitions = Definitions(settings={key: Definition(each) for key, each in found.elements.items()})
+    reader = FileServices(definitions, "", element.protocol, Options("", ""), Provider())
+    try:
+        reader.shares(definitions.settings[element.protocol, element.kind, element.name])
+    except BadValue as bad:
+        if all(use.reference.partition("@")[2] in ("", FILE) for use in reader.uses):  # else labels may say more
+            yield problem_of("", where, "", bad)
+
+
+def _tls_options(element: Element, found: FileElements) -> Iterator[Problem]:
+    yield from _options(element, OPTIONS, found, found.places[element.protocol, element.kind, element.name])
+
+
+def _not_asked(element: Element) -> Iterator[Problem]:
+    """Yield what of TLS options is left out, or cannot be asked of clients, which closes the routers that name them."""
+    own = read("", "", element, OPTIONS)
+    yield from own.left
+    try:
+        client_ca(own.fields)
+    except BadValue as bad:
+        label = own.written[bad.key].label if bad.key in own.written else next(iter(element.options.values())).label
+        yield problem_of("", label, "", bad)
+
+
+def _transport(element: Element, found: FileElements) -> Iterator[Problem]:
+    if element.protocol == "http":
+        yield from _options(element, TRANSPORT, found, found.places[element.protocol, element.kind, element.name])
+
+
 def _options(element: Element, table: Table, found: FileElements, where: str) -> Iterator[Problem]:
     """Yield what is wrong with the options of an element, each item of a list on its own, or else with the whole."""
     known = {option: written for option, written in element.options.items() if not _lost(option, table)}
@@ -99,7 +145,7 @@ def _options(element: Element, table: Table, found: FileElements, where: str) ->
         options = read("", "", Element(element.protocol, element.kind, element.name, known), table, secret=True)
         labels = {key: Written(written.label, "") for key, written in options.written.items()}
         try:
-            said = {**options.fields, "_name": element.name, "_labels": labels}
+            said = {**options.fields, "_name": element.name, "_definition": Definition(element), "_labels": labels}
             EFFECTS[element.kind](Effects(Options("", "")), said)
         except BadValue as bad:
             at = options.written.get(bad.key)
@@ -117,3 +163,6 @@ def _read(element: Element, option: str, written: Written, table: Table) -> Opti
     if (element.kind, option) == ("basicauth", "users"):  # the table leaves them to what becomes of all options
         table = {option: Taken(hashed_users, secret=True)}
     return read("", "", Element(element.protocol, element.kind, element.name, {option: written}), table, secret=True)
+
+
+_CHECKS = {"middlewares": _middleware, "services": _service, "options": _tls_options, "serverstransports": _transport}

@@ -92,7 +92,10 @@ _STICKY = {
     if option.startswith("loadbalancer.sticky")
 }
 # What labels cannot say, and what only they can.
-_OF_LABELS = ("loadbalancer.server.", "weighted.", "mirroring.", "failover.", "highestrandomweight.", "errors.")
+_OF_LABELS = (
+    *("loadbalancer.server.", "loadbalancer.<>"),
+    *("weighted.", "mirroring.", "failover.", "highestrandomweight.", "errors."),
+)
 HTTP: Table = {
     **{option: row for option, row in SERVICE.items() if not option.startswith(_OF_LABELS)},
     "loadbalancer.servers[n].url": Taken(server_url, "_servers"),

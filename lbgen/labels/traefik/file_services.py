@@ -9,7 +9,7 @@ Source: traefik 3.7 pkg/server/service/service.go, pkg/server/service/loadbalanc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -62,12 +62,16 @@ class FileServices:
         leaves = self._leaves(definition, ())
         if self.options.lost:
             return ()
-        self._join(leaves)
-        parts = [leaf.weight.denominator for leaf in leaves]
-        whole = math.lcm(*parts)
+        self._join(leaves, definition)
+        merged: list[Leaf] = []
+        for leaf in leaves:  # a service may be reached in several ways
+            same = [one for one in merged if (one.servers, one.backup) == (leaf.servers, leaf.backup)]
+            merged = [one for one in merged if one not in same]
+            merged.append(replace(leaf, weight=leaf.weight + sum(one.weight for one in same)))
+        whole = math.lcm(*(leaf.weight.denominator for leaf in merged))
         return tuple(
             replace(share, weight=int(leaf.weight * whole), backup=leaf.backup, pool=f"{number}")
-            for number, leaf in enumerate(leaves)
+            for number, leaf in enumerate(merged)
             for share in leaf.servers
         )
 
@@ -202,22 +206,40 @@ class FileServices:
         names = {share.service for share in leaf.servers}
         return names.pop() if len(names) == 1 and not others else ""
 
-    def _join(self, leaves: Iterable[Leaf]) -> None:
+    def _join(self, leaves: Sequence[Leaf], definition: Definition) -> None:
         """Put how all servers are used among the options' fields: as the first load balancer says."""
         first, *others = leaves
-        fields = dict(first.fields)
+        fields = {key: value for key, value in first.fields.items() if not key.startswith("health_check")}
+        fields |= self._checks(leaves, definition)
         for leaf in others:
             if leaf.fields.get("host_header") != fields.get("host_header"):
                 raise BadValue(
                     f"has services {first.name} and {leaf.name}, of which only one hands on the client's Host",
                     "give both the same passHostHeader",
                 )
-            if fields.get("health_check") == UNCHECKED and leaf.fields.get("health_check") != UNCHECKED:
-                fields |= {key: value for key, value in leaf.fields.items() if key.startswith("health_check")}
-        schemes = {share.fields.get("scheme", "http") for leaf in (first, *others) for share in leaf.servers}
+        schemes = {share.fields.get("scheme", "http") for leaf in leaves for share in leaf.servers}
         if len(schemes) == 1:
             fields["scheme"] = schemes.pop()
         self.options.fields.update(fields)
+
+    def _checks(self, leaves: Sequence[Leaf], definition: Definition) -> dict[str, Any]:
+        """Return the fields of the health check that all servers have; note where theirs would be others."""
+        main = [leaf for leaf in leaves if not leaf.backup]
+        first, *others = [_check(leaf) for leaf in main]
+        label = Written(next(iter(definition.element.options.values())).label, "")
+        if any(check != first for check in others) and len(main) == len(leaves):
+            differ = "is left out: its services differ in their health checks, and here all servers have the same"
+            self.options.leave(label, BadValue(differ, "give all of them the same, or none"))
+            return {"health_check": UNCHECKED} if "health_check" in first else {}
+        unlike = next((leaf for leaf in leaves if _check(leaf) != first), None)
+        if unlike:
+            message = f"is taken, and service {unlike.name} is asked for {first.get('health_check_path', '/')}, too"
+            self.options.leave(label, BadValue(message, "have it answer that: all servers have the same health check"))
+        return first
+
+
+def _check(leaf: Leaf) -> dict[str, Any]:
+    return {key: value for key, value in leaf.fields.items() if key.startswith("health_check")}
 
 
 def _where(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Middlewares:
         kinds: dict[str, Element] = {}
         for option, written in definition.element.options.items():
             kind, _, rest = option.partition(".")
-            kinds.setdefault(kind, Element(self.protocol, kind, name)).options[rest] = written
+            kinds.setdefault(kind, Element(self.protocol, kind, name.replace("@", "."))).options[rest] = written
         tables = KINDS if self.protocol == "http" else TCP_KINDS
         for element in kinds.values():
             table = tables.get(element.kind, {"<>": GUARD})

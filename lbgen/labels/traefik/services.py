@@ -12,6 +12,7 @@ from lbgen.labels.context import Provider
 from lbgen.labels.foreign_options import Options
 from lbgen.labels.keys.table import KEYS, RouteKeys
 from lbgen.labels.keys.table import PREFIX as LBGEN
+from lbgen.labels.traefik.transports import KIND, verified
 from lbgen.labels.values import policy
 from lbgen.labels.values.value_type import BadValue
 
@@ -66,7 +67,10 @@ def _cookie(said: Mapping[str, Any], fields: Mapping[str, Any], options: Options
 
 
 def note_transport(options: Options, provider: Provider) -> None:
-    """Note what is not done of what a transport says. Servers' certificates are verified by lbgen's own label alone."""
+    """Have servers verified as a transport of the settings says, or note what is not done of what it says.
+
+    Label lbgen.server-ca goes before it.
+    """
     named = options.fields.get("_transport")
     secure = "server_tls" if options.fields.get("server_tls") else ""
     secure = secure or ("scheme" if options.fields.get("scheme") == "https" else "")
@@ -78,7 +82,15 @@ def note_transport(options: Options, provider: Provider) -> None:
             message = f"is left out: time-outs are the route's, and label {VERIFIED_BY} says who vouches for servers"
             options.leave("_transport", BadValue(message, "remove it, or live without it"))
         return
+    defined = provider.elements.get(("http", KIND, transport.removesuffix("@file")))
+    if secure == "scheme" and defined and transport.endswith("@file"):
+        lost = len(options.lost)
+        options.fields.update(verified(options, defined))
+        if "server_ca" in options.fields or len(options.lost) > lost:
+            return
     remedy = f"name {transport} in setting discovery.traefik.insecure_transports if it has insecureSkipVerify"
+    if defined:
+        remedy = "write serverName, the name that the servers have certificates for"
     if named:
         message = "is left out: time-outs are the route's, and servers' certificates are not verified"
     else:

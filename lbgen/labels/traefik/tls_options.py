@@ -15,7 +15,7 @@ from typing import Any
 from lbgen.base.problem import printable
 from lbgen.labels.context import Listeners
 from lbgen.labels.definitions import Definitions
-from lbgen.labels.foreign_options import Element, Left, Lost, Options, Table, Taken, flag, read
+from lbgen.labels.foreign_options import Element, Left, Options, Table, Taken, flag, read
 from lbgen.labels.values import basic, policy
 from lbgen.labels.values.value_type import BadValue
 
@@ -57,7 +57,6 @@ OPTIONS: Table = {
     "snistrict": Taken(flag, "_strict"),
     "clientauth.cafiles": Taken(basic.list_of(_authority), "_authorities"),
     "clientauth.clientauthtype": Taken(_type, "_type"),
-    "clientauth.<>": Lost("is unknown", "correct its name"),
 }
 
 

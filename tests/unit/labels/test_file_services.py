@@ -66,11 +66,13 @@ def test_of_tcp():
          [("192.0.2.1", 0, False), ("192.0.2.2", 1, False)]),
         ("weighted: {services: [{name: both, weight: 1}, {name: app@docker, weight: 1}]}",
          [("192.0.2.1", 1, False), ("192.0.2.2", 2, False), ("shop", 3, False)]),
+        ("weighted: {services: [{name: a, weight: 1}, {name: both, weight: 1}]}",
+         [("192.0.2.1", 4, False), ("192.0.2.2", 2, False)]),
         ("failover: {service: a, fallback: b}", [("192.0.2.1", 1, False), ("192.0.2.2", 1, True)]),
         ("failover: {service: a, fallback: app@swarm}", [("192.0.2.1", 1, False), ("shop", 1, True)]),
         ("mirroring: {service: a, mirrors: [{name: app@swarm, percent: 10}]}", [("192.0.2.1", 1, False)]),
     ],
-    ids=["weighted", "no weight", "nested", "failover", "failover to Swarm", "mirroring"],
+    ids=["weighted", "no weight", "nested", "twice", "failover", "failover to Swarm", "mirroring"],
 )  # fmt: skip
 def test_services_of_services(text, expected):
     """Weights are those of services, whatever the number of their servers; of nested ones they are multiplied."""
@@ -112,7 +114,7 @@ def test_mirrors():
         ("loadBalancer: {sticky: {cookie: {}}}", "has no servers"),
         ("loadBalancer: {servers: [{url: 'http://192.0.2.1'}, {url: 'https://192.0.2.2'}]}",
          "servers of several schemes"),
-        ("loadBalancer: {server: [{url: 'http://192.0.2.1'}]}", "is unknown, or cannot be honoured"),
+        ("loadBalancer: {server: [{url: 'http://192.0.2.1'}]}", "is an unknown option"),
         ("weighted: {services: [{name: main}]}", "leads to service main again"),
         ("weighted: {services: [{name: c}]}", "names service c, which nothing defines"),
         ("weighted: {services: [{name: c@consul}]}", "is of provider consul"),

@@ -73,7 +73,7 @@ def test_default(labels, client_ca, listener):
         ("{a: {clientAuth: {caFiles: [a.pem, b.pem]}}}", "a@file", "names several files (a, b), and here there is one"),
         ("{a: {minVersion: VersionTLS13}}", "a@file", "asks for TLS 1.3, and listener websecure offers older versions"),
         ("{a: {minVersion: TLS13}}", "a@file", "is not a version of TLS"),
-        ("{a: {clientauth: {cafile: [ca.pem]}}}", "a@file", "is unknown"),
+        ("{a: {clientauth: {cafile: [ca.pem]}}}", "a@file", "is an unknown option"),
     ],
 )  # fmt: skip
 def test_closed(options, label, says):

@@ -8,6 +8,7 @@ import yaml
 from lbgen.labels.values.users import User
 from lbgen.model import Model, build
 from lbgen.settings import Settings
+from lbgen.settings.traefik_files import TraefikFile
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
 from tests.support.passwords import HASH
 
@@ -27,13 +28,24 @@ discovery:
       depth: {{forwardAuth: {{address: "http://login/", headerField: X}}}}
     services:
       nas: {{loadBalancer: {{servers: [{{url: "http://192.0.2.9:5000"}}], healthCheck: {{path: /up}}}}}}
-      split: {{weighted: {{services: [{{name: nas, weight: 3}}, {{name: app@swarm, weight: 1}}]}}}}
+      plain: {{loadBalancer: {{servers: [{{url: "http://192.0.2.9:5000"}}]}}}}
+      split: {{weighted: {{services: [{{name: plain, weight: 3}}, {{name: app@swarm, weight: 1}}]}}}}
+      mixed: {{weighted: {{services: [{{name: nas}}, {{name: app@swarm}}]}}}}
       safe: {{failover: {{service: nas, fallback: app@swarm}}}}
       copied: {{mirroring: {{service: nas, mirrors: [{{name: app@swarm, percent: 10}}]}}}}
       web: {{loadBalancer: {{servers: [{{url: "http://shop:80"}}]}}}}
+      verified: {{loadBalancer: {{serversTransport: sure, servers: [{{url: "https://192.0.2.9"}}]}}}}
+      trusting: {{loadBalancer: {{serversTransport: unsure@file, servers: [{{url: "https://192.0.2.9"}}]}}}}
+
     tcp_middlewares: {{few: {{inFlightConn: {{amount: 2}}}}}}
 listeners: {{web: {{bind: ":80"}}, pg: {{bind: ":5432", protocol: tcp}}}}
 default_listeners: [web, pg]
+"""
+FILE = """
+http:
+  serversTransports:
+    sure: {serverName: nas.internal, rootCAs: [/etc/ca/Internal.crt]}
+    unsure: {insecureSkipVerify: true}
 """
 FACTS = [a_network("edge"), a_node()]
 
@@ -41,14 +53,16 @@ FACTS = [a_network("edge"), a_node()]
 def model(*, claims: str = "[]", **labels: str) -> Model:
     """The model of service app with router app and these labels, beside a service shop; each has two tasks."""
     own = {"traefik.http.routers.app.rule": "Host(`a.org`)"}
-    if not labels.get("http__routers__app__service", "").startswith(("nas", "web")):
+    if not labels.get("http__routers__app__service", "").startswith(("nas", "web", "ver", "trust")):
         own["traefik.http.services.app.loadbalancer.server.port"] = "80"
     own |= {f"traefik.{name.replace('__', '.')}": value for name, value in labels.items()}
     facts = [*FACTS, a_service("app", None, labels=own, networks=("edge-id",))]
     facts.append(a_service("shop", None, labels={"traefik.enable": "false"}, networks=("edge-id",)))
     for number, name in enumerate(("app", "shop")):
         facts += [a_task(name, slot, addresses={"edge-id": f"10.0.{number}.{slot}"}) for slot in (1, 2)]
-    settings = Settings.model_validate(yaml.safe_load(SETTINGS) | {"claims": yaml.safe_load(claims)})
+    document = yaml.safe_load(SETTINGS) | {"claims": yaml.safe_load(claims)}
+    document["discovery"]["traefik"]["files"] = [TraefikFile(path="dynamic.yml", content=yaml.safe_load(FILE))]
+    settings = Settings.model_validate(document)
     return build(a_snapshot(*facts), settings.rules())
 
 
@@ -95,17 +109,29 @@ def test_closed(names, says, status):
     [
         ("nas@file", {"192.0.2.9:5000": (100, False)}),
         ("split@file", {"192.0.2.9:5000": (256, False), "10.0.0.1:80": (43, False), "10.0.0.2:80": (43, False)}),
-        ("safe@file", {"192.0.2.9:5000": (100, False), "10.0.0.1:80": (50, True), "10.0.0.2:80": (50, True)}),
         ("web@file", {"10.0.1.1:80": (100, False), "10.0.1.2:80": (100, False)}),
     ],
 )
 def test_services(service, servers):
     """A router leads to addresses of settings, and to tasks, each with its share."""
     backend = served(model(http__routers__app__service=service))
-    found = {f"{each.address}:{each.port}": (each.weight, each.backup) for each in backend.servers}
-    assert {place: backup for place, (_, backup) in found.items()} == {place: one[1] for place, one in servers.items()}
-    if not any(backup for _, backup in servers.values()):
-        assert found == servers
+    assert {f"{each.address}:{each.port}": (each.weight, each.backup) for each in backend.servers} == servers
+
+
+def test_failover():
+    """A fallback is standby; that it has the same health check is told."""
+    found = model(http__routers__app__service="safe@file")
+    (problem,) = found.problems
+    assert "is taken, and service app is asked for /up, too" in problem.message
+    servers = {server.address: server.backup for server in found.servers}
+    assert servers == {"192.0.2.9": False, "10.0.0.1": True, "10.0.0.2": True}
+
+
+def test_unlike_checks():
+    """Servers of services with different health checks are not checked: nobody can tell which one would hold."""
+    found = model(http__routers__app__service="mixed@file")
+    assert ["differ in their health checks" in problem.message for problem in found.problems] == [True]
+    assert [backend.health_check for backend in found.backends if backend.name == "app.http.app"] == [None]
 
 
 def test_checked():
@@ -113,6 +139,15 @@ def test_checked():
     check = served(model(http__routers__app__service="nas@file")).health_check
     assert check is not None
     assert (check.kind, check.path) == ("http", "/up")
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"), [("verified@file", ("Internal", "nas.internal")), ("trusting@file", ("", "a.org"))]
+)
+def test_transports(service, expected):
+    """Who vouches for servers is what the transport of a file says."""
+    backend = served(model(http__routers__app__service=service))
+    assert (backend.server_ca, backend.server_name) == expected
 
 
 def test_mirror():

@@ -66,7 +66,8 @@ def test_sections_and_files(tmp_path):
         "{middlewares: {a: {compress: {}}}, services: {b: {loadBalancer: {servers: [{url: 'http://192.0.2.1'}]}}},"
         " tls_options: {c: {sniStrict: true}}, tcp_middlewares: {d: {inFlightConn: {amount: 2}}},"
         " tcp_services: {e: {loadBalancer: {servers: [{address: '192.0.2.1:5'}]}}}, files: [f.yml, g.toml, h.json]}",
-        f_yml="tls: {options: {f: {sniStrict: true}}}\nudp: {services: {u: {weighted: {services: [{name: v}]}}}}",
+        f_yml="tls: {options: {f: {sniStrict: true}}}\n"
+        "udp: {services: {u: {loadBalancer: {servers: [{address: '192.0.2.1:5'}]}}}}",
         g_toml="[http.serversTransports.g]\ninsecureSkipVerify = true\n",
         h_json='{"HTTP": {"Middlewares": {"h": {"compress": {}}}}}',
     )
@@ -175,3 +176,45 @@ def test_kinds_that_only_traefik_has(tmp_path):
     """A plugin, or an option that is not done here, is no error: it closes the routers that name it."""
     kinds = "{a: {plugin: {x: {y: [1, {z: 2}]}}}, b: {digestAuth: {users: [u]}}, c: {forwardAuth: {headerField: x}}}"
     assert load(tmp_path, f"{{middlewares: {kinds}}}").discovery.traefik.checked().mistakes == ()
+
+
+@pytest.mark.parametrize(
+    ("section", "yaml", "says"),
+    [
+        ("services", "{a: {loadBalancer: {servers: [{url: 'http://192.0.2.1'}, {url: 'http://300.0.2.1'}]}}}",
+         "services.a.loadBalancer.servers[1].url: has no IP address where one is meant"),
+        ("services", "{a: {loadBalancer: {healthChek: {path: /up}}}}",
+         "services.a.loadBalancer.healthChek.path: is an unknown option; did you mean loadbalancer.healthcheck.path?"),
+        ("services", "{a: {weighted: {services: [{name: b}]}}}", "services.a: names service b, which nothing defines"),
+        ("services", "{a: {weighted: {services: [{name: a}]}}}", "services.a: leads to service a again"),
+        ("services", "{a: {failover: {service: app@swarm}}}", "services.a: lacks the service or its fallback"),
+        ("tcp_services", "{a: {loadBalancer: {servers: [{address: 192.0.2.1}]}}}",
+         "tcp_services.a.loadBalancer.servers[0].address: is not the address of a server"),
+        ("tls_options", "{a: {minVersion: '1.3'}}", "tls_options.a.minVersion: is not a version of TLS"),
+        ("tls_options", "{a: {clientAuth: {caFile: [x.pem]}}}",
+         "tls_options.a.clientAuth.caFile[0]: is an unknown option; did you mean clientauth.cafiles?"),
+    ],
+)  # fmt: skip
+def test_mistakes_of_other_sections(tmp_path, section, yaml, says):
+    """Services and TLS options are checked as far as no label has to be asked."""
+    (line,) = wrong(tmp_path, f"{{{section}: {yaml}}}")
+    assert line.startswith(f"lbgen.yml:1: discovery.traefik.{says}")
+
+
+def test_what_is_no_mistake(tmp_path):
+    """What only labels can tell, and what closes the routers that name it, is no error."""
+    services = "{a: {weighted: {services: [{name: app@swarm}]}}, b: {failover: {service: a, fallback: c@docker}}}"
+    options = "{a: {clientAuth: {caFiles: [x.pem], clientAuthType: VerifyClientCertIfGiven}, cipherSuites: [X]}}"
+    checked = load(tmp_path, f"{{services: {services}, tls_options: {options}}}").discovery.traefik.checked()
+    assert checked.mistakes == ()
+    assert [note.label.rpartition(".")[2] for note in checked.notes] == ["cipherSuites", "clientAuthType"]
+
+
+def test_transports(tmp_path):
+    """A transport of a file that verifies nothing counts as one of setting insecure_transports."""
+    text = (
+        "http: {serversTransports: {Old: {insecureSkipVerify: true}, new: {serverName: a.org, rootCAs: [/ca/in.crt]}}}"
+    )
+    provider = load(tmp_path, "{files: a.yml, insecure_transports: x@file}", a_yml=text).discovery.traefik.provider()
+    assert provider.insecure_transports == ("old@file", "x@file")
+    assert ("http", "serverstransports", "new") in provider.elements
