@@ -7,6 +7,7 @@ import pytest
 from lbgen.labels.match import Test
 from lbgen.model import Listener, Model, Redirect
 from lbgen.model.entries import Cell, ListenerRedirect, Screen
+from lbgen.report.reach import Reach, secure_listeners
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, modelled
 
 TO_HTTPS = ListenerRedirect("https", 443, 308)
@@ -63,3 +64,20 @@ def test_no_loops():
     told = of_web(model_with(redirect=TO_HTTPS, trusted_proxies=("10.0.0.0/8",)))
     assert told.screens == (Screen(("web.redirect",), (Test("scheme", "https"),), "closed.418"),)
     assert of_web(model_with(redirect=TO_HTTPS)).screens == ()
+
+
+@pytest.mark.parametrize(("priority", "expected"), [(None, {"web"}), (10, set())])
+def test_dialects_know_it(priority, expected):
+    """A router need not be on a listener whose requests never reach it."""
+    web = a_listener(redirect=ListenerRedirect("https", 443, 308, priority))
+    assert a_rules(web, a_listener("websecure", 443, tls=True)).label_context().listeners.redirecting == expected
+
+
+def test_why_a_route_gets_no_requests():
+    """The setting is named that leads them elsewhere."""
+    model = model_with(redirect=TO_HTTPS)
+    reach = Reach(of_web(model), model.routes, secure_listeners(model))
+    (shop,) = (route for route in model.routes if route.name == "shop")
+    assert [share.why for share in reach.shares(shop)] == [
+        "every request is redirected, see listeners.web.redirect",
+    ]
