@@ -104,7 +104,7 @@ def _traefik() -> Iterator[Row]:
         yield Row(
             "traefik", kind, "unknown", _routers("NAME-guard") | {f"http.middlewares.NAME-guard.{kind}.{option}": value}
         )
-    hosts = {"http.middlewares.NAME-guard.headers.allowedhosts": "a.org"}
+    hosts = {"http.middlewares.NAME-guard.headers.allowedhosts": "*.a.org"}
     yield Row("traefik", "allowedhosts", "unknown", _routers("NAME-guard") | hosts)
     for way, option in {"other-provider": "tls.options", "misspelt-option": "tls.option"}.items():
         yield Row(

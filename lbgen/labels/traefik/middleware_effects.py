@@ -15,10 +15,10 @@ from typing import Any
 from lbgen.labels.context import Provider
 from lbgen.labels.definitions import Definitions
 from lbgen.labels.foreign_options import Options
-from lbgen.labels.match import Alternative, Test
+from lbgen.labels.match import All, Alternative, Not, Test
 from lbgen.labels.route_spec import Denial, about
 from lbgen.labels.traefik import headers
-from lbgen.labels.traefik.limits import rate
+from lbgen.labels.traefik.limits import rate, stricter
 from lbgen.labels.traefik.lookup import Names
 from lbgen.labels.traefik.middleware_options import ENCODED
 from lbgen.labels.traefik.pages import error_pages
@@ -45,7 +45,8 @@ _TURNED: Mapping[tuple[str, str], str] = {
     ("add", "strip"): _PATHS,
     ("add", "replace"): _PATHS,
 }
-_ONCE = {"password", "login", "cors", "rate", "concurrency", "strip", "replace"}
+_BAD_HOST = 500  # what Traefik answers to a host that headers.allowedHosts does not name
+_ONCE = {"password", "login", "cors", "strip", "replace"}
 
 
 @dataclass(slots=True)
@@ -156,7 +157,8 @@ def _forward_auth(effects: Effects, options: Mapping[str, Any]) -> None:
 
 def _headers(effects: Effects, options: Mapping[str, Any]) -> None:
     if "_hosts" in options and not options.get("_development"):
-        raise BadValue("refuses hosts, which is not done here", "name the hosts in the router's rule", "_hosts")
+        others = All(tuple(Not(Test("host", name)) for name in options["_hosts"]))
+        effects.denials.append(Denial(others, _BAD_HOST))
     cors, host = headers.cors(options), headers.host(options)
     if cors:
         effects.enter("cors")
@@ -190,15 +192,19 @@ def _rate_limit(effects: Effects, options: Mapping[str, Any]) -> None:
     if not average:  # no limit
         return
     effects.enter("rate")
-    effects.fields["rate_limit"] = rate(average, period)
-    effects.fields["rate_limit_burst"] = max(options.get("_burst", 1), 1) - 1  # Traefik counts the first one too
+    limit = (rate(average, period), max(options.get("_burst", 1), 1) - 1)  # Traefik counts the first one too
+    if before := effects.fields.get("rate_limit"):
+        limit = stricter(limit, (before, effects.fields["rate_limit_burst"]))
+    effects.fields["rate_limit"], effects.fields["rate_limit_burst"] = limit
 
 
 def _in_flight(effects: Effects, options: Mapping[str, Any]) -> None:
     amount = _needed(options, "_amount", "lets nothing through", "add an amount")
     effects.enter("concurrency")
-    effects.fields["max_concurrent"] = amount
-    effects.fields["max_concurrent_by"] = "client" if options.get("_by_client") else "host"
+    counted = "client" if options.get("_by_client") else "host"
+    if effects.fields.setdefault("max_concurrent_by", counted) != counted:
+        raise BadValue("counts otherwise than the one before it", "count both by host, or both by client")
+    effects.fields["max_concurrent"] = min(amount, effects.fields.get("max_concurrent", amount))
 
 
 def _in_flight_of_tcp(effects: Effects, options: Mapping[str, Any]) -> None:

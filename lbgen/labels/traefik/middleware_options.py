@@ -121,14 +121,15 @@ _LOGIN: Table = {
     },
 }
 
-# Characters that the middleware encodedcharacters refuses in a path, unless it is told otherwise, as they are encoded.
+# Characters that the middleware encodedcharacters refuses in a path, unless it is told otherwise, as expressions for
+# their codes. A backslash is always one to Traefik, which decodes it where rules are asked.
 ENCODED: Mapping[str, str] = {
-    "slash": "%2F",
-    "backslash": "%5C",
+    "slash": "%2[Ff]",
+    "backslash": r"%5[Cc]|\\",
     "nullcharacter": "%00",
-    "semicolon": "%3B",
+    "semicolon": "%3[Bb]",
     "percent": "%25",
-    "questionmark": "%3F",
+    "questionmark": "%3[Ff]",
     "hash": "%23",
 }
 KINDS: Mapping[str, Table] = {
@@ -194,7 +195,7 @@ KINDS: Mapping[str, Table] = {
         "referrerpolicy": Taken(_HEADER, "_referrer"),
         "permissionspolicy": Taken(_HEADER, "_permissions"),
         "isdevelopment": Taken(flag, "_development"),
-        "allowedhosts": Taken(basic.list_of(str), "_hosts"),
+        "allowedhosts": Taken(basic.list_of(http.server_name), "_hosts"),
         "hostsproxyheaders": Left("is left out: the host is that of the request", "remove it"),
         "sslproxyheaders.<>": Left("is left out: TLS is what the listener has", "remove it"),
         "publickey": Left("is left out: browsers no longer read it", "remove it"),

@@ -194,13 +194,24 @@ def url_from(expression: str, text: str) -> Substitution:
     beginning = expression.removeprefix("(?i)")
     own = beginning.startswith(("^(h", "^(.*", "^(.+")) and _begins_with_a_group(beginning)
     whole = kind == "group" and first == "1" and own
-    if not whole and (kind != "text" or not re.match(r"https?://[^/]|https?://$|/(?![/\\])", first)):
+    if not (whole or _of_either_scheme(beginning, made.parts)) and (
+        kind != "text" or not re.match(r"https?://[^/]|https?://$|/(?![/\\])", first)
+    ):
         raise BadValue(
             "does not lead to a URL", "begin with https://NAME/, an absolute path, or $1 of an expression ^(http...)"
         )
     if not all(_URL.fullmatch(piece) for kind, piece in made.parts if kind == "text"):
         raise BadValue("has a character that no URL may have", "percent-encode it, such as %20 for a space")
     return made
+
+
+def _of_either_scheme(expression: str, parts: Parts) -> bool:
+    """Tell whether a URL begins with ``http${1}://NAME``, where the group is an s or nothing, as in ``^http(s)?://``."""
+    if len(parts) < 3 or parts[0] != ("text", "http") or parts[1][0] != "group" or parts[2][0] != "text":
+        return False
+    starts = [found.start() for found in re.finditer(r"\((?!\?)", _bare(expression))]
+    group = expression[starts[int(parts[1][1]) - 1] :]
+    return bool(re.match(r"\(s\)\??|\(s\?\)", group) and re.match("://[^/]", parts[2][1]))
 
 
 def _words(text: str, what: str) -> tuple[str, str]:

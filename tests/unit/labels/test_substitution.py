@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbgen.labels.values.substitution import Substitution, only_place, path_substitution, substitution, url_redirects
+from lbgen.labels.values.substitution import (
+    Substitution,
+    only_place,
+    path_substitution,
+    substitution,
+    url_from,
+    url_redirects,
+)
 from lbgen.labels.values.value_type import BadValue
 
 
@@ -166,3 +173,25 @@ def test_same_as_replacing_all(expression, text):
     except BadValue:
         return
     assert apply(found, text) == re.sub(expression, r"/<\1>", text)
+
+
+@pytest.mark.parametrize(
+    ("expression", "url", "fine"),
+    [
+        ("^http(s)?://www.(a.org)/(.*)", "http${1}://a.org/${3}", True),
+        ("^http(s?)://(.*)", "http$1://a.org", True),
+        ("^http(s)://(.*)", "http$1://a.org", True),
+        ("^http(s)?://(.*)", "http$2://a.org", False),
+        ("^http(s)?://(.*)", "http$1:///a.org", False),
+        ("^http(s)?://(.*)", "http$1://$2", False),
+        ("^http(s)?://(.*)", "http$1", False),
+        ("^http([a-z]?)://(.*)", "http$1://a.org", False),
+    ],
+)
+def test_either_scheme(expression, url, fine):
+    """A URL may take the scheme from the request, if it can be nothing but http or https, and the name is its own."""
+    if fine:
+        assert url_from(expression, url).parts[0] == ("text", "http")
+    else:
+        with pytest.raises(BadValue, match="does not lead to a URL"):
+            url_from(expression, url)

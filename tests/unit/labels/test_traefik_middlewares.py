@@ -301,7 +301,7 @@ def test_noted(options, noted):
             {"ratelimit.average": "1", "ratelimit.sourcecriterion.requesthost": "true"},
             "ratelimit.sourcecriterion.requesthost",
         ),
-        ({"headers.allowedhosts": "a.org"}, "headers.allowedhosts"),
+        ({"headers.allowedhosts": "*.a.org"}, "headers.allowedhosts"),
         ({"headers.accesscontrolalloworiginlistregex": "x"}, "headers.accesscontrolalloworiginlistregex"),
         ({"headers.customrequestheaders.Connection": "x"}, "headers.customrequestheaders.Connection"),
         ({"headers.customrequestheaders.x": "\u00e4"}, "headers.customrequestheaders.x"),
@@ -348,6 +348,7 @@ STRIP = {"stripprefix.prefixes": "/s"}
 STRIP_REGEX = {"stripprefixregex.regex": "/s"}
 HTTPS = {"redirectscheme.scheme": "https"}
 HOST = {"headers.customrequestheaders.host": "b.org"}
+BY_CLIENT = {"inflightreq.sourcecriterion.ipstrategy.depth": "0"}
 RATE = {"ratelimit.average": "1"}
 MOVED = {"redirectregex.regex": ".*", "redirectregex.replacement": "https://b.org/"}
 
@@ -415,7 +416,14 @@ def test_several(middlewares, meant):
         ((LOGIN, CORS), False),
         ((CORS, LOGIN, USERS), True),
         ((LOGIN, {"forwardauth.address": "http://other/"}), False),
-        ((RATE, {"ratelimit.average": "2"}), False),
+        ((RATE, {"ratelimit.average": "2"}), True),
+        ((RATE, {"ratelimit.average": "2"}, {"ratelimit.average": "1", "ratelimit.burst": "9"}), True),
+        (
+            ({"ratelimit.average": "1", "ratelimit.burst": "9"}, {"ratelimit.average": "2", "ratelimit.burst": "3"}),
+            False,
+        ),
+        (({"inflightreq.amount": "9"}, {"inflightreq.amount": "3"}), True),
+        (({"inflightreq.amount": "9"}, {"inflightreq.amount": "3", **BY_CLIENT}), False),
         ((ALLOW, {"ipallowlist.sourcerange": "::1"}), False),
     ],
 )

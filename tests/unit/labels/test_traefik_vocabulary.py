@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbgen.labels.foreign_options import Noted, duration
-from lbgen.labels.match import Test
+from lbgen.labels.match import All, Not, Test
 from lbgen.labels.route_spec import Denial, sound
 from lbgen.labels.values.value_type import BadValue
 from tests.support.builders import parsed
@@ -158,7 +158,7 @@ def test_encoded_characters():
     """Paths with characters that are encoded and not allowed are answered 400; some are always refused."""
     allowed = {f"encodedcharacters.allowencoded{name}": "true" for name in ("slash", "percent", "semicolon", "hash")}
     route = traefik_route(with_middleware(allowed | {"encodedcharacters.allowencodedbackslash": "false"}))
-    assert route.denials == (Denial(Test("path_regex", "%5C|%00|%3F"), 400),)
+    assert route.denials == (Denial(Test("path_regex", r"%5[Cc]|\\|%00|%3[Ff]"), 400),)
     assert route.guards == {"deny"}
 
 
@@ -216,3 +216,33 @@ def test_first_by_default_rule():
     assert len(traefik_labels({"port": "80"}, default_rule="Host(`a.org`)").routes) == 1
     guarded = traefik_labels({"frontend.whiteList.sourceRange": "192.0.2.0/24"}, default_rule="Host(`a.org`)")
     assert (guarded.routes, [spec.whole for spec in guarded.closed]) == ((), [True])
+
+
+def test_allowed_hosts():
+    """Hosts that headers.allowedHosts does not name are answered 500, as by Traefik."""
+    route = traefik_route(with_middleware({"headers.allowedhosts": "A.org, b.org"}))
+    others = All((Not(Test("host", "a.org")), Not(Test("host", "b.org"))))
+    assert (route.denials, route.guards) == ((Denial(others, 500),), {"deny"})
+
+
+@pytest.mark.parametrize(
+    ("limits", "meant"),
+    [
+        (({"average": "100", "period": "7s"},), ((51428, 3600), 0)),
+        (({"average": "1", "period": "90s"},), ((40, 3600), 0)),
+        (({"average": "2", "burst": "5"}, {"average": "1", "burst": "5"}), ((1, 1), 4)),
+        (({"average": "60", "period": "1m", "burst": "3"}, {"average": "1", "burst": "4"}), ((60, 60), 2)),
+    ],
+)
+def test_limits(limits, meant):
+    """A rate is rounded down where little is lost by it; of two limits the stricter one is enough."""
+    labels = {f"m{n}.ratelimit.{key}": value for n, own in enumerate(limits) for key, value in own.items()}
+    labels = APP | {f"http.middlewares.{key}": value for key, value in labels.items()}
+    keys = traefik_route(labels | {"http.routers.app.middlewares": ",".join(f"m{n}" for n in range(len(limits)))}).keys
+    assert (keys.rate_limit, keys.rate_limit_burst) == meant
+
+
+def test_rate_that_is_none():
+    """A rate of which much would be lost by rounding closes the router."""
+    (closed,) = traefik_labels(with_middleware({"ratelimit.average": "3", "ratelimit.period": "2h"})).closed
+    assert closed.missing == {"rate_limit"}
