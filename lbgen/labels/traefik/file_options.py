@@ -123,7 +123,7 @@ HTTP: Table = {
 TCP: Table = {
     **{option: row for option, row in TCP_SERVICE.items() if not option.startswith(_OF_LABELS)},
     "loadbalancer.servers[n].address": Taken(server_address, "_servers"),
-    "loadbalancer.servers[n].tls": TCP_SERVICE["loadbalancer.server.tls"],
+    "loadbalancer.servers[n].tls": Taken(flag, "_tls"),
     "weighted.services[n].name": Taken(str, "_names"),
     "weighted.services[n].weight": _WEIGHT,
     "weighted.healthcheck": _ONE_BY_ONE,

@@ -127,6 +127,12 @@ class FileServices:
             raise BadValue(f"has servers of several schemes ({', '.join(sorted(schemes))})", "use one of them")
         if schemes:
             own.fields["scheme"] = next(iter(schemes))
+        if "_tls" in own.fields:
+            by_tls = {own.fields["_tls"].get(number, False) for number in found}
+            if len(by_tls) > 1:
+                raise BadValue("has servers with TLS and others without", "make two services of them")
+            own.fields["server_tls"] = by_tls.pop()
+            own.written["server_tls"] = own.written["_tls"]
         note_transport(own, self.provider)
         fields = service_fields(self.protocol, own)
         servers = [

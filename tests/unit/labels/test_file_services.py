@@ -57,6 +57,15 @@ def test_of_tcp():
     )
 
 
+def test_tls_to_tcp_servers():
+    """TLS is spoken to all servers of a TCP service, or to none."""
+    servers = "{main: {loadBalancer: {servers: [{address: '192.0.2.1:5'%s}, {address: '192.0.2.2:5'%s}]}}}"
+    assert read(servers % (", tls: true", ", tls: true"), protocol="tcp")[1].fields["server_tls"] is True
+    assert read(servers % (", tls: false", ""), protocol="tcp")[1].fields["server_tls"] is False
+    with pytest.raises(BadValue, match="has servers with TLS and others without"):
+        read(servers % (", tls: true", ""), protocol="tcp")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
