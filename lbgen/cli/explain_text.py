@@ -26,7 +26,7 @@ def explanation_lines(document: Document) -> Iterator[str]:
     yield from _items("closed route", document["closed"])
     yield from _items("problem", document["problems"])
     yield from _items("limit", document["limits"])
-    yield from _items("note", document["remarks"])
+    yield from _items("note", [*document["remarks"], *document["doubts"]])
     yield from _labels(document["labels"])
 
 

@@ -79,6 +79,7 @@ class Lost(Left):
     """An option without which the route would do something else than asked."""
 
     remedy: str = "remove it, or leave the service to Traefik"
+    otherwise: bool = False  # of a row with <>: it is for what is in no other row, and may be misspelt
 
 
 Table = Mapping[str, Taken | Left | Lost]  # option -> meaning; <> stands for any words, [n] for an index
@@ -242,6 +243,8 @@ def meaning_of(option: str, table: Table, *, secret: bool = False) -> tuple[str,
         return pattern, table[pattern]
     for row, meaning in table.items():
         if row.endswith("<>") and pattern.startswith(row[:-2]):
+            if isinstance(meaning, Lost) and meaning.otherwise and (near := _vocabulary(table).nearest(option)):
+                return near, Lost(meaning.message, f"did you mean {near}?", meaning.secret)
             return row, meaning
     nearest = _vocabulary(table).nearest(option)
     remedy = f"did you mean {nearest}?" if nearest else "remove it, or correct its name"

@@ -5,7 +5,7 @@ A published port where the application's own is wanted, a star in a path, a labe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from lbgen.base.problem import Problem, printable
 from lbgen.labels import dialects
@@ -24,11 +24,17 @@ _WRITTEN = ("path", "path_exact", "rule", "_paths")
 def doubts(snapshot: Snapshot, context: LabelContext) -> Iterator[Problem]:
     """Yield what should be looked at, by service."""
     for service in sorted(snapshot.services.values(), key=lambda service: (service.name, service.id)):
-        parsed = dialects.parse(service.name, service.labels, context)
-        if parsed.enabled:
-            found = {doubt for route in parsed.routes for doubt in (*_port(service, route), *_star(service, route))}
-            yield from sorted(found)
-        yield from _of_others(service)
+        yield from doubts_of(service, dialects.parse(service.name, service.labels, context).routes)
+
+
+def doubts_of(service: Service, routes: Iterable[RouteSpec]) -> Iterator[Problem]:
+    """Yield what should be looked at of one service.
+
+    Args:
+        routes: what its labels ask for.
+    """
+    yield from sorted({doubt for route in routes for doubt in (*_port(service, route), *_star(service, route))})
+    yield from _of_others(service)
 
 
 def _port(service: Service, route: RouteSpec) -> Iterator[Problem]:

@@ -63,7 +63,7 @@ WORKING: Mapping[str, Mapping[str, str]] = {
         "traefik.http.routers.api.rule": "Host(`a.org`) && PathPrefix(`/api`)",
         "traefik.http.routers.api.service": "api",
         "traefik.http.services.api.loadbalancer.server.port": "81",
-        "traefik.http.services.api.loadbalancer.healthcheck.path": "/up",
+        "traefik.http.services.api.loadbalancer.healthcheck.interval": "10s",
     },
     "traefik-tcp": {
         "traefik.enable": "true",

@@ -7,14 +7,15 @@ Source: traefik 3.7 pkg/server/middleware/middlewares.go.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import printable
 from lbgen.labels.context import Provider
 from lbgen.labels.definitions import SWARM, Definition, Undefined
-from lbgen.labels.foreign_options import Element, Options, Written, read
+from lbgen.labels.foreign_options import Element, Lost, Options, Table, Written, read
 from lbgen.labels.match import Alternative
+from lbgen.labels.suggestions import alike
 from lbgen.labels.traefik import headers
 from lbgen.labels.traefik.lookup import Names, of_another
 from lbgen.labels.traefik.middleware_effects import EFFECTS, Effects
@@ -22,6 +23,7 @@ from lbgen.labels.traefik.middleware_options import GUARD, KINDS, TCP_KINDS, gua
 from lbgen.labels.values.value_type import BadValue
 
 _MAX_DEPTH = 16
+_LIKE = 0.75  # of two words: "auth" is not basicauth
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class Middlewares:
             kinds.setdefault(kind, Element(self.protocol, kind, name.replace("@", "."))).options[rest] = written
         tables = KINDS if self.protocol == "http" else TCP_KINDS
         for element in kinds.values():
-            table = tables.get(element.kind, {"<>": GUARD})
+            table = tables.get(element.kind) or {"<>": _unknown_kind(element.kind, tables)}
             own = read(self.names.service, effects.options.route, element, table, secret=True)
             effects.options.written.update({key: value for key, value in own.written.items() if key == value.label})
             effects.options.lost += own.lost
@@ -126,6 +128,12 @@ def _meant(reference: str, bad: BadValue, seen: Collection[tuple[str, str]]) -> 
         return frozenset({printable(reference)})
     kinds = {option.partition(".")[0] for option in near.element.options}
     return frozenset(filter(None, map(guard_of, kinds))) or frozenset({printable(reference)})
+
+
+def _unknown_kind(kind: str, tables: Mapping[str, Table]) -> Lost:
+    """Return what is said of a kind of middleware that is none."""
+    near = alike(kind, tables, _LIKE)
+    return replace(GUARD, message="is no kind of middleware", remedy=f"did you mean {near}?") if near else GUARD
 
 
 def _guards(kind: str, broken: Collection[str]) -> frozenset[str]:

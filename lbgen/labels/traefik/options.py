@@ -72,6 +72,10 @@ _CERTIFICATE = Left("is left out: certificates are files here", "put one into th
 _ELSEWHERE = "is not a load balancer of this service's own tasks"
 _LEAVE = "remove it, or leave the service to Traefik"
 
+_UNKNOWN = Lost(
+    "is unknown, or cannot be honoured", "correct its name, or leave the service to Traefik", otherwise=True
+)
+
 ROUTER: Table = {
     "rule": Taken(str, "rule", lines=True),
     "entrypoints": Taken(basic.list_of(basic.name), "listener"),
@@ -120,7 +124,7 @@ SERVICE: Table = {
     "loadbalancer.sticky.cookie.maxage": Taken(_max_age, "sticky_max_age"),
     **{f"loadbalancer.sticky.cookie.{name}": Taken(_cookie_for_all, "_cookie_too") for name in ("path", "domain")},
     "loadbalancer.responseforwarding.flushinterval": Left("is left out: it tunes Traefik alone", "remove it"),
-    "loadbalancer.<>": Lost("is unknown, or cannot be honoured", "correct its name, or leave the service to Traefik"),
+    "loadbalancer.<>": _UNKNOWN,
     "weighted.<>": Lost(_ELSEWHERE),
     "mirroring.<>": Lost(_ELSEWHERE),
     "failover.<>": Lost(_ELSEWHERE),
@@ -145,7 +149,7 @@ TCP_SERVICE: Table = {
         "is left out: what it says is not known here", "if it has proxyProtocol, add loadbalancer.proxyProtocol.version"
     ),
     "loadbalancer.terminationdelay": Left("is left out: it tunes Traefik alone", "remove it"),
-    "loadbalancer.<>": Lost("is unknown, or cannot be honoured", "correct its name, or leave the service to Traefik"),
+    "loadbalancer.<>": _UNKNOWN,
     "weighted.<>": Lost(_ELSEWHERE),
 }
 UDP_ROUTER: Table = {key: ROUTER[key] for key in ("entrypoints", "service")}

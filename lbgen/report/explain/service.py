@@ -14,6 +14,7 @@ from lbgen.labels.route_spec import ServiceLabels
 from lbgen.model.types import Closed
 from lbgen.proxies.kind import NO
 from lbgen.report.closed import closed_documents
+from lbgen.report.doubts import doubts_of
 from lbgen.report.explain import labels
 from lbgen.report.explain.facts import Facts
 from lbgen.report.explain.routes import Routes
@@ -54,6 +55,7 @@ def explanation(facts: Facts, name: str) -> Document:
         "closed": closed_documents(_closed(facts, service)),
         "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
         "remarks": [asdict(remark) | {"text": str(remark)} for remark in remarks(facts.model, service.name)],
+        "doubts": [asdict(doubt) | {"text": str(doubt)} for doubt in doubts_of(service, read.routes)],
         "limits": [asdict(limit) | {"text": str(limit)} for limit in limited],
         "labels_kept": _kept(facts.kept.get(service.name)),
         "labels": labels.label_rows(service, read, problems, context, facts.kept.get(service.name)),

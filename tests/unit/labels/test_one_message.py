@@ -127,6 +127,22 @@ def test_remedies_of_the_tables():
             "write traefik.http.middlewares.my-auth.basicauth.users",
         ),
         ({"http.routers.app.host": "a.org"}, "did you mean rule?"),
+        (
+            {
+                "http.routers.app.rule": "Host(`a.org`)",
+                "http.routers.app.middlewares": "m",
+                "http.middlewares.m.basicaut.users": "x",
+            },
+            "did you mean basicauth?",
+        ),
+        (
+            {"http.routers.app.rule": "Host(`a.org`)", "http.services.app.loadbalancer.server.prot": "80"},
+            "did you mean loadbalancer.server.port?",
+        ),
+        (
+            {"http.routers.app.rule": "Host(`a.org`)", "http.services.app.loadbalancer.server.weird": "80"},
+            "correct its name, or leave the service to Traefik",
+        ),
         ({"http.services.app.port": "80", "http.routers.app.rule": "Host(`a.org`)"}, None),
     ],
 )
