@@ -29,7 +29,7 @@ from lbgen.model.routes import RouteRequest, ServiceRoutes, service_routes
 from lbgen.model.routing import Conflict, route_table
 from lbgen.model.servers import Surroundings
 from lbgen.model.service_lookup import services_by_name
-from lbgen.model.streams import is_name, stream_table
+from lbgen.model.streams import is_name, stream_table, streams_beside_http
 from lbgen.model.tls import tls_hosts
 from lbgen.model.types import Backend, Basis, Closed, Listener, Model, Route, Rules
 from lbgen.snapshot import STACK, Service, Snapshot, Task, moment
@@ -247,7 +247,10 @@ def _by_name(users: Iterable[LabelUsers]) -> tuple[LabelUsers, ...]:
 def _table(
     listener: Listener, routes: Sequence[Route], closed: Sequence[Closed], secure: Collection[str]
 ) -> tuple[Listener, list[Problem]]:
-    mine = [item for item in closed if listener.name in item.listeners and item.protocol == listener.protocol]
+    here = [item for item in closed if listener.name in item.listeners]
+    mine = [item for item in here if item.protocol == listener.protocol]
+    streams = [route for route in routes if route.protocol != listener.protocol and listener.name in route.listeners]
+    routes = [route for route in routes if route.protocol == listener.protocol]
     with_hosts, carried, problems = tls_hosts(listener, routes, secure)
     names = {route.name for route in carried}
     out = [route for route in routes if listener.name in route.listeners and route.name not in names]
@@ -265,7 +268,11 @@ def _table(
     if lost := [_lost(conflict) for conflict in conflicts if conflict.loses_guard]:
         served, over = limits.for_listener(listener, carried, [*mine, *lost])
         with_table, conflicts = route_table(with_hosts, served.routes)
-    return replace(with_table, screens=served.screens), [*problems, *over, *(each.problem for each in conflicts)]
+    problems += [*over, *(each.problem for each in conflicts)]
+    if streams:  # of TCP, by their names
+        with_table, lost_names = streams_beside_http(with_table, streams, [item for item in here if item not in mine])
+        problems += lost_names
+    return replace(with_table, screens=served.screens), problems
 
 
 def _lost(conflict: Conflict) -> Closed:

@@ -164,5 +164,9 @@ def _listeners(spec: ClosedSpec, rules: Rules) -> tuple[str, ...]:
     """Return the listeners of a closed route: those it names, else the default ones; all, if there are none such."""
     carrying = [listener.name for listener in rules.listeners if listener.protocol == spec.protocol]
     named = carrying if "listener" in spec.broken else spec.keys.listener
+    if spec.protocol == "tcp" and named:  # beside HTTP, where its name is at the beginning of TLS
+        carrying += [
+            each.name for each in rules.listeners if each.protocol == "http" and each.tls and each.name in named
+        ]
     wanted = rules.default_listeners if named is None else named
     return tuple(name for name in wanted if name in carrying) or tuple(carrying)

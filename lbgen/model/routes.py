@@ -140,6 +140,10 @@ def _alternatives(spec: RouteSpec) -> tuple[Alternative, ...]:
     return expanded
 
 
+def _names_server(test: Test) -> bool:
+    return test.kind == "sni" and not test.negated
+
+
 def _offers(test: Test) -> bool:
     return test.kind == "alpn"
 
@@ -166,7 +170,11 @@ def _listeners(spec: RouteSpec, rules: Rules) -> tuple[tuple[str, ...], tuple[st
     for name in names:
         if name not in known:
             raise BadValue(f"there is no listener {name}", f"use one of the settings' ({fitting})", "listener")
-        if known[name].protocol != protocol:
+        beside_http = protocol == "tcp" and known[name].protocol == "http" and known[name].tls
+        if beside_http and not all(any(map(_names_server, each)) for each in alternatives(spec.match)):
+            remedy = "write HostSNI with the servers' names, or name a TCP listener"
+            raise BadValue(f"asks for more than some names, and the rest of listener {name} is HTTP's", remedy, "rule")
+        if known[name].protocol != protocol and not beside_http:
             carried = known[name].protocol
             raise BadValue(f"listener {name} carries {carried}, not {protocol}", f"use: {fitting}", "listener")
         if tls and name not in secure:
@@ -178,7 +186,7 @@ def _listeners(spec: RouteSpec, rules: Rules) -> tuple[tuple[str, ...], tuple[st
                 "set passthrough on a listener without tls, or leave ALPN out",
                 "rule",
             )
-        if keys.passthrough and known[name].tls:
+        if keys.passthrough and known[name].tls and not beside_http:
             raise BadValue(f"listener {name} ends TLS", "use a listener without tls", "passthrough")
     return tuple(names), open_
 

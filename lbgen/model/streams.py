@@ -6,9 +6,10 @@ tests, the exact name, the older service.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from lbgen.base.problem import Problem
 from lbgen.labels.match import Alternative, Test, to_ask
 from lbgen.labels.relations import exclude
 from lbgen.model.closed import backend_name
@@ -28,16 +29,56 @@ def stream_table(
     """Return the listener with its `streams` filled in, and which routes claimed what another one has.
 
     Args:
-        routes: of TCP on this listener, the older service's first.
-        closed: of TCP on this listener.
+        routes: of this listener, the older service's first.
+        closed: of this listener.
     """
-    rules, conflicts = _ordered(listener, routes)
-    streams = [stream for alternative, route in rules for stream in _guarded(alternative, route, closed)]
-    if listener.protocol == "http":
-        return replace(listener, streams=(*_of_http(listener, streams), *streams)), conflicts
+    streams, conflicts = _streams(listener, routes, closed)
     place = next((place for place, stream in enumerate(streams) if not stream.alternative), len(streams))
     default = streams[place].backend if place < len(streams) else ""
     return replace(listener, streams=tuple(streams[:place]), default=default), conflicts
+
+
+def streams_beside_http(
+    listener: Listener, routes: Iterable[Route], closed: Sequence[Closed] = ()
+) -> tuple[Listener, list[Problem]]:
+    """Return an HTTP listener with its `streams` filled in, and a problem for each name that another route has.
+
+    A host that HTTP routes name stays HTTP's, as with Traefik; each alternative of the TCP routes names its own.
+
+    Args:
+        routes: of TCP on this listener.
+        closed: of TCP on this listener.
+    """
+    ours = sorted(routes, key=lambda route: (route.age, route.name))
+    streams, conflicts = _streams(listener, ours, closed)
+    hosts = http_hosts(listener)
+    wanted = {test.value for stream in streams for test in stream.alternative if is_positive_name(test)}
+    kept = [host for host in sorted(hosts) if not wanted.isdisjoint((host, *broader_hosts(host)))]
+    before = [Stream((Test("sni", host),), "", passthrough=False) for host in kept]
+    lost = [
+        Problem(
+            route.service,
+            f"TLS name {test.value} is a host of HTTP routes on listener {listener.name}, which go first",
+            "use another name, or a TCP listener",
+            route=route.name,
+        )
+        for route in ours
+        for test in {test for alternative in route.alternatives for test in alternative if is_positive_name(test)}
+        if test.value in hosts
+    ]
+    return replace(listener, streams=(*before, *streams)), [*(each.problem for each in conflicts), *lost]
+
+
+def is_positive_name(test: Test) -> bool:
+    """Tell whether connections that are like this ask for one TLS server name, or one of a domain."""
+    return test.kind == "sni" and not test.negated
+
+
+def _streams(
+    listener: Listener, routes: Sequence[Route], closed: Sequence[Closed]
+) -> tuple[list[Stream], list[Conflict]]:
+    rules, conflicts = _ordered(listener, routes)
+    return [stream for alternative, route in rules for stream in _guarded(alternative, route, closed)], conflicts
 
 
 def _ordered(listener: Listener, routes: Sequence[Route]) -> tuple[list[tuple[Alternative, Route]], list[Conflict]]:
@@ -63,16 +104,6 @@ def _guarded(alternative: Alternative, route: Route, closed: Sequence[Closed]) -
         if not exclude(alternative, refused):
             yield Stream(to_ask({*alternative, *refused}), backend_name("tcp"), route.passthrough)
     yield Stream(alternative, route.backend, route.passthrough)
-
-
-def _of_http(listener: Listener, streams: Sequence[Stream]) -> Iterator[Stream]:
-    """Yield the hosts that HTTP has by their names: they stay HTTP's, as with Traefik."""
-    wanted = {
-        test.value for stream in streams for test in stream.alternative if test.kind == "sni" and not test.negated
-    }
-    for host in sorted(http_hosts(listener)):
-        if not wanted.isdisjoint((host, *broader_hosts(host))):
-            yield Stream((Test("sni", host),), "", passthrough=False)
 
 
 def http_hosts(listener: Listener) -> set[str]:

@@ -208,7 +208,7 @@ class Listener:
     tls_minimum: str = "1.2"  # with tls: the oldest version that clients may use, "1.2" or "1.3"
     strict_sni: bool = False  # with tls: handshakes are refused for names that no certificate is for, or without a name
     http3: bool = False  # protocol http with tls: HTTP/3, too, on the UDP port of the same number
-    streams: tuple[Stream, ...] = ()  # protocol tcp: in place of `names` where routes ask for more, in this order
+    streams: tuple[Stream, ...] = ()  # of TCP, in this order: where routes ask for more than `names`, or beside HTTP
     access_log: AccessLog | None = None  # protocol http: one line for each request; None: the template set decides
     redirect: ListenerRedirect | None = None  # protocol http: as cells and rules say, to the backend "<name>.redirect"
 

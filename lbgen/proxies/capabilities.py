@@ -272,6 +272,12 @@ TABLE = (
     ),
     Capability("servers whose certificate is not right", "server-ca", lambda backend, _: bool(backend.server_ca)),
     Capability(
+        "TCP routes by server name on HTTP listeners",
+        "listener",
+        lambda backend, _: backend.protocol == "tcp",
+        lambda listener: listener.protocol == "http",
+    ),
+    Capability(
         "TLS to the servers of TCP routes, beside others",
         "server-tls",
         lambda backend, _: backend.server_tls,

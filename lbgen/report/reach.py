@@ -47,7 +47,8 @@ class Reach:
         self._conflicts: dict[tuple[str, Alternative], Conflict] = {
             (conflict.route.name, conflict.alternative): conflict for conflict in route_table(with_hosts, carried)[1]
         }
-        self.carried = frozenset(route.name for route in carried)
+        streams = (route.name for route in routes if route.protocol == "tcp" and listener.name in route.listeners)
+        self.carried = frozenset((*(route.name for route in carried), *streams))
         self._listener = listener
         self._names = dict(listener.names)
         self._cells = {(cell.host, cell.path, cell.exact): cell for cell in listener.cells}
@@ -73,7 +74,7 @@ class Reach:
         """Return who has all requests of an alternative instead, a sentence about it, and one that it does get."""
         if conflict := self._conflicts.get((route.name, alternative)):
             return conflict.first.service, f"service {conflict.first.service}, which is older, asks for the same", None
-        if self._listener.protocol != "http":
+        if route.protocol != "http":
             return self._connections(route, alternative)
         place = place_of(alternative)
         cell = self._cells.get(place) if place else None

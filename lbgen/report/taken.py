@@ -56,7 +56,7 @@ def remarks(model: Model, service: str = "") -> tuple[Problem, ...]:
     found = {remark for remark in model.remarks if service in ("", remark.service)}
     found.update(remark for remark in _unverified(model) if service in ("", remark.service))
     for listener in model.listeners:
-        own = [route for route in model.routes if listener.name in route.listeners]
+        own = [each for each in model.routes if listener.name in each.listeners and each.protocol == listener.protocol]
         found.update(_on(listener, own, service))
     return tuple(sorted(found))
 

@@ -222,7 +222,7 @@ class PolicyKeys:
     passthrough: bool = key(
         "passthrough",
         basic.boolean,
-        "TLS goes to the server untouched: refuses listeners that end it",
+        "TLS goes to the server untouched: refuses TCP listeners that end it; HTTP listeners with TLS take it by `sni`",
         False,
         example="true",
         only="tcp",

@@ -134,7 +134,7 @@ SERVICE: Table = {
 TCP_ROUTER: Table = {
     **{key: ROUTER[key] for key in ("rule", "entrypoints", "priority", "service", "tls", "rulesyntax")},
     "middlewares": Taken(basic.list_of(str), "_middlewares"),
-    "tls.passthrough": Taken(flag, "_passthrough"),
+    "tls.passthrough": Taken(flag, "passthrough"),
     "tls.certresolver": _CERTIFICATE,
     "tls.domains[n].main": _CERTIFICATE,
     "tls.domains[n].sans": _CERTIFICATE,

@@ -131,7 +131,7 @@ class Routers:
             listeners = choose_listeners(router, options, self.listeners, some_tls=self.some_tls)
             apply_tls_options(protocol, options, effects.fields, self.names.definitions, self.listeners, listeners)
             denials = (*effects.denials, *self._answer(options, effects, listeners))
-        elif protocol == "tcp" and not options.fields.get("_passthrough"):
+        elif protocol == "tcp" and not options.fields.get("passthrough"):
             names = options.fields.get("listener") or self.tcp_listeners.default
             apply_tls_options(protocol, options, effects.fields, self.names.definitions, self.tcp_listeners, names)
         problems = [*options.lost, *own.lost, *effects.options.lost]
@@ -146,7 +146,7 @@ class Routers:
         fields = {**self.general, **of_service, **effects.fields}
         if "host_header" in of_service:  # it is set last
             fields["host_header"] = of_service["host_header"]
-        fields |= {key: options.fields[key] for key in ("listener", "rule") if key in options.fields}
+        fields |= {key: options.fields[key] for key in ("listener", "rule", "passthrough") if key in options.fields}
         written = {**self.written, **own.written, **effects.options.written, **options.written}
         keys = RouteKeys(**fields)  # each value came from the field's own parser
         return RouteSpec(
@@ -176,7 +176,7 @@ class Routers:
             return None, None
         if protocol == "tcp":
             options.written["rule"] = written
-            place_stream(router, options, match, self.tcp_listeners)
+            place_stream(router, options, match, self.tcp_listeners, self.listeners)
         if note and "rule" not in options.broken:
             options.leave(written, note)
         # A priority of 0 stands for the default.

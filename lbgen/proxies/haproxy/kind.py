@@ -112,6 +112,11 @@ CAPABILITIES = {
     "TCP servers that speak first, beside routes by server name": Support(
         PARTLY, "their clients wait for `hello_timeout` of the listener (5s), since they might be about to send a name"
     ),
+    "TCP routes by server name on HTTP listeners": Support(
+        PARTLY,
+        "each connection to the listener counts twice towards `maxconn`; when the last such route leaves it, one that "
+        "is just beginning may be cut off",
+    ),
     "copies of requests": Support(NO, "nothing is copied"),
     "pages of a service in place of errors": Support(NO, "the plain answer is given, since HAProxy fetches no pages"),
     "the client's URL in that of a page": Support(NO, "no page is fetched"),

@@ -261,6 +261,11 @@ CAPABILITIES = {
     "host header": Support(PARTLY, "of several servers all see the address of the first"),
     "response headers": Support(NO, "the header Server is Nginx's own, and stays"),
     "scheme of servers": Support(NO, "servers are spoken to with HTTP/1.1"),
+    "TCP routes by server name on HTTP listeners": Support(
+        NO,
+        "the route is left out, and clients get HTTP: to hand HTTP on with the client's address Nginx would need a "
+        "socket, which stays behind after a crash and keeps the next one from starting",
+    ),
     "TLS to the servers of TCP routes, beside others": Support(
         PARTLY,
         "Nginx speaks to the servers of all routes of a listener in one way: where only some of them are spoken to by "

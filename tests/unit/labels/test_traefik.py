@@ -368,9 +368,22 @@ def test_listeners_of_streams(options, default, listeners):
 
 def test_no_listener_ends_tls():
     """Where no listener ends TLS a router that wants it is closed, and the remedy names both ways out."""
-    (problem,) = traefik_labels(DB | {"tcp.routers.db.tls": "true"}).problems
+    written = {f"traefik.{label}": value for label, value in (DB | {"tcp.routers.db.tls": "true"}).items()}
+    without = LabelContext(expose_by_default=True, listeners=Listeners(("web",), frozenset({"web"})))
+    (problem,) = TRAEFIK.parse("shop", written, without).problems
     assert "tls: true" in problem.remedy
     assert "passthrough" in problem.remedy
+
+
+@pytest.mark.parametrize("how", ["tls", "tls.passthrough"])
+@pytest.mark.parametrize("named", [{}, {"tcp.routers.db.entrypoints": "websecure"}])
+def test_streams_beside_http(how, named):
+    """Where no TCP listener is there, or an HTTP one is named, routers by server name are on one with TLS."""
+    labels = DB | named | {"tcp.routers.db.rule": "HostSNI(`db.org`)", f"tcp.routers.db.{how}": "true"}
+    found = traefik_labels(labels)
+    assert found.problems == ()
+    assert [route.keys.listener for route in found.routes] == [("websecure",)]
+    assert [route.keys.passthrough for route in found.routes] == [how == "tls.passthrough"]
 
 
 def test_tls_with_stream_servers():

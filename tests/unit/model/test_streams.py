@@ -83,6 +83,58 @@ def test_closed_goes_before_its_own_service_alone():
     assert default == ""
 
 
+BESIDE = a_rules(a_listener("web", 80), a_listener("secure", 443, tls=True), default_listeners=("web",))
+
+
+def test_names_beside_http():
+    """On an HTTP listener with TLS its hosts come first where TCP routes might take them, then the TCP routes."""
+    model = modelled(
+        ("web", {"host": "www.db.org,other.org", "listener": "secure"}),
+        ("db", {"tcp.a.sni": "*.db.org", "tcp.a.listener": "secure"}),
+        ("through", {"tcp.a.sni": "a.db.org", "tcp.a.listener": "secure", "tcp.a.passthrough": "true"}),
+        rules=BESIDE,
+    )
+    assert model.problems == ()
+    assert streams(model, "secure") == (
+        [("sni(www.db.org)", ""), ("sni(a.db.org)", "through.tcp.a"), ("sni(*.db.org)", "db.tcp.a")],
+        "",
+    )
+    listener = next(each for each in model.listeners if each.name == "secure")
+    assert [each.passthrough for each in listener.streams] == [False, True, False]
+    assert {cell.backend for cell in listener.cells} == {"web"}
+
+
+def test_http_keeps_its_hosts():
+    """A name that HTTP routes have is not TCP's, whoever is older, which its service is told."""
+    model = modelled(
+        ("db", {"tcp.a.sni": "www.org", "tcp.a.listener": "secure"}),
+        ("web", {"host": "www.org", "listener": "secure"}),
+        rules=BESIDE,
+    )
+    assert streams(model, "secure")[0][0] == ("sni(www.org)", "")
+    (problem,) = model.problems
+    assert problem.service == "db"
+    assert "www.org is a host of HTTP routes" in problem.message
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"tcp.a.sni": "*", "tcp.a.listener": "secure"},
+        {"tcp.a.rule": "HostSNIRegexp(`^a`)", "tcp.a.listener": "secure"},
+        {"tcp.a.rule": "!HostSNI(`a.org`)", "tcp.a.listener": "secure"},
+        {"tcp.a.rule": "HostSNI(`a.org`) || ClientIP(`10.0.0.1`)", "tcp.a.listener": "secure"},
+        {"tcp.a.sni": "a.org", "tcp.a.listener": "web"},
+    ],
+)
+def test_not_beside_http(labels):
+    """What would take more than some names is closed, and HTTP notices nothing; so is all of it without TLS."""
+    model = modelled(("db", labels), ("web", {"host": "www.org", "listener": "web,secure"}), rules=BESIDE)
+    assert len(model.problems) == 1
+    assert [listener.streams for listener in model.listeners] == [(), ()]
+    assert {cell.backend for listener in model.listeners for cell in listener.cells} == {"web"}
+
+
 @pytest.mark.parametrize("keys", [{"listener": "dbs"}, {"listener": "db,dbs"}])
 def test_offers_are_not_known_where_tls_ends(keys):
     """ALPN closes the route on listeners that end TLS, with the reason."""

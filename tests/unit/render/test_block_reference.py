@@ -111,6 +111,7 @@ def cluster(*more: str) -> Snapshot:
         **{name: {"host": f"{name}.example.org"} for name in more},
         "db": {"tcp.db.listener": "pg", "tcp.db.sni": "*", "tcp.db.allow-ip": "10.0.0.0/8"},
         "dbs": {"tcp.db.listener": "pgs", "tcp.db.sni": "*"},
+        "beside": {"tcp.db.listener": "websecure", "tcp.db.sni": "beside.example.org"},
         "names": {"udp.q.listener": "dns"},
     }
     services = [a_service(name, {"port": 80, **found}, networks=("edge-id",)) for name, found in keys.items()]
