@@ -23,6 +23,7 @@ def explanation_lines(document: Document) -> Iterator[str]:
     for route in document["routes"]:
         yield ""
         yield from _route(route)
+    yield from _names(document)
     yield from _items("closed route", document["closed"])
     yield from _items("problem", document["problems"])
     yield from _items("limit", document["limits"])
@@ -73,6 +74,29 @@ def _route(route: Document) -> Iterator[str]:
             else _field("servers", ["none: requests are answered 503"])
         )
     yield from _table("no server", _not_servers(route["not_servers"]), len(route["not_servers"]))
+
+
+def _names(document: Document) -> Iterator[str]:
+    """Say what it shares with other services: routes, and names of its labels."""
+    for each in document.get("joined", ()):
+        yield ""
+        yield f"route {in_one(each['route'])}: service {in_one(each['service'])}, which is older, asks for the same"
+    uses, defines = document.get("uses", ()), document.get("defines", ())
+    if uses:
+        yield ""
+        yield "what its labels use of others"
+    for each in uses:
+        by = f"of service {each['service']}" if each["service"] else "of a setting"
+        also = f", and of {', '.join(each['also'])}" if each["also"] else ""
+        yield from folded(f"{each['kind']} {each['name']}: {each['why'] or by + also}", "  - ", "    ")
+    if defines:
+        yield ""
+        yield "what its labels define for others; a change touches those who use it"
+    for each in defines:
+        used = ", ".join(each["used_by"][:MOST]) + (
+            f" and {len(each['used_by']) - MOST} more" * (len(each["used_by"]) > MOST)
+        )
+        yield from folded(f"{each['kind']} {each['name']}: used by {used or 'no other service'}", "  - ", "    ")
 
 
 def _field(head: str, texts: Iterable[str]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from functools import partial
 from lbgen.base.problem import Problem
 from lbgen.daemon.counters import Counters
 from lbgen.model import Rules
+from lbgen.model.definitions import definitions_of
 from lbgen.model.label_change import adds_guard, takes_out
 from lbgen.model.routes import service_routes
 from lbgen.snapshot import Cause, Service, Snapshot
@@ -24,6 +25,7 @@ CALM = 15.0  # seconds without a change after which it is over
 FIRST_HOLD, LONGEST_HOLD = 30.0, 300.0  # seconds after which the newest labels are taken once, though it goes on
 FORGET = 600.0  # seconds without a change after which the next hold is the first again
 
+NOTHING_ELSE = Snapshot()
 Labels = Mapping[str, str]
 Closes = Callable[[Labels, Labels], bool]
 
@@ -99,7 +101,7 @@ class Flapping:
             was = before.get(id_) or Flap(service.labels)
             flap = was.at(now)
             if news and flap.said != service.labels:
-                flap = flap.after(service.labels, now, partial(closes, service, rules))
+                flap = flap.after(service.labels, now, partial(closes, service, rules, snapshot=snapshot))
                 if flap.held is not None:
                     self.counters.count("label_changes_held")
             if was.held is not None and flap.held is None:
@@ -117,9 +119,14 @@ class Flapping:
         return replace(snapshot, services=services, causes=(*snapshot.causes, *_causes(over)))
 
 
-def closes(service: Service, rules: Rules, before: Labels, after: Labels) -> bool:
-    """Tell whether new labels close what the old ones leave open: by a guard, or because the service takes no part."""
-    was, now = (service_routes(replace(service, labels=labels), rules) for labels in (before, after))
+def closes(service: Service, rules: Rules, before: Labels, after: Labels, snapshot: Snapshot = NOTHING_ELSE) -> bool:
+    """Tell whether new labels close what the old ones leave open: by a guard, or because the service takes no part.
+
+    Args:
+        snapshot: with the services whose labels define what these name.
+    """
+    definitions = definitions_of(snapshot, rules)
+    was, now = (service_routes(replace(service, labels=labels), rules, definitions) for labels in (before, after))
     return adds_guard(was, now) or takes_out(was, now)
 
 

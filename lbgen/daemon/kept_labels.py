@@ -2,7 +2,8 @@
 
 Its tasks, ports and networks are followed all the time: what is kept goes into the snapshot, before the model is made
 of it, and only where the model finds with it what was served. Labels that guard more are in force at once, closed
-where they are broken. What a service is served by is remembered by its name, over a restart too.
+where they are broken. A definition that others use is kept as well where the new one would close their routes
+(`label_judge`). What a service is served by is remembered by its name, over a restart too.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from datetime import UTC, datetime
 from lbgen.base.problem import Problem
 from lbgen.daemon.history import KEPT as MOST_CHANGES
 from lbgen.daemon.history import Change
+from lbgen.daemon.label_judge import Case, Judge
 from lbgen.daemon.label_store import Labels, LabelStore, Served
-from lbgen.labels.dialects import dialect_of
+from lbgen.labels.dialects import DIALECTS, dialect_of
+from lbgen.labels.route_spec import Use
 from lbgen.model import Builder, Rules
-from lbgen.model.label_change import mistakes
 from lbgen.snapshot import Service, Snapshot, moment
 
 METHOD = "labels"  # of changes that are the loop's own, in the history
@@ -56,7 +58,8 @@ class KeptLabels:
         self._served: dict[str, Served] | None = None  # by the service's name; None: not read yet
         self._next: dict[str, Kept] = {}  # those of the snapshot that was asked for last
         self._known: dict[str, tuple[Service, object]] = {}  # as they were when `_served` was written down
-        self._judges: tuple[Builder, Builder] | None = None
+        self._uses: dict[str, tuple[Use, ...]] = {}  # names of others' labels that services' own use
+        self._judge: Judge | None = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -69,7 +72,7 @@ class KeptLabels:
         changed = {}
         for name, service in _by_name(snapshot).items():
             before = served.get(name)
-            if before and before.routes and self._known.get(name, (None,))[0] is not service:
+            if before and _matters(before) and self._known.get(name, (None,))[0] is not service:
                 newest = own_labels(service.labels, rules)
                 if newest != before.labels:
                     changed[name] = service, newest
@@ -89,13 +92,14 @@ class KeptLabels:
         """
         before, known = self._remembered(), self._known
         served: dict[str, Served] = {}
-        self._known = {}
+        self._known, self._uses = {}, {}
         for name, service in _by_name(snapshot).items():
             decision = builder.decision(service)
             if decision is None:  # lbgen made a mistake with it: what it had stays
                 served |= {name: before[name]} if name in before else {}
                 continue
             self._known[name] = service, decision.part
+            self._uses[name] = decision.asked.uses
             was = known.get(name)
             if name in before and name not in self._next and was and was[0] is service and was[1] is decision.part:
                 served[name] = before[name]
@@ -109,7 +113,7 @@ class KeptLabels:
     def save(self) -> None:
         """Have it on disk for the next lbgen."""
         if self._store:
-            self._store.write({name: each for name, each in self._remembered().items() if each.routes})
+            self._store.write({name: each for name, each in self._remembered().items() if _matters(each)})
 
     def _remembered(self) -> dict[str, Served]:
         if self._served is None:
@@ -121,24 +125,18 @@ class KeptLabels:
     ) -> Iterator[tuple[str, tuple[Service, Service, tuple[Problem, ...]]]]:
         """Yield who keeps its previous labels: the service as it is, as it was labelled, and why."""
         if not changed:
-            self._judges = None
+            self._judge = None
             return
-        if not self._judges or self._judges[0].rules != rules:
-            self._judges = Builder(rules, _ignored), Builder(rules, _ignored)
+        if not self._judge or self._judge.rules != rules:
+            self._judge = Judge(rules)
         served = self._remembered()
-        newest = {service.id: service for service, _ in changed.values()}
         previous = {
-            service.id: replace(service, labels=_with_own(service.labels, served[name].labels, rules))
+            name: replace(service, labels=_with_own(service.labels, served[name].labels, rules))
             for name, (service, _) in changed.items()
         }
-        tasks = {id_: task for id_, task in snapshot.tasks.items() if task.service_id in newest}
-        for builder, services in zip(self._judges, (previous, newest), strict=True):
-            builder.build(replace(snapshot, services=services, tasks=tasks))
-        for name, (service, _) in changed.items():
-            before, after = self._judges[0].decision(previous[service.id]), self._judges[1].decision(service)
-            why = mistakes(before, after, served[name].routes) if before and after else ()
-            if why:
-                yield name, (service, previous[service.id], why)
+        routes = {name: each.routes for name, each in served.items()}
+        for name, why in self._judge.held(Case(snapshot, previous, routes, self._uses)).items():
+            yield name, (changed[name][0], previous[name], why)
 
     def _tell(self, snapshot: Snapshot) -> None:
         """Write down whose labels are kept from now on, and whose no longer are."""
@@ -151,6 +149,11 @@ class KeptLabels:
     def _change(self, snapshot: Snapshot, at: float, name: str, what: str) -> None:
         causes = tuple(cause for cause in snapshot.causes if cause.text.startswith(f"service {name}: "))
         self.changes.append(Change(at, "", "", METHOD, f"service {name}: {what}", 0.0, causes))
+
+
+def _matters(served: Served) -> bool:
+    """Tell whether a service's labels are in force for somebody: it is routed, or they may define what others use."""
+    return bool(served.routes) or any(DIALECTS[name].define for name in set(map(dialect_of, served.labels)) - {""})
 
 
 def own_labels(labels: Labels, rules: Rules) -> dict[str, str]:
@@ -172,7 +175,3 @@ def _by_name(snapshot: Snapshot) -> dict[str, Service]:
         if other is not service:
             named[service.name] = min(other, service, key=lambda each: (moment(each.created_at), each.id))
     return named
-
-
-def _ignored(_service: Service, _error: Exception) -> None:
-    """The loop's own builder meets the same mistake, and tells it."""

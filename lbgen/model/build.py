@@ -75,6 +75,10 @@ class Builder:
         known = self._decided.get(service.id)
         return known if known and known.inputs.service is service else None
 
+    def definitions(self, snapshot: Snapshot) -> Definitions:
+        """Return what the labels of a snapshot define; while nothing of it changes, the same object."""
+        return self._gatherer.gathered(snapshot)
+
     def build(
         self, snapshot: Snapshot, drained: Collection[str] = frozenset(), only: Collection[str] | None = None
     ) -> Model:
@@ -83,7 +87,7 @@ class Builder:
         Args:
             only: ids of the services to decide, among all the others; None: all.
         """
-        self._definitions = self._gatherer.gathered(snapshot)
+        self._definitions = self.definitions(snapshot)
         tasks = snapshot.tasks_by_service()
         by_name = services_by_name(snapshot.services.values())
         around = Surroundings(self.rules, snapshot.nodes, snapshot.networks, drained, by_name, tasks)

@@ -6,7 +6,7 @@ Pure. Each answer is about one service as if no other was in its way: what other
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import guards_of
@@ -20,7 +20,9 @@ from lbgen.model.types import Closed, Route
 _WHERE = MATCHING | {"rule", "listener"}  # the fields of the keys that say which requests are guarded
 
 
-def mistakes(before: Decided, after: Decided, served: Collection[str]) -> tuple[Problem, ...]:
+def mistakes(
+    before: Decided, after: Decided, served: Collection[str], named: frozenset[str] = frozenset()
+) -> tuple[Problem, ...]:
     """Return the problems for which a service is to be served by its labels of before.
 
     None: by its new labels. They close nothing that is served; or they guard what is open by those of before; or these
@@ -29,9 +31,10 @@ def mistakes(before: Decided, after: Decided, served: Collection[str]) -> tuple[
     Args:
         before, after: the service by either labels, with today's tasks, ports and networks.
         served: names of the routes that labels of before were served by.
+        named: what the labels name, if they are the same before and after: none of it is a guard that they add.
     """
     took = {route.name: route for route in before.part.takes}
-    if not served or not set(served) <= took.keys() or guards_more(before.asked, after.asked):
+    if not served or not set(served) <= took.keys() or guards_more(before.asked, after.asked, named):
         return ()
     takes = {route.name for route in after.part.takes}
     closed = [item for item in after.part.closed if item.name not in takes]
@@ -46,12 +49,17 @@ def mistakes(before: Decided, after: Decided, served: Collection[str]) -> tuple[
     return tuple(new) if closing or (absent and set(served) - takes) else ()
 
 
-def guards_more(before: ServiceRoutes, after: ServiceRoutes) -> bool:
-    """Tell whether new labels guard anything that those of before leave open, or by something else, honoured or not."""
+def guards_more(before: ServiceRoutes, after: ServiceRoutes, named: frozenset[str] = frozenset()) -> bool:
+    """Tell whether new labels guard anything that those of before leave open, or by something else, honoured or not.
+
+    Args:
+        named: see `mistakes`.
+    """
     known = _guarding(before)
     anywhere = _Guarding(_guards(known), {}, None)
     return any(
-        guarding.beyond(anywhere if guarding.whole else known.get(key)) for key, guarding in _guarding(after).items()
+        replace(guarding, guards=guarding.guards - named).beyond(anywhere if guarding.whole else known.get(key))
+        for key, guarding in _guarding(after).items()
     )
 
 

@@ -11,7 +11,9 @@ from lbgen.base.errors import UnknownService
 from lbgen.base.problem import printable
 from lbgen.daemon.bisection import Held
 from lbgen.daemon.kept_labels import Kept
+from lbgen.labels.definitions import Definitions
 from lbgen.model import Basis, Model, Rules
+from lbgen.model.definitions import definitions_of
 from lbgen.model.servers import Surroundings
 from lbgen.model.service_lookup import services_by_name
 from lbgen.render.credentials import Credentials
@@ -65,6 +67,11 @@ class Facts:
     def _basis(self) -> Basis:
         assert self.model.basis is not None
         return self.model.basis
+
+    @property
+    def definitions(self) -> Definitions:
+        """What the names in services' labels mean."""
+        return definitions_of(self.snapshot, self.rules)
 
     @property
     def around(self) -> Surroundings:

@@ -17,6 +17,7 @@ from lbgen.report.closed import closed_documents
 from lbgen.report.doubts import doubts_of
 from lbgen.report.explain import labels
 from lbgen.report.explain.facts import Facts
+from lbgen.report.explain.names import defined_rows, joined_rows, used_rows
 from lbgen.report.explain.routes import Routes
 from lbgen.report.limits import Limit, limits
 from lbgen.report.taken import remarks
@@ -32,13 +33,15 @@ def explanation(facts: Facts, name: str) -> Document:
         UnknownService: there is none.
     """
     service = facts.service(name)
-    context = facts.rules.label_context()
+    definitions = facts.definitions
+    context = facts.rules.label_context(definitions)
     read = dialects.parse(service.name, service.labels, context)
     each = Routes(facts, service)
     routes = [each.of(route) for route in read.routes]
     problems = _problems(facts, service, routes)
     limited = _limits(facts, [route["backend"] for route in routes])
-    routed = any(route["served"] for route in routes)
+    joined = joined_rows(read)
+    routed = any(route["served"] for route in routes) or bool(joined)
     return {
         "service": service.name,
         "id": service.id,
@@ -52,6 +55,9 @@ def explanation(facts: Facts, name: str) -> Document:
         "published": [asdict(port) for port in service.ports],
         "networks": _networks(service, facts.snapshot.networks.values()),
         "routes": routes,
+        "joined": joined,
+        "defines": defined_rows(facts, service, definitions),
+        "uses": used_rows(service, read, definitions),
         "closed": closed_documents(_closed(facts, service)),
         "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
         "remarks": [asdict(remark) | {"text": str(remark)} for remark in remarks(facts.model, service.name)],
@@ -84,7 +90,7 @@ def _why(facts: Facts, service: Service, read: ServiceLabels, routes: Sequence[D
     known = {route.name for route in read.routes}
     named = {problem.route for problem in read.problems if problem.route}
     reasons += [f"route {name} is closed: a label of its has a problem" for name in sorted(named - known)]
-    if not routes and not reasons:
+    if not routes and not reasons and not read.joined:
         reasons.append("a label has a problem" if read.problems else "no label asks for a route")
     for target in facts.targets:
         if held := target.held.get(service.id):
