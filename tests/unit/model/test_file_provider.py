@@ -7,6 +7,7 @@ import yaml
 
 from lbgen.labels.values.users import User
 from lbgen.model import Model, build
+from lbgen.report.reach import routed_services
 from lbgen.settings import Settings
 from lbgen.settings.traefik_files import TraefikFile
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
@@ -132,6 +133,11 @@ def test_unlike_checks():
     found = model(http__routers__app__service="mixed@file")
     assert ["differ in their health checks" in problem.message for problem in found.problems] == [True]
     assert [backend.health_check for backend in found.backends if backend.name == "app.http.app"] == [None]
+
+
+def test_routed():
+    """An address is no service that gets traffic."""
+    assert routed_services(model(http__routers__app__service="nas@file"), ["web"]) == {"app"}
 
 
 def test_checked():
