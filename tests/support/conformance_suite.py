@@ -186,7 +186,7 @@ class Suite:
         """Return what the file of Traefik's file provider says, with addresses and ports in their places."""
         text = json.dumps(self.file)
         for name in self.services:
-            text = text.replace(f"<{name}>", self.addresses(name)[0])
+            text = text.replace(f"<{name}>", next(iter(self.addresses(name)), ""))
         for kind, port in ports.items():
             text = text.replace(f"<{kind}>", str(port))
         found: dict[str, Any] = json.loads(text)
