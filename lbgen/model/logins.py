@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lbgen.labels.values.references import ServiceUrl
+from lbgen.labels.values.references import USUAL_PORTS, ServiceUrl
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.claims import NotAllowed, check_login
 from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, PLAIN, closed_as
@@ -22,7 +22,6 @@ from lbgen.snapshot import Service, Snapshot
 
 KEY = "forward-auth"
 TIMEOUT = 30.0  # seconds to the first byte of answer, as Traefik has it
-_USUAL_PORTS = {"http": 80, "https": 443}
 
 
 class Logins:
@@ -105,7 +104,7 @@ class _Search:
 
     def _backend(self, name: str, url: ServiceUrl, service: Service | None) -> Backend:
         if service is None:
-            server = Server("login", url.host, url.port or _USUAL_PORTS[url.scheme], "up", "", str(url))
+            server = Server("login", url.host, url.port or USUAL_PORTS[url.scheme], "up", "", str(url))
             made = replace(PLAIN, name=name, servers=(server,), scheme=url.scheme, timeout_response=TIMEOUT)
         else:
             made = self._services.backend(name, url, service, TIMEOUT)

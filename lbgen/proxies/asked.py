@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from lbgen.labels.keys.servers import LONGEST_WAIT
 from lbgen.labels.match import Test
 from lbgen.model import Backend, Listener, Route
 from lbgen.model.policy import Policy
@@ -37,6 +38,11 @@ def has_wildcard(route: Route) -> bool:
 def has_server_names(route: Route) -> bool:
     """Tell whether a route is for TLS server names."""
     return any(test.kind == "sni" for alternative in route.alternatives for test in alternative)
+
+
+def limits_idle_streams(backend: Backend) -> bool:
+    """Tell whether open streams end after another time than is usual, unless nothing is limited, as with Traefik."""
+    return backend.timeout_idle != 60 and {backend.timeout_idle, backend.timeout_response} != {LONGEST_WAIT}
 
 
 def is_long(policy: Policy) -> bool:

@@ -20,6 +20,7 @@ from lbgen.proxies.asked import (
     has_test,
     has_wildcard,
     is_long,
+    limits_idle_streams,
     logs_differ,
     logs_to,
     sticks_over_http,
@@ -127,7 +128,7 @@ TABLE = (
             backend.health_check is not None and (backend.health_check.rise, backend.health_check.fall) != (2, 2)
         ),
     ),
-    Capability("time without a byte on open streams", "timeout.idle", lambda backend, _: backend.timeout_idle != 60),
+    Capability("time without a byte on open streams", "timeout.idle", lambda backend, _: limits_idle_streams(backend)),
     Capability("connections that outlive a reload", "timeout.idle", lambda backend, _: backend.timeout_idle > 60),
     Capability("half-closed connections of TCP routes", "", lambda backend, _: backend.protocol == "tcp"),
     Capability(

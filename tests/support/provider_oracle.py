@@ -30,7 +30,7 @@ from tests.support.wait import wait_for
 Tree = Mapping[str, Any]
 NOTHING: Tree = MappingProxyType({})
 _TIMES = ("CreatedAt", "UpdatedAt", "Timestamp")
-_PREFIXED = ("Addresses",)
+_PREFIXED = ("Addresses", "VirtualIPs.Addr")
 _WITNESS = "oracles-witness"  # a Swarm service, and the middleware by which one sees that its labels are in force
 
 
@@ -73,11 +73,11 @@ class Manager(FakeEngine):
 def _as_engine(item: Any, key: str = "") -> Any:
     """Write what a snapshot file leaves out: addresses' prefixes, and there is no time that is empty."""
     if isinstance(item, Mapping):
-        filled = {name: _as_engine(value, name) for name, value in item.items()}
+        filled = {name: _as_engine(value, f"{key}.{name}".lstrip(".")) for name, value in item.items()}
         return {name: value for name, value in filled.items() if value or name not in _TIMES}
     if isinstance(item, list | tuple):
         return [_as_engine(one, key) for one in item]
-    return f"{item}/8" if key in _PREFIXED and item else item
+    return f"{item}/8" if key.endswith(_PREFIXED) and item else item
 
 
 def _is_asked_for(task: Tree, filters: Tree) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from lbgen.labels.keys.key import http_key, key, stream_key
 from lbgen.labels.values import basic, http, policy
 
+LONGEST_WAIT = 86400.0  # seconds, of a key: as good as no limit
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerKeys:
@@ -115,13 +117,13 @@ class ServerKeys:
     )
     timeout_response: float = key(
         "timeout.response",
-        basic.duration(0.1, 86400),
+        basic.duration(0.1, LONGEST_WAIT),
         "To the first byte of answer, and with HAProxy and Nginx between two",
         60.0,
         example="5m",
     )
     timeout_idle: float = key(
-        "timeout.idle", basic.duration(0.1, 86400), "Without a byte, on open streams", 60.0, example="1h"
+        "timeout.idle", basic.duration(0.1, LONGEST_WAIT), "Without a byte, on open streams", 60.0, example="1h"
     )
     retries: int = stream_key(
         "retries", basic.integer(0, 100), "Further servers tried when a connect fails", 2, example="1"

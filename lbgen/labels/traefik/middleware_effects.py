@@ -9,7 +9,7 @@ Source: traefik 3.7 pkg/middlewares.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.labels.context import Provider
@@ -24,6 +24,7 @@ from lbgen.labels.traefik.middleware_options import ENCODED
 from lbgen.labels.traefik.pages import error_pages
 from lbgen.labels.traefik.redirects import by_regex, checked_substitution, to_https, to_scheme, whole_redirect
 from lbgen.labels.values.networks import in_both
+from lbgen.labels.values.references import USUAL_PORTS
 from lbgen.labels.values.substitution import UrlRedirect, path_from
 from lbgen.labels.values.users import IN_LABEL, LabelUsers, hashed_users
 from lbgen.labels.values.value_type import BadValue
@@ -149,7 +150,8 @@ def _errors(effects: Effects, options: Mapping[str, Any]) -> None:
 def _forward_auth(effects: Effects, options: Mapping[str, Any]) -> None:
     url = _needed(options, "_url", "has no address", "add forwardauth.address")
     effects.enter("login")
-    effects.fields["forward_auth"] = url
+    # Of a service Traefik asks the scheme's port, whichever one the service says it has.
+    effects.fields["forward_auth"] = url if url.port else replace(url, port=USUAL_PORTS[url.scheme])
     effects.fields["forward_auth_response_headers"] = options.get("_headers", ())
     effects.fields["forward_auth_cookies"] = options.get("_cookies", ())
     effects.fields["forward_auth_trust"] = options.get("_trust", False)

@@ -10,6 +10,7 @@ from typing import Any
 
 from lbgen.labels.context import Provider
 from lbgen.labels.foreign_options import Options
+from lbgen.labels.keys.servers import LONGEST_WAIT
 from lbgen.labels.keys.table import KEYS, RouteKeys
 from lbgen.labels.keys.table import PREFIX as LBGEN
 from lbgen.labels.traefik.transports import KIND, verified
@@ -27,7 +28,7 @@ def service_fields(protocol: str, options: Options) -> dict[str, Any]:
     if protocol == "udp":
         return fields
     # Neither has Traefik a time-out for answers, nor does it check a server unless asked to.
-    fields = {"timeout_response": 86400.0, "timeout_idle": 86400.0, "health_check": "off", **fields}
+    fields = {"timeout_response": LONGEST_WAIT, "timeout_idle": LONGEST_WAIT, "health_check": "off", **fields}
     if protocol == "tcp":
         return {"send_proxy": "v2", **fields} if said.get("_proxy") else fields
     if not said.get("_pass_host", True):

@@ -18,6 +18,8 @@ _IPV6 = r"\[[0-9A-Fa-f:.]{2,45}\]"
 _PATH = r"/[A-Za-z0-9._~:/?@!&()*+,;=%-]*"
 _URL = rf"(?:(https?)://)?({_NAME}|{_IPV4}|{_IPV6})(?::([0-9]{{1,5}}))?({_PATH})?"
 
+USUAL_PORTS = {"http": 80, "https": 443}
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceUrl:
@@ -37,7 +39,7 @@ class ServiceUrl:
     def authority(self) -> str:
         """The host and the port as a request has them in Host."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port is None else f"{host}:{self.port}"
+        return host if self.port in (None, USUAL_PORTS[self.scheme]) else f"{host}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.path}"

@@ -83,6 +83,7 @@ def test_no_warning():
         ("^(https?://[^/]+)/a $1/b", "http://a.org/a/c", "http://a.org/b/c"),
         ("^(.*)/a$ $1/b", "http://a.org/a", "http://a.org/b"),
         ("^https?://[^/]+/a /b", "http://a.org/a/c", "/b/c"),
+        ("^http(s?)://www.a.org/ http${1}://a.org/", "http://www.a.org/x", "http://a.org/x"),
     ],
 )
 def test_url(label, url, result):
@@ -126,6 +127,7 @@ def test_no_path(label):
         ),
         *("^(http://[^/]+)?.*?(/.*) $1$2",),
         *("^http://a /\\b", "^http://a http://b/$1"),
+        *("^http(x)?://a/ http$1://b/", "^http(s)?://a/(.*) http$1$2://b/", "^http(s)?://a/(.*) http$1:/b"),
     ],
 )
 def test_no_url(label):

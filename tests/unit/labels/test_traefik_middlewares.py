@@ -107,6 +107,8 @@ HONOURED = [
             "forward_auth_trust": True,
         },
     ),
+    ({"forwardauth.address": "http://login"}, {"forward_auth": ServiceUrl("http", "login", 80, "/")}),
+    ({"forwardauth.address": "https://login/x"}, {"forward_auth": ServiceUrl("https", "login", 443, "/x")}),
     ({"ipallowlist.sourcerange": "127.0.0.1, 10.1.2.3/8"}, {"allow_ip": ("127.0.0.1/32", "10.0.0.0/8")}),
     ({"ipwhitelist.sourcerange": "::1/128"}, {"allow_ip": ("::1/128",)}),
     ({"ipallowlist.sourcerange": "::1", "ipallowlist.ipstrategy": "true"}, {"allow_ip": ("::1/128",)}),

@@ -143,7 +143,8 @@ LEADERS = {
     "send_proxy",
     *("policy", "host_header", "redirects", "strip_prefixes", "strip_regexes", "replace_path", "replace_regex"),
     *("add_prefix", "request_headers", "response_headers", "cors", "hsts", "compress"),
-    *("client_ca_headers", "secure_cookie", "error_pages", "page_services", "server_ca", "server_name", "mirror"),
+    *("client_ca_headers", "secure_cookie", "error_pages", "page_services", "server_ca", "server_name", "server_tls"),
+    "mirror",
 }
 
 

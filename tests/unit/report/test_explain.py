@@ -560,6 +560,24 @@ def test_limits():
     assert limit["label"] == "lbgen.scheme"
 
 
+@pytest.mark.parametrize(
+    ("keys", "proxies"),
+    [
+        ({}, []),
+        ({"timeout.idle": "1h"}, ["nginx", "traefik"]),
+        ({"timeout.idle": "24h"}, ["nginx", "traefik"]),
+        ({"timeout.idle": "24h", "timeout.response": "24h"}, []),  # what Traefik's labels mean
+    ],
+)
+def test_limits_of_streams(keys, proxies):
+    """A time that one proxy cannot limit is told, and not where nothing is to be limited."""
+    found = []
+    for proxy in ("haproxy", "nginx", "traefik"):
+        document = told(on_edge({"host": "a.org", **keys}), targets=(TargetFacts("edge", proxy, (), None),))
+        found += [proxy for limit in document["limits"] if limit["feature"] == "time without a byte on open streams"]
+    assert found == proxies
+
+
 @pytest.mark.parametrize(("features", "limited"), [((), True), (("http3",), False)])
 def test_limits_of_a_build(features, limited):
     """What a program can do that is built with it is no limit, as for lint."""
