@@ -9,7 +9,7 @@ import click
 
 from lbgen.render.templates import builtin_names
 from lbgen.report.migrate.migration import migrated
-from lbgen.report.migrate.stack_files import services_in, traefiks_own
+from lbgen.report.migrate.stack_files import StackService, services_in, traefiks_own
 from lbgen.report.migrate.words import Words, read_environment, read_file, read_flags, split
 
 
@@ -85,19 +85,30 @@ def traefik(
       2  a static configuration cannot be read, or none was named
       4  a stack file cannot be read, or has no service of Traefik's
     """
-    words, read = Words(), []
-    for path in static_files:
-        read_file(words, path)
-        read.append(str(path))
     services = services_in(stack_files, os.environ)
+    own = None
     if stack_files and (from_service or not (static_files or command_line)):
         own = traefiks_own(services, from_service)
+    words, of = _static_configuration(static_files, own, command_line)
+    labels = [service.labels for service in services]
+    click.echo(migrated(words, of, proxy=proxy, files=dynamic_files, labels=labels), nl=False)
+
+
+def _static_configuration(files: tuple[Path, ...], own: StackService | None, command_line: str) -> tuple[Words, str]:
+    """Return what Traefik's static configuration says, and where it stands, for people.
+
+    Args:
+        own: the stack file's service that is Traefik; None: it is not asked.
+    """
+    words, read = Words(), []
+    for path in files:
+        read_file(words, path)
+        read.append(str(path))
+    if own:
         read_environment(words, own.environment)
         read_flags(words, own.arguments)
         read.append(f"service {own.name} of {own.file}")
     if command_line:
         read_flags(words, split(command_line))
         read.append("the command line")
-    labels = [service.labels for service in services]
-    of = " and ".join(read)
-    click.echo(migrated(words, of, proxy=proxy, files=dynamic_files, labels=labels), nl=False)
+    return words, " and ".join(read)

@@ -1,10 +1,9 @@
 """Who receives traffic: listeners, routes, backends and servers, decided from one snapshot."""
 
 from lbgen.model.build import Builder, build
-from lbgen.model.entries import Cell, Rule
+from lbgen.model.entries import AccessLog, Cell, Rule
 from lbgen.model.types import (
     CONTEXT_VERSION,
-    AccessLog,
     Backend,
     Basis,
     HealthCheck,

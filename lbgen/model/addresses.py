@@ -87,23 +87,33 @@ def shared_network(
     for name in preferred:
         if name in attached:
             return SharedNetwork(attached[name], "setting", candidates)
+    if len(attached) == 1 and not preferred:
+        return SharedNetwork(attached[candidates[0]], "only", candidates)
+    raise _none_shared(candidates, preferred, otherwise)
+
+
+def _none_shared(attached: Sequence[str], preferred: Sequence[str], otherwise: str) -> BadValue:
+    """Return why no network is known to be the proxy's as well.
+
+    Args:
+        attached: names of the networks that the service is on.
+    """
     if tuple(preferred) == NO_NETWORK:
         message = "the proxy shares no network with services, as setting discovery.networks says"
-        raise BadValue(message, f"{otherwise}, or name the network that it does share", "network")
-    if attached and preferred:
-        raise BadValue(
-            f"the service is on none of the networks of setting discovery.networks ({', '.join(preferred)}), it is on: "
-            f"{names}",
-            f"attach it to one of them, name the one that the proxy shares, or {otherwise}",
+        return BadValue(message, f"{otherwise}, or name the network that it does share", "network")
+    if not attached:
+        return BadValue(
+            "the service is on no network that its tasks could be reached on",
+            f"attach it to the proxy's network{f' ({preferred[0]})' if preferred else ''}, or {otherwise}",
             "network",
         )
-    if len(attached) == 1:
-        return SharedNetwork(attached[candidates[0]], "only", candidates)
-    if attached:
-        raise BadValue(f"the service is on several networks ({names})", "say which", "network")
-    raise BadValue(
-        "the service is on no network that its tasks could be reached on",
-        f"attach it to the proxy's network{f' ({preferred[0]})' if preferred else ''}, or {otherwise}",
+    names = ", ".join(attached)
+    if not preferred:
+        return BadValue(f"the service is on several networks ({names})", "say which", "network")
+    return BadValue(
+        f"the service is on none of the networks of setting discovery.networks ({', '.join(preferred)}), it is on: "
+        f"{names}",
+        f"attach it to one of them, name the one that the proxy shares, or {otherwise}",
         "network",
     )
 

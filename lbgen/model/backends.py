@@ -16,7 +16,7 @@ from lbgen.model.pages import error_pages, page_services
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
 from lbgen.model.shares import shared_servers
-from lbgen.model.types import Backend, Redirect, Rules
+from lbgen.model.types import Backend, Redirect, Rules, Server
 from lbgen.snapshot import STACK, Service, Task
 
 HTTPS = 443  # the port that a URL need not name
@@ -31,42 +31,42 @@ def route_backend(
 ) -> tuple[Backend, RouteServers]:
     """Return a route's backend, and how its servers were chosen.
 
-    Of a route with a group these are all that may serve: which of them do is for the group to decide.
-
     Args:
         siblings: all routes of the service.
-
     Raises:
         BadValue: nothing says, or too many things say, where the traffic should go, or who the servers are; the route
             is not served.
     """
-    keys, match, protocol = request.spec.keys, request.spec.match, request.spec.protocol
+    keys, match, protocol, rules = request.spec.keys, request.spec.match, request.spec.protocol, around.rules
     has_servers = not (keys.redirect or keys.deny)  # else the proxy itself answers
     layer4 = "udp" if protocol == "udp" else "tcp"
     shared = shared_servers(service, request.spec, around, layer4) if has_servers and request.spec.shares else None
     if shared:
-        chosen, servers = shared.chosen, list(shared.servers)
+        chosen, servers = shared.chosen, shared.servers
     else:
         chosen = route_servers(service, tasks, keys, around, layer4) if has_servers else RouteServers("")
-        servers = [replace(server, weight=keys.weight, backup=keys.backup) for server in chosen.servers]
-    name = _server_name(keys, match)
-    check = None
-    if has_servers and protocol != "udp":  # the ports of shares are asked about with each
-        via = "" if shared else chosen.via
-        check = health_check(service, keys, match, via, anything=around.rules.any_health_check)
+        servers = _own_servers(chosen, keys)
+    checked = has_servers and protocol != "udp"
+    via = "" if shared else chosen.via  # the ports of shares are asked about with each
     return replace(
         _as_labelled(request),
         service=service.name,
         stack=service.labels.get(STACK, ""),
         via=chosen.via,
         network=chosen.network.network.name if chosen.network else "",
-        servers=tuple(servers) if keys.group or shared else in_service(servers),
+        servers=servers,
         members=shared.services if shared and shared.services != (service.name,) else (),
-        health_check=check,
-        server_name=name,
-        https_port=_https_port(request, siblings, around.rules),
-        secure_cookie=_always_secure(request, around.rules),
+        health_check=health_check(service, keys, match, via, anything=rules.any_health_check) if checked else None,
+        server_name=_server_name(keys, match),
+        https_port=_https_port(request, siblings, rules),
+        secure_cookie=_always_secure(request, rules),
     ), chosen
+
+
+def _own_servers(chosen: RouteServers, keys: RouteKeys) -> tuple[Server, ...]:
+    """Return the servers of a route without shares; which of a group's are in service is for the group to decide."""
+    servers = [replace(server, weight=keys.weight, backup=keys.backup) for server in chosen.servers]
+    return tuple(servers) if keys.group else in_service(servers)
 
 
 def _as_labelled(request: RouteRequest) -> Backend:

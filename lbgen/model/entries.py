@@ -96,3 +96,11 @@ class ListenerRedirect:
     port: int  # as clients see it
     code: int  # 307, 308
     priority: int | None = None  # routes of a higher one go before it; None: none does
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLog:
+    """How a listener logs its requests."""
+
+    format: str  # "json" or "combined"
+    to: str  # "stdout", the path of a file, or "syslog:" and an address: ADDRESS:PORT or the path of a socket

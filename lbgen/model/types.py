@@ -15,7 +15,7 @@ from lbgen.labels.definitions import Definitions
 from lbgen.labels.match import Alternative
 from lbgen.labels.values.users import LabelUsers
 from lbgen.model.cookies import USUAL, Cookie
-from lbgen.model.entries import Cell, ListenerRedirect, Refusal, Rule, Screen, Stream, TlsHost
+from lbgen.model.entries import AccessLog, Cell, ListenerRedirect, Refusal, Rule, Screen, Stream, TlsHost
 from lbgen.model.label_listeners import carrying
 from lbgen.model.pages import ErrorPage, PageService
 from lbgen.model.policy import NOTHING, Policy
@@ -81,9 +81,9 @@ class Mirror:
 class Backend:
     """The servers of one route and how they are used. Without servers (and `redirect`) it answers 503."""
 
-    # The service's name, "<service>.<protocol>.<route>" for a named route, "<group>.group", or "<service>.login" of a
-    # service that a policy's forward_auth asks; unique.
-    name: str  # unique: "shop", "shop.http.api" of a named route, "shop.group" of a group, "authelia.login"
+    # Unique: "shop", "shop.http.api" of a named route, "shop.group" of a group, "authelia.login" of a service that a
+    # policy's forward_auth asks.
+    name: str
     service: str  # of a group, the one that leads it
     route: str  # as in lbgen.http.<route>; empty for the route made of short keys
     protocol: str  # "http", "tcp" or "udp"
@@ -174,14 +174,6 @@ class Closed:
     unclaimed: int = 503  # the answer where no route takes the request; 0: as if this were not there
     guarded: bool = True  # the route keeps some requests from the application, however their paths are spelt
     answers: Policy = NOTHING  # headers of these answers, as the route has them
-
-
-@dataclass(frozen=True, slots=True)
-class AccessLog:
-    """How a listener logs its requests."""
-
-    format: str  # "json" or "combined"
-    to: str  # "stdout", the path of a file, or "syslog:" and an address: ADDRESS:PORT or the path of a socket
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,14 +60,7 @@ def load_settings(
     document, origins = _file(path) if path else ({}, {})
     if path and not as_written:
         document = located(document, Settings, path.parent)
-    for variable, key, value in _environment(environ):
-        _put(document, key, value)
-        origins[key] = variable
-        for length in range(1, len(key)):  # an unknown section is complained of as a whole
-            origins.setdefault(key[:length], variable)
-    for key, value in flags.items():
-        if value is not None:
-            _put(document, key, value)
+    _lay_over(document, origins, environ, flags)
     if not as_written:
         document = located(document, Settings, Path())
     lines = read_files(document, path.parent if path and as_written else Path())
@@ -81,6 +74,23 @@ def load_settings(
         lines |= {place(key): origin for key, origin in origins.items()}
         raise SettingsError("\n".join(_complaint(mistake, lines, str(path or "settings")) for mistake in mistakes))
     return settings
+
+
+def _lay_over(
+    document: dict[str, object],
+    origins: dict[tuple[str | int, ...], str],
+    environ: Mapping[str, str],
+    flags: Mapping[tuple[str, ...], object],
+) -> None:
+    """Put the environment's settings, then those of flags, into a document, and note which variable says what."""
+    for variable, key, value in _environment(environ):
+        _put(document, key, value)
+        origins[key] = variable
+        for length in range(1, len(key)):  # an unknown section is complained of as a whole
+            origins.setdefault(key[:length], variable)
+    for key, value in flags.items():
+        if value is not None:
+            _put(document, key, value)
 
 
 def _complaint(mistake: Problem, lines: Mapping[str, str], fallback: str) -> str:

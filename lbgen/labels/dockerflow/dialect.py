@@ -25,6 +25,9 @@ from lbgen.labels.values.value_type import BadValue
 _INDEXED = re.compile(r"([a-z]+)(?:\.([1-9][0-9]?))?")
 _COMPANION = f"{PREFIX}letsencrypt."  # docker-flow-proxy-letsencrypt's
 MOST = 10  # destinations of a service, as in docker-flow-proxy
+_NO_PARAMETER = BadValue(
+    "is not a parameter", f"write {PREFIX}NAME or {PREFIX}NAME.INDEX, with an index of 1 to {MOST}"
+)
 
 
 def parse(service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> ServiceLabels:
@@ -56,47 +59,46 @@ def _destinations(
 
     Also returned are what is wrong with those of none, and what these close.
     """
-    common: dict[str, Written] = {}
-    indexed: dict[str, dict[str, Written]] = {}
+    said: dict[str, dict[str, Written]] = {}  # by index
     others: list[str] = []
     stray: list[Problem] = []
     closed: list[ClosedSpec] = []
     for label, value in sorted(labels.items()):
-        if not label.lower().startswith(PREFIX) or label.lower() == PREFIX + "notify":
+        parameter = label.lower().removeprefix(PREFIX)
+        if not label.lower().startswith(PREFIX) or parameter == "notify":
             continue
-        parts = _INDEXED.fullmatch(label.lower().removeprefix(PREFIX))
+        parts = _INDEXED.fullmatch(parameter)
         if label.lower().startswith(_COMPANION):
             bad = BadValue("is left out: certificates are files here", "put one where setting certificates says")
             stray.append(problem_of(service, label, value, bad))
         elif not parts or int(parts[2] or 1) > MOST:
-            bad = BadValue(
-                "is not a parameter", f"write {PREFIX}NAME or {PREFIX}NAME.INDEX, with an index of 1 to {MOST}"
-            )
-            stray.append(problem_of(service, label, "", bad))
-            closed += _of_no_destination(label.lower().removeprefix(PREFIX))
+            stray.append(problem_of(service, label, "", _NO_PARAMETER))
+            closed += _of_no_destination(parameter)
         elif parts[1] in OTHERS:
             others.append(label)
         else:
-            known = indexed.setdefault(parts[2], {}) if parts[2] else common
-            first = known.setdefault(parts[1], Written(label, value))
+            first = said.setdefault(parts[2] or "", {}).setdefault(parts[1], Written(label, value))
             if first.label != label:
                 bad = BadValue(f"says again what label {first.label} says", "remove one of the two")
                 stray.append(problem_of(service, label, value, bad))
-                closed += _of_no_destination(label.lower().removeprefix(PREFIX))
-    if others:
-        more = f", like {len(others) - 1} more" if others[1:] else ""
-        message = f"is left out{more}: docker-flow-monitor or the swarm listener reads it"
-        stray.append(problem_of(service, others[0], labels[others[0]], BadValue(message, "leave it to them")))
-    if not indexed:
-        return {"": Element("http", "destination", "", common)}, stray, closed
-    return (
-        {
-            index: Element("http", "destination", index, {**common, **own})
-            for index, own in sorted(indexed.items(), key=lambda item: int(item[0]))
-        },
-        stray,
-        closed,
-    )
+                closed += _of_no_destination(parameter)
+    return _by_index(said), stray + _left_to_others(service, labels, others), closed
+
+
+def _by_index(said: dict[str, dict[str, Written]]) -> dict[str, Element]:
+    """Return the destinations by index: what stands without one holds for each, or is the only one."""
+    common = said.pop("", {})
+    ordered = sorted(said.items(), key=lambda item: int(item[0])) or [("", {})]
+    return {index: Element("http", "destination", index, {**common, **own}) for index, own in ordered}
+
+
+def _left_to_others(service: str, labels: Mapping[str, str], others: list[str]) -> list[Problem]:
+    """Return a note on the labels that docker-flow-proxy's companions read."""
+    if not others:
+        return []
+    more = f", like {len(others) - 1} more" if others[1:] else ""
+    message = f"is left out{more}: docker-flow-monitor or the swarm listener reads it"
+    return [problem_of(service, others[0], labels[others[0]], BadValue(message, "leave it to them"))]
 
 
 def _of_no_destination(parameter: str) -> Iterator[ClosedSpec]:

@@ -8,7 +8,7 @@ Source: traefik 3.7 pkg/tls/tls.go, tlsmanager.go (buildTLSConfig); pkg/server/r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -117,29 +117,36 @@ def apply_tls_options(
     options.lost += own.lost
     try:
         authority = client_ca(own.fields)
-        if authority and protocol == "tcp":
-            raise BadValue(
-                "asks for clients' certificates, which TCP listeners do not ask for here",
-                "have the server end TLS (tls.passthrough), or leave the router to Traefik",
-                "_authorities",
-            )
         if authority:
-            _ask(options, fields, authority, known, names)
-        old = sorted(secure - known.tls13)
-        if own.fields.get("_minimum") == "1.3" and old:
-            raise BadValue(
-                f"asks for TLS 1.3, and listener {old[0]} offers older versions",
-                f'set listeners.{old[0]}.tls to {{minimum: "1.3"}}',
-                "_minimum",
-            )
+            _ask(protocol, options, fields, authority, known, names)
+        if own.fields.get("_minimum") == "1.3":
+            _check_versions(sorted(secure - known.tls13))
     except BadValue as bad:
         options.lose(own.written.get(bad.key) or next(iter(element.options.values())), bad, *GUARD)
     else:
         options.broken.update(GUARD if own.lost else ())
 
 
-def _ask(options: Options, fields: dict[str, Any], authority: str, known: Listeners, names: Iterable[str]) -> None:
+def _check_versions(old: Sequence[str]) -> None:
+    """Raise BadValue if there are listeners that offer older versions of TLS than 1.3."""
+    if old:
+        raise BadValue(
+            f"asks for TLS 1.3, and listener {old[0]} offers older versions",
+            f'set listeners.{old[0]}.tls to {{minimum: "1.3"}}',
+            "_minimum",
+        )
+
+
+def _ask(
+    protocol: str, options: Options, fields: dict[str, Any], authority: str, known: Listeners, names: Iterable[str]
+) -> None:
     """Have clients asked for a certificate; a router that asks for no TLS keeps to where Traefik would serve it."""
+    if protocol == "tcp":
+        raise BadValue(
+            "asks for clients' certificates, which TCP listeners do not ask for here",
+            "have the server end TLS (tls.passthrough), or leave the router to Traefik",
+            "_authorities",
+        )
     plain = tuple(name for name in names if name in known.plain)
     if plain and "_tls_options" not in options.fields and not options.fields.get("_tls"):
         options.fields["listener"] = plain
