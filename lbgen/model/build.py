@@ -14,24 +14,22 @@ from lbgen.labels import dialects
 from lbgen.labels.definitions import Defined, Definitions
 from lbgen.labels.values.users import LabelUsers
 from lbgen.labels.values.value_type import BadValue
-from lbgen.model import claims, limits
+from lbgen.model import claims
 from lbgen.model.backends import route_backend
-from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends, refused, with_headers
+from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, closed_as, closed_backends, with_headers
 from lbgen.model.decided import Decided, Inputs, identical
 from lbgen.model.definitions import Gatherer, unused
 from lbgen.model.groups import Group, Member, join_members
-from lbgen.model.listener_redirects import redirect_backends, redirect_route, takes_everything
+from lbgen.model.listener_redirects import redirect_backends
+from lbgen.model.listener_table import listener_table
 from lbgen.model.logins import Logins
 from lbgen.model.mirrors import Mirrors
 from lbgen.model.page_services import PageServices
 from lbgen.model.part import LoginRequest, Part
 from lbgen.model.routes import RouteRequest, ServiceRoutes, service_routes
-from lbgen.model.routing import Conflict, route_table
 from lbgen.model.servers import Surroundings
 from lbgen.model.service_lookup import services_by_name
-from lbgen.model.streams import is_name, stream_table, streams_beside_http
-from lbgen.model.tls import tls_hosts
-from lbgen.model.types import Backend, Basis, Closed, Listener, Model, Route, Rules
+from lbgen.model.types import Backend, Basis, Listener, Model, Rules
 from lbgen.snapshot import STACK, Service, Snapshot, Task, moment
 
 
@@ -60,6 +58,7 @@ class Builder:
         self.parsed = self.decided = self.tabled = 0  # services parsed and decided, listeners' tables made, so far
         self._secure = frozenset(listener.name for listener in rules.listeners if listener.tls)
         self._decided: dict[str, Decided] = {}  # by the service's id
+        self._unguarded: frozenset[str] = frozenset()  # names of the services that closed a route for want of a guard
         self._routes: list[tuple[object, ...]] = []
         self._tables: list[tuple[Listener, list[Problem]]] = []
         self._mirrors = Mirrors()
@@ -90,8 +89,21 @@ class Builder:
         self._definitions = self.definitions(snapshot)
         tasks = snapshot.tasks_by_service()
         by_name = services_by_name(snapshot.services.values())
-        around = Surroundings(self.rules, snapshot.nodes, snapshot.networks, drained, by_name, tasks)
-        drained_nodes = frozenset(id_ for id_ in drained if id_ in snapshot.nodes)
+        around = Surroundings(self.rules, snapshot.nodes, snapshot.networks, drained, by_name, tasks, self._unguarded)
+        parts = self._parts(snapshot, around, only)
+        unguarded = frozenset(known.inputs.service.name for known in self._decided.values() if known.unguarded)
+        if unguarded != self._unguarded:  # who shares requests with one of these is decided again
+            self._unguarded, around = unguarded, replace(around, unguarded=unguarded)
+            parts = self._parts(snapshot, around, only)
+        parts.append(Part(problems=tuple(self._unused())))
+        joined, logins = self._logins.join(parts, snapshot, around)
+        model = self._assemble(joined, logins, Basis(self.rules, drained))
+        model = self._page_services.found(model, snapshot, around)
+        return self._mirrors.aimed(model, snapshot, tasks, around, self._asked)
+
+    def _parts(self, snapshot: Snapshot, around: Surroundings, only: Collection[str] | None) -> list[Part]:
+        """Decide each service, the oldest first."""
+        drained_nodes = frozenset(id_ for id_ in around.drained if id_ in snapshot.nodes)
         decided: dict[str, Decided] = {}
         parts = []
         names: set[str] = set()
@@ -103,16 +115,12 @@ class Builder:
             names.add(service.name)
             if only is not None and service.id not in only:
                 continue
-            own = tuple(tasks.get(service.id, ()))
-            over = drained_nodes | {task.id for task in own if task.id in drained}
+            own = around.tasks_of(service)
+            over = drained_nodes | {task.id for task in own if task.id in around.drained}
             inputs = Inputs(service, own, snapshot.nodes, snapshot.networks, over)
             parts.append(self._part(inputs, around, decided))
         self._decided = decided
-        parts.append(Part(problems=tuple(self._unused())))
-        joined, logins = self._logins.join(parts, snapshot, around)
-        model = self._assemble(joined, logins, Basis(self.rules, drained))
-        model = self._page_services.found(model, snapshot, around)
-        return self._mirrors.aimed(model, snapshot, tasks, around, self._asked)
+        return parts
 
     def _asked(self, service: Service) -> Sequence[RouteRequest]:
         """Return the routes that a service of this model asks for."""
@@ -180,7 +188,7 @@ class Builder:
         if not self._tables or not identical(asked, self._routes):
             self.tabled += len(self.rules.listeners)
             self._routes = asked
-            self._tables = [_table(listener, flat, closed, self._secure) for listener in self.rules.listeners]
+            self._tables = [listener_table(listener, flat, closed, self._secure) for listener in self.rules.listeners]
         backends += closed_backends((name for listener, _ in self._tables for name in listener.answers), closed)
         problems = {problem for part in parts for problem in part.problems}
         problems.update(problem for group in groups for problem in group.problems)
@@ -246,43 +254,6 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
 
 def _by_name(users: Iterable[LabelUsers]) -> tuple[LabelUsers, ...]:
     return tuple(sorted(set(users), key=lambda item: item.name))
-
-
-def _table(
-    listener: Listener, routes: Sequence[Route], closed: Sequence[Closed], secure: Collection[str]
-) -> tuple[Listener, list[Problem]]:
-    here = [item for item in closed if listener.name in item.listeners]
-    mine = [item for item in here if item.protocol == listener.protocol]
-    streams = [route for route in routes if route.protocol != listener.protocol and listener.name in route.listeners]
-    routes = [route for route in routes if route.protocol == listener.protocol]
-    with_hosts, carried, problems = tls_hosts(listener, routes, secure)
-    names = {route.name for route in carried}
-    out = [route for route in routes if listener.name in route.listeners and route.name not in names]
-    mine += [refused(route, (listener.name,)) for route in out]
-    if listener.protocol != "http":
-        by_rules = any(not is_name(alternative) for route in carried for alternative in route.alternatives)
-        table = stream_table if by_rules else route_table
-        with_table, conflicts = table(with_hosts, carried, mine)
-        return with_table, [*problems, *(conflict.problem for conflict in conflicts)]
-    if takes_everything(listener):
-        carried, mine = [], []
-    carried += [route] if (route := redirect_route(listener)) else []
-    served, over = limits.for_listener(listener, carried, mine)
-    with_table, conflicts = route_table(with_hosts, served.routes)
-    if lost := [_lost(conflict) for conflict in conflicts if conflict.loses_guard]:
-        served, over = limits.for_listener(listener, carried, [*mine, *lost])
-        with_table, conflicts = route_table(with_hosts, served.routes)
-    problems += [*over, *(each.problem for each in conflicts)]
-    if streams:  # of TCP, by their names
-        with_table, lost_names = streams_beside_http(with_table, streams, [item for item in here if item not in mine])
-        problems += lost_names
-    return replace(with_table, screens=served.screens), problems
-
-
-def _lost(conflict: Conflict) -> Closed:
-    """Return what a route would have guarded, had not another one of its service the same match."""
-    route = replace(conflict.route, alternatives=(conflict.alternative,))
-    return closed_as(route, MISSING_GUARD, unclaimed=0, listeners=(conflict.listener,))
 
 
 def _with_old_objects(before: Part, part: Part) -> Part:

@@ -23,6 +23,7 @@ class Inputs:
     networks: Mapping[str, Network]
     drained: frozenset[str]
     shared: tuple[tuple[Service, tuple[Task, ...]], ...] = ()  # other services whose servers its routes use
+    unguarded: frozenset[str] = frozenset()  # those of them that closed a route for want of a guard
 
     def same(self, other: Inputs) -> bool:
         """Compare by identity: sources hand on the very same object for what did not change."""
@@ -30,7 +31,7 @@ class Inputs:
             self.service is other.service
             and self.nodes is other.nodes
             and self.networks is other.networks
-            and self.drained == other.drained
+            and (self.drained, self.unguarded) == (other.drained, other.unguarded)
             and identical(self.tasks, other.tasks)
             and len(self.shared) == len(other.shared)
             and all(
@@ -48,7 +49,8 @@ class Inputs:
         found = [around.service(name, stack) for name in names]
         shared = tuple((each, around.tasks_of(each)) for each in found if each and each is not self.service)
         over = {task.id for _, tasks in shared for task in tasks if task.id in around.drained}
-        return replace(self, shared=shared, drained=self.drained | over)
+        unguarded = around.unguarded.intersection(each.name for each, _ in shared)
+        return replace(self, shared=shared, drained=self.drained | over, unguarded=unguarded)
 
     def asks_the_same(self, other: Service) -> bool:
         """Tell whether a service's routes are those of another state of it, such as one with more replicas."""
@@ -66,6 +68,11 @@ class Decided:
     asked: ServiceRoutes
     part: Part
     definitions: Definitions  # what the names in its labels meant, or mean alike
+
+    @property
+    def unguarded(self) -> bool:
+        """Whether one of its routes is closed that was to guard something."""
+        return any(spec.guarded for spec in self.asked.unhonoured)
 
     def means_the_same(self, definitions: Definitions) -> bool:
         """Tell whether all names that its labels use still mean what they did."""

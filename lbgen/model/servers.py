@@ -67,6 +67,7 @@ class Surroundings:
     drained: Collection[str] = frozenset()  # ids of tasks and nodes whose time to drain is over
     services: Mapping[str, Service] = field(default_factory=dict)  # by name: whose tasks other services' routes may use
     tasks: Mapping[str, Sequence[Task]] = field(default_factory=dict)  # by the service's id
+    unguarded: frozenset[str] = frozenset()  # names of the services that closed a route for want of a guard
 
     def service(self, name: str, stack: str) -> Service | None:
         """Return the service of a name; if there is none, that of a stack."""

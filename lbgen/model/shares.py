@@ -96,8 +96,21 @@ def _of_share(
         if service is asking:
             raise
         raise BadValue(f"leads to service {service.name}: {bad.message}", bad.remedy) from bad
+    if service is not asking and service.name in around.unguarded and _merged(spec, share):
+        raise BadValue(
+            f"shares requests with service {service.name}, which has a guard that cannot be kept up",
+            "mend that service's labels, or give its service another name",
+        )
     check_share(asking, service, {server.port for server in chosen.servers}, around.rules.claims)
     return service.name, chosen
+
+
+def _merged(spec: RouteSpec, share: Share) -> bool:
+    """Tell whether a Swarm service is among the servers only since another one defines a service of this name alike.
+
+    Nobody asked for it, so what that service keeps closed must not be open by this route.
+    """
+    return len({each.service for each in spec.shares if share.pool and each.pool == share.pool}) > 1
 
 
 def _addresses(share: Share) -> RouteServers:

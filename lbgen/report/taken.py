@@ -54,7 +54,7 @@ def remarks(model: Model, service: str = "") -> tuple[Problem, ...]:
         service: only what this one should know; empty: everybody.
     """
     found = {remark for remark in model.remarks if service in ("", remark.service)}
-    found.update(remark for remark in _unverified(model) if service in ("", remark.service))
+    found.update(remark for remark in (*_unverified(model), *_several(model)) if service in ("", remark.service))
     for listener in model.listeners:
         own = [each for each in model.routes if listener.name in each.listeners and each.protocol == listener.protocol]
         found.update(_on(listener, own, service))
@@ -67,6 +67,16 @@ def _unverified(model: Model) -> Iterator[Problem]:
         if backend.by_tls and not backend.server_ca:
             message = "its servers' certificates are not verified"
             yield Problem(backend.service, message, _UNVERIFIED, route=backend.route)
+
+
+def _several(model: Model) -> Iterator[Problem]:
+    """Yield the routes whose requests other services' tasks answer as well, since labels define a service alike."""
+    routes = {route.name for route in model.routes}
+    for backend in model.backends:
+        if len(backend.members) > 1 and backend.name in routes:
+            message = f"the tasks of services {', '.join(backend.members)} answer its requests"
+            remedy = "if that is not meant, give Traefik's service another name in the labels of one of them"
+            yield Problem(backend.service, message, remedy, route=backend.route)
 
 
 def _on(listener: Listener, routes: Iterable[Route], service: str) -> Iterator[Problem]:

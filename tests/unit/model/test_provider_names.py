@@ -201,6 +201,26 @@ def test_merged_services():
     assert not model.problems
 
 
+def test_merged_with_a_service_that_misses_a_guard():
+    """What a service keeps closed does not come by the route of another one that defines the same service."""
+    one = {"http.routers.r.rule": "Host(`a.org`)", f"http.services.s.{PORT}": "80"}
+    admin = {"http.routers.r.rule": "Host(`b.org`) && PathPrefix(`/admin`)", "http.routers.r.middlewares": "auth"}
+    by_name = {"http.routers.other.rule": "Host(`other.org`)", "http.routers.other.service": "s"}
+    snapshot = site(blue=one, green=one | admin, other=by_name, third=by_name | {"http.routers.other.service": "green"})
+    builder = Builder(RULES)
+    model = builder.build(snapshot)
+    assert [servers(model, name) for name in ("blue.http.r", "other.http.other")] == [["blue.1"], ["blue.1"]]
+    assert "green, which has a guard that cannot be kept up" in dict(told(model))["blue"]
+    mended = relabelled(snapshot, "green", **AUTH)
+    for facts in (mended, snapshot, mended):
+        model = builder.build(facts)
+        assert model == build(facts, RULES)
+        assert builder.build(facts) == model
+        wanted = ["blue.1", "green.1"] if facts is mended else ["blue.1"]
+        assert servers(model, "blue.http.r") == wanted
+    assert builder.parsed == 4 + 3  # and green, each time
+
+
 def test_unlike_services_and_routers():
     """Of unequal services each Swarm service has its own; routers of one name that differ are both served."""
     mine = {"http.routers.r.rule": "Host(`a.org`)", f"http.services.s.{PORT}": "80"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lbgen.model import Model
@@ -108,3 +110,20 @@ def test_unverified_servers():
         ("bank", "its servers' certificates are not verified")
     ]
     assert remarks(model({"host": "a.test", "scheme": "https", "server-ca": "system"}, {"host": "b.test"})) == ()
+
+
+def test_shared_by_name():
+    """Services whose labels define a Traefik service alike share its requests, and are told so; groups are not."""
+    facts: list[Fact] = [a_node(), a_network()]
+    for number, name in enumerate(("blue", "green"), 1):
+        labels = {
+            "traefik.enable": "true",
+            f"traefik.http.routers.{name}.rule": f"Host(`{name}.org`)",
+            "traefik.http.services.web.loadbalancer.server.port": "80",
+        }
+        service, task = of(name, number, {})
+        facts += [replace(service, labels=labels), task]
+    told = remarks(modelled(*facts, rules=replace(RULES, dialects=("traefik",))))
+    message = "the tasks of services blue, green answer its requests"
+    assert [(remark.service, remark.message) for remark in told] == [("blue", message), ("green", message)]
+    assert remarks(model({"host": "a.test", "group": "g"}, {"host": "a.test", "group": "g"})) == ()
