@@ -44,13 +44,14 @@ class Problem:
     route: str = ""  # the route it drops, unless it is a note on something left out; empty: not just one
     node: str = ""  # the node's hostname, where the trouble is a node's
     file: str = ""  # its path, where the trouble is a file's
+    note: bool = False  # nothing is kept from being served: something is left out, or taken otherwise than written
 
     def __post_init__(self) -> None:
         if self.value and is_secret(self.label, self.value):
             for name in ("message", "remedy"):
                 object.__setattr__(self, name, _without(getattr(self, name), self.value))
         # Names of services, nodes and networks are strangers' as well, and find their way into messages.
-        for name in self.__slots__:
+        for name in ("service", "message", "remedy", "label", "value", "route", "node", "file"):
             text = getattr(self, name)
             if not text.isprintable() or len(text) > _LONGEST:
                 object.__setattr__(self, name, printable(text, _LONGEST))

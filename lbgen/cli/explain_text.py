@@ -27,7 +27,7 @@ def explanation_lines(document: Document) -> Iterator[str]:
     yield from _items("closed route", document["closed"])
     yield from _items("problem", document["problems"])
     yield from _items("limit", document["limits"])
-    yield from _items("note", [*document["remarks"], *document["doubts"]])
+    yield from _items("note", [*document.get("left_out", ()), *document["remarks"], *document["doubts"]])
     yield from _labels(document["labels"])
 
 
@@ -233,6 +233,7 @@ def _labels(labels: Sequence[Document]) -> Iterator[str]:
         if label["use"] == "unused":
             reasons.setdefault(label["why"], []).append(label["label"])
     yield from _field("not read", [f"{', '.join(names)}: {why}" for why, names in reasons.items()])
-    yield from _field("problem", [", ".join(label["label"] for label in labels if label["use"] == "problem")])
+    for use in ("problem", "note"):
+        yield from _field(use, [", ".join(label["label"] for label in labels if label["use"] == use)])
     if others:
         yield from _field("", [f"{others} of other programs"])

@@ -52,7 +52,8 @@ def lint(common: CommonOptions, strict: bool, require: tuple[str, ...], allow_em
       0  nothing of what follows
       5  a problem; a service with labels that nothing enables; something that a proxy cannot do;
          no service is routed (--allow-empty accepts that), or one of --require is not;
-         with --strict a label that is misspelt, in the wrong place or probably not meant, or what a proxy does in part
+         with --strict a label that is misspelt, in the wrong place, left out or probably not meant, or what a proxy
+         does in part
     """
     with annotated_errors(form):
         settings = common.settings("warning")
@@ -67,7 +68,7 @@ def lint(common: CommonOptions, strict: bool, require: tuple[str, ...], allow_em
             *(problem_annotation(problem, positions, failing=True) for problem in report.problems),
             *(limit_annotation(limit, positions, strict=strict) for limit in report.limits),
             *(unread_annotation(item, positions, failing=item.failing(strict=strict)) for item in report.unread),
-            *(problem_annotation(doubt, positions, failing=strict) for doubt in report.doubts),
+            *(problem_annotation(note, positions, failing=strict) for note in (*report.left_out, *report.doubts)),
             *(unmet_annotation(unmet, positions) for unmet in report.unmet),
             *(remark_annotation(remark, positions) for remark in report.remarks),
             *(note_annotation(note, failing=note_fails(note, report.read, strict=strict)) for note in report.notes),

@@ -43,7 +43,7 @@ class Change:
             cause=causes[0].text + (f" and {len(causes) - 1} more" if causes[1:] else "") if causes else "",
             servers_up=sum(server.state == "up" for server in model.servers),
             servers_draining=sum(server.state == "drain" for server in model.servers),
-            problems=len(model.problems),
+            problems=sum(not problem.note for problem in model.problems),
             duration_ms=round(self.seconds * 1000, 1),
             lag_ms=round(max(self.lags) * 1000, 1) if causes else None,
             generation=self.generation,

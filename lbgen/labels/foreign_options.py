@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -108,7 +108,7 @@ class Options:
 
     def leave(self, at: str | Written, bad: BadValue) -> None:
         """Note that a label is left out, or the one that a field was written in."""
-        self.left.append(self._problem(at, bad))
+        self.left.append(replace(self._problem(at, bad), note=True))
 
     def noted(self, at: str | Written, value: object) -> object:
         """Return a value, and note it if it is not the one that was written."""

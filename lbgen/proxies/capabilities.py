@@ -110,7 +110,7 @@ TABLE = (
     Capability("HTTP health checks", "health-check", has_check("http")),
     Capability("statuses that are good", "health-check.status", has_other_check("status", ((200, 399),))),
     Capability("method of the check", "health-check.method", has_other_check("method", "GET")),
-    Capability("headers of the check", "health-check.header", has_other_check("headers", ())),
+    Capability("headers of the check", "health-check.header.<name>", has_other_check("headers", ())),
     Capability(
         "TCP health checks of HTTP routes",
         "health-check",

@@ -114,7 +114,9 @@ def _seconds(names: Iterable[str], options: Mapping[str, Any]) -> float:
 
 def _written(backend: Backend, key: str, labels: Mapping[str, str]) -> tuple[str, str]:
     """Return the label that asks for the key, and its value: that of the named route, else the short one."""
-    for label in (f"lbgen.{backend.protocol}.{backend.route}.{key}", f"lbgen.{key}"):
-        if key and label in labels:
-            return label, labels[label]
+    stem, named, _ = key.partition("<name>")
+    for prefix in (f"lbgen.{backend.protocol}.{backend.route}.{stem}", f"lbgen.{stem}"):
+        for label in sorted(labels) if named else (prefix,):
+            if key and label in labels and label.startswith(prefix):
+                return label, labels[label]
     return "", ""

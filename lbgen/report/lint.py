@@ -50,7 +50,7 @@ class _Row:
 class Report:
     """Everything that lint reports."""
 
-    problems: tuple[Problem, ...]
+    problems: tuple[Problem, ...]  # but for notes
     limits: tuple[Limit, ...]
     unread: tuple[Unread, ...] = ()
     notes: tuple[Note, ...] = ()  # about the files that the snapshot was read from
@@ -59,6 +59,7 @@ class Report:
     services: int = 0  # in the cluster
     routed: int = 0  # of these, that get traffic by a route, or a share of one's
     doubts: tuple[Problem, ...] = ()  # what is read, and probably not meant
+    left_out: tuple[Problem, ...] = ()  # what served routes go without, or take otherwise than their labels say
     unmet: tuple[Unmet, ...] = ()
     read: tuple[str, ...] = ()  # the dialects that are read
 
@@ -66,12 +67,12 @@ class Report:
         """Tell whether something is wrong: with labels, for `docker stack deploy`, the proxies, or what is expected.
 
         Args:
-            strict: also count what a proxy can do only in part, labels that are not read, and doubts.
+            strict: also count what a proxy can do only in part, what is left out, labels that are not read, and doubts.
         """
         return bool(
             self.problems
             or self.unmet
-            or (strict and self.doubts)
+            or (strict and (self.doubts or self.left_out))
             or any(note_fails(note, self.read, strict=strict) for note in self.notes)
             or any(strict or limit.level == NO for limit in self.limits)
             or any(item.failing(strict=strict) for item in self.unread)
@@ -105,9 +106,9 @@ class Report:
             yield limit.whose, _Row(limit.target, head, limit.what, limit.service, limit.label)
         for remark in self.remarks:
             yield remark.whose, _Row("note", _of_route(remark), remark.what, remark.service, remark.label)
-        for doubt in self.doubts:
-            head = label_text(doubt.label, doubt.value) if doubt.label else ""
-            yield doubt.whose, _Row("note", head, doubt.what, doubt.service, doubt.label)
+        for note in (*self.left_out, *self.doubts):
+            head = label_text(note.label, note.value) if note.label else ""
+            yield note.whose, _Row("note", head, note.what, note.service, note.label)
         for item in self.unread:
             kind = "problem" if item.fails == ALWAYS else "note"
             row = _Row(kind, f"label {item.label}", item.message, item.service, item.label)
@@ -115,9 +116,9 @@ class Report:
         for unmet in self.unmet:
             if unmet.service:
                 yield f"service {unmet.service}", _Row("required", "", unmet.message, unmet.service)
-        for note in self.notes:
-            kind = "refused by docker stack deploy" if note.refused else "note"
-            yield f"file {note.file}", _Row(kind, note.place, note.what, file=note.file, line=note.line)
+        for about in self.notes:
+            kind = "refused by docker stack deploy" if about.refused else "note"
+            yield f"file {about.file}", _Row(kind, about.place, about.what, file=about.file, line=about.line)
 
     @property
     def summary(self) -> str:
@@ -128,6 +129,7 @@ class Report:
             (sum(note.refused for note in self.notes), "thing that docker stack deploy refuses"),
             (no, "thing that a proxy cannot do"),
             (len(self.limits) - no, "thing that a proxy can do only in part"),
+            (len(self.left_out), "note on labels"),
             (len(self.doubts), "thing that is probably a mistake"),
             (sum(item.fails == ALWAYS for item in self.unread), "service that nothing enables"),
             (sum(item.fails != ALWAYS for item in self.unread), "label that is not read"),
@@ -150,6 +152,7 @@ class Report:
             "limits": [item_document(limit, positions.of(limit.service, limit.label)) for limit in self.limits],
             "unread": [item_document(item, positions.of(item.service, item.label)) for item in self.unread],
             "unmet": [item_document(unmet, positions.of(unmet.service)) for unmet in self.unmet],
+            "left_out": [problem_document(note, positions) for note in self.left_out],
             "doubts": [problem_document(doubt, positions) for doubt in self.doubts],
             "notes": [note_document(note) for note in self.notes],
             "remarks": [problem_document(remark, positions) for remark in self.remarks],
@@ -163,13 +166,15 @@ def lint_report(snapshot: Snapshot, model: Model, limits: Iterable[Limit], expec
         expected: what the caller wants to be routed.
         rules: the settings that labels are read with.
     """
+    problems = once(model.problems)
     return Report(
-        once(model.problems),
+        tuple(problem for problem in problems if not problem.note),
         tuple(limits),
         tuple(unread_labels(snapshot, rules.label_context())),
         snapshot.notes,
         remarks(model),
         closed=model.closed,
+        left_out=tuple(problem for problem in problems if problem.note),
         doubts=tuple(doubts(snapshot, rules.label_context())),
         services=len(snapshot.services),
         routed=len(expected.routed(model)),

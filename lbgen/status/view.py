@@ -73,7 +73,7 @@ class View:
             "targets": [_target(target) for target in self.targets],
             "servers": self.servers(),
             "servers_held": self.loop.held,
-            "problems": len(self._problems()),
+            "problems": len(self.problems()["problems"]),
             "closed": closed_documents(self.loop.model.closed),
         }
 
@@ -108,8 +108,12 @@ class View:
         }
 
     def problems(self) -> Document:
-        """Return the problems of services and nodes; ``text`` says each in one line."""
-        return {"problems": [asdict(problem) | {"text": str(problem)} for problem in self._problems()]}
+        """Return the problems of services and nodes, and notes on them; ``text`` says each in one line."""
+        documents = [asdict(problem) | {"text": str(problem)} for problem in self._problems()]
+        return {
+            "problems": [each for each in documents if not each["note"]],
+            "left_out": [each for each in documents if each["note"]],
+        }
 
     def explanation(self, service: str) -> Document | None:
         """Return why a service is routed as it is, None before the first snapshot; raise UnknownService."""

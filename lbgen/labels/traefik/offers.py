@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels.context import Provider
@@ -49,7 +50,7 @@ def _unused(service: str, element: Element) -> Problem:
     more = f", like {len(others)} more" if others else ""
     message = f"belongs to {element.kind[:-1]} {element.name}, which no router uses{more}"
     shown = first.value if element.kind == "services" else ""
-    return problem_of(service, first.label, shown, BadValue(message, "remove it"))
+    return replace(problem_of(service, first.label, shown, BadValue(message, "remove it")), note=True)
 
 
 def _mistakes(element: Element, names: Names, provider: Provider) -> list[Problem]:

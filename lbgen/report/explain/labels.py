@@ -29,9 +29,9 @@ def label_rows(
 ) -> list[dict[str, Any]]:
     """Say of each label what became of it.
 
-    ``use`` is "read"; "problem": it cannot be used, or only in part; "unused": it is of a vocabulary that lbgen knows,
-    or meant to be, and nothing came of it; "other": another program's. The value of one that was not read is left
-    out: it may be a secret.
+    ``use`` is "read"; "problem": it cannot be used; "note": it is left out, or taken otherwise; "unused": it is of a
+    vocabulary that lbgen knows, or meant to be, and nothing came of it; "other": another program's. The value of one
+    that was not read is left out: it may be a secret.
 
     Args:
         kept: why the service has these labels, and not its newest.
@@ -40,7 +40,8 @@ def label_rows(
     for route in parsed.routes:
         for label in {label for label, _ in route.written.values() if label in service.labels}:
             routes.setdefault(label, []).append(route_name(service.name, route))
-    wrong = {problem.label: problem for problem in problems if problem.label}
+    # Of a label with a problem and a note the problem counts.
+    wrong = {problem.label: problem for problem in sorted(problems, key=lambda each: not each.note) if problem.label}
     newest = kept.newest if kept else {}
     told = []
     for label in sorted({*service.labels, *newest}):
@@ -48,7 +49,7 @@ def label_rows(
         problem = wrong.get(printable(label))
         use, why, value = "read", _newest(service, label, kept), shown(label, service.labels.get(label, ""))
         if problem:
-            use, why, value = "problem", problem.message, problem.value
+            use, why, value = "note" if problem.note else "problem", problem.message, problem.value
         elif label not in service.labels:
             use = "unused"
         elif not (label in routes or (_is_switch(label) and dialect in context.names)):

@@ -38,7 +38,8 @@ def explanation(facts: Facts, name: str) -> Document:
     read = dialects.parse(service.name, service.labels, context)
     each = Routes(facts, service)
     routes = [each.of(route) for route in read.routes]
-    problems = _problems(facts, service, routes)
+    told = _problems(facts, service, routes)
+    problems = [problem for problem in told if not problem.note]
     limited = _limits(facts, [route["backend"] for route in routes])
     joined = joined_rows(read)
     routed = any(route["served"] for route in routes) or bool(joined)
@@ -61,10 +62,11 @@ def explanation(facts: Facts, name: str) -> Document:
         "closed": closed_documents(_closed(facts, service)),
         "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
         "remarks": [asdict(remark) | {"text": str(remark)} for remark in remarks(facts.model, service.name)],
+        "left_out": [asdict(note) | {"text": str(note)} for note in told if note.note],
         "doubts": [asdict(doubt) | {"text": str(doubt)} for doubt in doubts_of(service, read.routes)],
         "limits": [asdict(limit) | {"text": str(limit)} for limit in limited],
         "labels_kept": _kept(facts.kept.get(service.name)),
-        "labels": labels.label_rows(service, read, problems, context, facts.kept.get(service.name)),
+        "labels": labels.label_rows(service, read, told, context, facts.kept.get(service.name)),
     }
 
 
@@ -108,7 +110,7 @@ def _kept(kept: Kept | None) -> Document | None:
 
 
 def _problems(facts: Facts, service: Service, routes: Sequence[Document]) -> list[Problem]:
-    """Return the service's problems, and those of nodes that keep it from a server."""
+    """Return the service's problems and notes, and the problems of nodes that keep it from a server."""
     hosts = {
         told["node"]
         for route in routes

@@ -243,7 +243,8 @@ def test_documents(snapshot):
         run("render", "--once", "--from", snapshot, "--proxy", "haproxy", "--diff", "none", "--output", "json").stdout
     )
     assert set(linted) == {
-        *("format", "services", "routed", "problems", "limits", "unread", "unmet", "notes", "remarks", "closed")
+        *("format", "services", "routed", "problems", "limits", "unread", "unmet", "notes", "remarks", "closed"),
+        *("left_out", "doubts"),
     }
     assert set(rendered) == {"format", "problems", "unread", "unmet", "notes", "targets"}
     assert linted["unread"] == rendered["unread"]

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lbgen.cli.main import main
-from lbgen.labels.keys.table import BY_NAME
+from lbgen.labels.keys.table import KEYS
 from lbgen.model import AccessLog, build
 from lbgen.proxies import capabilities, registry
 from lbgen.proxies.capabilities import PROXIES, TABLE, Capability
@@ -35,6 +35,7 @@ EVERYTHING = {
     "http.a.health-check.status": "200",
     "http.a.health-check.method": "HEAD",
     "http.a.health-check.rise": "3",
+    "http.a.health-check.header.x-probe": "lbgen",
     "http.b.host": "b.org",
     "http.b.balance": "least-conn",
     "http.b.weight": "0",
@@ -158,7 +159,7 @@ def test_every_row_can_be_asked_for():
     said = {limit.feature for proxy in PROXIES for limit in found(proxy)}
     for row in TABLE:
         assert any(row.support(proxy).level != YES for proxy in PROXIES), row.name
-        assert not row.key or row.key in BY_NAME, row.name
+        assert not row.key or row.key in {key.name for key in KEYS.values()}, row.name
         assert row.name in said
         for proxy in PROXIES:
             support = row.support(proxy)
@@ -332,3 +333,48 @@ s.json:136: problem: label lbgn.enable: is not read, so nothing enables the serv
         "service typo, label lbgn.enable: is not read, so nothing enables the service; did you mean lbgen.enable?",
     ]
     assert all(found["text"].startswith(("node node1:", "service new")) for found in told["problems"])
+
+
+def test_what_is_left_out_fails_with_strict_alone(tmp_path):
+    """A route that is served without an option has a note in every format, and fails with --strict alone."""
+    labels = {
+        "traefik.enable": "true",
+        "traefik.http.routers.web.rule": "Host(`a.org`)",
+        "traefik.http.routers.web.tls.certresolver": "le",
+        "traefik.http.services.web.loadbalancer.server.port": "80",
+        "traefik.http.middlewares.spare.compress": "true",
+    }
+    path = tmp_path / "s.json"
+    service = a_service(labels=labels, networks=("edge-id",))
+    write_snapshot(a_snapshot(a_node(), a_network(), service, a_task("web", addresses={"edge-id": "10.0.0.5"})), path)
+    settings = tmp_path / "lbgen.yml"
+    settings.write_text(
+        f"source: {{file: {path}}}\ndiscovery: {{dialects: [traefik]}}\n"
+        "listeners: {web: {bind: ':80'}, websecure: {bind: ':443', tls: true}}\ndefault_listeners: [web, websecure]\n"
+        "targets: {edge: {templates: haproxy, output: /tmp/one}}\n"
+    )
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(main, ["lint", "--config", str(settings), *words])
+
+    done = run()
+    assert done.exit_code == 0, done.output
+    assert "note: label traefik.http.routers.web.tls.certresolver='le': is left out" in flat(done)
+    assert "problem" not in done.output
+    assert "2 notes on labels" in flat(done)
+    told = json.loads(run("--output", "json").stdout)
+    assert (told["problems"], len(told["left_out"])) == ([], 2)
+    assert "::warning" in run("--output", "github").stdout
+    assert {each["severity"] for each in json.loads(run("--output", "gitlab").stdout)} <= {"minor", "info"}
+    assert run("--strict").exit_code == 5
+    assert "::error" in run("--strict", "--output", "github").stdout
+    explained = CliRunner().invoke(main, ["explain", "--config", str(settings), "web"])
+    assert explained.exit_code == 0, explained.output
+    assert "problem" not in explained.output
+
+
+def test_label_with_a_name_of_its_own():
+    """A limit of a key with a name in it shows the label that was written."""
+    keys = {"health-check.path": "/up", "health-check.header.x-probe": "lbgen"}
+    (said,) = [limit for limit in found("nginx", **keys) if limit.feature == "headers of the check"]
+    assert said.label == "lbgen.health-check.header.x-probe"

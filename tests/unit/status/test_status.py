@@ -321,7 +321,7 @@ def test_empty_model(api):
     """Before the first snapshot everything is there, and empty."""
     found = api.json("/api/v1/model")
     assert (found["listeners"], found["routes"], found["backends"]) == ([], [], [])
-    assert api.json("/api/v1/problems") == {"problems": []}
+    assert api.json("/api/v1/problems") == {"problems": [], "left_out": []}
     assert api.json("/api/v1/history") == {"changes": []}
 
 
@@ -329,7 +329,17 @@ def test_problems(api):
     """Each problem by its parts, and as the log says it."""
     api.loop.model = a_model()
     (problem,) = api.loop.model.problems
-    assert api.json("/api/v1/problems") == {"problems": [asdict(problem) | {"text": str(problem)}]}
+    told = asdict(problem) | {"text": str(problem)}
+    assert api.json("/api/v1/problems") == {"problems": [told], "left_out": []}
+
+
+def test_notes_are_no_problems(api):
+    """What a route goes without is told apart from problems, and no metric or state counts it as one."""
+    model = a_model()
+    api.loop.model = replace(model, problems=(replace(model.problems[0], note=True),))
+    told = api.json("/api/v1/problems")
+    assert (told["problems"], [note["note"] for note in told["left_out"]]) == ([], [True])
+    assert api.json("/api/v1/status")["problems"] == 0
 
 
 def test_explain_what_is_held(api):
