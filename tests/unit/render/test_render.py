@@ -6,6 +6,7 @@ import copy
 import os
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbgen.base.errors import TemplateError
-from lbgen.model import Builder, Model, build
+from lbgen.model import AccessLog, Builder, Model, build
 from lbgen.render.renderer import PLACEHOLDER, Files
 from lbgen.render.templates import BUILTIN, builtin_names, find
 from lbgen.snapshot import Snapshot
-from tests.support.builders import a_node, a_renderer, a_rules, a_service, a_snapshot, a_task, ingress, modelled
+from tests.support.builders import (
+    a_listener,
+    a_node,
+    a_renderer,
+    a_rules,
+    a_service,
+    a_snapshot,
+    a_task,
+    ingress,
+    modelled,
+)
 from tests.support.golden_cases import CASES, GOLDEN, rendered, renderer_of
 from tests.support.golden_cases import modelled as golden_model
 
@@ -49,6 +60,16 @@ def test_every_route_leads_to_a_backend(case):
         assert claims | set(dict(listener.names).values()) | {listener.default or min(names, default="")} <= names | {
             ""
         }
+
+
+@pytest.mark.parametrize("kind", ["haproxy", "nginx", "traefik"])
+def test_access_log_beside_a_closed_route(kind):
+    """A listener with an access log is rendered, although what answers for a closed route is of no service."""
+    snapshot = a_snapshot(a_node(), a_service("web", {"http.bad.host": "a.org", "http.bad.rate-limit": "much"}))
+    model = build(snapshot, a_rules(replace(a_listener(), access_log=AccessLog("json", "/log"))))
+    assert any(not backend.service for backend in model.backends)
+    texts = a_renderer(kind).render(model, snapshot).texts
+    assert "@closed" not in texts.get("names.map", "")
 
 
 # ------------------------------------------------------------------------------------------------ generation

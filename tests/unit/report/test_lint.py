@@ -97,6 +97,11 @@ EVERYTHING = {
     "tcp.n.sni": "n.org",
     "tcp.n.listener": "pg",
     "tcp.n.max-concurrent": "5",
+    "tcp.h.sni": "tcp.org",
+    "tcp.h.listener": "websecure",
+    "tcp.r.sni": "r.org",
+    "tcp.r.listener": "pg",
+    "tcp.r.server-tls": "true",
     "udp.e.port": "53",
 }
 
