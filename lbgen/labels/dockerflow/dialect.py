@@ -23,7 +23,8 @@ from lbgen.labels.route_spec import ClosedSpec, ServiceLabels, problem_of
 from lbgen.labels.values.value_type import BadValue
 
 _INDEXED = re.compile(r"([a-z]+)(?:\.([1-9][0-9]?))?")
-_COMPANION = f"{PREFIX}letsencrypt."  # docker-flow-proxy-letsencrypt's
+_CERTIFICATES = f"{PREFIX}letsencrypt."  # docker-flow-proxy-letsencrypt's
+_JOBS = f"{PREFIX}cron."  # docker-flow-cron's
 MOST = 10  # destinations of a service, as in docker-flow-proxy
 _NO_PARAMETER = BadValue(
     "is not a parameter", f"write {PREFIX}NAME or {PREFIX}NAME.INDEX, with an index of 1 to {MOST}"
@@ -68,9 +69,11 @@ def _destinations(
         if not label.lower().startswith(PREFIX) or parameter == "notify":
             continue
         parts = _INDEXED.fullmatch(parameter)
-        if label.lower().startswith(_COMPANION):
+        if label.lower().startswith(_CERTIFICATES):
             bad = BadValue("is left out: certificates are files here", "put one where setting certificates says")
             stray.append(problem_of(service, label, value, bad))
+        elif label.lower().startswith(_JOBS):
+            others.append(label)
         elif not parts or int(parts[2] or 1) > MOST:
             stray.append(problem_of(service, label, "", _NO_PARAMETER))
             closed += _of_no_destination(parameter)
@@ -97,7 +100,7 @@ def _left_to_others(service: str, labels: Mapping[str, str], others: list[str]) 
     if not others:
         return []
     more = f", like {len(others) - 1} more" if others[1:] else ""
-    message = f"is left out{more}: docker-flow-monitor or the swarm listener reads it"
+    message = f"is left out{more}: a companion of docker-flow-proxy's reads it"
     return [problem_of(service, others[0], labels[others[0]], BadValue(message, "leave it to them"))]
 
 

@@ -116,11 +116,12 @@ _TEMPLATE = Lost(
     "say it in other labels, or in a block of a template (docs/templates.md)",
 )
 
-# What docker-flow-monitor and the swarm listener read, with indexes of their own.
+# What docker-flow-proxy's companions read, with indexes of their own: monitor, scaler, cron and the swarm listener.
 OTHERS = frozenset(
     {
         *("alertname", "alertif", "alertfor", "alertlabels", "alertannotations", "alertpersistent", "metricspath"),
         *("scrapeport", "scrapenetwork", "scrapeinterval", "scrapetimeout", "scrapetype", "reschedule", "shortname"),
+        *("scalemin", "scalemax", "scaleupby", "scaledownby", "cron"),
     }
 )
 # What guards in a language that cannot be read here: HAProxy's own. With what is in it a destination may be closed.

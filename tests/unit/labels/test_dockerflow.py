@@ -244,8 +244,8 @@ def test_older_words_for_a_path(labels, meant):
 
 
 def test_labels_of_companions():
-    """What docker-flow-proxy-letsencrypt and the monitor read is left to them, and told once for each."""
-    labels = {"letsencrypt.host": "a.org", "alertName.1": "a", "alertIf.1": "b", "scrapePort": "80"}
+    """What docker-flow-proxy's companions read is left to them, and told once: of certificates, and of the others."""
+    labels = {"letsencrypt.host": "a.org", "alertName.1": "a", "scaleMax": "4", "cron.schedule": "@daily"}
     found = dockerflow_labels(DEMO | labels)
     assert len(found.routes) == 1
     assert [problem.message.partition(":")[0] for problem in found.problems] == [
