@@ -39,6 +39,19 @@ def holds(label: str) -> bool:
     return located is None or located[0] not in OF_THE_ROUTE
 
 
+def short_guards(service: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the guards among a service's short keys say, by field.
+
+    Raises:
+        BadValue: one of them cannot be read, or may be one.
+    """
+    short = short_keys(service, {label: value for label, value in labels.items() if holds(label)})
+    for (known, name), keys in short.sorted_broken.items():
+        if not known or name in GUARDS:
+            raise BadValue(f"its label {short.broken[keys[0]].label} cannot be read", "mend it there")
+    return {name: value for name, value in short.fields.items() if name in GUARDS}
+
+
 def laid_over(service: str, labels: Mapping[str, str], own: ServiceLabels) -> ServiceLabels:
     """Return what a dialect's labels say, with the service's short keys laid over all of its routes."""
     written = {label: value for label, value in labels.items() if holds(label)}

@@ -36,6 +36,7 @@ class Definition:
         default_factory=dict
     )  # fields of `RouteKeys` that hold for all tasks of that one
     also: tuple[Definition, ...] = ()  # equal ones, of younger Swarm services that the asking one may use
+    against: str = ""  # the oldest of the younger Swarm services that define it otherwise; empty: none does
 
     @property
     def key(self) -> Key:
@@ -64,6 +65,7 @@ class Defined:
     service: str
     definitions: tuple[Definition, ...] = ()
     absent: str = ""  # why the service takes no part, so that they count for nobody; empty: it does
+    broken: bool = False  # it takes none since one of its labels cannot be read
 
 
 class Undefined(BadValue):
@@ -88,6 +90,8 @@ class Definitions:
     # Of setting claims, those that are for a Swarm service, by its name; None: there is no such setting.
     entries: Mapping[str, frozenset[int]] | None = None
     defined: Mapping[str, Defined] = field(default_factory=dict)  # what each Swarm service that takes part defines
+    # Of Swarm services whose labels are broken, older than all others that define them: nobody else's take their place.
+    withheld: Mapping[Key, Definition] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -103,16 +107,20 @@ class Definitions:
         """
         named: dict[Key, tuple[Definition, ...]] = {}
         absent: dict[Key, tuple[str, str]] = {}
+        withheld: dict[Key, Definition] = {}
         by_service = {}
         for own in defined:
             if own.absent:
                 for each in own.definitions:
                     absent.setdefault(each.key, (own.service, own.absent))
+                    if own.broken and each.key not in named:
+                        withheld.setdefault(each.key, each)
             else:
                 by_service[own.service] = own
                 for each in own.definitions:
                     named[each.key] = (*named.get(each.key, ()), each)
-        return cls(named, {key: Definition(element) for key, element in elements.items()}, absent, entries, by_service)
+        settings = {key: Definition(element) for key, element in elements.items()}
+        return cls(named, settings, absent, entries, by_service, withheld)
 
     def including(self, own: Defined) -> Definitions:
         """Return them with what a Swarm service defines in place of what it defined; the same where that is equal."""
@@ -150,7 +158,11 @@ class Definitions:
         usable = [each for each in candidates if self.share_an_entry(asking, each.service)]
         own = next((each for each in usable if each.service == asking), None)
         if kind == "middlewares":
-            return _middleware(usable or candidates, own, only_others=not usable)
+            withheld = self.withheld.get((protocol, kind, name))
+            if withheld and self.share_an_entry(asking, withheld.service) and not withheld.alike(candidates[0]):
+                message = f"names middleware {name}, which service {withheld.service} defines, whose labels are broken"
+                raise Undefined(message, "mend them there", withheld)
+            return _middleware(usable or candidates, own, settle=bool(usable and asking))
         # A service or a router that is another one than the oldest of its name stays its owner's.
         first = next((each for each in usable if own is None or each.alike(own)), candidates[0])
         return replace(first, also=tuple(each for each in usable if each is not first and each.alike(first)))
@@ -190,8 +202,12 @@ _DEFINE = "define it among the labels of this service, or of another one that ta
 _SET = "define it in setting discovery.traefik"
 
 
-def _middleware(candidates: Iterable[Definition], own: Definition | None, *, only_others: bool) -> Definition:
-    """Return the middleware that a name means; raise Undefined if that is not the same for all."""
+def _middleware(candidates: Iterable[Definition], own: Definition | None, *, settle: bool) -> Definition:
+    """Return the middleware that a name means; raise Undefined if that is not the same for all.
+
+    Args:
+        settle: where it is not, the oldest counts for those that do not define it.
+    """
     first, *others = candidates
     if own and not own.alike(first):
         message = (
@@ -199,11 +215,11 @@ def _middleware(candidates: Iterable[Definition], own: Definition | None, *, onl
         )
         raise Undefined(message, "give the two the same options, or rename one", own)
     unlike = next((each for each in others if not each.alike(first)), None)
-    if only_others and unlike:
+    if unlike and not settle:
         message = f"names middleware {first.element.name}, which services {first.service} and {unlike.service} define"
-        message += " in two ways, and setting claims has no entry for either and this service"
-        raise Undefined(message, "ask for an entry, or define it among the labels of this service", first)
-    return first
+        message += " in two ways, and neither is this service or of an entry of setting claims with it"
+        raise Undefined(message, "define it in setting discovery.traefik, or have one of the two renamed", first)
+    return replace(first, against=unlike.service) if unlike and not own else first
 
 
 def _said(element: Element) -> dict[str, str]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lbgen.labels.keys.table import RouteKeys
+from lbgen.labels.beside import short_guards
+from lbgen.labels.keys.table import KEYS, PREFIX, RouteKeys
 from lbgen.labels.route_spec import RouteSpec, Share
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.claims import check_share
@@ -87,6 +88,8 @@ def _of_share(
     keys = replace(spec.keys, **{name: getattr(_USUAL, name) for name in _WHERE})
     keys = replace(keys, **{name: value for name, value in share.fields.items() if name != "scheme"})
     try:
+        if service is not asking:
+            _check_guards(asking, service)
         keys = replace(keys, **own_keys(service, _WHERE[1:]))  # type: ignore[arg-type]  # parsed as such
         keys = keys if keys.via else replace(keys, via=around.rules.ways.of(spec.dialect))
         chosen = route_servers(service, around.tasks_of(service), keys, around, transport)
@@ -111,6 +114,18 @@ def _merged(spec: RouteSpec, share: Share) -> bool:
     Nobody asked for it, so what that service keeps closed must not be open by this route.
     """
     return len({each.service for each in spec.shares if share.pool and each.pool == share.pool}) > 1
+
+
+def _check_guards(asking: Service, service: Service) -> None:
+    """Raise BadValue unless what another service guards by its short keys is guarded by the same keys here.
+
+    They hold for all requests to its tasks, whichever service's labels bring them.
+    """
+    mine = short_guards(asking.name, asking.labels)
+    for name, value in short_guards(service.name, service.labels).items():
+        if mine.get(name) != value:
+            label = PREFIX + KEYS[name].name
+            raise BadValue(f"its label {label} guards its servers, and this service's does not", "write the same here")
 
 
 def _addresses(share: Share) -> RouteServers:

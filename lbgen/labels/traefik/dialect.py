@@ -59,7 +59,7 @@ def define(service: str, labels: Mapping[str, str], context: LabelContext = PLAI
     if isinstance(reader, Routers):
         return _defined(reader)
     why = reader.unless or "one of its labels names no option"
-    return replace(defined_by(service, sort(service, labels), {}, ""), absent=why)
+    return replace(defined_by(service, sort(service, labels), {}, ""), absent=why, broken=not reader.unless)
 
 
 def _defined(reader: Routers) -> Defined:

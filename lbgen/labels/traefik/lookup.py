@@ -20,16 +20,19 @@ class Names:
     uses: dict[Use, None] = field(default_factory=dict)  # in the order in which they were asked for
     found: set[Key] = field(default_factory=set)  # definitions of this service's own
 
-    def find(self, protocol: str, kind: str, reference: str, provider: str = SWARM) -> Definition:
+    def find(
+        self, protocol: str, kind: str, reference: str, provider: str = SWARM, *, by_setting: bool = False
+    ) -> Definition:
         """Return what a name means.
 
         Args:
             provider: of the definition that it stands in.
+            by_setting: a setting has the name, so that it means the same for all services.
 
         Raises:
             Undefined: it means nothing here.
         """
-        use = Use(protocol, kind, reference.strip().lower(), self.service, provider)
+        use = Use(protocol, kind, reference.strip().lower(), "" if by_setting else self.service, provider)
         self.uses[use] = None
         try:
             definition = self.definitions.find(*use)

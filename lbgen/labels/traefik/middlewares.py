@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import printable
 from lbgen.labels.context import Provider
-from lbgen.labels.definitions import SWARM, Definition, Undefined
+from lbgen.labels.definitions import FILE, SWARM, Definition, Undefined
 from lbgen.labels.foreign_options import Element, Lost, Options, Table, Written, read
 from lbgen.labels.match import Alternative
 from lbgen.labels.suggestions import alike
 from lbgen.labels.traefik import headers
+from lbgen.labels.traefik.elements import PREFIX
 from lbgen.labels.traefik.lookup import Names, of_another
 from lbgen.labels.traefik.middleware_effects import EFFECTS, Effects
 from lbgen.labels.traefik.middleware_options import GUARD, KINDS, TCP_KINDS, guard_of
@@ -48,7 +49,7 @@ class Middlewares:
 
     def _add(self, effects: Effects, reference: str, source: Written, inside: tuple[Definition, ...]) -> None:
         try:
-            definition = self._resolved(reference, inside)
+            definition = self._resolved(reference, inside, source)
         except BadValue as bad:
             effects.options.lose(source, bad, *_meant(reference, bad, effects.seen))
             return
@@ -56,6 +57,10 @@ class Middlewares:
         if place in effects.seen:
             return
         effects.seen.add(place)
+        if definition.against:
+            message = f"is taken: middleware {definition.element.name} is that of service {definition.service}"
+            message += f", and service {definition.against}, which is newer, defines it otherwise"
+            effects.options.leave(source, BadValue(message, "have one of the two renamed"))
         options = Options(self.names.service, effects.options.route)
         effects.options, whole = options, effects.options
         self._read(effects, definition, inside)
@@ -93,10 +98,11 @@ class Middlewares:
                 at = own.written.get(bad.key) or _first(element, own)
                 effects.options.lose(at, bad, *_guards(element.kind, {bad.key}))
 
-    def _resolved(self, reference: str, inside: tuple[Definition, ...]) -> Definition:
+    def _resolved(self, reference: str, inside: tuple[Definition, ...], source: Written) -> Definition:
         """Return what a name means, at this place."""
         provider = inside[-1].provider if inside else SWARM
-        definition = self.names.find(self.protocol, "middlewares", reference, provider)
+        by_setting = provider == FILE or (not inside and not source.label.lower().startswith(PREFIX))
+        definition = self.names.find(self.protocol, "middlewares", reference, provider, by_setting=by_setting)
         if any(each.element is definition.element for each in inside):
             raise BadValue(f"leads to middleware {definition.element.name} again", "take it out of the chain")
         if len(inside) > _MAX_DEPTH:

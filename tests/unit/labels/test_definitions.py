@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lbgen.labels.definitions import Definition, Definitions, Key, Undefined
@@ -40,8 +42,11 @@ def test_of_settings():
 def test_unlike():
     """Of unequal middlewares the oldest one has the name; who defines it otherwise may not use it."""
     names = Definitions({KEY: (OLD, SAME, OTHER)})
-    for asking in ("old", "same", "another"):
+    for asking in ("old", "same"):
         assert names.find("http", "middlewares", "auth", asking) is OLD
+    assert names.find("http", "middlewares", "auth", "another") == replace(OLD, against="other")
+    with pytest.raises(Undefined, match="which services old and other define in two ways"):
+        names.find("http", "middlewares", "auth")  # a setting's
     with pytest.raises(Undefined, match="which service old, which is older, defines otherwise"):
         names.find("http", "middlewares", "auth", "other")
 

@@ -113,7 +113,13 @@ def test_unlike_middlewares():
     )
     assert closed(model) == {"new.http.new": 403}
     assert backend(model, "shop.http.shop").policy.users == "label:old.auth"
-    assert told(model) == [("new", "names middleware auth, which service old, which is older, defines otherwise")]
+    assert told(model) == [
+        ("new", "names middleware auth, which service old, which is older, defines otherwise"),
+        (
+            "shop",
+            "is taken: middleware auth is that of service old, and service new, which is newer, defines it otherwise",
+        ),
+    ]
 
 
 def test_equal_middlewares():
