@@ -11,7 +11,7 @@ from typing import Any
 
 from lbgen.base.problem import is_secret
 from lbgen.labels.match import Test
-from lbgen.model import Model
+from lbgen.model import HealthCheck, Model
 from lbgen.model.policy import Policy
 
 MASK = "..."
@@ -24,6 +24,11 @@ def masked(model: Model) -> Model:
     return replace(
         model, listeners=_masked(model.listeners), routes=_masked(model.routes), backends=_masked(model.backends)
     )
+
+
+def masked_check(check: HealthCheck) -> HealthCheck:
+    """Return a health check with MASK for every header's value that may be a secret."""
+    return replace(check, headers=_masked(check.headers))
 
 
 def masked_value(name: str, value: str) -> str:

@@ -24,6 +24,7 @@ from lbgen.report.explain import servers
 from lbgen.report.explain.facts import Facts
 from lbgen.report.explain.listeners import Listeners
 from lbgen.report.explain.settings import settings_of
+from lbgen.report.masking import masked_check
 from lbgen.snapshot import Service, Task
 
 # What is known only of a route that was decided.
@@ -103,7 +104,7 @@ class Routes:
             "group": servers.group(member.group, backend) if member else None,
             **servers.destination(self._service, self._tasks, spec, chosen, self._facts.around),
             "servers": servers.serving(chosen, backend, self._facts),
-            "health_check": asdict(backend.health_check) if backend.health_check else None,
+            "health_check": asdict(masked_check(backend.health_check)) if backend.health_check else None,
             "server_tls": servers.tls(backend),
             "settings": settings_of(self._in_force(spec, backend)),
         }
