@@ -54,25 +54,28 @@ def raises_on(daemon: Daemon, times: int = 2) -> None:
     assert daemon.process.poll() is None, daemon.log.read_text()
 
 
-@pytest.mark.parametrize("name", [*BEFORE_THE_PROXY, *AFTER_THE_PROXY])
-def test_mistake_at_the_start(daemon, name):
+@pytest.mark.parametrize("names", [BEFORE_THE_PROXY, AFTER_THE_PROXY], ids=["before the proxy", "after the proxy"])
+def test_mistake_at_the_start(daemon, names):
     """lbgen begins anew till it can; what it can start meanwhile serves the last good files."""
     daemon.cluster("127.1.0.1")
     daemon.start()
     daemon.answers("127.1.0.1")
     assert daemon.end() == 0
-    daemon.cluster("127.1.0.2")
-    daemon.start(raising={name: "RuntimeError"}, now=[name])
-    raises_on(daemon)
-    if name in AFTER_THE_PROXY:
-        daemon.answers("127.1.0.1")
-        master = daemon.master()
-    raises_on(daemon, 4)
-    daemon.faults()
-    daemon.answers("127.1.0.2")
-    assert name in BEFORE_THE_PROXY or daemon.master() == master
-    assert daemon.said("begins_anew")
-    assert daemon.end() == 0
+    for number, name in enumerate(names, 1):
+        daemon.forget()
+        daemon.cluster(f"127.1.0.{number + 1}")
+        daemon.start(raising={name: "RuntimeError"}, now=[name])
+        raises_on(daemon)
+        if name in AFTER_THE_PROXY:
+            daemon.answers(f"127.1.0.{number}")
+            master = daemon.master()
+        raises_on(daemon, 4)
+        daemon.faults()
+        daemon.answers(f"127.1.0.{number + 1}")
+        assert name in BEFORE_THE_PROXY or daemon.master() == master
+        assert daemon.said("begins_anew"), name
+        assert set(daemon.raised()) == {name}
+        assert daemon.end() == 0
 
 
 def test_wrong_settings_at_the_start(daemon):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,13 +108,15 @@ HONEST = (
 
 
 @pytest.fixture(
+    scope="module",
     params=[pytest.param(name, marks=[pytest.mark.proxy(name), pytest.mark.timeout(900)]) for name in STARTS],
 )
-def trial(request, short_dir) -> Trial:
+def trial(request) -> Iterator[Trial]:
     """A proxy, and what an innocent request costs it where nobody else is."""
-    made = Trial(short_dir, STARTS[request.param])
-    made.baseline = made.measure(cluster(INNOCENT), HONEST)[0]
-    return made
+    with tempfile.TemporaryDirectory(prefix="lb-", dir="/tmp") as directory:  # short: there are sockets in it
+        made = Trial(Path(directory), STARTS[request.param])
+        made.baseline = made.measure(cluster(INNOCENT), HONEST)[0]
+        yield made
 
 
 @pytest.mark.parametrize("kind", costly.WORST)

@@ -118,6 +118,11 @@ class Daemon:
         file = self.directory / "faults.raised"
         return file.read_text().splitlines() if file.exists() else []
 
+    def forget(self) -> None:
+        """Forget what has been logged, and what has raised."""
+        self.log.unlink()
+        (self.directory / "faults.raised").unlink(missing_ok=True)
+
     def start(
         self, raising: Mapping[str, str] | None = None, now: Sequence[str] = (), through: Sequence[str] = ()
     ) -> None:

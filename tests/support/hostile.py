@@ -215,7 +215,7 @@ def a_route(protocol: str, keys: Mapping[str, str], number: int, scope: str = ""
         found.setdefault("host", f"h{number}.example.org")
     if protocol != "http":
         found.setdefault("listener", {"tcp": "pg", "udp": "dns"}[protocol])
-    elif number % 4 and not {"tls", "client-ca", "hsts"} & {*found}:  # each listener costs as much as the first
+    elif number % 12 and not {"tls", "client-ca", "hsts"} & {*found}:  # each listener costs as much as the first
         found.setdefault("listener", "web")
     found.setdefault("port", "8080")
     scope = scope or ("" if protocol == "http" else f"{protocol}.x.")
