@@ -12,7 +12,6 @@ Source: traefik 3.7 pkg/muxer/http/matcher_v2.go, pkg/muxer/tcp/matcher_v2.go; c
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -21,6 +20,7 @@ from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Test
 from lbgen.labels.rule import expression
 from lbgen.labels.rule.expression import Language, Matcher
 from lbgen.labels.rule.matchers import MATCHERS, header, header_regex, path_pattern, path_text, query
+from lbgen.labels.suggestions import alike
 from lbgen.labels.values import http
 from lbgen.labels.values.regex import regex
 from lbgen.labels.values.value_type import BadValue
@@ -182,8 +182,8 @@ def _spellings(protocol: str) -> Mapping[str, Matcher]:
 
 def _instead(name: str, protocol: str) -> str:
     known = {each.lower(): each for own, each, _ in _matchers() if own == protocol}
-    close = difflib.get_close_matches(name[:40].lower(), known, n=1)
-    return f"did you mean {known[close[0]]}?" if close else "write one of " + ", ".join(sorted(known.values()))
+    close = alike(name, known)
+    return f"did you mean {known[close]}?" if close else "write one of " + ", ".join(sorted(known.values()))
 
 
 _EXAMPLES = {"http": "Host(`a.example.org`, `b.example.org`) && PathPrefix(`/api`)", "tcp": "HostSNI(`db.example.org`)"}

@@ -6,7 +6,6 @@ that name it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from lbgen.labels.context import Provider
 from lbgen.labels.definitions import FILE, Definition, Definitions
 from lbgen.labels.foreign_options import Element, Lost, Options, Table, Taken, Written, meaning_of, read
 from lbgen.labels.route_spec import problem_of
+from lbgen.labels.suggestions import alike
 from lbgen.labels.traefik.file_options import SERVICES
 from lbgen.labels.traefik.file_provider import FileElements
 from lbgen.labels.traefik.file_services import FileServices
@@ -80,10 +80,9 @@ def _middleware(element: Element, found: FileElements) -> Iterator[Problem]:
         if kind in tables:
             yield from _options(own, tables[kind], found, where)
         elif kind not in _ONLY_TRAEFIKS or element.protocol == "tcp":
-            close = [_SPELT[name] for name in difflib.get_close_matches(kind, [*tables], n=1)]
-            remedy = (
-                f"did you mean {close[0]}?" if close else f"write one of {', '.join(_SPELT[name] for name in tables)}"
-            )
+            close = alike(kind, tables)
+            known = ", ".join(_SPELT[name] for name in tables)
+            remedy = f"did you mean {_SPELT[close]}?" if close else f"write one of {known}"
             yield problem_of("", where, kind, BadValue("is of a kind that there is not", remedy))
     if len(kinds) != 1:
         names = f"is of several kinds ({', '.join(kinds)}), which Traefik refuses" if kinds else "is of no kind"

@@ -9,7 +9,6 @@ Source: traefik 3.7 pkg/config/dynamic, pkg/provider/file; traefik/paerser file/
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from lbgen.base.problem import Problem
 from lbgen.labels.foreign_options import Element, Written
 from lbgen.labels.route_spec import problem_of
+from lbgen.labels.suggestions import alike
 from lbgen.labels.values.value_type import BadValue
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,61}[a-z0-9])?")
@@ -104,8 +104,8 @@ class FileElements:
             self.from_files |= self.elements.keys() - before
         else:
             known = sorted(kind for protocol, kind in {*_DEFINE, *_OTHERS} if protocol == key[0])
-            close = difflib.get_close_matches(key[1], known, n=1)
-            remedy = f"did you mean {close[0]}?" if close else f"write one of {', '.join(known)}"
+            close = alike(key[1], known)
+            remedy = f"did you mean {close}?" if close else f"write one of {', '.join(known)}"
             self._mistake(where, "", BadValue("is no section of such a file", remedy))
 
     def _element(self, protocol: str, kind: str, name: str, body: object, where: str) -> None:
