@@ -26,7 +26,7 @@ SETTINGS = Settings.model_validate(
             "gelf": {"bind": ":12201", "protocol": "udp"},
         },
         "default_listeners": ["web"],
-        "discovery": {"dialects": ["lbgen", "traefik"], "networks": ["shop_front"]},
+        "discovery": {"dialects": ["lbgen", "traefik"], "networks": ["shop_front", "edge"]},
     }
 )
 BASE = """
