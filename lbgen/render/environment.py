@@ -18,7 +18,7 @@ from jinja2 import BytecodeCache, StrictUndefined, TemplateRuntimeError, Undefin
 from jinja2.bccache import Bucket
 from jinja2.filters import FILTERS as JINJAS
 from jinja2.filters import make_attrgetter
-from jinja2.runtime import Context
+from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
@@ -98,6 +98,10 @@ class Environment(ImmutableSandboxedEnvironment):
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a macro, a function or a method."""
         __self.budget.tick()
+        if type(__obj) is Macro:  # a template's own: there is nothing to refuse, and no context to give
+            for name in ("_block_vars", "_loop_vars") if kwargs else ():
+                kwargs.pop(name, None)
+            return __obj(__context.eval_ctx, *args, **kwargs)
         if isinstance(__obj, BuiltinMethodType) and (estimate := METHODS.get(__obj.__name__)):
             if __obj.__name__ == "join" and args:
                 args = ([str(part) if isinstance(part, Undefined) else part for part in args[0]],)
