@@ -64,6 +64,9 @@ class EntryPoints:
         protocol, comment = self._protocol(name, transport)
         if protocol != "http":
             said["protocol"] = protocol
+            if protocol == "tcp" and name in self.hints.tls:
+                said["tls"], comment = True, "labels have TCP routers alone here, with tls"
+                self._both_kinds(name)
         elif why := self._has_tls(name, port):
             said["tls"], comment = {"http3": True} if self._has_http3(at) else True, why
         if not self.draft.try_(("listeners", name), said, own, comment):
@@ -91,8 +94,8 @@ class EntryPoints:
             return "tcp", "labels have TCP routers alone here"
         if {"http", "tcp"} <= hinted:
             self.draft.decide.append(
-                f"listener {name}: labels have HTTP and TCP routers on this entry point. It carries HTTP here; give "
-                "TCP a listener of its own."
+                f"listener {name}: labels have HTTP and TCP routers on this entry point. It carries HTTP here, and "
+                "with TLS also TCP routers with tls, by server name (docs/proxies.md); give others one of their own."
             )
         elif not hinted and not http and not _WEB.search(name):
             self.draft.decide.append(
@@ -100,6 +103,14 @@ class EntryPoints:
                 "services' stack files (--from) tell."
             )
         return "http", ""
+
+    def _both_kinds(self, name: str) -> None:
+        """Tell that a TCP listener ends TLS either of all clients or of none."""
+        if name in self.hints.passed:
+            self.draft.decide.append(
+                f"listener {name}: labels have TCP routers here whose TLS ends at the proxy, and others with "
+                "tls.passthrough=true. A TCP listener does one or the other; give those a listener without tls."
+            )
 
     def _has_tls(self, name: str, port: str) -> str:
         """Say why a listener ends TLS; empty: it does not."""

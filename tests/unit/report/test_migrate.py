@@ -221,6 +221,28 @@ def test_a_stack_file(tmp_path):
     assert "from service proxy of" in result.stdout.splitlines()[0]
 
 
+def test_tcp_routers_with_tls(tmp_path):
+    """A listener of TCP routers ends TLS if one of theirs does, and it is told if another's clients bring their own."""
+
+    def listener(*tls: str) -> tuple[object, str]:
+        stack = yaml.safe_load(STACK)
+        stack["services"]["proxy"]["command"] = ["--entrypoints.pg.address=:5432"]
+        for number, option in enumerate(tls):
+            labels = [f"traefik.tcp.routers.r{number}.{said}" for said in ("entrypoints=pg", option)]
+            stack["services"][f"s{number}"] = {"image": "db", "deploy": {"labels": labels}}
+        (tmp_path / "stack.yml").write_text(yaml.safe_dump(stack))
+        result = ran("--from", str(tmp_path / "stack.yml"))
+        return taken(tmp_path, result.stdout)["listeners"]["pg"].get("tls"), " ".join(result.stdout.split())
+
+    assert listener("tls=true")[0] is True
+    assert listener("tls.certresolver=le")[0] is True
+    assert listener("tls.passthrough=true")[0] is None
+    both, text = listener("tls=true", "tls.passthrough=true")
+    assert both is True
+    assert "give those a listener without tls" in text.replace("# ", "")
+    assert "give those" not in listener("tls=true")[1]
+
+
 def test_a_command_line(tmp_path):
     """With values in the next word, quoted, and switches without one."""
     result = ran("--command-line", "traefik --entrypoints.web.address :80 --api --providers.swarm.network='edge'")
