@@ -89,19 +89,19 @@ def _names(document: Document) -> Iterator[str]:
         by = f"of service {each['service']}" if each["service"] else "of a setting"
         also = f", and of {', '.join(each['also'])}" if each["also"] else ""
         yield from folded(f"{each['kind']} {each['name']}: {each['why'] or by + also}", "  - ", "    ")
-    if defines:
+    if defines := [each for each in defines if each["used_by"]]:
         yield ""
         yield "what its labels define for others; a change touches those who use it"
     for each in defines:
         used = ", ".join(each["used_by"][:MOST]) + (
             f" and {len(each['used_by']) - MOST} more" * (len(each["used_by"]) > MOST)
         )
-        yield from folded(f"{each['kind']} {each['name']}: used by {used or 'no other service'}", "  - ", "    ")
+        yield from folded(f"{each['kind']} {each['name']}: used by {used}", "  - ", "    ")
 
 
 def _field(head: str, texts: Iterable[str]) -> Iterator[str]:
     for number, each in enumerate(each for each in texts if each):
-        yield from folded(each, f"  {head if number == 0 else '':<{_HEAD - 2}}")
+        yield from folded(each, f"  {head if number == 0 else '':<{_HEAD - 3}} ")
 
 
 def _table(head: str, rows: Sequence[tuple[str, ...]], total: int = 0) -> Iterator[str]:

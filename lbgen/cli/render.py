@@ -86,7 +86,8 @@ def _once(common: CommonOptions, options: PreviewOptions, form: str) -> None:
         for note in snapshot.notes:
             log.warning("note", note=str(note), refused=note.refused)
         for problem in problems.once(model.problems):
-            log.warning("problem", problem=str(problem))
+            name = "note" if problem.note else "problem"
+            log.warning(name, **{name: str(problem)})
     outcomes = [preview.judge(model, snapshot) for preview in previews.values()]
     if not any(outcome.refused for outcome in outcomes):
         outcomes = [preview.write(outcome) for preview, outcome in zip(previews.values(), outcomes, strict=True)]

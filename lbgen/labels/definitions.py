@@ -186,7 +186,7 @@ class Definitions:
             service, why = absent
             return Undefined(f"{what} service {service} defines, which takes no part: {why}", "have it take part")
         if where == "internal":
-            return Undefined(f"{what} is Traefik's own", "leave it to Traefik, or remove it")
+            return Undefined(f"{what} is Traefik's own", "leave it to Traefik, and remove it with it")
         if where not in (SWARM, FILE):
             return Undefined(f"{what} is of provider {printable(where)}, of which nothing is known here", _DEFINE)
         known = self.named if where == SWARM else self.settings
@@ -199,7 +199,7 @@ class Definitions:
 
 
 _DEFINE = "define it among the labels of this service, or of another one that takes part"
-_SET = "define it in setting discovery.traefik"
+_SET = "define it in a file that setting discovery.traefik.files names"
 
 
 def _middleware(candidates: Iterable[Definition], own: Definition | None, *, settle: bool) -> Definition:

@@ -52,7 +52,7 @@ def destination(service: Service, keys: RouteKeys, transport: str, via: str) -> 
         return Destination(via, PublishedPort(keys.port, protocol=transport), fitting)
     targets = {port.target for port in fitting}
     if len(targets) != 1:
-        raise BadValue(_which_port(sorted(targets)), "say where the application listens", "port")
+        raise BadValue(*_which_port(sorted(targets)), "port")
     return Destination(via, PublishedPort(targets.pop(), protocol=transport), fitting)
 
 
@@ -115,7 +115,7 @@ def _not_the_target(port: PublishedPort, otherwise: str = "") -> BadValue:
     )
 
 
-def _which_port(targets: list[int]) -> str:
+def _which_port(targets: list[int]) -> tuple[str, str]:
     if not targets:
-        return "nothing says which port the application listens on"
-    return f"several ports are possible ({', '.join(map(str, targets))})"
+        return "nothing says which port the application listens on", "add this label"
+    return f"several ports are possible ({', '.join(map(str, targets))})", "add this label, with one of them"

@@ -129,7 +129,11 @@ TABLE = (
         ),
     ),
     Capability("time without a byte on open streams", "timeout.idle", lambda backend, _: limits_idle_streams(backend)),
-    Capability("connections that outlive a reload", "timeout.idle", lambda backend, _: backend.timeout_idle > 60),
+    Capability(
+        "connections that outlive a reload",
+        "timeout.idle",
+        lambda backend, _: backend.timeout_idle > 60 and limits_idle_streams(backend),
+    ),
     Capability("half-closed connections of TCP routes", "", lambda backend, _: backend.protocol == "tcp"),
     Capability(
         "TCP servers that speak first, beside routes by server name",

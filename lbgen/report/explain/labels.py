@@ -26,6 +26,7 @@ def label_rows(
     problems: Sequence[Problem],
     context: LabelContext,
     kept: Kept | None = None,
+    used: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Say of each label what became of it.
 
@@ -35,6 +36,7 @@ def label_rows(
 
     Args:
         kept: why the service has these labels, and not its newest.
+        used: beginnings of labels, in lower case, that other services use.
     """
     routes: dict[str, list[str]] = {}
     for route in parsed.routes:
@@ -52,6 +54,8 @@ def label_rows(
             use, why, value = "note" if problem.note else "problem", problem.message, problem.value
         elif label not in service.labels:
             use = "unused"
+        elif label.lower().startswith(tuple(used)):
+            pass
         elif not (label in routes or (_is_switch(label) and dialect in context.names)):
             use, why, value = _unread(service, label, dialect, context)
         row = {"label": printable(label, 200), "value": value, "dialect": dialect, "use": use}

@@ -43,6 +43,8 @@ def explanation(facts: Facts, name: str) -> Document:
     limited = _limits(facts, [route["backend"] for route in routes])
     joined = joined_rows(read)
     routed = any(route["served"] for route in routes) or bool(joined)
+    defines = defined_rows(facts, service, definitions)
+    used = [f"traefik.{each['protocol']}.{each['kind']}s.{each['name']}." for each in defines if each["used_by"]]
     return {
         "service": service.name,
         "id": service.id,
@@ -57,7 +59,7 @@ def explanation(facts: Facts, name: str) -> Document:
         "networks": _networks(service, facts.snapshot.networks.values()),
         "routes": routes,
         "joined": joined,
-        "defines": defined_rows(facts, service, definitions),
+        "defines": defines,
         "uses": used_rows(service, read, definitions),
         "closed": closed_documents(_closed(facts, service)),
         "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
@@ -66,7 +68,7 @@ def explanation(facts: Facts, name: str) -> Document:
         "doubts": [asdict(doubt) | {"text": str(doubt)} for doubt in doubts_of(service, read.routes)],
         "limits": [asdict(limit) | {"text": str(limit)} for limit in limited],
         "labels_kept": _kept(facts.kept.get(service.name)),
-        "labels": labels.label_rows(service, read, told, context, facts.kept.get(service.name)),
+        "labels": labels.label_rows(service, read, told, context, facts.kept.get(service.name), used),
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 from lbgen.labels.definitions import Definition, Definitions, Key, Undefined
 from lbgen.labels.foreign_options import Element, Written
 from lbgen.labels.route_spec import Use
+from lbgen.labels.traefik.elements import sort
 
 KEY = ("http", "middlewares", "auth")
 SERVICE = ("http", "services", "web")
@@ -81,7 +82,11 @@ def test_claims():
         ("auht", "names middleware auht, which nothing defines", "did you mean auth, which service old defines?"),
         ("x", "names middleware x, which nothing defines", "define it among the labels of this service, or"),
         ("gone", "names middleware gone, which service idle defines, which takes no part: why", "have it take part"),
-        ("auth@file", "names middleware auth@file, which nothing defines", "define it in setting discovery.traefik"),
+        (
+            "auth@file",
+            "names middleware auth@file, which nothing defines",
+            "define it in a file that setting discovery.traefik.files names",
+        ),
         ("auth@kv", "names middleware auth@kv, which is of provider kv, of which nothing is known here", "define it"),
     ],
 )
@@ -94,3 +99,9 @@ def test_undefined(reference, message, remedy):
     assert told.value.remedy.startswith(remedy)
     answer = names.answer(Use("http", "middlewares", reference))
     assert answer == (message, told.value.remedy)
+
+
+def test_a_misspelt_kind():
+    """The kind of what a label names is not there: the one that is meant is told."""
+    (broken,) = sort("web", {"traefik.http.service.web.loadbalancer.server.port": "80"}).broken
+    assert (broken.message, broken.remedy) == ("is of a kind service, which there is not", "did you mean services?")

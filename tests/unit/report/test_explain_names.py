@@ -38,6 +38,8 @@ def test_who_uses_a_definition():
     defined = {"protocol": "http", "kind": "middleware", "name": "gate", "used_by": ["blue", "green"]}
     assert document["defines"] == [defined]
     assert "  - middleware gate: used by blue, green" in list(explanation_lines(document))
+    use = {row["label"]: row["use"] for row in document["labels"] if ".gate." in row["label"]}
+    assert set(use.values()) == {"read"}, use
 
 
 def test_what_a_service_uses():
