@@ -32,12 +32,10 @@ def explanation(facts: Facts, name: str) -> Document:
     Raises:
         UnknownService: there is none.
     """
-    service = facts.service(name)
-    definitions = facts.definitions
+    service, definitions = facts.service(name), facts.definitions
     context = facts.rules.label_context(definitions)
     read = dialects.parse(service.name, service.labels, context)
-    each = Routes(facts, service)
-    routes = [each.of(route) for route in read.routes]
+    routes = [*map(Routes(facts, service).of, read.routes)]
     told = _problems(facts, service, routes)
     problems = [problem for problem in told if not problem.note]
     limited = _limits(facts, [route["backend"] for route in routes])
@@ -62,14 +60,19 @@ def explanation(facts: Facts, name: str) -> Document:
         "defines": defines,
         "uses": used_rows(service, read, definitions),
         "closed": closed_documents(_closed(facts, service)),
-        "problems": [asdict(problem) | {"text": str(problem)} for problem in problems],
-        "remarks": [asdict(remark) | {"text": str(remark)} for remark in remarks(facts.model, service.name)],
-        "left_out": [asdict(note) | {"text": str(note)} for note in told if note.note],
-        "doubts": [asdict(doubt) | {"text": str(doubt)} for doubt in doubts_of(service, read.routes)],
-        "limits": [asdict(limit) | {"text": str(limit)} for limit in limited],
+        "problems": _with_text(problems),
+        "remarks": _with_text(remarks(facts.model, service.name)),
+        "left_out": _with_text(note for note in told if note.note),
+        "doubts": _with_text(doubts_of(service, read.routes)),
+        "limits": _with_text(limited),
         "labels_kept": _kept(facts.kept.get(service.name)),
         "labels": labels.label_rows(service, read, told, context, facts.kept.get(service.name), used),
     }
+
+
+def _with_text(rows: Iterable[Problem | Limit]) -> list[Document]:
+    """Return what is told of a service, field by field and as the sentence that people read."""
+    return [asdict(row) | {"text": str(row)} for row in rows]
 
 
 def _closed(facts: Facts, service: Service) -> list[Closed]:
