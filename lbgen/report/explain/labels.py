@@ -38,10 +38,7 @@ def label_rows(
         kept: why the service has these labels, and not its newest.
         used: beginnings of labels, in lower case, that other services use.
     """
-    routes: dict[str, list[str]] = {}
-    for route in parsed.routes:
-        for label in {label for label, _ in route.written.values() if label in service.labels}:
-            routes.setdefault(label, []).append(route_name(service.name, route))
+    routes = _routes_by_label(service, parsed)
     # Of a label with a problem and a note the problem counts.
     wrong = {problem.label: problem for problem in sorted(problems, key=lambda each: not each.note) if problem.label}
     newest = kept.newest if kept else {}
@@ -61,6 +58,15 @@ def label_rows(
         row = {"label": printable(label, 200), "value": value, "dialect": dialect, "use": use}
         told.append({**row, "routes": routes.get(label, []), "why": why})
     return told
+
+
+def _routes_by_label(service: Service, parsed: ServiceLabels) -> dict[str, list[str]]:
+    """Return the names of the routes that labels take part in."""
+    routes: dict[str, list[str]] = {}
+    for route in parsed.routes:
+        for label in {label for label, _ in route.written.values() if label in service.labels}:
+            routes.setdefault(label, []).append(route_name(service.name, route))
+    return routes
 
 
 def _newest(service: Service, label: str, kept: Kept | None) -> str:

@@ -50,11 +50,7 @@ def explanation(facts: Facts, name: str) -> Document:
         "ok": routed and not problems and not any(limit.level == NO for limit in limited),
         "why": _why(facts, service, read, routes),
         "dialects": list(context.names),
-        "mode": service.mode,
-        "replicas": service.replicas,
-        "endpoint_mode": service.endpoint_mode,
-        "published": [asdict(port) for port in service.ports],
-        "networks": _networks(service, facts.snapshot.networks.values()),
+        **_as_swarm_has_it(service, facts.snapshot.networks.values()),
         "routes": routes,
         "joined": joined,
         "defines": defines,
@@ -67,6 +63,17 @@ def explanation(facts: Facts, name: str) -> Document:
         "limits": _with_text(limited),
         "labels_kept": _kept(facts.kept.get(service.name)),
         "labels": labels.label_rows(service, read, told, context, facts.kept.get(service.name), used),
+    }
+
+
+def _as_swarm_has_it(service: Service, networks: Iterable[Network]) -> Document:
+    """Return what no label says."""
+    return {
+        "mode": service.mode,
+        "replicas": service.replicas,
+        "endpoint_mode": service.endpoint_mode,
+        "published": [asdict(port) for port in service.ports],
+        "networks": _networks(service, networks),
     }
 
 
