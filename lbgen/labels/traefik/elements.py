@@ -77,7 +77,7 @@ def _sort(own: Labels, written: Written) -> None:
     elif len(words) < 4 or words[1] not in KINDS[words[0]] or "" in words:
         kinds = ", ".join(KINDS[words[0]])
         if words[3:] and (near := alike(words[1], KINDS[words[0]])):
-            raise BadValue(f"is of a kind {printable(words[1])}, which there is not", f"did you mean {near}?")
+            raise BadValue(f"is of a kind {printable(words[1])}, which there is not", f"write {near} in its place")
         raise BadValue("names no option", f"write {PREFIX}{words[0]}.KIND.NAME.OPTION with one of the kinds {kinds}")
     elif not ROUTE_NAME.fullmatch(words[2]):
         raise BadValue("has no usable name", "use letters, digits, - and _, at most 63, within dashes or underscores")

@@ -104,4 +104,7 @@ def test_undefined(reference, message, remedy):
 def test_a_misspelt_kind():
     """The kind of what a label names is not there: the one that is meant is told."""
     (broken,) = sort("web", {"traefik.http.service.web.loadbalancer.server.port": "80"}).broken
-    assert (broken.message, broken.remedy) == ("is of a kind service, which there is not", "did you mean services?")
+    assert (broken.message, broken.remedy) == (
+        "is of a kind service, which there is not",
+        "write services in its place",
+    )
