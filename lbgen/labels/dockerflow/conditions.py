@@ -36,7 +36,8 @@ class Conditions:
         said = self.options.fields
         if protocol == "tcp":
             return _together(term() for term in self._names())
-        if not any(key in said for key in ("_domains", "_paths", "_default")):
+        which = {"_domains", "_paths", "_default"}
+        if which.isdisjoint(said.keys() | self.options.broken):  # what is wrong with one is told already
             raise BadValue("is missing, and so is servicePath", "say which requests are meant", "host")
         return _together(term() for term in self._terms())
 

@@ -243,6 +243,15 @@ def test_older_words_for_a_path(labels, meant):
     assert bool(found.problems) == (meant is None)
 
 
+@pytest.mark.parametrize("label", ["servicePaht", "serviceDomian", "isDefaultBackned"])
+def test_misspelt_condition(label):
+    """It is one mistake: that nothing says which requests are meant follows from it."""
+    found = dockerflow_labels({"notify": "true", "port": "80", label: "/demo"})
+    (problem,) = found.problems
+    assert problem.message == "is an unknown option"
+    assert found.routes == ()
+
+
 def test_labels_of_companions():
     """What docker-flow-proxy's companions read is left to them, and told once: of certificates, and of the others."""
     labels = {"letsencrypt.host": "a.org", "alertName.1": "a", "scaleMax": "4", "cron.schedule": "@daily"}
