@@ -90,8 +90,9 @@ def traefik(chance: random.Random, host: str, path: str, route: str, guarded: bo
     labels = {f"http.routers.{route}.rule": f"Host(`{host}`)" + (f" && PathPrefix(`{path}`)" if path != "/" else "")}
     if guarded:
         option, value = chance.choice(MIDDLEWARES)
-        labels[f"http.routers.{route}.middlewares"] = f"guard-{route}"
-        labels[f"http.middlewares.guard-{route}.{option}"] = value
+        name = f"guard-{host.partition('.')[0]}-{route}"  # names are all services'
+        labels[f"http.routers.{route}.middlewares"] = name
+        labels[f"http.middlewares.{name}.{option}"] = value
     return labels
 
 

@@ -45,9 +45,11 @@ def test_version(proxy):
 @pytest.mark.parametrize("suite", ASKED, ids=lambda suite: suite.name)
 def test_conformance(proxy, suite, short_dir):
     """The newest version decides every case of tests/conformance as the file says."""
-    settings = suite.settings(proxy, short_dir, proxies.newest(proxy))
-    with servers(suite, short_dir) as ports, running(settings, suite.snapshot(ports)) as listeners:
-        assert differing(suite, f"{proxy}-newest", listeners) == []
+    program = proxies.newest(proxy)
+    with servers(suite, short_dir) as ports:
+        settings = suite.settings(proxy, short_dir, program, ports=ports)
+        with running(settings, suite.snapshot(ports)) as listeners:
+            assert differing(suite, f"{proxy}-newest", listeners) == []
 
 
 @pytest.mark.parametrize(
