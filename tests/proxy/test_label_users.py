@@ -53,8 +53,8 @@ def traefik_labels(name: str, users: str) -> dict[str, str]:
     return {
         "traefik.enable": "true",
         f"traefik.http.routers.{name}.rule": f"Host(`{name}.org`)",
-        f"traefik.http.routers.{name}.middlewares": "admins",
-        "traefik.http.middlewares.admins.basicauth.users": users,
+        f"traefik.http.routers.{name}.middlewares": f"{name}-admins",
+        f"traefik.http.middlewares.{name}-admins.basicauth.users": users,
     }
 
 
@@ -187,8 +187,8 @@ def test_api_of_traefik(short_dir):
     """Where Traefik reads OUTPUT its API, which others may see, shows no hash: of labels or files."""
     (short_dir / "users").mkdir()
     (short_dir / "users/staff").write_text(f"eve:{HASH}\n")
-    file = {**traefik_labels("file", ""), "traefik.http.middlewares.admins.basicauth.usersfile": "staff"}
-    del file["traefik.http.middlewares.admins.basicauth.users"]
+    file = {**traefik_labels("file", ""), "traefik.http.middlewares.file-admins.basicauth.usersfile": "staff"}
+    del file["traefik.http.middlewares.file-admins.basicauth.users"]
     services = {**SERVICES, "file": file}
     with site("traefik", short_dir, services) as made:
         assert made.ask("file", "eve") == 200
@@ -196,7 +196,7 @@ def test_api_of_traefik(short_dir):
         for path in ("/api/rawdata", "/api/http/middlewares?per_page=1000"):
             client.request("GET", path)
             text = client.getresponse().read().decode()
-            assert "label:routers.admins" in text
+            assert "label:routers.routers-admins" in text
             assert not re.search(r"\$(2y|apr1|5|6)\$|\{SHA\}", text)
         client.close()
 

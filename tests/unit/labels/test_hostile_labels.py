@@ -63,7 +63,6 @@ def said(snapshot: Snapshot) -> Iterator[str]:
     routed = routed_services(model, [listener.name for listener in model.listeners])
     report = lint.Report(model.problems, tuple(found), unread, routed=len(routed))
     yield from report.lines(Positions([]))
-    yield from (text for problem in model.problems for text in asdict(problem).values())
     yield from (text for each in (*found, *model.problems) for text in asdict(each).values() if isinstance(text, str))
     yield json.dumps(report.document(Positions([])), ensure_ascii=False)
 

@@ -87,7 +87,7 @@ def test_middlewares():
     ("names", "says", "status"),
     [
         ("atuh@file", "did you mean auth, which setting discovery.traefik defines?", 403),
-        ("nothing@file", "names middleware nothing@file, which nothing defines; define it in setting discovery", 403),
+        ("nothing@file", "which nothing defines; define it in a file that setting discovery", 403),
         ("loop@file", "leads to middleware loop again", 403),
         ("odd@file", "is a plugin of Traefik's", 403),
         ("depth@file", "tells the server who came in", 403),
