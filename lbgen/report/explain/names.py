@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from lbgen.base.problem import is_secret
 from lbgen.labels import dialects
 from lbgen.labels.definitions import Definition, Definitions
 from lbgen.labels.route_spec import ServiceLabels
 from lbgen.report.explain.facts import Facts
+from lbgen.report.masking import MASK
 from lbgen.snapshot import Service
 
 Rows = list[dict[str, Any]]
@@ -25,11 +27,13 @@ def used_rows(service: Service, read: ServiceLabels, definitions: Definitions) -
     rows = []
     for use in read.uses:
         answer = definitions.answer(use)
-        row = {"protocol": use.protocol, "kind": use.kind[:-1], "name": use.reference}
+        secret = is_secret("", use.reference)  # what stands in a name's place by mistake
+        row = {"protocol": use.protocol, "kind": use.kind[:-1], "name": MASK if secret else use.reference}
         if use.kind not in _SHOWN or use.asking != service.name:  # others are asked for to be compared
             continue
         if not isinstance(answer, Definition):
-            rows.append(row | {"service": "", "setting": False, "also": [], "why": answer[0]})
+            why = "names what nothing defines" if secret else answer[0]
+            rows.append(row | {"service": "", "setting": False, "also": [], "why": why})
         elif answer.service != use.asking or answer.also:
             also = [each.service for each in answer.also]
             rows.append(row | {"service": answer.service, "setting": not answer.service, "also": also, "why": ""})

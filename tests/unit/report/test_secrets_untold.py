@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -92,10 +93,18 @@ def cluster(cases: list[dict[str, str]]):
     """A service for each set of labels."""
     facts = [a_node(), a_network("edge")]
     for number, labels in enumerate(cases):
-        own = ON if any(label.startswith("lbgen.") for label in labels) else {}
-        facts.append(a_service(f"s{number}", networks=("edge",), labels=own | labels))
+        own = ON if any(label.startswith("lbgen.") for label in labels) else _named(labels, f"a{number}")
+        facts.append(a_service(f"s{number}", networks=("edge",), labels=own | labels if own is ON else own))
         facts.append(a_task(f"s{number}"))
     return a_snapshot(*facts)
+
+
+def _named(labels: dict[str, str], name: str) -> dict[str, str]:
+    """The labels with this name in place of a: names of Traefik's labels are all services'."""
+    return {
+        re.sub(r"^(traefik\.\w+\.\w+)\.a\.", rf"\1.{name}.", label): name if label.endswith("a.middlewares") else value
+        for label, value in labels.items()
+    }
 
 
 @pytest.mark.parametrize("kind", CASES)
