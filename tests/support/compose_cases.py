@@ -26,7 +26,16 @@ SETTINGS = Settings.model_validate(
     {
         "listeners": {"web": {"bind": ":80"}, "websecure": {"bind": ":443", "tls": True}},
         "default_listeners": ["web"],
-        "discovery": {"networks": ["traefik-public", "proxy", "edge"]},
+        "discovery": {
+            "networks": [
+                "traefik-public",
+                "proxy",
+                "edge",
+                "https-edge_edge",
+                "portainer_agent_network",
+                "traefik-whoami_traefik-public",
+            ]
+        },
     }
 )
 
