@@ -117,7 +117,7 @@ def test_status_port(kind):
     with capture_logs() as logs, serve_status(("127.0.0.1", 0), View(loop, [FakeTarget("a")])) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         told = {}
-        for path in paths[:4] + paths[4 :: max(1, len(paths) // 300)]:
+        for path in paths[:4] + paths[4 :: max(1, len(paths) // 100)]:
             connection.request("GET", f"/api/v1/{path}")
             answer = connection.getresponse()
             told[path] = answer.read().decode()
