@@ -95,7 +95,7 @@ def traefik(
 
 
 def _static_configuration(files: tuple[Path, ...], own: StackService | None, command_line: str) -> tuple[Words, str]:
-    """Return what Traefik's static configuration says, and where it stands, for people.
+    """Return Traefik's static configuration, and the names of its files and services for messages.
 
     Args:
         own: the stack file's service that is Traefik; None: it is not asked.

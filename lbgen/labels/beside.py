@@ -40,7 +40,7 @@ def holds(label: str) -> bool:
 
 
 def short_guards(service: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the guards among a service's short keys say, by field.
+    """Return the values of the short keys that guard a service, by field of `RouteKeys`.
 
     Raises:
         BadValue: one of them cannot be read, or may be one.
@@ -53,7 +53,7 @@ def short_guards(service: str, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 def laid_over(service: str, labels: Mapping[str, str], own: ServiceLabels) -> ServiceLabels:
-    """Return what a dialect's labels say, with the service's short keys laid over all of its routes."""
+    """Return the dialect's routes, each with the service's short keys applied to it."""
     written = {label: value for label, value in labels.items() if holds(label)}
     if not own.enabled or not written:
         return own
@@ -123,7 +123,7 @@ class _Beside:
                 yield name
 
     def _laid(self, spec: RouteSpec, name: str, value: Any) -> dict[str, Any]:
-        """Return what of a short key holds for a route; raise BadValue if that is not to be had."""
+        """Return the fields that a short key sets on a route; raise BadValue if it cannot hold there."""
         if name in _RATE and spec.keys.rate_limit:
             return self._slower(spec, spec.keys.rate_limit)
         if name in _CONCURRENCY and spec.keys.max_concurrent:

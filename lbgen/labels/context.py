@@ -37,7 +37,7 @@ class Provider:
     verified: bool = False  # the service's label lbgen.server-ca says who vouches for its servers
 
     def defined(self) -> Definitions:
-        """Return what the settings define, without what labels do."""
+        """Return the definitions of the settings alone, without those of labels."""
         return Definitions(settings={key: Definition(element) for key, element in self.elements.items()})
 
 

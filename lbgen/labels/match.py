@@ -6,7 +6,7 @@ ANDs of single tests, which is the one form that maps, ACLs and location blocks 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -238,3 +238,15 @@ def _collect(expanded: Iterable[Alternative]) -> set[Alternative]:
                 f"the match multiplies out to more than {MAX_ALTERNATIVES} combinations; split it over several routes"
             )
     return kept
+
+
+def tests_of(match: Match) -> Iterator[Test]:
+    """Yield every test of an expression, negated ones too."""
+    match match:
+        case Test():
+            yield match
+        case Not(term):
+            yield from tests_of(term)
+        case All(terms) | AnyOf(terms):
+            for term in terms:
+                yield from tests_of(term)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from lbgen.base.problem import Problem, printable
 from lbgen.labels import dialects
 from lbgen.labels.context import LabelContext
-from lbgen.labels.match import All, AnyOf, Match, Not, Test
+from lbgen.labels.match import tests_of
 from lbgen.labels.other_labels import PROGRAMS, program_of
 from lbgen.labels.route_spec import RouteSpec, problem_of
 from lbgen.labels.values.value_type import BadValue
@@ -55,7 +55,7 @@ def _port(service: Service, route: RouteSpec) -> Iterator[Problem]:
 
 def _star(service: Service, route: RouteSpec) -> Iterator[Problem]:
     """Tell of paths that end in a star, which is a character like others there."""
-    for test in _tests(route.match):
+    for test in tests_of(route.match):
         if test.kind in _PATHS and test.value.endswith("*") and len(test.value) > 1:
             label, value = next((route.written[key] for key in _WRITTEN if key in route.written), ("", ""))
             shorter = test.value.rstrip("*").rstrip("/") or "/"
@@ -64,17 +64,6 @@ def _star(service: Service, route: RouteSpec) -> Iterator[Problem]:
                 f"write {printable(shorter)}, which is for all below it, too",
             )
             yield problem_of(service.name, label, value, bad)
-
-
-def _tests(match: Match) -> Iterator[Test]:
-    match match:
-        case Test():
-            yield match
-        case Not(term):
-            yield from _tests(term)
-        case All(terms) | AnyOf(terms):
-            for term in terms:
-                yield from _tests(term)
 
 
 def _of_others(service: Service) -> Iterator[Problem]:

@@ -8,10 +8,10 @@ Source: traefik 3.7 pkg/provider/constraints/constraints_labels.go.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
-from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test
+from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test, tests_of
 from lbgen.labels.rule import expression
 from lbgen.labels.rule.expression import Language, Matcher
 from lbgen.labels.values.regex import regex
@@ -39,7 +39,7 @@ def meets_constraints(text: str, labels: Mapping[str, str]) -> bool:
 
 def constrained_labels(text: str) -> frozenset[str]:
     """Return the labels that the constraints ask about."""
-    return frozenset(test.name for test in _tests(_parsed(text)))
+    return frozenset(test.name for test in tests_of(_parsed(text)))
 
 
 @lru_cache(maxsize=8)  # one text for all services of a process
@@ -59,14 +59,3 @@ def _holds(match: Match, labels: Mapping[str, str]) -> bool:
             return all(_holds(term, labels) for term in terms)
         case AnyOf(terms):
             return any(_holds(term, labels) for term in terms)
-
-
-def _tests(match: Match) -> Iterator[Test]:
-    match match:
-        case Test():
-            yield match
-        case Not(term):
-            yield from _tests(term)
-        case All(terms) | AnyOf(terms):
-            for term in terms:
-                yield from _tests(term)
