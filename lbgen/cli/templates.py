@@ -77,6 +77,7 @@ def eject(name: str, directory: Path) -> None:
     """
     source = BUILTIN / name
     files = [path.relative_to(source) for path in sorted(source.rglob("*")) if path.is_file()]
+    files = [file for file in files if "__pycache__" not in file.parts]  # the set's compiled code
     there = [str(directory / file) for file in files if (directory / file).exists()]
     if there:
         raise SettingsError(f"{', '.join(there)}: already exists; choose another directory, or move it away")

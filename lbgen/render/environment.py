@@ -11,11 +11,10 @@ from functools import partial, wraps
 from itertools import chain, compress
 from operator import not_
 from pathlib import Path
-from types import BuiltinMethodType, CodeType
+from types import BuiltinMethodType
 from typing import Any, NoReturn
 
-from jinja2 import BytecodeCache, StrictUndefined, TemplateRuntimeError, Undefined, pass_environment
-from jinja2.bccache import Bucket
+from jinja2 import StrictUndefined, TemplateRuntimeError, Undefined, pass_environment
 from jinja2.filters import FILTERS as JINJAS
 from jinja2.filters import make_attrgetter
 from jinja2.runtime import Context, Macro
@@ -29,6 +28,7 @@ from lbgen.model.numbers import numbered
 from lbgen.model.tables import by_host, in_order
 from lbgen.render import quoting
 from lbgen.render.budget import FILTERS, METHODS, OPERATORS, Budget, LimitedCodeGenerator, allow_result, guarded, total
+from lbgen.render.bytecode import Bytecode
 from lbgen.render.client_headers import forged_headers, twins
 from lbgen.render.limits import Limits
 from lbgen.render.loader import Loader
@@ -164,27 +164,9 @@ def _fields(obj: Any) -> Mapping[str, Any]:
 _NO_FIELDS: Mapping[str, Any] = {}
 
 
-class BytecodeMemory(BytecodeCache):
-    """Keeps compiled templates in memory, each as it was compiled last."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[str, CodeType]] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        """Give the code of this very source, if it is known."""
-        known = self._known.get(bucket.key)
-        if known and known[0] == bucket.checksum:
-            bucket.code = known[1]
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep it."""
-        if bucket.code:
-            self._known[bucket.key] = bucket.checksum, bucket.code
-
-
 # Of the process, by the grammar whose quoting is compiled into templates where a value is known. The same text gives
 # the same code, so targets share it, and a template that is saved costs the compiling of that one, not of the set.
-_COMPILED: dict[str, BytecodeMemory] = {}
+_COMPILED: dict[tuple[Path, str], Bytecode] = {}
 
 
 def environment(directories: list[Path], builtin: Path, quote: str) -> Environment:
@@ -203,7 +185,7 @@ def environment(directories: list[Path], builtin: Path, quote: str) -> Environme
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
-        bytecode_cache=_COMPILED.setdefault(quote, BytecodeMemory()),
+        bytecode_cache=_COMPILED.setdefault((builtin, quote), Bytecode(builtin, quote)),
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
     env.globals |= FUNCTIONS

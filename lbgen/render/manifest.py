@@ -25,7 +25,7 @@ Each = Literal["listeners", "routes", "backends", "services", "users", "label_us
 class Section(BaseModel):
     """Strict and read-only: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class File(Section):

@@ -51,7 +51,7 @@ class _Words(Section):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        use_attribute_docstrings=True,
+        defer_build=True,
         populate_by_name=True,
         json_schema_extra={"additionalProperties": True},
     )

@@ -7,20 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from lbgen.base.address import split_bind
 from lbgen.labels.values import basic, policy
 from lbgen.labels.values.value_type import BadValue
 from lbgen.render.templates import builtin_names
+from lbgen.settings.section import Section as Section
 
 T = TypeVar("T")
-
-
-class Section(BaseModel):
-    """Strict and read-only: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def _seconds(value: object) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,32 +18,28 @@ WEB = {"starlette", "uvicorn", "prometheus_client"}
 MESH = GOLDEN / "mesh.yaml"
 SET = ROOT / "templates/haproxy"
 
-# Runs a command and prints the modules it loaded, the files it opened, and how often each text was parsed as YAML.
-SPY = """
-import collections, json, sys
-import yaml
-opened, parsed = collections.Counter(), collections.Counter()
-sys.addaudithook(lambda event, args: opened.update([str(args[0])]) if event == "open" else None)
-sys.argv[:] = ["lbgen", *sys.argv[2:]] if sys.argv[1] == "loaded" else sys.argv
-"""
-
 
 def spied(tmp_path: Path, *words: object) -> dict[str, list[str]]:
-    """Run a command in a process of its own; return the modules it loaded and the files it opened, in order."""
+    """Run a command in a process of its own; return what it loaded, opened and compiled, in order."""
     report = tmp_path / "report.json"
     code = (
         "import json, sys\n"
-        "opened = []\n"
-        "sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == 'open' else None)\n"
+        "opened, compiled = [], []\n"
+        "noted = {'open': (opened, 0), 'compile': (compiled, 1)}\n"
+        "def note(event, args):\n"
+        "    if event in noted:\n"
+        "        noted[event][0].append(str(args[noted[event][1]]))\n"
+        "sys.addaudithook(note)\n"
         "from lbgen.cli.main import main\n"
         "try:\n"
         "    main()\n"
         "finally:\n"
-        f"    json.dump({{'modules': sorted(sys.modules), 'opened': opened}}, open({str(report)!r}, 'w'))\n"
+        "    said = {'modules': sorted(sys.modules), 'opened': opened, 'compiled': compiled}\n"
+        f"    json.dump(said, open({str(report)!r}, 'w'))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", code, *map(str, words)]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(report.read_text())
 
@@ -71,6 +68,13 @@ def test_render_once(tmp_path):
 def test_render_once_reads_once(tmp_path):
     """The chosen set's manifest and templates are read once, and nothing of the other sets."""
     opened = spied(tmp_path, "render", "--once", "--from", MESH, "--proxy", "haproxy")["opened"]
-    read = [path for path in opened if path.startswith(str(ROOT / "templates"))]
+    read = [path for path in opened if path.startswith(str(ROOT / "templates")) and "__pycache__" not in path]
     files = sorted(str(path) for path in SET.rglob("*") if path.suffix == ".j2" or path.name == "set.yml")
     assert sorted(read) == files
+
+
+def test_render_compiles_once(tmp_path):
+    """What one start compiled of the built-in sets, the next one has."""
+    words = ["render", "--once", "--from", MESH, "--proxy", "haproxy"]
+    spied(tmp_path, *words)
+    assert not [name for name in spied(tmp_path, *words)["compiled"] if name.endswith(".j2")]
