@@ -29,9 +29,10 @@ format:  ## let ruff put the code in form
 	@scripts/setup test
 	@$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
 
-lab:  ## start a three-node Swarm in network namespaces (root); NODES=5 MANAGERS=3 for another size
+lab:  ## start a three-node Swarm in network namespaces (root); NODES=5 MANAGERS=3 ENGINE=28.5 for another one
 	@scripts/setup test
-	@$(PYTHON) -m tests.lab up $(if $(NODES),--nodes $(NODES)) $(if $(MANAGERS),--managers $(MANAGERS))
+	@$(PYTHON) -m tests.lab up $(if $(NODES),--nodes $(NODES)) $(if $(MANAGERS),--managers $(MANAGERS)) \
+	    $(if $(ENGINE),--engine $(ENGINE))
 
 lab-down:  ## stop it, and whatever a crashed run left behind
 	@scripts/setup test

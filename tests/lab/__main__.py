@@ -25,11 +25,12 @@ def up(lab: Lab) -> None:
 
 
 def down(lab: Lab) -> None:
-    """Remove the lab, or what is left of one, and of the second one that the tests make beside it."""
+    """Remove the lab, or what is left of one, and of those that the tests make beside it."""
     found = lab.down()
-    second = Lab(settings=Settings.second())
-    with second.claim(5):
-        found += second.down()
+    for settings in (Settings.second(), Settings.single("")):
+        beside = Lab(settings=settings)
+        with beside.claim(5):
+            found += beside.down()
     print("\n".join(f"removed {item}" for item in found) or "there was nothing to remove")
 
 
@@ -49,8 +50,9 @@ def show(lab: Lab) -> None:
     states = lab.swarm_nodes()
     print(f"a Swarm of {len(lab.nodes)} nodes; this machine is {lab.host_address} on their network")
     for name, node in lab.nodes.items():
+        engine = node.api("GET", "/version")["Version"]
         state, role = states[name]["Status"]["State"], states[name]["Spec"]["Role"]
-        print(f"  {name}  {node.address:15}  {state:6} {role:8} unix://{node.socket}")
+        print(f"  {name}  {node.address:15}  {state:6} {role:8} engine {engine:8} unix://{node.socket}")
     print(f"control socket of {lab.manager.name}: {lab.manager.control_socket}")
     for name, image in sorted(lab.images.items()):
         print(f"image {name}: {image}")
@@ -72,6 +74,7 @@ def main() -> None:
     parser.add_argument("command", choices=["up", "down", "status"])
     parser.add_argument("--nodes", type=int, help="default: LBGEN_LAB_NODES, else what runs, else 3")
     parser.add_argument("--managers", type=int, help="default: LBGEN_LAB_MANAGERS, else what runs, else 1")
+    parser.add_argument("--engine", help="28.5, or one a node: 20.10,28.5; default: LBGEN_LAB_ENGINE, else what runs")
     options = parser.parse_args()
     try:
         lab = Lab(settings=_settings(options))
@@ -86,16 +89,17 @@ def main() -> None:
 
 def _settings(options: argparse.Namespace) -> Settings:
     wanted = Settings.from_environment()
-    size = {"nodes": wanted.nodes, "managers": wanted.managers}
+    size = {"nodes": wanted.nodes, "managers": wanted.managers, "engines": wanted.engines}
     if options.command != "down":
         try:
             record = json.loads((wanted.directory / "lab.json").read_text())
         except (OSError, ValueError):
             record = {}
-        for key in size:
-            if f"LBGEN_LAB_{key.upper()}" not in os.environ:
+        for key, variable in (("nodes", "NODES"), ("managers", "MANAGERS"), ("engines", "ENGINE")):
+            if f"LBGEN_LAB_{variable}" not in os.environ:
                 size[key] = record.get(key, size[key])
-    return Settings(options.nodes or size["nodes"], options.managers or size["managers"])
+    engines = tuple(options.engine.split(",")) if options.engine else tuple(size["engines"])
+    return Settings(options.nodes or size["nodes"], options.managers or size["managers"], engines=engines)
 
 
 if __name__ == "__main__":

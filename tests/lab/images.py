@@ -9,21 +9,17 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import shutil
-import subprocess
 import tarfile
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.lab import host
-from tests.lab.settings import CACHE, LabError
+from tests.lab import debian, host
+from tests.lab.settings import CACHE
 from tests.lab.swarm import Swarm
 
 PACKAGES = ("ca-certificates", "haproxy", "libnginx-mod-stream", "nginx", "python3", "python3-pip", "python3-venv")
-# Nothing in here is read by a program that a test runs.
-LEFT_OUT = ["var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "dev"]
 
 
 def debian_base(
@@ -109,51 +105,18 @@ def _closed(archive: tarfile.TarFile, target: io.BytesIO) -> bytes:
 
 def _archive(packages: list[str]) -> Path:
     """Path of the base's archive, made now if the cache has none for this suite and these packages."""
-    suite = own_suite()
-    key = hashlib.sha256("\n".join([suite, *packages, *LEFT_OUT]).encode()).hexdigest()[:12]
+    suite = debian.own_suite()
+    key = hashlib.sha256("\n".join([suite, *packages, *debian.LEFT_OUT]).encode()).hexdigest()[:12]
     path = CACHE / f"debian-{suite}-{key}.tar"
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         tree, fresh = CACHE / f"tree-{os.getpid()}", CACHE / f"{path.name}.{os.getpid()}"
         try:
-            _debootstrap(suite, packages, tree)
-            flags = ["--numeric-owner", *(f"--exclude=./{name}/*" for name in LEFT_OUT)]
+            debian.debootstrap(suite, packages, tree)
+            flags = ["--numeric-owner", *(f"--exclude=./{name}/*" for name in debian.LEFT_OUT)]
             host.run("tar", "--create", f"--file={fresh}", f"--directory={tree}", *flags, ".")
             fresh.rename(path)
         finally:
             shutil.rmtree(tree, ignore_errors=True)
             fresh.unlink(missing_ok=True)
     return path
-
-
-def own_suite() -> str:
-    """This machine's own Debian release, whose mirror apt knows: "bookworm"."""
-    found = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
-    if not found:
-        raise LabError("/etc/os-release names no release: a Debian base is made on Debian only")
-    return found[1]
-
-
-def _debootstrap(suite: str, packages: list[str], tree: Path) -> None:
-    if shutil.which("debootstrap") is None:
-        host.run("apt-get", "update", "--quiet")
-        host.run("apt-get", "install", "--quiet", "--yes", "--no-install-recommends", "debootstrap")
-    flags = ["--variant=minbase", f"--include={','.join(packages)}"]
-    command = ["debootstrap", *flags, suite, str(tree), mirror(suite)]
-    proxy = host.run("apt-config", "shell", "proxy", "Acquire::http::Proxy").strip()
-    environment = dict(os.environ)
-    if found := re.fullmatch(r"proxy='(.+)'", proxy):
-        environment["http_proxy"] = found[1]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode != 0:
-        raise LabError(f"debootstrap failed:\n{(done.stdout + done.stderr)[-2000:]}")
-
-
-def mirror(suite: str) -> str:
-    """Address of the mirror that apt on this machine takes the suite's packages from."""
-    listed = host.run("apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages")
-    for line in listed.splitlines():
-        release, _, address = line.partition(" ")
-        if release == suite:
-            return address
-    raise LabError(f"apt knows no mirror of {suite}: run apt-get update, or add it to the apt sources")

@@ -11,18 +11,20 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.lab import engine, host
+from tests.lab import engine, engines, host
 from tests.lab.certificates import certificates
 from tests.lab.settings import LabError, Settings
 
 TLS_PORT = 2376  # where the engine can be asked from other machines, with a certificate of the lab's authority
 # Not "ip netns exec": that hides the control group mounts. The mount namespace keeps the daemon's mounts out
-# of the host's table, and the kernel drops them with the daemon. setsid --fork: the daemon outlives whatever
+# of the host's table, and the kernel drops them with the daemon. /usr may be another release's: bash runs already,
+# and what it executes next is found there. setsid --fork: the daemon outlives whatever
 # started it.
 START = """
 hostname "$1"
 mount --make-rprivate /
-shift
+[ -z "$2" ] || mount --rbind "$2" /usr
+shift 2
 exec "$@"
 """
 
@@ -69,7 +71,8 @@ class Node:
     def launch(self) -> None:
         """Start the daemon, which must not run, and return at once; `wait_ready` waits for it."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        dockerd = shutil.which("dockerd")
+        usr = engines.usr(self.settings.engine(self.index))
+        dockerd = "/usr/sbin/dockerd" if usr else shutil.which("dockerd")
         if dockerd is None:
             raise LabError("no dockerd command: apt-get install docker.io")
         tls = certificates(self.settings.directory / "certs", self.name, self.address)
@@ -88,7 +91,7 @@ class Node:
                 file.unlink(missing_ok=True)  # dockerd would take a stranger or a zombie for its own
         space = ["nsenter", f"--net={self.netns}", "unshare", "--mount", "--uts"]
         with self.log.open("ab") as log:
-            command = ["setsid", "--fork", *space, "bash", "-ec", START, "bash", self.name, *daemon]
+            command = ["setsid", "--fork", *space, "bash", "-ec", START, "bash", self.name, str(usr or ""), *daemon]
             subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True, cwd="/")
 
     def wait_ready(self, timeout: float = 30) -> None:

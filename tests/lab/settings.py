@@ -33,6 +33,7 @@ class Settings:
     prefix: str = "lbgen-"
     directory: Path = field(default_factory=lambda: Path(os.environ.get("LBGEN_LAB_DIR", "/var/lib/lbgen-lab")))
     subnet: str = SUBNET
+    engines: tuple[str, ...] = ()  # of n1, n2, ... and from the beginning again, see `engines`; none: the installed one
 
     def __post_init__(self) -> None:
         if not 1 <= self.managers <= self.nodes <= 9:
@@ -44,14 +45,24 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read ``LBGEN_LAB_NODES``, ``LBGEN_LAB_MANAGERS`` and ``LBGEN_LAB_DIR``."""
-        environment = os.environ
-        return cls(int(environment.get("LBGEN_LAB_NODES", 3)), int(environment.get("LBGEN_LAB_MANAGERS", 1)))
+        """Read ``LBGEN_LAB_NODES``, ``LBGEN_LAB_MANAGERS``, ``LBGEN_LAB_DIR`` and ``LBGEN_LAB_ENGINE``."""
+        nodes = int(os.environ.get("LBGEN_LAB_NODES", 3))
+        managers = int(os.environ.get("LBGEN_LAB_MANAGERS", 1))
+        return cls(nodes, managers, engines=_asked_engines())
 
     @classmethod
     def second(cls) -> Settings:
         """A Swarm of three managers beside the common lab, for the tests' own use."""
-        return cls(3, 3, "lbgm-", Path("/var/lib/lbgen-managers"), "192.168.218.0/24")
+        return cls(3, 3, "lbgm-", Path("/var/lib/lbgen-managers"), "192.168.218.0/24", _asked_engines())
+
+    @classmethod
+    def single(cls, engine: str) -> Settings:
+        """One node with an engine of its own, beside the other labs."""
+        return cls(1, 1, "lbge-", Path("/var/lib/lbgen-engine"), "192.168.229.0/24", (engine,))
+
+    def engine(self, index: int) -> str:
+        """The engine of node `index`, "" for the installed one."""
+        return self.engines[(index - 1) % len(self.engines)] if self.engines else ""
 
     @property
     def bridge(self) -> str:
@@ -93,8 +104,13 @@ class Settings:
         return re.fullmatch(re.escape(self.prefix) + r"(br0|v\d)", name) is not None
 
 
+def _asked_engines() -> tuple[str, ...]:
+    """``LBGEN_LAB_ENGINE``: one engine for all nodes, or several, one a node: "20.10,26.1,28.5"."""
+    return tuple(word for word in os.environ.get("LBGEN_LAB_ENGINE", "").split(",") if word)
+
+
 def code_stamp() -> str:
     """Fingerprint of the code that builds a lab: a running lab with another one is not reused."""
     here = Path(__file__).parent
-    names = ["settings.py", "host.py", "node.py", "certificates.py", "app_image.py", "app/app.c"]
+    names = ["settings.py", "host.py", "node.py", "engines.py", "certificates.py", "app_image.py", "app/app.c"]
     return hashlib.sha256(b"".join((here / name).read_bytes() for name in names)).hexdigest()[:16]

@@ -72,8 +72,7 @@ class Swarm:
             record = json.loads(self.record.read_text())
         except (OSError, ValueError):
             return "no lab is up"
-        wanted = {"nodes": self.settings.nodes, "managers": self.settings.managers, "stamp": code_stamp()}
-        for key, value in wanted.items():
+        for key, value in self._build().items():
             if record.get(key) != value:
                 return f"the running lab has {key} {record.get(key)}, not {value}"
         self.images = record["images"]
@@ -141,10 +140,15 @@ class Swarm:
             "DataPathAddr": node.address,
         }
 
+    def _build(self) -> dict[str, Any]:
+        """What a running lab must have in common with this one to be taken for it."""
+        own = self.settings
+        sizes = {"nodes": own.nodes, "managers": own.managers, "engines": list(own.engines)}
+        return sizes | {"stamp": code_stamp()}
+
     def _write_record(self) -> None:
         ids = {name: node.swarm_id for name, node in self.nodes.items()}
-        sizes = {"nodes": self.settings.nodes, "managers": self.settings.managers, "stamp": code_stamp()}
-        self.record.write_text(json.dumps(sizes | {"ids": ids, "images": self.images, "made": time.time()}))
+        self.record.write_text(json.dumps(self._build() | {"ids": ids, "images": self.images, "made": time.time()}))
 
     def _each(self, action: Callable[[Node], T]) -> list[T]:
         """Do something on all nodes at once; the first failure is raised."""

@@ -11,22 +11,17 @@ By hand: ``python -m tests.support.proxies`` makes it and prints the paths.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import re
 import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.lab import host, images
-from tests.lab.settings import CACHE, LabError
+from tests.lab import debian
+from tests.lab.settings import LabError
 
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 UNSTABLE = "sid"
 PACKAGES = ("haproxy", "libnginx-mod-stream", "nginx")
 WRAPPERS = {
@@ -79,25 +74,14 @@ def newest(name: str) -> str:
 
 def _home(suite: str) -> Path:
     key = hashlib.sha256(repr((PACKAGES, WRAPPERS)).encode()).hexdigest()[:8]
-    home = CACHE / f"{suite}-proxies-{key}"
-    if not home.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with (CACHE / f"{suite}-proxies.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another row of tests may be making it
-            if not home.exists():
-                with tempfile.TemporaryDirectory(prefix=f"{suite}-part-", dir=CACHE) as unfinished:
-                    made = Path(unfinished) / "home"
-                    _make(suite, made, home)
-                    made.rename(home)
-    return home
+    return debian.kept(f"{suite}-proxies-{key}", lambda made, home: _make(suite, made, home))
 
 
 def _make(suite: str, made: Path, home: Path) -> None:
     """Fill `made`, which will be moved to `home`."""
-    made.mkdir()
     tree = made / "tree"
-    _debootstrap(suite, tree)
-    for name in images.LEFT_OUT:
+    debian.debootstrap(suite, PACKAGES, tree)
+    for name in debian.LEFT_OUT:
         shutil.rmtree(tree / name, ignore_errors=True)
     loaders = sorted(tree.glob("usr/lib*/ld-linux-*.so.*"))
     libraries = sorted((tree / "usr/lib").glob("*-linux-gnu*"))
@@ -109,25 +93,6 @@ def _make(suite: str, made: Path, home: Path) -> None:
     for name, text in WRAPPERS.items():
         (made / name).write_text(text.format(home=home, libraries=home / libraries[0].relative_to(made)))
         (made / name).chmod(0o755)
-
-
-def _debootstrap(suite: str, tree: Path) -> None:
-    if shutil.which("debootstrap") is None or not KEYRING.exists():
-        host.run("apt-get", "update", "--quiet")
-        packages = ["debootstrap", "debian-archive-keyring"]
-        host.run("apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *packages)
-    # Where this machine's own release comes from, the others are as well.
-    mirror = images.mirror(images.own_suite())
-    environment = dict(os.environ)
-    proxy = host.run("apt-config", "shell", "proxy", "Acquire::http::Proxy").strip()
-    if found := re.fullmatch(r"proxy='(.+)'", proxy):
-        environment["http_proxy"] = found[1]
-    flags = ["--variant=minbase", f"--include={','.join(PACKAGES)}", f"--keyring={KEYRING}"]
-    # A mount namespace of its own takes along whatever a failed run leaves mounted in the tree.
-    command = ["unshare", "--mount", "debootstrap", *flags, suite, str(tree), mirror]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode != 0:
-        raise LabError(f"debootstrap {suite} failed:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
 if __name__ == "__main__":
