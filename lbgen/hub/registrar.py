@@ -1,0 +1,305 @@
+"""Who is admitted: joins edges that have a token, renews their certificates, and knows who is revoked.
+
+Everything that it says of an edge it takes from the token, once, and from then on from the ledger or from the edge's
+own certificate; nothing from the edge's requests but its public key.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lbgen.base.logs import log
+from lbgen.hub import tokens
+from lbgen.hub.attempts import Attempts
+from lbgen.hub.authority import Authority, proven
+from lbgen.hub.challenges import Challenges
+from lbgen.hub.ledger import Edge, Entries, Ledger, Used, entries_in
+from lbgen.hub.peers import Peers
+from lbgen.source.hub.certificates import (
+    EDGE,
+    LARGEST,
+    Holder,
+    Refused,
+    certificate_in,
+    key_id,
+    pem,
+)
+from lbgen.source.hub.exchange import Exchange, exchange, refusal
+from lbgen.source.hub.identity import PROOF
+from lbgen.source.hub.token import Token
+
+GRACE = 30 * 24 * 3600.0  # seconds after its end for which a certificate may be renewed
+RESERVED = 60.0  # seconds for which a token is kept for somebody who is about to join
+MOST_RESERVED = 10_000
+JOINS, JOIN_FORGIVEN = 10, 6.0  # failed joins of one address at once; seconds until one is forgiven
+RENEWALS, RENEWAL_FORGIVEN = 200, 0.5  # of renewals, as many edges may be behind one address
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a connection."""
+
+    name: str
+    role: str  # "edge" or "hub"
+    serial: int  # of its certificate
+    offer: str = ""  # address of its published ports if it may offer facts
+    labels: Mapping[str, str] = field(default_factory=dict)
+    until: float = 0.0  # when its certificate ends, and with it the right to this connection; seconds since 1970
+
+
+class Registrar:
+    """The hub's registrar. All methods are safe in several threads, and those that answer requests never raise.
+
+    `join` waits for the peers, so it has no business in a thread that serves others.
+    """
+
+    def __init__(
+        self,
+        authority: Authority,
+        ledger: Ledger,
+        peers: tuple[str, ...] = (),
+        exchange: Exchange = exchange,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        Args:
+            peers: URLs of the other hubs.
+        """
+        self._authority, self._ledger, self._clock = authority, ledger, clock
+        self.peers = Peers(peers, authority, ledger, exchange, self._take)
+        self._challenges = Challenges(authority, clock)
+        self._joins = Attempts(JOINS, JOIN_FORGIVEN)
+        self._renewals = Attempts(RENEWALS, RENEWAL_FORGIVEN)
+        self._reserved: dict[str, tuple[str, float]] = {}  # token -> key, until
+        self._lock = threading.Lock()
+        # Called with an edge's name when its certificates are void, or some are, from any thread. Its connections are
+        # to be tried again by `admitted`, and closed if that refuses them: it may have joined anew meanwhile.
+        self.on_revoked: Callable[[str], None] = lambda _name: None
+
+    def join(self, request: Mapping[str, Any], address: str = "") -> dict[str, Any]:
+        """Answer a request on ``/v1/join``: the authorities' certificates, which are public, or one for an edge."""
+        if request.get("type") == "authorities":
+            return {"type": "authorities", "authorities": self._authority.authorities}
+        return self._answered("join", lambda: self._join(request), self._joins, address)
+
+    def renew(self, request: Mapping[str, Any], address: str = "") -> dict[str, Any]:
+        """Answer a request on ``/v1/renew``: a challenge, or another certificate for one who has the key."""
+        if request.get("type") == "challenge":
+            return {"type": "challenge", "nonce": base64.b64encode(self._challenges.new()).decode()}
+        return self._answered("renew", lambda: self._renew(request), self._renewals, address)
+
+    def admitted(self, certificate: bytes) -> Peer:
+        """Return who has a certificate, in DER, that a TLS handshake has proven.
+
+        Raises:
+            Refused: it is none of this fleet, has expired or is revoked.
+        """
+        read = certificate_in(certificate)
+        holder = self._authority.verified(read)
+        if holder.role == EDGE:
+            self._check_edge(read, holder, adopt=True)
+        until = read.not_valid_after_utc.timestamp()
+        return Peer(holder.name, holder.role, read.serial_number, holder.offer, holder.labels, until)
+
+    def seen(self, peer: Peer) -> None:
+        """Remember that an edge is connected to this hub now."""
+        known = self._ledger.entries.edges.get(peer.name)
+        if peer.role == EDGE and known:
+            now = replace(known, seen=max(known.seen, self._clock()), hub=self._authority.name)
+            self._take(Entries(edges={peer.name: now}), later=True)
+
+    def revoke(self, name: str) -> None:
+        """Void all certificates and tokens of a name that were made until now; raise OSError if that cannot be kept."""
+        known = self._ledger.entries.edges.get(name)
+        at = max(self._clock(), known.joined if known else 0.0)
+        self._take(Entries(revoked={name: at}))
+        log.warning("hub_edge_revoked", edge=name)
+        self.peers.tell()
+
+    def peer_request(self, request: Mapping[str, Any], peer: Peer) -> dict[str, Any]:
+        """Answer a request of another hub on ``/v1/peer``."""
+        if peer.role == EDGE:
+            return refusal(Refused("fleet", f"{peer.name} is no hub"))
+        try:
+            match request.get("type"):
+                case "reserve":
+                    self._reserve(str(request["token"])[:LARGEST], str(request["key"])[:LARGEST])
+                    return {"type": "reserved"}
+                case "entries":
+                    self._take(entries_in(request["ledger"]))
+                    return {"type": "taken"}
+                case "sync":
+                    digest = self._ledger.digest()
+                    same = request["digest"] == digest
+                    ledger = {} if same else {"ledger": self._ledger.entries.document()}
+                    return {"type": "ledger", "digest": digest, **ledger}
+            raise KeyError("type")
+        except Refused as refused:
+            return refusal(refused)
+        except OSError as error:
+            return refusal(Refused("peer", f"its ledger cannot be written: {error.strerror}"))
+        except (KeyError, ValueError, TypeError, AttributeError):
+            return refusal(Refused("request", "that is no request of a hub of this version"))
+
+    def _answered(
+        self, what: str, answer: Callable[[], dict[str, Any]], attempts: Attempts, address: str
+    ) -> dict[str, Any]:
+        try:
+            attempts.check(address)
+            return answer()
+        except Refused as refused:
+            if refused.code != "limit":  # or there would be a line for each, too
+                attempts.failed(address)
+                log.warning(f"hub_{what}_refused", address=address, code=refused.code, error=str(refused))
+            return refusal(refused)
+        except OSError as error:
+            log.error("hub_ledger_unwritten", error=str(error), effect="nobody can join or renew")
+            return refusal(Refused("peer", "this hub cannot write its ledger: see its log"))
+
+    def _join(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        now = self._clock()
+        token = tokens.checked(self._authority, request.get("token"), now)
+        key = _requested_key(request)
+        void = self._ledger.entries.revoked.get(token.name, 0.0)
+        if token.made <= void:
+            older = f"the token for {token.name} is older than the revocation of that name"
+            raise Refused("revoked", f"{older}: make another with 'lbgen hub token {token.name}'")
+        edge = self._joined_by(token, key_id(key))
+        if edge is None:
+            self._reserve(token.id, key_id(key))
+            self.peers.reserve(token.id, key_id(key))
+            edge = self._enter(token, key_id(key), now)
+        return self._certified(edge.holder(token.name), key)
+
+    def _joined_by(self, token: Token, key: str) -> Edge | None:
+        """Return the edge if it has joined with this token and key already, and the answer was lost; raise Refused."""
+        used, edge = self._ledger.entries.tokens.get(token.id), self._ledger.entries.edges.get(token.name)
+        if used is None:
+            return None
+        if edge is None or not hmac.compare_digest(used.key, key) or edge.key != key:
+            raise _used(token.name)
+        self._check_known(edge, token.name)
+        return edge
+
+    def _reserve(self, token: str, key: str) -> None:
+        """Keep a token for a key for a while; raise Refused if another has it."""
+        with self._lock:
+            now = self._clock()
+            used = self._ledger.entries.tokens.get(token)
+            holder, until = self._reserved.get(token, (key, 0.0))
+            if (used and used.key != key) or (holder != key and now < until):
+                raise _used("one edge")
+            if len(self._reserved) >= MOST_RESERVED:
+                self._reserved = {id_: each for id_, each in self._reserved.items() if now < each[1]}
+            if len(self._reserved) >= MOST_RESERVED:
+                raise Refused("limit", "too many edges join at once; try again in a minute")
+            self._reserved[token] = key, now + RESERVED
+
+    def _enter(self, token: Token, key: str, now: float) -> Edge:
+        entries = self._ledger.entries
+        before, void = entries.edges.get(token.name), entries.revoked.get(token.name, 0.0)
+        # Later than what it takes the place of, whatever the clock of the hub that wrote that.
+        joined = max(now, void + 0.001, before.joined + 0.001 if before else 0.0)
+        edge = Edge(key, joined, token.offer, token.labels)
+        self._take(Entries({token.name: edge}, {token.id: Used(key, token.until)}))
+        if before and before.joined > void:
+            log.warning("hub_edge_replaced", edge=token.name, effect="the certificate of the older one is void")
+        log.info("hub_edge_joined", edge=token.name, token=token.id)
+        self.peers.tell()
+        return edge
+
+    def _renew(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        nonce, certificate, proof = (_bytes(request, key) for key in ("nonce", "certificate", "proof"))
+        self._challenges.check(nonce)
+        read = certificate_in(certificate)
+        holder = self._authority.verified(read, GRACE)
+        if holder.role != EDGE or not proven(read.public_key(), PROOF + nonce + certificate, proof):
+            raise Refused("fleet", "the request is not signed with the key of the certificate that is to be renewed")
+        in_force = read.not_valid_after_utc.timestamp() >= self._clock()
+        self._check_edge(read, holder, adopt=in_force)
+        return self._certified(holder, read.public_key())
+
+    def _certified(self, holder: Holder, key: Any) -> dict[str, Any]:
+        certificate = self._authority.issue(holder, key)
+        until = certificate.not_valid_after_utc.timestamp()
+        edge = Edge(key_id(key), holder.joined, holder.offer, holder.labels, until, self._authority.fingerprint)
+        self._take(Entries(edges={holder.name: edge}), later=True)
+        said = {"certificate": pem(certificate), "authorities": self._authority.authorities}
+        return {"type": "certificate", **said}
+
+    def _check_edge(self, certificate: x509.Certificate, holder: Holder, adopt: bool) -> None:
+        """Raise Refused if an edge that the authority has vouched for is not welcome any more.
+
+        A certificate has all that the ledger would: it may be the first that this hub hears of an edge that has joined
+        with another. Without the ledger one that has expired is not enough, as it may be revoked.
+        """
+        entries, name = self._ledger.entries, holder.name
+        if holder.joined <= entries.revoked.get(name, -1.0):
+            raise _revoked(name)
+        known, key = entries.edges.get(name), key_id(certificate.public_key())
+        if known and (known.key, known.joined) == (key, holder.joined):
+            return
+        if known and known.joined >= holder.joined:
+            raise _replaced(name)
+        if not adopt:
+            raise Refused("unknown", f"this hub does not know {name}, and its certificate has expired: join it again")
+        self._take(Entries(edges={name: Edge(key, holder.joined, holder.offer, holder.labels)}), later=True)
+        log.info("hub_edge_learnt", edge=name)
+
+    def _check_known(self, edge: Edge, name: str) -> None:
+        if edge.joined <= self._ledger.entries.revoked.get(name, -1.0):
+            raise _revoked(name)
+
+    def _take(self, entries: Entries, later: bool = False) -> None:
+        for name in self._ledger.merge(entries, later):
+            self.on_revoked(name)
+
+
+def _requested_key(request: Mapping[str, Any]) -> ec.EllipticCurvePublicKey:
+    """Return the key of a request for a certificate, which is proven; nothing else in it is looked at."""
+    content = _bytes(request, "request")
+    try:
+        asked = x509.load_der_x509_csr(content)
+        key = asked.public_key()
+        key_id(key)
+        if not asked.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
+            raise ValueError("signature")
+    except Refused:
+        raise
+    except Exception as error:  # junk of any kind: cryptography has errors of several
+        raise Refused(
+            "request", "the request for a certificate cannot be read, or is not signed with its key"
+        ) from error
+    return key
+
+
+def _bytes(request: Mapping[str, Any], key: str) -> bytes:
+    value = request.get(key)
+    try:
+        if isinstance(value, str) and len(value) <= 2 * LARGEST:
+            return base64.b64decode(value, validate=True)
+    except ValueError:
+        pass
+    raise Refused("request", f"the request has no {key}, or one that cannot be read")
+
+
+def _used(name: str) -> Refused:
+    why = "a token is good for one edge, once; if that was not you, revoke it"
+    return Refused("used", f"the token for {name} has been used by another key: {why}")
+
+
+def _revoked(name: str) -> Refused:
+    return Refused("revoked", f"{name} is revoked; if it is to come back, join it with a new token")
+
+
+def _replaced(name: str) -> Refused:
+    return Refused("replaced", f"another edge has joined as {name} since: give each a name of its own, and a token")

@@ -1,0 +1,121 @@
+"""One question to a hub and its answer, over a connection of its own: how an edge joins and renews, and hubs talk.
+
+Everything else about trust takes an `Exchange`, so that it is tested without a network, and knows no websocket.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from lbgen.base import json_text
+from lbgen.base.errors import SettingsError, SourceError
+from lbgen.source.hub.certificates import HUB, Refused, certificate_in, holder_of
+
+JOIN, RENEW, PEER = "/v1/join", "/v1/renew", "/v1/peer"
+LARGEST = 64 << 10  # bytes of a request or an answer on JOIN and RENEW
+LARGEST_OF_PEERS = 32 << 20  # bytes; a ledger has some 500 for each edge
+PATIENCE = 10.0  # seconds for the connection, and for the answer
+_NOT_YET, _EXPIRED = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a hub has answered."""
+
+    document: Mapping[str, Any]
+    certificate: bytes  # the hub's, DER, as its handshake had it
+
+
+# (URL of the hub, path, request, TLS) -> answer; raises SourceError where there is none
+Exchange = Callable[[str, str, Mapping[str, Any], ssl.SSLContext], Answer]
+
+
+def exchange(url: str, path: str, request: Mapping[str, Any], context: ssl.SSLContext) -> Answer:
+    """Ask a hub over a websocket of its own.
+
+    Raises:
+        Refused: it says no, or is no hub of this fleet, as far as the context verifies that.
+        SourceError: it cannot be reached, or does not answer.
+    """
+    from websockets.exceptions import WebSocketException
+    from websockets.sync.client import connect
+
+    most = LARGEST_OF_PEERS if path == PEER else LARGEST
+    try:
+        with connect(
+            websocket_url(url) + path, ssl=context, max_size=most, compression=None,
+            open_timeout=PATIENCE, close_timeout=1, ping_interval=None,
+        ) as connection:  # fmt: skip
+            assert isinstance(connection.socket, ssl.SSLSocket)
+            certificate = connection.socket.getpeercert(binary_form=True) or b""
+            connection.send(json.dumps(request))
+            said = connection.recv(timeout=PATIENCE)
+    except (OSError, EOFError, WebSocketException) as error:
+        raise unanswered(url, error) from error
+    return answer(url, said, certificate)
+
+
+def answer(url: str, said: str | bytes, certificate: bytes) -> Answer:
+    """Return what a hub has said; raise Refused if that is no."""
+    try:
+        document = json_text.data_in(said)
+        if document["type"] == "refused":
+            raise Refused(str(document["code"])[:32], f"hub {url}: {str(document['message'])[:1000]}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"hub {url}: its answer cannot be understood: is an lbgen hub there?") from error
+    return Answer(document, certificate)
+
+
+def refusal(refused: Refused) -> dict[str, Any]:
+    """Return the answer that says no."""
+    return {"type": "refused", "code": refused.code, "message": str(refused)}
+
+
+def check_hub(certificate: bytes) -> str:
+    """Return the name of the hub that a verified certificate is for; raise Refused if it is not a hub's."""
+    holder = holder_of(certificate_in(certificate))
+    if holder.role != HUB:
+        raise Refused("fleet", f"what answers is no hub: it has the certificate of {holder.role} {holder.name}")
+    return holder.name
+
+
+def websocket_url(url: str) -> str:
+    """Return ``wss://HOST:PORT`` for a hub's ``https://HOST:PORT``; raise SettingsError."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "https" and parts.hostname and parts.port and parts.path in ("", "/")
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment or parts.username is not None:
+        raise SettingsError(f"{url!r} is not the address of a hub: write https://HOST:PORT")
+    return f"wss://{parts.netloc}"
+
+
+def unanswered(url: str, error: BaseException) -> SourceError:
+    """Return what to say of a connection that failed. What TLS has said last may be the cause of another error."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLError):
+        return _refused_by_tls(url, cause)
+    return SourceError(f"hub {url}: no answer: {str(error) or type(error).__name__}")
+
+
+def _refused_by_tls(url: str, error: ssl.SSLError) -> SourceError:
+    """Return what to say of a handshake that failed: who refused whom, and what to do."""
+    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
+    if code in (_NOT_YET, _EXPIRED):
+        what = "has expired" if code == _EXPIRED else "is not valid yet"
+        return Refused("clock", f"hub {url}: its certificate {what} by this machine's clock: compare the clocks")
+    if code:
+        why = getattr(error, "verify_message", "")
+        return Refused("fleet", f"hub {url}: it is not a hub of this fleet ({why}): nothing was told to it")
+    reason = (error.reason or str(error)).lower().replace("_", " ")
+    if "alert" in reason and ("cert" in reason or "unknown ca" in reason):
+        return Refused("fleet", f"hub {url}: it does not accept this edge's certificate ({reason})")
+    return SourceError(f"hub {url}: no TLS 1.3 with it: {reason}")
