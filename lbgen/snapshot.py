@@ -12,17 +12,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 STACK = "com.docker.stack.namespace"  # the label in which Docker keeps the name of a service's stack
+PROJECT = "com.docker.compose.project"  # likewise Compose, of containers that are in no Swarm
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A Swarm node (``GET /nodes``)."""
+    """A Swarm node (``GET /nodes``), or a host without Swarm."""
 
     id: str
     hostname: str
-    role: str = "worker"  # worker, manager
+    role: str = "worker"  # worker, manager; host: it is in no Swarm
     availability: str = "active"  # active, pause, drain
-    state: str = "ready"  # ready, down, unknown, disconnected
+    state: str = "ready"  # ready, down, unknown, disconnected; unreachable: a host whose engine does not answer
     address: str = ""  # Status.Addr; on managers it can be 0.0.0.0 or 127.0.0.1
     manager_address: str = ""  # host part of ManagerStatus.Addr; empty on workers
     labels: Mapping[str, str] = field(default_factory=dict)  # Spec.Labels
@@ -30,6 +31,8 @@ class Node:
     os: str = ""
     arch: str = ""
     updated_at: str = field(default="", compare=False)  # RFC 3339, as the engine wrote it
+    drain_asked: bool = False  # an operator takes it out, by lbgen drain
+    part: str = ""  # name of the source that it is of; empty: there is one, without a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,16 @@ class Service:
     networks: tuple[str, ...] = ()  # ids (or, in hand-written files, names) the specification asks for
     virtual_ips: Mapping[str, str] = field(default_factory=dict)  # network id -> address without prefix length
     update_state: str = ""  # updating, paused, completed, rollback_started, ...
+    part: str = ""  # as in `Node`
+
+    @property
+    def stack(self) -> str:
+        """The name of its stack, or of its Compose project; empty: it is of none.
+
+        The stack's label is read first: in a Swarm Docker sets it, and Compose's could be anybody's. Where there is
+        no Swarm it is the other way round, and what gives facts of hosts leaves the stack's label out.
+        """
+        return self.labels.get(STACK) or self.labels.get(PROJECT, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,7 @@ class Task:
     state_at: str = field(default="", compare=False)  # since when it is in its state, by its node's clock
     addresses: Mapping[str, str] = field(default_factory=dict)  # network id -> address without prefix length
     ports: tuple[PublishedPort, ...] = ()  # host-mode ports really in use; of one target, that of IPv4 is first
+    drain_asked: bool = False  # an operator takes it out, by lbgen drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,15 @@ class Network:
     driver: str = "overlay"
     ingress: bool = False  # the routing mesh's own network: never send traffic to addresses on it
     labels: Mapping[str, str] = field(default_factory=dict)
+    part: str = ""  # as in `Node`
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several sources, by what its facts have in common."""
+
+    name: str
+    cluster: str = ""  # its cluster's id; empty: in hand-written files, and while it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +153,7 @@ class Snapshot:
     services: Mapping[str, Service] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=dict)
     networks: Mapping[str, Network] = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=dict)  # by name; none: one source, without a name
     taken_at: float = field(default=0.0, compare=False)  # seconds since 1970
     listing: int = field(default=0, compare=False)  # counts the source's full listings; larger is independent
     causes: tuple[Cause, ...] = field(default=(), compare=False)  # what changed since the source's one before

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,6 +21,7 @@ from lbgen.base.yaml_tree import KeyPath, Refused, data_in, lines_in, tree_of
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+_IN_BRACKETS = re.compile(r"\[(?:key|one|several)\]")
 MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -112,7 +114,8 @@ def complaints(
     """
     lines = []
     for detail in error.errors():
-        key = tuple(part for part in detail["loc"] if part != "[key]")
+        # What is in brackets is no key: "[key]", and the name of a form where there are several.
+        key = tuple(part for part in detail["loc"] if not (isinstance(part, str) and _IN_BRACKETS.fullmatch(part)))
         known = [key[:length] for length in range(len(key), 0, -1) if key[:length] in origins]
         what = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "extra_forbidden":

@@ -58,7 +58,7 @@ def lint(common: CommonOptions, strict: bool, require: tuple[str, ...], allow_em
     with annotated_errors(form):
         settings = common.settings("warning")
         report = _report(common, settings, Expected(require, some=not allow_empty))
-    positions = Positions(settings.source.file)
+    positions = Positions(settings.source_files)
     if form == "json":
         print_json(report.document(positions))
     elif form == "text":

@@ -93,7 +93,7 @@ def _once(common: CommonOptions, options: PreviewOptions, form: str) -> None:
         outcomes = [preview.write(outcome) for preview, outcome in zip(previews.values(), outcomes, strict=True)]
     elif options.output:
         log.warning("not_written", directory=str(options.output), effect="the files there are as they were")
-    facts = render_text.SourceFacts(model, snapshot.notes, Positions(settings.source.file))
+    facts = render_text.SourceFacts(model, snapshot.notes, Positions(settings.source_files))
     render_text.print_outcomes(form, outcomes, facts, options)
     for outcome in outcomes:
         if reason := render_text.blame(outcome):
@@ -108,7 +108,7 @@ def _follow(common: CommonOptions, options: PreviewOptions, form: str) -> None:
 
     inbox = stopped_by_signals()
     settings = common.settings_with_targets("warning")
-    rounds = render_text.Rounds(form, options, Positions(settings.source.file))
+    rounds = render_text.Rounds(form, options, Positions(settings.source_files))
     previews = _previews(settings, options, rounds)
     source = assembly.source(settings)
     read = partial(common.settings_with_targets, "warning")

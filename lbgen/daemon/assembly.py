@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from lbgen.base.errors import SettingsError
 from lbgen.proxies.kind import Check, Setup
 from lbgen.proxies.registry import kind_of
 from lbgen.render.context import TargetContext
@@ -16,7 +17,7 @@ from lbgen.render.kept_credentials import KeptCredentials
 from lbgen.render.limits import Limits
 from lbgen.render.renderer import Renderer
 from lbgen.render.templates import find
-from lbgen.settings import STATE_DIRECTORY, DockerSettings, Settings, TargetSettings
+from lbgen.settings import DockerSettings, Settings, SourceSettings, TargetSettings
 from lbgen.source import Source
 from lbgen.source.file import FileSource
 
@@ -31,13 +32,20 @@ def source(settings: Settings) -> Source:
     Raises:
         SourceError: an endpoint has no known form.
     """
-    if settings.source.file:
-        return FileSource(settings.source.file, stack=settings.source.stack)
+    parts = settings.parts
+    if len(parts) > 1:
+        raise SettingsError("source: several sources at once are not followed yet: name one")
+    return _part(next(iter(parts.values())))
+
+
+def _part(settings: SourceSettings) -> Source:
+    if settings.file:
+        return FileSource(settings.file, stack=settings.stack)
     # Here and not above: Docker's client is half of the start-up time, and a file is read without it.
     from lbgen.source.engine.endpoints import Tls
     from lbgen.source.engine.source import EngineSource
 
-    docker = settings.source.docker or DockerSettings()
+    docker = settings.docker or DockerSettings()
     tls = None
     if docker.tls:
         ca, cert, key = (str(path or "") for path in (docker.tls.ca, docker.tls.cert, docker.tls.key))
@@ -66,7 +74,7 @@ class Assembly:
             TemplateError: the template set cannot be read.
         """
         templates = find(target.templates)
-        output = (target.output or STATE_DIRECTORY / name).absolute()
+        output = (target.output or settings.state / name).absolute()
         self._setup = Setup(name, target, settings, templates, output, target.binary or templates.manifest.binary)
         self._kind = kind_of(templates.manifest.proxy)
 

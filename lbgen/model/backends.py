@@ -17,7 +17,7 @@ from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import RouteServers, Surroundings, route_servers
 from lbgen.model.shares import shared_servers
 from lbgen.model.types import Backend, Redirect, Rules, Server
-from lbgen.snapshot import STACK, Service, Task
+from lbgen.snapshot import Service, Task
 
 HTTPS = 443  # the port that a URL need not name
 
@@ -51,7 +51,7 @@ def route_backend(
     return replace(
         _as_labelled(request),
         service=service.name,
-        stack=service.labels.get(STACK, ""),
+        stack=service.stack,
         via=chosen.via,
         network=chosen.network.network.name if chosen.network else "",
         servers=servers,

@@ -30,7 +30,7 @@ from lbgen.model.routes import RouteRequest, ServiceRoutes, service_routes
 from lbgen.model.servers import Surroundings
 from lbgen.model.service_lookup import services_by_name
 from lbgen.model.types import Backend, Basis, Listener, Model, Rules
-from lbgen.snapshot import STACK, Service, Snapshot, Task, moment
+from lbgen.snapshot import Service, Snapshot, Task, moment
 
 
 def build(snapshot: Snapshot, rules: Rules, drained: Collection[str] = frozenset()) -> Model:
@@ -238,7 +238,7 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
             backends.append(backend)
         if request.policy.forward_auth:
             entries = claims.allowing(service, request.spec, request.route, backend, around.rules.claims)
-            logins.append(LoginRequest(request.spec, request.route, service.labels.get(STACK, ""), entries))
+            logins.append(LoginRequest(request.spec, request.route, service.stack, entries))
         problems += servers.problems
         users += [request.spec.users] if request.spec.users else []
     return Part(

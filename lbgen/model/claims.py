@@ -18,7 +18,7 @@ from lbgen.labels.values.value_type import BadValue
 from lbgen.model import constraints
 from lbgen.model.constraints import Chooser
 from lbgen.model.types import Backend, Claim, Route
-from lbgen.snapshot import STACK, Service
+from lbgen.snapshot import Service
 
 _DEFAULTS = RouteKeys()
 # The key that asks for a test of this kind; of those with a name "header.<name>". Others can only be written as a rule.
@@ -248,7 +248,9 @@ def _services(text: str) -> Chooser[Service]:
 def _reader(key: str) -> Callable[[Service], str] | None:
     if key == "name":
         return lambda service: service.name
-    label = STACK if key == "stack" else key.removeprefix("label.") if key.startswith("label.") else ""
+    if key == "stack":
+        return lambda service: service.stack
+    label = key.removeprefix("label.") if key.startswith("label.") else ""
     return (lambda service: service.labels.get(label, "")) if label else None
 
 

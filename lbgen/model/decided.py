@@ -10,7 +10,7 @@ from lbgen.model.part import Part
 from lbgen.model.routes import ServiceRoutes
 from lbgen.model.servers import Surroundings
 from lbgen.model.shares import names_of
-from lbgen.snapshot import STACK, Network, Node, Service, Task
+from lbgen.snapshot import Network, Node, Service, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Inputs:
         names = names_of([share for request in asked.requests for share in request.spec.shares])
         if not names:
             return self
-        stack = self.service.labels.get(STACK, "")
+        stack = self.service.stack
         found = [around.service(name, stack) for name in names]
         shared = tuple((each, around.tasks_of(each)) for each in found if each and each is not self.service)
         over = {task.id for _, tasks in shared for task in tasks if task.id in around.drained}

@@ -21,7 +21,7 @@ from lbgen.model.servers import RouteServers, Surroundings, route_servers
 from lbgen.model.service_lookup import own_keys
 from lbgen.model.types import Server
 from lbgen.model.weights import Portion, spread
-from lbgen.snapshot import STACK, Service
+from lbgen.snapshot import Service
 
 # Fields of the keys that say where a service's servers are: each share has its own.
 _WHERE = ("port", "published_port", "via", "network", "nodes", "mesh_nodes")
@@ -79,7 +79,7 @@ def _of_share(
         raise BadValue(f"has servers that are spoken to with {share.fields['scheme']}, and others", "use one scheme")
     if not share.service:
         return "", _addresses(share)
-    service = around.service(share.service, asking.labels.get(STACK, ""))
+    service = around.service(share.service, asking.stack)
     if service is None:
         raise BadValue(
             f"leads to service {share.service}, and there is none of this name",

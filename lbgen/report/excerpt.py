@@ -11,7 +11,7 @@ from lbgen.labels.other_labels import meant
 from lbgen.labels.secret_values import LEFT_OUT, holds_secret
 from lbgen.labels.traefik.constraints import constrained_labels
 from lbgen.settings import Settings
-from lbgen.snapshot import STACK, Snapshot
+from lbgen.snapshot import PROJECT, STACK, Snapshot
 
 _OF_NODES = re.compile(r"\b(?:node|engine)\.labels\.([^\s=!,]+)")
 _OF_SERVICES = re.compile(r"\blabel\.([^\s=!,]+)")
@@ -49,7 +49,7 @@ def excerpt(facts: Snapshot, settings: Settings, *, prefixes: tuple[str, ...] = 
 
 def _named_in(settings: Settings) -> frozenset[str]:
     """Return the services' labels that settings name."""
-    named = {STACK, *constrained_labels(settings.discovery.traefik.constraints)}
+    named = {STACK, PROJECT, *constrained_labels(settings.discovery.traefik.constraints)}
     return frozenset(named.union(*(_OF_SERVICES.findall(claim.services) for claim in settings.claims)))
 
 

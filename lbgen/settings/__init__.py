@@ -2,7 +2,8 @@
 
 from lbgen.settings.listeners import ListenerSettings
 from lbgen.settings.loader import ENV_FILE, ENV_STATUS_AUTH, default_file, foreign_variables, load_settings
-from lbgen.settings.settings import STATE_DIRECTORY, ApplySettings, DockerSettings, Settings, TargetSettings
+from lbgen.settings.settings import STATE_DIRECTORY, ApplySettings, Settings, TargetSettings
+from lbgen.settings.source import DockerSettings, PartSettings, SourceSettings
 from lbgen.settings.status import StatusSettings
 
 __all__ = [
@@ -12,7 +13,9 @@ __all__ = [
     "ApplySettings",
     "DockerSettings",
     "ListenerSettings",
+    "PartSettings",
     "Settings",
+    "SourceSettings",
     "StatusSettings",
     "TargetSettings",
     "default_file",

@@ -156,10 +156,15 @@ def _setting_names() -> tuple[str, ...]:
 def _names_in(section: type[BaseModel], before: str) -> Iterator[str]:
     for name, field in section.model_fields.items():
         yield before + name
-        inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
-        for kind in inner:
-            if issubclass(kind, BaseModel):
-                yield from _names_in(kind, f"{before}{name}_")
+        for kind in _sections_in(field.annotation):
+            yield from _names_in(kind, f"{before}{name}_")
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections_in(part)
 
 
 def _put(document: dict[Any, Any], key: tuple[str, ...], value: object) -> None:

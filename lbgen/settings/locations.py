@@ -46,6 +46,8 @@ def _by_type(value: object, annotation: Any, base: Path) -> object:
         return str((base / value).absolute())
     if get_origin(annotation) is list and get_args(annotation) == (Path,):
         return _each(value, lambda text: str(base / text))
+    if isinstance(value, list) and get_origin(annotation) is list:
+        return [_by_type(each, get_args(annotation)[0], base) for each in value]
     if isinstance(value, dict):
         if isinstance(annotation, type) and issubclass(annotation, Section):
             return located(value, annotation, base)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from lbgen.settings.settings import Settings, TargetSettings
 
 # A connection to Docker, a port and a process of a proxy's are made once; a changed template needs none of them anew.
-FIXED = ("source", "status")
+FIXED = ("source", "state", "status")
 FIXED_OF_TARGETS = ("output", "apply", "stats_socket", "probe", "binary")
 
 
@@ -20,7 +20,7 @@ def revised(running: Settings, read: Settings) -> tuple[Settings, list[str]]:
         running: in force now.
         read: what the file, the environment and the flags say now.
     """
-    waiting = [key for name in FIXED for key in changed(getattr(running, name), getattr(read, name), name)]
+    waiting = [key for name in FIXED for key in _changed(getattr(running, name), getattr(read, name), name)]
     waiting += [f"targets.{name}" for name in sorted({*running.targets} ^ {*read.targets})]
     targets = {}
     for name, old in running.targets.items():
@@ -36,16 +36,22 @@ def changed(old: BaseModel, new: BaseModel, prefix: str = "") -> Iterator[str]:
     for name in type(new).model_fields:
         before, after = getattr(old, name), getattr(new, name)
         key = f"{prefix}.{name}" if prefix else name
-        if isinstance(before, BaseModel) and isinstance(after, BaseModel):
-            yield from changed(before, after, key)
-        elif name in ("targets", "listeners") and isinstance(before, dict) and isinstance(after, dict):
+        if name in ("targets", "listeners") and isinstance(before, dict) and isinstance(after, dict):
             for each in sorted({*before, *after}):
                 if each in before and each in after:
                     yield from changed(before[each], after[each], f"{key}.{each}")
                 else:
                     yield f"{key}.{each}"
-        elif before != after:
-            yield key
+        else:
+            yield from _changed(before, after, key)
+
+
+def _changed(before: object, after: object, key: str) -> Iterator[str]:
+    """Return the keys that differ, of any setting."""
+    if isinstance(before, BaseModel) and type(before) is type(after):
+        yield from changed(before, after, key)
+    elif before != after:
+        yield key
 
 
 def _but_for_fixed(old: TargetSettings, new: TargetSettings) -> TargetSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from lbgen.model import Rules
 from lbgen.render.limits import Limits
@@ -13,60 +13,11 @@ from lbgen.settings.claims import ClaimSettings
 from lbgen.settings.discovery import DiscoverySettings
 from lbgen.settings.entry_points import SETTING
 from lbgen.settings.listeners import ListenerSettings
+from lbgen.settings.source import Source, SourceSettings
 from lbgen.settings.status import StatusSettings
-from lbgen.settings.value_types import Name, Paths, Program, Seconds, Section, Size, Templates, Texts
+from lbgen.settings.value_types import Name, Program, Seconds, Section, Size, Templates, Texts
 
-
-class TlsSettings(Section):
-    """Client certificate for tcp:// endpoints (as docker --tlsverify)."""
-
-    ca: Path | None = None
-    """CA certificate that signed the engine's; default: the system's."""
-    cert: Path | None = None
-    key: Path | None = None
-    verify: bool = True
-    """Check the engine's certificate against the CA and its name."""
-
-
-class DockerSettings(Section):
-    """Follow a Swarm through its managers' Engine API."""
-
-    endpoints: Texts = []
-    """unix://, tcp://, ssh:// or context:NAME, tried in order; default: DOCKER_HOST, else the current context."""
-    cluster: str = ""
-    """Id of the only cluster to accept; default: that of the first contact."""
-    control_socket: str = "auto"
-    """Path of a manager's control socket, which pushes every change; "off" for none. "auto" tries
-    /var/run/docker/swarm/control.sock beside unix:// endpoints. Without it, lbgen uses events and listings."""
-    tls: TlsSettings | None = None
-
-    @field_validator("control_socket")
-    @classmethod
-    def _socket(cls, value: str) -> str:
-        if value not in ("auto", "off") and not Path(value).is_absolute():
-            raise ValueError('write "auto", "off" or the absolute path of a socket')
-        return value
-
-
-class SourceSettings(Section):
-    """Where the facts come from: a Swarm, a snapshot file or stack files."""
-
-    docker: DockerSettings | None = None
-    file: Paths = []
-    """A snapshot file, or stack files, merged in this order."""
-    stack: str = ""
-    """Name that stack files would be deployed under; empty: derived from the first file's name."""
-
-    @model_validator(mode="after")
-    def _one(self) -> SourceSettings:
-        if self.docker and self.file:
-            raise ValueError("name one source, docker or file, not both")
-        if self.stack and not self.file:
-            raise ValueError("stack is the name that stack files are deployed under: name the files, too")
-        return self
-
-
-STATE_DIRECTORY = Path("/var/lib/lbgen")  # has a directory for each target whose `output` is not set
+STATE_DIRECTORY = Path("/var/lib/lbgen")  # where lbgen keeps what outlives it, unless setting `state` says it
 
 
 class ApplySettings(Section):
@@ -118,7 +69,7 @@ class TargetSettings(Section):
     templates: Templates
     """Built-in set or directory; of a list, the first that has a file wins."""
     output: Path | None = None
-    """Directory of the rendered files; default: /var/lib/lbgen/TARGET."""
+    """Directory of the rendered files; default: STATE/TARGET, STATE being setting state."""
     render: RenderSettings = RenderSettings()
     apply: ApplySettings = ApplySettings()
     stats_socket: Path | None = None
@@ -144,7 +95,10 @@ class LogSettings(Section):
 class Settings(Section):
     """All settings of lbgen."""
 
-    source: SourceSettings = SourceSettings()
+    source: Source = SourceSettings()
+    """Where the facts come from: one source, or a list of several, each with a name."""
+    state: Path = STATE_DIRECTORY
+    """Directory of what lbgen keeps over a restart; a target's files are in it, too, unless `output` is set."""
     discovery: DiscoverySettings = DiscoverySettings()
     listeners: dict[Name, ListenerSettings] = {"web": ListenerSettings(bind=":80")}
     default_listeners: Texts = []
@@ -167,6 +121,18 @@ class Settings(Section):
     """Least time between two reloads of a proxy; changes meanwhile are applied together."""
     status: StatusSettings = StatusSettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def parts(self) -> dict[str, SourceSettings]:
+        """The sources by name; one that is not in a list has the name ""."""
+        return (
+            {"": self.source} if isinstance(self.source, SourceSettings) else {each.name: each for each in self.source}
+        )
+
+    @property
+    def source_files(self) -> list[Path]:
+        """The files that the facts are read from."""
+        return [file for each in self.parts.values() for file in each.file]
 
     @model_validator(mode="after")
     def _entry_points(self) -> Settings:

@@ -21,6 +21,7 @@ from lbgen.source.decode_fields import Json, each, get, labels, port_number
 
 T = TypeVar("T")
 _MODES = {"Replicated": "replicated", "Global": "global", "ReplicatedJob": "replicated-job", "GlobalJob": "global-job"}
+_DRAIN_ASKED = "LbgenDrainAsked"  # of nodes and tasks: no engine has it, lbgen adds it for another lbgen
 _MODE_KEYS = {mode: key for key, mode in _MODES.items()}
 
 
@@ -102,6 +103,7 @@ def node(item: Json) -> Node:
         os=get(item, "Description.Platform.OS", str, ""),
         arch=get(item, "Description.Platform.Architecture", str, ""),
         updated_at=get(item, "UpdatedAt", str, ""),
+        drain_asked=get(item, _DRAIN_ASKED, bool, False),
     )
 
 
@@ -144,6 +146,7 @@ def task(item: Json) -> Task:
         state_at=get(item, "Status.Timestamp", str, ""),
         addresses={id_: address for id_, address in each(item, "NetworksAttachments", _attachment) if address},
         ports=tuple(sorted(ports, key=lambda port: (port.target, port.protocol))),
+        drain_asked=get(item, _DRAIN_ASKED, bool, False),
     )
 
 
@@ -196,6 +199,8 @@ def _node_item(item: Node) -> dict[str, object]:
     }
     if item.manager_address:
         written["ManagerStatus"] = {"Addr": host_port(item.manager_address, 2377)}
+    if item.drain_asked:
+        written[_DRAIN_ASKED] = True
     return written
 
 
@@ -223,7 +228,7 @@ def _service_item(item: Service) -> dict[str, object]:
 
 
 def _task_item(item: Task) -> dict[str, object]:
-    return {
+    written: dict[str, object] = {
         "ID": item.id,
         "ServiceID": item.service_id,
         "NodeID": item.node_id,
@@ -240,6 +245,9 @@ def _task_item(item: Task) -> dict[str, object]:
             {"Network": {"ID": id_}, "Addresses": [address]} for id_, address in item.addresses.items()
         ],
     }
+    if item.drain_asked:
+        written[_DRAIN_ASKED] = True
+    return written
 
 
 def _network_item(item: Network) -> dict[str, object]:

@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lbgen.base import documents
+from lbgen.base import documents, json_text
 from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.file_watch import Pace, watched
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.snapshot import Note, Snapshot, moment
-from lbgen.source import decode, diff
+from lbgen.source import PartState, decode, diff
 from lbgen.source.compose.load import is_compose, load_stack
 from lbgen.source.facts import KINDS, kept
 from lbgen.source.mailbox import Closed, Mailbox
@@ -58,7 +58,7 @@ class FileSource:
         self._pace, self._wall_clock = pace, wall_clock
         self._mailbox = Mailbox()
         self._numbers = itertools.count(1)
-        self._findings = _Findings(self.paths)
+        self._findings = _Findings(self.paths, wall_clock)
         self._guard = unexpected.guard(Part.SOURCE, "files")
 
     def take(self) -> Snapshot:
@@ -86,6 +86,12 @@ class FileSource:
 
     def close(self) -> None:
         self._mailbox.close()
+
+    def states(self) -> tuple[PartState, ...]:
+        """Return how following goes now."""
+        why, since = self._findings.failing
+        names = ", ".join(json_text.whole(str(path)) for path in self.paths)
+        return (PartState("file", mode="file", endpoint=names, failing=why, failing_since=since),)
 
     def _read(self) -> tuple[Snapshot | None, float]:
         """Return the files' snapshot, if they have one, and the seconds after which to read them again in any case."""
@@ -125,9 +131,10 @@ class FileSource:
 class _Findings:
     """What the log has been told about the files: each thing once."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
-        self._trouble: tuple[str, bool] = ("", False)  # why they cannot be used, and whether that was logged
+    def __init__(self, paths: Sequence[Path], clock: Callable[[], float]) -> None:
+        self._paths, self._clock = paths, clock
+        self.failing: tuple[str, float | None] = "", None  # why they cannot be used, and since when
+        self._trouble: tuple[str, bool] = ("", False)  # likewise, and whether that was logged
         self._notes: frozenset[str] = frozenset()
 
     def unusable(self, error: str) -> bool:
@@ -135,6 +142,8 @@ class _Findings:
         known, logged = self._trouble
         if known == error and not logged:
             log.warning("snapshot_file_unusable", error=error, effect="the last good snapshot stays in force")
+        if known == error:
+            self.failing = error, self.failing[1] or self._clock()
         self._trouble = error, known == error
         return known == error
 
@@ -146,6 +155,7 @@ class _Findings:
         for note in notes:
             if str(note) not in self._notes:
                 log.warning("note", note=str(note), refused=note.refused)
+        self.failing = "", None
         self._trouble, self._notes = ("", False), frozenset(map(str, notes))
 
 

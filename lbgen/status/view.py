@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import lbgen
-from lbgen.base import json_text
 from lbgen.base.problem import Problem
 from lbgen.base.unexpected import UNEXPECTED, UnexpectedErrors
 from lbgen.daemon.history import Change
@@ -24,6 +23,7 @@ from lbgen.render.credentials import Credentials
 from lbgen.report.closed import closed_documents
 from lbgen.report.explain import Facts, TargetFacts, explanation
 from lbgen.report.masking import masked
+from lbgen.source import PartState
 
 STUCK = 60.0  # seconds; a round that takes longer waits for what will not come: a checker has as long at most
 Document = dict[str, Any]
@@ -80,16 +80,7 @@ class View:
     def source(self) -> Document:
         """Return where the facts come from, and how changes are learnt."""
         taken = self.loop.accepted.taken_at if self.loop.accepted else 0.0
-        facts: Document = {
-            "mode": "file",
-            "endpoint": ", ".join(json_text.whole(str(path)) for path in getattr(self.loop.source, "paths", ())),
-            "stream_age": None,
-        }
-        stats = getattr(self.loop.source, "stats", None)  # a file has none
-        if stats is not None:
-            facts = asdict(stats)
-        age = facts.pop("stream_age")
-        facts["stream_age_seconds"] = None if age is None else round(age, 3)
+        facts = _state(self.loop.source.states()[0])
         return facts | {"snapshot_at": stamp(taken) if taken else None}
 
     def servers(self) -> dict[str, int]:
@@ -155,6 +146,21 @@ class View:
 def stamp(at: float) -> str:
     """Return a time in seconds since 1970 as ``2026-11-23T10:00:00.123Z``."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _state(state: PartState) -> Document:
+    age = state.stream_age
+    facts: Document = {
+        "kind": state.kind,
+        "mode": state.mode,
+        "endpoint": state.endpoint,
+        "stream_age_seconds": None if age is None else round(age, 3),
+        "failing": state.failing or None,
+        "failing_since": stamp(state.failing_since) if state.failing_since else None,
+    }
+    if state.kind == "docker":
+        facts |= {"no_push": state.no_push, "cluster": state.cluster}
+    return {**facts, **state.counts}
 
 
 def _target(target: Target) -> Document:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lbgen.snapshot import Snapshot
-from lbgen.source import Source
+from lbgen.source import PartState, Source
 
 
 class QuietSource(Source):
@@ -24,3 +24,7 @@ class QuietSource(Source):
 
     def close(self) -> None:
         """End nothing."""
+
+    def states(self) -> tuple[PartState, ...]:
+        """Tell of nothing that goes on."""
+        return (PartState("file", mode="file"),)

@@ -15,7 +15,8 @@ from lbgen.proxies.output_lock import OutputLock
 from lbgen.render.credentials import CredentialReader
 from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Cause, Snapshot
-from lbgen.source.engine.source import Stats
+from lbgen.source import PartState
+from lbgen.source.engine.source import Stats, state_of
 from tests.support.builders import a_renderer
 
 AT = 1_795_341_600.0  # 2026-11-22T10:00:00Z
@@ -39,12 +40,18 @@ class FakeSource:
         )
     )
 
+    def states(self) -> tuple[PartState, ...]:
+        return (state_of(self.stats),)
+
 
 @dataclass
 class FakeFile:
     """A source that reads a file: it has nothing to tell of following."""
 
     paths: tuple[Path, ...] = (Path("/etc/lbgen/snapshot.yml"),)
+
+    def states(self) -> tuple[PartState, ...]:
+        return (PartState("file", mode="file", endpoint=", ".join(map(str, self.paths))),)
 
 
 @dataclass

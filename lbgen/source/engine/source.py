@@ -20,8 +20,9 @@ from lbgen.base.logs import log
 from lbgen.base.problem import printable
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.snapshot import Snapshot
-from lbgen.source import diff
+from lbgen.source import PartState, diff
 from lbgen.source.engine.api import Engine
+from lbgen.source.engine.contact import Contact
 from lbgen.source.engine.endpoints import Endpoint, Tls, resolve, risk
 from lbgen.source.engine.events import EVENTS
 from lbgen.source.engine.follower import Dependencies, Follower, Known
@@ -49,6 +50,29 @@ class Stats:
     listings: int  # full listings
     reconnects: int  # streams opened, besides the first
     objects: int  # objects read, out of listings and messages
+
+
+COUNTED = ("drift", "listings", "reconnects", "objects")  # fields of `Stats`
+
+
+def state_of(stats: Stats, failing: str = "", since: float | None = None) -> PartState:
+    """Return what is said of every kind of source.
+
+    Args:
+        failing: why nothing is learnt; empty: nothing is wrong.
+        since: seconds since 1970.
+    """
+    return PartState(
+        "docker",
+        mode=stats.mode,
+        endpoint=stats.endpoint,
+        cluster=stats.cluster,
+        failing=failing,
+        failing_since=since,
+        no_push=stats.no_push,
+        stream_age=stats.stream_age,
+        counts={name: getattr(stats, name) for name in COUNTED},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +119,7 @@ class EngineSource:
                 resolve(text, tls, environ)
         self.mailbox, self._wall_clock = Mailbox(clock), wall_clock
         self._known, self._counters, self._lock = Known(), Counters(), threading.Lock()
-        self._contact = _Contact(clock)
+        self._contact = Contact(clock)
         self._told: set[Endpoint] = set()  # whose risk the log has
         self._guard = unexpected.guard(Part.SOURCE, "an engine")
         self._session = _Session()
@@ -169,6 +193,11 @@ class EngineSource:
             reconnects=max(0, counters.subscriptions - 1),
             objects=counters.objects,
         )
+
+    def states(self) -> tuple[PartState, ...]:
+        """Return how following goes now, for whom the kind of source does not matter."""
+        why, seconds = self._contact.failing()
+        return (state_of(self.stats, why, self._wall_clock() - seconds if why else None),)
 
     @property
     def follower(self) -> Follower | None:
@@ -255,35 +284,3 @@ class EngineSource:
         else:  # at the first listing nobody knows yet whether this session is better than the one that failed
             self._guard.worked()
         return self._number()
-
-
-class _Contact:
-    """Whether the Swarm can be listed. Logs what is wrong with each endpoint once, until one of them works again."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._failed: dict[str, float] = {}  # endpoint -> since when it fails, while none works
-        self._since: float | None = None  # when this session was begun
-
-    @property
-    def established(self) -> bool:
-        return self._since is not None
-
-    def begun(self) -> float | None:
-        """Begin a session: something was listed; return for how many seconds nothing could be, None if it could."""
-        self._since = self._clock()
-        gone = self._since - min(self._failed.values()) if self._failed else None
-        self._failed.clear()
-        return gone
-
-    def ended(self) -> float:
-        """End the session, if there is one; return how many seconds it has lasted."""
-        since, self._since = self._since, None
-        return 0.0 if since is None else self._clock() - since
-
-    def failed(self, endpoint: str, error: SourceError) -> None:
-        if endpoint in self._failed:
-            log.debug("source_failed_again", error=str(error))
-        else:
-            self._failed[endpoint] = self._clock()
-            log.warning("source_failed", error=str(error), effect="what was known last stays in force")

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbgen.base.errors import SourceError
-from lbgen.snapshot import Network, Node, PublishedPort, Service, Snapshot, Task
+from lbgen.snapshot import PROJECT, STACK, Network, Node, PublishedPort, Service, Snapshot, Task
 from lbgen.source import decode, file
+from tests.support.builders import a_node, a_service, a_snapshot, a_task
 from tests.support.paths import FIXTURES
 
 KINDS = ("nodes", "services", "tasks", "networks")
@@ -323,3 +324,26 @@ def test_any_json_is_facts_or_a_source_error(kind, data):
         decode.read(kind, data)
     except SourceError as error:
         assert str(error).startswith(kind)  # noqa: PT017 -- arbitrary data may also be fine
+
+
+def test_drain_asked():
+    """What an operator takes out is told to another lbgen, and where nobody does nothing is written."""
+    asked = a_snapshot(
+        a_node("a", drain_asked=True), a_node("b"), a_service(), a_task(drain_asked=True), a_task(slot=2)
+    )
+    document = decode.document(asked)
+    assert [item.get("LbgenDrainAsked") for item in [*document["nodes"], *document["tasks"]]] == [
+        True,
+        None,
+        True,
+        None,
+    ]
+    again = decode.snapshot(document["nodes"], document["services"], document["tasks"])
+    assert again == asked
+
+
+def test_stack():
+    """The stack is Docker's, else Compose's project."""
+    both = {STACK: "shop", PROJECT: "other"}
+    services = [a_service(labels=labels) for labels in (both, {PROJECT: "other"}, {})]
+    assert [service.stack for service in services] == ["shop", "other", ""]

@@ -243,6 +243,9 @@ def test_status(api):
         "ready": False,
         "not_ready": ["b: nobody there"],
         "source": {
+            "kind": "docker",
+            "failing": None,
+            "failing_since": None,
             "mode": "push",
             "no_push": "",
             "endpoint": "unix:///var/run/docker.sock",
@@ -293,6 +296,9 @@ def test_status_of_a_file():
     """A file is followed too, but has no stream and no endpoint to tell of."""
     with serving(FakeLoop(FakeFile()), FakeTarget()) as api:
         assert api.json("/api/v1/status")["source"] == {
+            "kind": "file",
+            "failing": None,
+            "failing_since": None,
             "mode": "file",
             "endpoint": "/etc/lbgen/snapshot.yml",
             "stream_age_seconds": None,
