@@ -33,6 +33,7 @@ class Part(StrEnum):
     SIGNALS = "signals"
     STATUS = "status"  # answering over HTTP
     METRICS = "metrics"
+    HUB = "hub"  # serving edges
     END = "end"  # of lbgen
 
 

@@ -1,7 +1,7 @@
 """The directory of settings and templates that a hub hands out: read whole, or refused whole.
 
     edges.yml                 labels of edges: NAME: {zone: eu}
-    10-all/group.yml          which edges: `edges: ["*"]`, or `labels: {zone: eu}`
+    10-all/group.yml          which edges: `edges: ["*"]`, or `labels: {zone: eu}`, of edges.yml or their certificates
     10-all/settings.yml       settings for them
     10-all/templates/PROXY/   templates for their targets with this proxy
 
@@ -10,8 +10,10 @@ An edge gets all the groups that it is in, laid over one another in the order of
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -75,15 +77,41 @@ class Fleet:
     groups: tuple[Group, ...] = ()
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def bundle(self, edge: str) -> Bundle:
-        """Return what an edge gets; an empty bundle where no group is for it."""
+    @property
+    def version(self) -> str:
+        """The content's name: equal content has the same one at every hub."""
+        return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def bundle(self, edge: str, labels: Mapping[str, str] | None = None) -> Bundle:
+        """Return what an edge gets; an empty bundle where no group is for it.
+
+        Args:
+            labels: of its certificate; those of edges.yml go before.
+        """
+        all_labels = {**(labels or {}), **self.labels.get(edge, {})}
         settings: dict[str, Any] = {}
         templates: dict[str, str] = {}
         for group in self.groups:
-            if group.selector.selects(edge, self.labels.get(edge, {})):
+            if group.selector.selects(edge, all_labels):
                 settings = lay_under(settings, group.bundle.settings)
                 templates |= group.bundle.templates
         return Bundle(settings, templates)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        groups = [
+            {"name": each.name, "selector": each.selector.model_dump(), **asdict(each.bundle)} for each in self.groups
+        ]
+        return {"groups": groups, "labels": {name: dict(labels) for name, labels in self.labels.items()}}
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Fleet:
+        """Return what `document` wrote; raise ValueError, KeyError or TypeError where it is something else."""
+        groups = [
+            Group(each["name"], Selector.model_validate(each["selector"]), Bundle(each["settings"], each["templates"]))
+            for each in document["groups"]
+        ]
+        return cls(tuple(groups), document["labels"])
 
 
 def read(directory: Path) -> Fleet:
@@ -110,9 +138,22 @@ def read(directory: Path) -> Fleet:
         wrong.append(str(error))
     if len(groups) > MOST_GROUPS:
         wrong.append(f"{directory}: {len(groups)} groups are more than {MOST_GROUPS}")
+    if not wrong:
+        wrong += _too_much_together(groups, directory)
     if wrong:
         raise FleetRefused("\n".join(wrong))
     return Fleet(tuple(groups), labels)
+
+
+def _too_much_together(groups: list[Group], directory: Path) -> Iterator[str]:
+    """Yield what is wrong with an edge that is in all groups: one by one they may be fine."""
+    try:
+        Bundle(
+            {str(number): each.bundle.settings for number, each in enumerate(groups)},
+            {path: text for each in groups for path, text in each.bundle.templates.items()},
+        ).check()
+    except LbgenError as error:
+        yield f"{directory}: all groups together: {error}"
 
 
 def _group(path: Path, root: Path) -> Group:

@@ -11,13 +11,9 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from lbgen.base import documents, json_text
 from lbgen.base.errors import LbgenError
@@ -35,6 +31,18 @@ _FIELDS = {"format": int, "edge": str, "sequence": int, "settings": dict, "templ
 
 class HandoutRefused(LbgenError):
     """What a hub hands out cannot be used. The edge goes on with what it has."""
+
+
+class Replayed(HandoutRefused):
+    """What a hub hands out is not newer than what this edge was handed before."""
+
+
+class ContentRefused(HandoutRefused):
+    """What a hub has really signed for this edge cannot be used. The hub is told which version that is."""
+
+    def __init__(self, why: str, handout: Handout) -> None:
+        super().__init__(why)
+        self.handout = handout
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,7 @@ class Bundle:
         if len(self.templates) > MOST_FILES:
             raise HandoutRefused(f"{len(self.templates)} templates are more than {MOST_FILES}")
         if not _is_shallow(self.settings, _DEEPEST_SETTING):
-            raise HandoutRefused(
-                f"settings are nested deeper than {_DEEPEST_SETTING}, or have a number without end"
-            )
+            raise HandoutRefused(f"settings are nested deeper than {_DEEPEST_SETTING}, or have a number without end")
         size = len(_canonical(self.settings)) + sum(len(text.encode()) for text in self.templates.values())
         if size > LARGEST:
             raise HandoutRefused(f"settings and templates have {size} bytes, more than {LARGEST >> 20} MiB")
@@ -87,24 +93,27 @@ class Handout:
     sequence: int  # larger than that of everything that this edge was handed before
     bundle: Bundle
 
-    def signed(self, key: ec.EllipticCurvePrivateKey) -> dict[str, Any]:
-        """Return the message that carries it: ``{"type": "fleet", "payload": text, "signature": base64}``."""
+    def signed(self, sign: Callable[[bytes], bytes]) -> dict[str, Any]:
+        """Return the message that carries it: ``{"payload": text, "signature": base64}``.
+
+        Args:
+            sign: by the key of the fleet's authority.
+        """
         content = {"settings": self.bundle.settings, "templates": self.bundle.templates}
         payload = _canonical({"format": FORMAT, "edge": self.edge, "sequence": self.sequence, **content})
-        signature = key.sign(PURPOSE + payload, ec.ECDSA(hashes.SHA256()))
-        return {"type": "fleet", "payload": payload.decode(), "signature": base64.b64encode(signature).decode()}
+        return {"payload": payload.decode(), "signature": base64.b64encode(sign(PURPOSE + payload)).decode()}
 
 
-def opened(message: Mapping[str, Any], edge: str, after: int, keys: Iterable[ec.EllipticCurvePublicKey]) -> Handout:
+def opened(message: Mapping[str, Any], edge: str, after: int, signed: Callable[[bytes, bytes], bool]) -> Handout:
     """Return what a message hands out, if it is signed, whole, for this edge, and newer than all before.
 
     Args:
         after: the sequence number of what this edge was handed last.
-        keys: of the authorities that the edge trusts.
+        signed: tells whether an authority that the edge trusts has made a signature for a text.
     Raises:
         HandoutRefused: says what is wrong; nothing of the content was looked at where the signature is.
     """
-    payload = _verified(message, keys)
+    payload = _verified(message, signed)
     try:
         content = json_text.data_in(payload)
     except ValueError as error:
@@ -116,29 +125,28 @@ def opened(message: Mapping[str, Any], edge: str, after: int, keys: Iterable[ec.
     if content["edge"] != edge:
         raise HandoutRefused(f"the hub's settings are for edge {content['edge'][:100]!r}, this one is {edge!r}")
     if content["sequence"] <= after:
-        raise HandoutRefused(f"the hub's settings have number {content['sequence']}, which is not newer than {after}")
+        raise Replayed(f"the hub's settings have number {content['sequence']}, which is not newer than {after}")
     bundle = Bundle(content["settings"], content["templates"])
-    bundle.check()
+    try:
+        bundle.check()
+    except HandoutRefused as error:
+        raise ContentRefused(str(error), Handout(edge, content["sequence"], bundle)) from error
     return Handout(edge, content["sequence"], bundle)
 
 
-def _verified(message: Mapping[str, Any], keys: Iterable[ec.EllipticCurvePublicKey]) -> bytes:
+def _verified(message: Mapping[str, Any], signed: Callable[[bytes, bytes], bool]) -> bytes:
     payload, signature = message.get("payload"), message.get("signature")
     if not isinstance(payload, str) or not isinstance(signature, str):
         raise HandoutRefused("what the hub hands out is not signed")
     if len(payload) > LARGEST_PAYLOAD:
         raise HandoutRefused(f"what the hub hands out is larger than {LARGEST_PAYLOAD >> 20} MiB")
     try:
-        content, signed = payload.encode(), base64.b64decode(signature, validate=True)
+        content, proof = payload.encode(), base64.b64decode(signature, validate=True)
     except ValueError as error:
         raise HandoutRefused("what the hub hands out has a signature that cannot be read") from error
-    for key in keys:
-        try:
-            key.verify(signed, PURPOSE + content, ec.ECDSA(hashes.SHA256()))
-            return content
-        except InvalidSignature:
-            continue
-    raise HandoutRefused("what the hub hands out is signed by no authority that this edge trusts: it is not used")
+    if not signed(PURPOSE + content, proof):
+        raise HandoutRefused("what the hub hands out is signed by no authority that this edge trusts: it is not used")
+    return content
 
 
 def _has_form(content: object) -> bool:

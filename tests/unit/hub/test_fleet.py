@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -48,6 +49,32 @@ def test_who_gets_what(tmp_path: Path) -> None:
     assert edge3 == lab
     assert edge3.templates["nginx/set.yml"] == "options: {a: 1}\n"
     assert Fleet().bundle("edge1").empty
+
+
+def test_labels_of_certificates(tmp_path: Path) -> None:
+    """The labels that an edge joined with count, too; those of edges.yml go before."""
+    fleet = read(made(tmp_path))
+    assert fleet.bundle("edge9", {"zone": "eu"}) == fleet.bundle("edge1")
+    assert fleet.bundle("edge2", {"zone": "eu"}).settings["discovery"] == {"via": "task"}
+
+
+def test_document(tmp_path: Path) -> None:
+    """A hub keeps versions, to go back to them; the version says whether anything differs."""
+    fleet = read(made(tmp_path))
+    again = Fleet.of_document(json.loads(json.dumps(fleet.document())))
+    assert again == fleet
+    assert again.version == fleet.version
+    assert read(made(tmp_path, **{"edges.yml": "edge1: {zone: us}\n"})).version != fleet.version
+
+
+def test_together(tmp_path: Path) -> None:
+    """Groups that an edge may be in together have to fit together."""
+    groups = (("10-all", "a"), ("20-eu", "b"))
+    same = {f"{group}/templates/haproxy/{n}.j2": "x" * (200 << 10) for group, _ in groups for n in range(3)}
+    read(made(tmp_path / "same", **same))
+    others = {f"{group}/templates/haproxy/{n}{end}.j2": "x" * (200 << 10) for group, end in groups for n in range(3)}
+    with pytest.raises(FleetRefused, match=r"all groups together: .* more than 1 MiB"):
+        read(made(tmp_path / "others", **others))
 
 
 def test_all_labels(tmp_path: Path) -> None:
