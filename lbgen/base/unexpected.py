@@ -34,6 +34,7 @@ class Part(StrEnum):
     STATUS = "status"  # answering over HTTP
     METRICS = "metrics"
     HUB = "hub"  # serving edges
+    EDGE = "edge"  # the connection to a hub
     END = "end"  # of lbgen
 
 

@@ -184,6 +184,12 @@ def document(facts: Snapshot) -> dict[str, object]:
     }
 
 
+def item(kind: str, fact: Any) -> dict[str, object]:
+    """Return one of the facts of a kind as an object of a snapshot file."""
+    written: dict[str, object] = _WRITERS[kind](fact)
+    return written
+
+
 def _node_item(item: Node) -> dict[str, object]:
     platform = {"OS": item.os, "Architecture": item.arch}
     written: dict[str, object] = {
@@ -258,6 +264,14 @@ def _network_item(item: Network) -> dict[str, object]:
         "Ingress": item.ingress,
         "Labels": dict(item.labels),
     }
+
+
+_WRITERS: Mapping[str, Callable[[Any], dict[str, object]]] = {
+    "nodes": _node_item,
+    "services": _service_item,
+    "tasks": _task_item,
+    "networks": _network_item,
+}
 
 
 def _port_item(port: PublishedPort) -> dict[str, object]:

@@ -1,0 +1,153 @@
+"""Who gets in at a hub's port.
+
+Without a certificate there are two paths, to join and to renew one, each with one question and one answer; everything
+else ends without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from lbgen.base import json_text
+from lbgen.base.errors import SourceError
+from lbgen.hub.registrar import Peer, Registrar
+from lbgen.hub.session import Session, Shared
+from lbgen.source.hub.certificates import HUB, Refused
+from lbgen.source.hub.exchange import JOIN, LARGEST_OF_PEERS, PEER, RENEW, refusal
+from lbgen.source.hub.messages import Bye, written
+
+EDGE = "/v1/edge"
+OPENED = 5.0  # seconds for each of TLS, the request and what comes first
+JOINED = 60.0  # seconds for the answer to one who joins: all other hubs are asked
+MOST_STRANGERS = 256  # connections that are not admitted yet
+MOST_EDGES = 5000
+MOST_FRAMES = 100  # a second, pings included; who sends more is let go
+
+Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
+
+
+class Door:
+    """Admits connections; all in the hub's one asyncio thread."""
+
+    def __init__(
+        self, registrar: Registrar, shared: Shared, most_strangers: int = MOST_STRANGERS, opened: float = OPENED
+    ) -> None:
+        """
+        Args:
+            opened: seconds, as for `OPENED`.
+        """
+        self._opened = opened
+        self._registrar, self._shared, self._most_strangers = registrar, shared, most_strangers
+        self._strangers: dict[object, float] = {}  # those who are not admitted yet -> since when
+
+    def open(self) -> None:
+        """Begin anew."""
+        self._strangers.clear()
+
+    def connection(self, *args: Any, **options: Any) -> ServerConnection:
+        """Make the connection of somebody who has just been accepted, before TLS; refuse if there are too many."""
+        now = time.monotonic()
+        self._strangers = {who: since for who, since in self._strangers.items() if now - since < 3 * self._opened}
+        if len(self._strangers) >= self._most_strangers or len(self._shared.sessions) >= MOST_EDGES:
+            raise ConnectionRefusedError("too many connections")  # asyncio closes it
+        connection = _Connection(*args, **options)
+        self._strangers[connection] = now
+        return connection
+
+    def look(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Hang up on who has no business there, once it has said where."""
+        if not _certificate(connection) and request.path not in (JOIN, RENEW):
+            connection.transport.abort()
+        return None
+
+    async def handle(self, connection: ServerConnection) -> None:
+        """Serve a connection until it ends."""
+        try:
+            work = await self._admitted(connection)
+        except (ConnectionClosed, TimeoutError):
+            return
+        finally:
+            self._strangers.pop(connection, None)
+        if work:
+            await work
+
+    async def _admitted(self, connection: ServerConnection) -> Coroutine[Any, Any, None] | None:
+        """Return what is to be done for who is admitted; without a certificate it is done already."""
+        path = connection.request.path if connection.request else ""
+        address = str(connection.remote_address[0])
+        certificate = _certificate(connection)
+        if path in (JOIN, RENEW):
+            answer = self._registrar.join if path == JOIN else self._registrar.renew
+            await self._answer(connection, lambda request: answer(request, address))
+        elif certificate:
+            try:
+                peer = await asyncio.to_thread(self._registrar.admitted, certificate)
+            except SourceError as error:
+                await connection.send(written(Bye(code_of(error), str(error)[:4000])))
+                return None
+            if path == EDGE and peer.role != HUB:
+                seen = partial(asyncio.to_thread, self._registrar.seen, peer)
+                return Session(connection, peer, certificate, self._shared, seen).run()
+            if path == PEER and peer.role == HUB:
+                return self._peer(connection, peer)
+        return None
+
+    async def _peer(self, connection: ServerConnection, peer: Peer) -> None:
+        # Ledgers are larger than anything that an edge may send.
+        connection.protocol.max_message_size = LARGEST_OF_PEERS
+        with contextlib.suppress(ConnectionClosed, TimeoutError):
+            await self._answer(connection, lambda request: self._registrar.peer_request(request, peer))
+
+    async def _answer(self, connection: ServerConnection, answer: Answer) -> None:
+        """Answer one question."""
+        async with asyncio.timeout(self._opened):
+            asked = await connection.recv()
+        async with asyncio.timeout(JOINED):
+            reply = await asyncio.to_thread(_answered, asked, answer)
+            await connection.send(json.dumps(reply, ensure_ascii=False))
+
+
+def code_of(error: Exception) -> str:
+    """Return what a refusal is called in a `Bye`."""
+    return error.code if isinstance(error, Refused) else "refused"
+
+
+def _answered(asked: str | bytes, answer: Answer) -> Mapping[str, Any]:
+    try:
+        request = json_text.data_in(asked)
+        if not isinstance(request, dict):
+            raise ValueError("not an object")
+        return answer(request)
+    except ValueError:
+        return refusal(Refused("request", "that is no request of lbgen's"))
+
+
+class _Connection(ServerConnection):
+    """One that is let go if it sends more frames than anybody needs, pings among them."""
+
+    _frames, _second = 0, 0
+
+    def process_event(self, event: Any) -> None:
+        if (second := int(time.monotonic())) != self._second:
+            self._frames, self._second = 0, second
+        self._frames += 1
+        if self._frames > MOST_FRAMES:
+            self.transport.abort()
+        else:
+            super().process_event(event)
+
+
+def _certificate(connection: ServerConnection) -> bytes | None:
+    tls = connection.transport.get_extra_info("ssl_object")
+    found: bytes | None = tls.getpeercert(binary_form=True) if tls else None
+    return found

@@ -1,0 +1,295 @@
+"""All connections of an edge: one to a hub that tells it the facts, and one to each hub for what it offers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import ssl
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import lbgen
+from lbgen.base.backoff import Backoff
+from lbgen.base.errors import LbgenError, SourceError
+from lbgen.base.logs import log
+from lbgen.source.hub.dialling import first_good
+from lbgen.source.hub.exchange import exchange
+from lbgen.source.hub.identity import Dial
+from lbgen.source.hub.link import Link, Lost, Patience, dial
+from lbgen.source.hub.messages import PROTOCOL, Hello, Message, Report, Resend, Same, State, Whole
+from lbgen.source.hub.offering import Offering
+from lbgen.source.hub.replica import Gap, Replica
+
+FIRST, LONGEST = 0.5, 30.0  # seconds until all hubs are tried again
+AT_ONCE = ("", "expired", "leaving")  # codes of what ends that is no reason to wait; other hubs may serve this edge
+REPORTS, REPEATED = 1.0, 30.0  # seconds between two looks whether there is something to report, and at most without one
+RENEWALS = 60.0  # seconds between two looks whether the certificate is to be renewed
+
+
+class Pass(Protocol):
+    """Proves who this edge is: `identity.Identity`, in short."""
+
+    def client_context(self) -> ssl.SSLContext:
+        """Return TLS for a connection."""
+
+    def renew_if_due(self, dial: Dial) -> bool:
+        """Renew the certificate if that is due, which may take seconds; return whether it was; raise SourceError."""
+
+
+@dataclass(slots=True)
+class Member:
+    """How it goes with one hub; written by the asyncio thread, read by all."""
+
+    url: str
+    hub: str = ""  # its name, once it has said it
+    connected: bool = False
+    failing: str = ""  # why it does not answer, or what fails at the hub itself
+    since: float | None = None  # seconds since 1970, of either
+
+
+class Connections:
+    """Makes connections and keeps them, in the thread that calls `run`."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        identity: Pass,
+        replica: Replica,
+        learnt: Callable[..., None],
+        said: Callable[[Message], None],
+        report: Callable[[], Report],
+        offering: Offering | None = None,
+        *,
+        facts: bool = True,
+        accept: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        """
+        Args:
+            learnt: told when other facts are in force, and with ``listing`` whether they were told as a whole.
+            said: gets what is about no facts.
+        """
+        self._identity, self._replica, self._learnt, self._said, self._report = identity, replica, learnt, said, report
+        self._offering, self._facts, self._accept = offering, facts, tuple(accept)
+        self._clock, self._wall_clock, self._rng = clock, wall_clock, rng or random.Random()
+        self._members = {url: Member(url) for url in urls}
+        self._order = list(urls)
+        self._patience = {url: Patience() for url in urls}
+        self._link: Link | None = None
+        self._links: list[Link] = []
+        self._told = 0.0  # when a hub said anything last, by the clock
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+        self._resend = False
+        self.made = 0  # connections for facts, ever
+        self.lost_at: float | None = wall_clock()  # since when there is none; seconds since 1970
+
+    def run(self) -> None:
+        """Keep the connections until `close`."""
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(self._main())
+
+    def close(self) -> None:
+        """End `run`."""
+        self._closed = True
+        self._soon(lambda: self._task.cancel() if self._task else None)
+
+    def resend(self) -> None:
+        """Have the hub tell everything; if there is none now, the next one does in any case."""
+        self._soon(self._ask_again)
+
+    def send(self, message: Message) -> None:
+        """Send a message over every connection that there is."""
+
+        def send() -> None:
+            for link in self._links:
+                self._spawn(self._sent(link, message))
+
+        self._soon(send)
+
+    def members(self) -> list[Member]:
+        return list(self._members.values())
+
+    def age(self) -> float | None:
+        """Return the seconds since the hub said anything; None: there is none."""
+        return self._clock() - self._told if self._link else None
+
+    def _soon(self, call: Callable[[], object]) -> None:
+        if self._loop:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(call)
+
+    async def _main(self) -> None:
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        self._spawned: set[asyncio.Task[Any]] = set()
+        if self._closed:
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._renew())
+            if self._facts:
+                tasks.create_task(self._follow())
+            if self._offering:
+                self._offering.attach(self._loop)
+                for url in self._members:
+                    tasks.create_task(self._offer(url))
+
+    async def _follow(self) -> None:
+        backoff = Backoff(FIRST, LONGEST, self._clock, lambda: self._rng.uniform(0.5, 1.5))
+        while True:
+            link = await self._any_hub()
+            if link is None:
+                await asyncio.sleep(backoff.pause())
+                continue
+            began = self._clock()
+            lost = await self._told_by(link)
+            self._order.remove(link.url)
+            self._order.append(link.url)
+            if self._clock() - began > LONGEST:
+                backoff.reset()
+            elif (
+                lost.code not in AT_ONCE or len(self._order) == 1
+            ):  # it says no: neither it nor others are to be asked on end
+                await asyncio.sleep(backoff.pause())
+
+    async def _told_by(self, link: Link) -> Lost:
+        """Take over what a hub tells until the connection ends; return why."""
+        self._connected(link)
+        self._link, self._told = link, self._clock()
+        self._replica.connected(self._clock())
+        self.made += 1
+        helpers = [asyncio.ensure_future(work) for work in (self._reports(link), self._settle())]
+        try:
+            await link.run(partial(self._take, link))
+            raise AssertionError("it returns by Lost alone")
+        except Lost as lost:
+            log.warning("hub_lost", error=str(lost), effect="what was known last stays in force")
+            self._failing(self._members[link.url], str(lost))
+            return lost
+        finally:
+            self._link = None
+            self.lost_at = self._wall_clock()
+            self._disconnected(link, helpers)
+
+    def _take(self, link: Link, message: Message) -> None:
+        self._told = self._clock()
+        if isinstance(message, State):
+            self._failing(self._members[link.url], message.failing)
+            return
+        try:
+            if self._replica.take(message, self._clock()):
+                self._learnt(listing=isinstance(message, Whole | Same))
+        except Gap:
+            self._ask_again()
+        except SourceError as error:
+            raise Lost(link.url, f"sent {error}") from error
+        self._said(message)
+
+    def _ask_again(self) -> None:
+        if self._link:
+            self._replica.sequence = -1  # changes until then are of no use
+            self._spawn(self._sent(self._link, Resend()))
+
+    async def _settle(self) -> None:
+        """Put in force what is held, when its time has come."""
+        while True:
+            await asyncio.sleep(0.2)
+            if self._replica.settle(self._clock()):
+                self._learnt(listing=True)
+
+    async def _any_hub(self) -> Link | None:
+        hello = Hello(PROTOCOL, lbgen.__version__, True, False, self._accept, self._replica.digest())
+        return await first_good([partial(self._dial, url, hello) for url in self._order])
+
+    async def _dial(self, url: str, hello: Hello) -> Link:
+        try:
+            context = await asyncio.to_thread(self._identity.client_context)
+            return await dial(url, context, hello, self._patience[url])
+        except LbgenError as error:
+            self._failed(url, error)
+            raise
+
+    async def _offer(self, url: str) -> None:
+        """Offer facts to one hub, for good."""
+        assert self._offering
+        backoff = Backoff(FIRST, LONGEST, self._clock, lambda: self._rng.uniform(0.5, 1.5))
+        hello = Hello(PROTOCOL, lbgen.__version__, facts=False, offers=True, accept=self._accept)
+        while True:
+            with contextlib.suppress(LbgenError):
+                link = await self._dial(url, hello)
+                self._connected(link)
+                began = self._clock()
+                reports = [] if self._facts else [asyncio.ensure_future(self._reports(link))]
+                sending = asyncio.ensure_future(self._offering.send_all(link))
+                try:
+                    await link.run(self._said)
+                except Lost as lost:
+                    self._failed(url, lost)
+                finally:
+                    self._disconnected(link, [sending, *reports])
+                if self._clock() - began > LONGEST:
+                    backoff.reset()
+            await asyncio.sleep(backoff.pause())
+
+    async def _reports(self, link: Link) -> None:
+        last, at = None, 0.0
+        with contextlib.suppress(Lost):
+            while True:
+                with contextlib.suppress(Exception):  # what is told of this lbgen is no reason to lose the hub
+                    report = await asyncio.to_thread(self._report)
+                    if report != last or self._clock() - at > REPEATED:
+                        last, at = report, self._clock()
+                        await link.send(report)
+                await asyncio.sleep(REPORTS)
+
+    async def _renew(self) -> None:
+        while True:
+            for url in self._order.copy():
+                try:
+                    if await asyncio.to_thread(self._identity.renew_if_due, partial(exchange, url)):
+                        log.info("certificate_renewed", hub=url)
+                    break
+                except LbgenError as error:
+                    log.warning("certificate_not_renewed", error=str(error), effect="it is tried again")
+            await asyncio.sleep(RENEWALS)
+
+    def _connected(self, link: Link) -> None:
+        member = self._members[link.url]
+        gone = None if self.lost_at is None else round(self._wall_clock() - self.lost_at, 1)
+        member.hub, member.connected, member.since = link.welcome.hub, True, self._wall_clock()
+        self._failing(member, link.welcome.failing)
+        self._links.append(link)
+        self.lost_at = None
+        log.info("hub_connected", hub=link.url, name=link.welcome.hub, protocol=link.welcome.protocol, gone_s=gone)
+
+    def _disconnected(self, link: Link, helpers: Sequence[asyncio.Future[None]]) -> None:
+        for helper in helpers:
+            helper.cancel()
+        self._links.remove(link)
+        member = self._members[link.url]
+        member.connected = any(each.url == link.url for each in self._links)
+
+    def _failing(self, member: Member, why: str) -> None:
+        if bool(why) != bool(member.failing):
+            member.since = self._wall_clock()
+        member.failing = why
+
+    def _failed(self, url: str, error: Exception) -> None:
+        member = self._members[url]
+        if member.failing != str(error):
+            log.warning("hub_failed", error=str(error), effect="what was known last stays in force")
+        self._failing(member, str(error))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._spawned.add(task := asyncio.ensure_future(work))
+        task.add_done_callback(self._spawned.discard)
+
+    async def _sent(self, link: Link, message: Message) -> None:
+        with contextlib.suppress(Lost):
+            await link.send(message)
