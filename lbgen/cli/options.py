@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -93,11 +93,12 @@ class CommonOptions:
     proxy: str | None = None
     templates: str | None = None
 
-    def settings(self, log_level: str | None = None) -> Settings:
+    def settings(self, log_level: str | None = None, under: Mapping[str, object] | None = None) -> Settings:
         """Read the settings, options last, and set up logging.
 
         Args:
             log_level: the level if no option names one; None: that of the settings.
+            under: settings that a hub has handed out.
         """
         flags: dict[tuple[str, ...], object] = {
             ("log", "level"): self.log_level or log_level,
@@ -108,7 +109,7 @@ class CommonOptions:
         elif self.endpoint:
             flags["source", "docker", "endpoints"] = list(self.endpoint)
         flags["source", "stack"] = self.stack
-        settings = load_settings(self.file, os.environ, flags)
+        settings = load_settings(self.file, os.environ, flags, under=under)
         logs.configure(settings.log.level, settings.log.format)
         self._foreign_variables_told  # noqa: B018 -- told once
         return settings
@@ -127,15 +128,18 @@ class CommonOptions:
         """The settings file, the same for the whole call: one that is deleted later is missing, not replaced."""
         return self.config_file or default_file()
 
-    def settings_with_targets(self, log_level: str | None = None, output: Path | None = None) -> Settings:
+    def settings_with_targets(
+        self, log_level: str | None = None, output: Path | None = None, under: Mapping[str, object] | None = None
+    ) -> Settings:
         """Read the settings as `settings` does, with the targets to write for and no others.
 
         Args:
             output: directory of the targets' files; None: that of the settings.
+            under: as for `settings`.
         Raises:
             SettingsError: there is no target.
         """
-        settings = self.settings(log_level)
+        settings = self.settings(log_level, under)
         targets = self.targets(settings)
         if not targets:
             raise SettingsError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -65,6 +65,7 @@ class LiveReload:
         file: Path | None,
         inbox: Inbox,
         kept: KeptLabels | None = None,
+        beside: Sequence[Path] = (),
     ) -> None:
         """
         Args:
@@ -74,8 +75,9 @@ class LiveReload:
             file: the settings file, if there is one.
             inbox: of the loop; a stop in it ends `run`.
             kept: as for the loop.
+            beside: files that `read` reads besides.
         """
-        self._followers, self._file = followers, file
+        self._followers, self._file, self._beside = followers, file, tuple(beside)
         grace, files = settings.discovery.drain_grace, self._credentials(settings)
         targets = list(followers.values())
         self.loop = Loop(source, settings.rules(), targets, drain_grace=grace, files=files, kept=kept, inbox=inbox)
@@ -134,7 +136,7 @@ class LiveReload:
     def _configuration_files(self) -> list[Path]:
         """Return the settings file, if there is one, and the files that the settings consist of besides."""
         named = (file.path for each in (self._settings, self._wanted) for file in each.discovery.traefik.files)
-        return [*([self._file] if self._file else []), *map(Path, dict.fromkeys(named))]
+        return [*([self._file] if self._file else []), *self._beside, *map(Path, dict.fromkeys(named))]
 
     def _configuration(self) -> object:
         """Return a value that changes with the settings' files and the sets' manifests; None: they may just change."""

@@ -18,6 +18,7 @@ from lbgen.base import documents
 from lbgen.base.errors import SettingsError
 from lbgen.base.problem import Problem
 from lbgen.labels.traefik.file_provider import place
+from lbgen.settings.accepted import lay_under
 from lbgen.settings.locations import located
 from lbgen.settings.settings import Settings
 from lbgen.settings.traefik_files import read_files
@@ -46,6 +47,7 @@ def load_settings(
     flags: Mapping[tuple[str, ...], object],
     *,
     as_written: bool = False,
+    under: Mapping[str, object] | None = None,
 ) -> Settings:
     """Read the settings file, with the environment and then the flags laid over it.
 
@@ -54,6 +56,7 @@ def load_settings(
         flags: key path -> value, e.g. ("log", "level") -> "debug"; values of None are left out.
         as_written: leave relative paths as they are; if not, those of the file are relative to it, and those of the
             environment and of flags to the working directory.
+        under: settings that hold where none of these says anything, see `accepted.lay_under`.
     Raises:
         SettingsError: one line for each thing that is wrong.
     """
@@ -63,6 +66,8 @@ def load_settings(
     _lay_over(document, origins, environ, flags)
     if not as_written:
         document = located(document, Settings, Path())
+    if under:
+        document = lay_under(under, document)
     lines = read_files(document, path.parent if path and as_written else Path())
     try:
         settings = Settings.model_validate(document)

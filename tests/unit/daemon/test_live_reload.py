@@ -53,7 +53,10 @@ class Site:
         self.previews = previews
         self.inbox = Inbox()
         source = FileSource(GOLDEN / "mesh.yaml")
-        self.live = LiveReload(source, previews, settings, self.read, Assembly.preview, self.file, self.inbox)
+        self.beside = directory / "beside"
+        self.live = LiveReload(
+            source, previews, settings, self.read, Assembly.preview, self.file, self.inbox, beside=[self.beside]
+        )
         self.reads = 0
 
     def read(self) -> Settings:
@@ -109,6 +112,16 @@ def test_settings(site):
     site.save("lbgen.yml", site.file.read_text() + "certificates: /certs\n")
     assert site.reads == 1
     assert all(preview.renderer is not before[name] for name, preview in site.previews.items())
+
+
+def test_what_settings_are_read_from_besides(site):
+    """A file that settings are read from besides, such as what a hub has handed out, is watched and read like them."""
+    assert site.beside in site.live.paths()
+    site.reads = 0
+    site.save("beside", "1")
+    site.age()
+    site.save("beside", "2")
+    assert site.reads == 2
 
 
 def test_files_of_traefik(site):

@@ -1,0 +1,132 @@
+"""A hub's rollout on disk: how far it is, the versions that it may go back to, and what a command asks of it.
+
+Commands act through a file in the hub's state directory, so that nothing can be asked for over the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lbgen.base import bounded_file, json_text
+from lbgen.base.errors import LbgenError, SettingsError
+from lbgen.base.logs import log
+from lbgen.hub.fleet import Fleet
+from lbgen.hub.rollout import Rollout
+from lbgen.proxies import disk
+
+STATE, COMMAND = "rollout.json", "rollout-command"
+LARGEST = 64 << 20  # bytes of a file
+_VERSION = re.compile(r"([0-9a-f]{16})\.json")
+
+
+class VersionLost(LbgenError):
+    """A version that edges are to have is no longer on this hub's disk. They keep what they have."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is on disk; all but the first two only for people."""
+
+    rollout: Rollout = field(default_factory=Rollout)
+    sequences: Mapping[str, int] = field(default_factory=dict)  # by edge: number of what it was handed last
+    awaited: Mapping[str, str] = field(default_factory=dict)  # by edge: what is waited for
+    edges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    canaries: list[str] = field(default_factory=list)
+    refused: str = ""  # why the directory cannot be used
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        rest = {name: getattr(self, name) for name in ("sequences", "awaited", "edges", "canaries", "refused")}
+        return {"rollout": self.rollout.document(), **rest}
+
+
+class RolloutStore:
+    """The files, in a directory of the hub's state."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._written = ""
+
+    def read(self) -> Kept:
+        """Return what is on disk; nothing where there is none, or none that can be read, which is told."""
+        try:
+            document = json_text.data_in(bounded_file.read(self._directory / STATE, LARGEST))
+            sequences = {str(name): int(number) for name, number in document["sequences"].items()}
+            return Kept(Rollout.read(document["rollout"]), sequences)
+        except FileNotFoundError:
+            return Kept()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            effect = "the directory's version is rolled out as if it were the first"
+            log.error("rollout_unread", file=str(self._directory / STATE), error=str(error), effect=effect)
+            return Kept()
+
+    def write(self, kept: Kept) -> None:
+        """Write it if anything has changed; raise ApplyFailed."""
+        text = json.dumps(kept.document(), indent=1, sort_keys=True) + "\n"
+        if text != self._written:
+            disk.write(self._directory, {STATE: text}, self._old_versions(kept.rollout))
+            self._written = text
+
+    def keep(self, fleet: Fleet) -> None:
+        """Keep a version of the directory; raise ApplyFailed."""
+        disk.write(self._directory, {f"{fleet.version}.json": json.dumps(fleet.document(), indent=1) + "\n"})
+
+    def fleet(self, version: str) -> Fleet:
+        """Return a version that was kept; raise VersionLost."""
+        path = self._directory / f"{version}.json"
+        try:
+            return Fleet.of_document(json_text.data_in(bounded_file.read(path, LARGEST)))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise VersionLost(f"{path}: cannot be read: {error}; save the fleet's directory anew") from error
+
+    def command(self) -> str:
+        """Return what a command asks for, and forget it; empty: nothing."""
+        path = self._directory / COMMAND
+        with contextlib.suppress(OSError):
+            text = bounded_file.read_text(path, 100).strip()
+            path.unlink()
+            return text
+        return ""
+
+    def ask(self, command: str) -> None:
+        """Ask a running hub for something.
+
+        Raises:
+            SettingsError: there is no hub that hands anything out, or its state cannot be written.
+        """
+        try:
+            if not (self._directory / STATE).is_file():
+                raise SettingsError(f"{self._directory}: no rollout here: set hub.fleet, and run lbgen")
+            disk.write(self._directory, {COMMAND: command + "\n"})
+        except LbgenError as error:
+            raise SettingsError(str(error)) from error
+
+    def document(self) -> dict[str, Any]:
+        """Return what is on disk, for people.
+
+        Raises:
+            SettingsError: there is none, or it cannot be read.
+        """
+        path = self._directory / STATE
+        try:
+            document: dict[str, Any] = json_text.data_in(bounded_file.read(path, LARGEST))
+        except FileNotFoundError as error:
+            raise SettingsError(f"{path}: no rollout here: set hub.fleet, and run lbgen") from error
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{path}: cannot be read: {error}") from error
+        return document
+
+    def _old_versions(self, rollout: Rollout) -> list[str]:
+        """Return the files of versions that nobody goes back to any longer."""
+        if not self._directory.is_dir():
+            return []
+        versions = {
+            each.name: found[1] for each in self._directory.iterdir() if (found := _VERSION.fullmatch(each.name))
+        }
+        return sorted(name for name, version in versions.items() if version not in (rollout.version, rollout.before))
