@@ -26,8 +26,10 @@ from lbgen.source.engine.endpoints import Endpoint, client
 from lbgen.source.engine.line import Line
 
 PATHS = frozenset({"/_ping", "/version", "/info", "/swarm", "/services", "/tasks", "/nodes", "/networks", "/events"})
-# The newest version whose replies lbgen was written for; an older shape of a reply beats an unknown one.
-NEWEST = (1, 44)
+# The newest version whose replies lbgen was tried with (engine 28.5); an older shape of a reply beats an unknown one.
+# Of what is read here nothing changed from 1.41 to 1.51; 1.52 leaves out fields that nobody here reads.
+# Source: moby, api/docs/CHANGELOG.md; recorded replies (tests/fixtures).
+NEWEST = (1, 51)
 _VERSIONS = ("Version", "ApiVersion", "MinAPIVersion")
 T = TypeVar("T")
 
@@ -180,7 +182,7 @@ class Stream:
 def negotiated(newest: str, oldest: str) -> str:
     """Return the API version to speak with an engine that speaks `oldest` to `newest`.
 
-    That is the newest both know: "1.41" for engine 20.10 (1.12 to 1.41), "1.44" for engine 29 (1.44 to 1.52). Where
+    That is the newest both know: "1.41" for engine 20.10 (1.12 to 1.41), "1.51" for engine 29 (1.44 to 1.52). Where
     even the engine's oldest is newer than what lbgen knows, that oldest one.
     """
     try:

@@ -90,7 +90,13 @@ def test_only_allowed_requests(engine):
 
 @pytest.mark.parametrize(
     ("newest", "oldest", "spoken"),
-    [("1.41", "1.12", "1.41"), ("1.40", "1.12", "1.40"), ("1.52", "1.44", "1.44"), ("1.60", "1.50", "1.50")],
+    [
+        ("1.41", "1.12", "1.41"),
+        ("1.40", "1.12", "1.40"),
+        ("1.51", "1.24", "1.51"),
+        ("1.52", "1.44", "1.51"),
+        ("1.60", "1.55", "1.55"),
+    ],
 )
 def test_version(engine, newest, oldest, spoken):
     """The newest version both sides know; beyond that the oldest the engine still speaks."""
