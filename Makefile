@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 SHELL = /bin/bash
 
-.PHONY: help demo test test-fast faults lint format lab lab-down bench bench-short bench-authoring bench-mixed mutants lock image clean
+.PHONY: help demo test test-fast test-engines faults lint format lab lab-down bench bench-short bench-authoring bench-mixed mutants lock image clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,6 +16,10 @@ test: lint  ## all tests: pure ones, those that ask real proxies, those on a rea
 
 test-fast: lint  ## only the tests that need neither root nor a Swarm
 	@$(PYTHON) -m pytest -m "not lab"
+
+test-engines:  ## the lab's tests on engines 20.10, 26.1, 28.5, and on all three in one Swarm (ENGINES=28.5)
+	@scripts/setup test
+	@scripts/test-engines $(ENGINES)
 
 faults:  ## what ended lbgen once, in a row, under traffic, with each proxy: requests lost (4 minutes; FAULTS=--short)
 	@scripts/setup test

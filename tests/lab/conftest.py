@@ -13,6 +13,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known, whatever pyproject.toml says."""
     config.addinivalue_line("markers", "lab: runs on a real Docker Swarm on this machine; needs root")
     config.addinivalue_line("markers", "managers: of those, runs on a second Swarm of three managers")
+    config.addinivalue_line("markers", "engines: of those, runs on one node with a newer engine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,9 +19,8 @@ from tests.lab import debian
 from tests.lab.settings import LabError
 
 PACKAGES = ("docker.io", "iptables")
-# Debian's unstable release moves on; what its engine is then called is told when its tree is made.
 SUITES = {"20.10": "bookworm", "26.1": "trixie", "28.5": "sid"}
-OLDEST, *_, NEWEST = SUITES
+STABLE, NEWEST = "26.1", "28.5"
 
 
 def usr(engine: str) -> Path | None:
@@ -40,8 +39,10 @@ def usr(engine: str) -> Path | None:
     return debian.kept(f"engine-{engine}-{key}", lambda made, _: _make(engine, made)) / "usr"
 
 
-def newest() -> str:
-    """Name the newest engine that can be had here: unstable is not whole every day, and moves on; trixie is there.
+def newest() -> tuple[str, str]:
+    """Return the newest engine that can be had here, and why it is not the newest of all, "" where it is.
+
+    Debian's unstable release is not whole every day, and moves on, which is not this program's fault; trixie is there.
 
     Raises:
         LabError: neither can be had.
@@ -49,11 +50,9 @@ def newest() -> str:
     try:
         usr(NEWEST)
     except LabError as error:
-        print(f"no engine {NEWEST}: {error}", file=sys.stderr)
-        stable = [*SUITES][-2]
-        usr(stable)
-        return stable
-    return NEWEST
+        usr(STABLE)
+        return STABLE, f"no engine {NEWEST}: {error}"
+    return NEWEST, ""
 
 
 def _make(engine: str, made: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -156,6 +157,11 @@ class Node:
         except (OSError, ValueError):
             return 0
         return pid if own and host.alive(pid) else 0
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The engine's version: (20, 10, 24)."""
+        return tuple(int(number) for number in re.findall(r"\d+", self.api("GET", "/version")["Version"])[:3])
 
     def api(self, method: str, target: str, body: Any = None, *, timeout: float = 20, **query: Any) -> Any:
         """One Engine API request to this node; see `engine.api`."""

@@ -6,103 +6,20 @@ All timers are off where not said otherwise, so that whatever is seen was pushed
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict, replace
-from itertools import zip_longest
+from dataclasses import replace
 
 from structlog.testing import capture_logs
 
-from lbgen.source.engine.schedule import Pace
-from lbgen.source.engine.source import EngineSource
-from lbgen.source.facts import KINDS
+from tests.lab.followed import SILENT, assert_equal, pushed, pushing, service_of, serving, tasks_of
 from tests.lab.passage import Passage
 from tests.lab.service import host_port, ingress_port
 from tests.lab.settings import LabError
-from tests.support.following import Following
 from tests.support.socket_proxy import READ_ONLY, SocketProxy
 from tests.support.wait import wait_for
-
-HOUR = 3600.0
-PACE = Pace(timeout=5.0, retry_max=0.5, fast=HOUR, slow=HOUR, resync=HOUR, head_start=HOUR)
-
-
-def following(node, pace=PACE, endpoint=None, control_socket=None):
-    endpoint = endpoint or f"unix://{node.socket}"
-    return Following(EngineSource([endpoint], pace=pace, control_socket=str(control_socket or node.control_socket)))
-
-
-def pushing(followed):
-    """The first snapshot, made by listing after the stream was there."""
-    first = followed.next()
-    assert followed.source.stats.mode == "push"
-    return first
-
-
-def service_of(snapshot, name):
-    return next((service for service in snapshot.services.values() if service.name == name), None)
-
-
-def tasks_of(snapshot, name):
-    service = service_of(snapshot, name)
-    return snapshot.tasks_by_service().get(service.id, []) if service else []
-
-
-def serving(snapshot, name):
-    """The service's tasks that run and shall run."""
-    return [task for task in tasks_of(snapshot, name) if task.state == task.desired_state == "running"]
 
 
 def logged(logs, event):
     return [entry for entry in logs if entry["event"] == event]
-
-
-def details(snapshot):
-    """Every field of every object, also those that equality leaves out; in order."""
-    found = {kind: [asdict(item) for item in getattr(snapshot, kind).values()] for kind in KINDS}
-    for node in found["nodes"]:
-        del node["updated_at"]  # that of the last change of any other field
-    return found
-
-
-def differing(listed, pushed):
-    """What two lists of objects do not have in common, each kind's first."""
-    return {
-        kind: [item for item in pairs if item[0] != item[1]][:1]
-        for kind in KINDS
-        if (pairs := list(zip_longest(listed[kind], pushed[kind]))) and listed[kind] != pushed[kind]
-    }
-
-
-def _replaced(pushed, listed):
-    """The first object that a listing puts in the place of another one, or takes away, or adds."""
-    ids = (id_ for id_ in {**pushed, **listed} if pushed.get(id_) is not listed.get(id_))
-    return next(((pushed.get(id_), listed.get(id_)) for id_ in ids), "equal objects in another mapping")
-
-
-def equal(node, followed):
-    """Wait until what was pushed is what is listed, field by field, and a listing replaces not one object.
-
-    What moves is never equal, but that ends; a field that one of both gets wrong never is.
-    """
-    different = {}
-
-    def same():
-        pushed = followed.snapshots[-1]
-        facts = details(EngineSource([f"unix://{node.socket}"], pace=PACE).take())
-        different.clear()
-        if facts != details(pushed):
-            different.update(differing(facts, details(pushed)))
-            return False
-        followed.source.relist()
-        listed = followed.until(lambda snapshot: snapshot.listing > pushed.listing)
-        replaced = [kind for kind in KINDS if getattr(listed, kind) is not getattr(pushed, kind)]
-        different.update({kind: _replaced(getattr(pushed, kind), getattr(listed, kind)) for kind in replaced})
-        return not replaced
-
-    try:
-        wait_for(same, "what is pushed to be what is listed")
-    except AssertionError as error:
-        raise AssertionError(f"{error}; listed and pushed: {different}; {followed.source.stats}") from error
-    assert followed.source.stats.drift == 0
 
 
 # -- one manager ---------------------------------------------------------------------------------------------
@@ -111,7 +28,7 @@ def equal(node, followed):
 def test_pushed_is_listed(lab):
     """Services of every sort, made, updated, rolled back, scaled and removed; nodes drained and labelled; networks."""
     n1 = lab.nodes["n1"]
-    with following(n1) as followed:
+    with pushed(n1) as followed:
         pushing(followed)
         lab.network("front")
         lab.network("back", True, "--label", "team=data")
@@ -132,7 +49,7 @@ def test_pushed_is_listed(lab):
         lab.node_update("n2", "--label-add", "zone=eu")
         for service in (shop, dynamic, inner, gone):
             service.wait()
-        equal(n1, followed)
+        assert_equal(n1, followed)
 
         # A task that the drain takes away before it was steady counts as failed, and would pause the update.
         careless = ("--update-failure-action", "continue", "--rollback-failure-action", "continue")
@@ -144,14 +61,14 @@ def test_pushed_is_listed(lab):
         for service in (shop, dynamic, inner):
             service.wait()
         with lab.attached("front"):  # a task without a service
-            equal(n1, followed)
+            assert_equal(n1, followed)
 
         shop.rollback()
         inner.scale(1, wait=False)
         inner.wait()
         lab.node_update("n3", "--availability", "active")
         followed.until(lambda s: not tasks_of(s, "gone") and len(serving(s, "inner")) == 1)
-        equal(n1, followed)
+        assert_equal(n1, followed)
         assert followed.source.stats.reconnects == 0
 
 
@@ -162,7 +79,7 @@ def test_follow(lab, tmp_path):
     n1 = lab.nodes["n1"]
     with (
         SocketProxy(tmp_path / "docker.sock", n1.socket) as proxy,
-        following(n1, endpoint=proxy.endpoint) as followed,
+        pushed(n1, endpoint=proxy.endpoint) as followed,
     ):
         first = pushing(followed)
         requests = len(proxy.requests)
@@ -203,7 +120,7 @@ def test_restarted_daemon(lab):
     """The socket is made anew: the stream is lost, and found again; what happened is there, what did not is kept."""
     web = lab.service("web")
     n1 = lab.nodes["n1"]
-    with capture_logs() as logs, following(n1) as followed:
+    with capture_logs() as logs, pushed(n1) as followed:
         first = pushing(followed)
         n1.restart()
         lab.wait_ready()
@@ -219,11 +136,11 @@ def test_control_socket_gone_and_back(lab, tmp_path):
     """Events and listing carry on; both switches are one line each, and in `stats`."""
     n1 = lab.nodes["n1"]
     web = lab.service("web")
-    pace = replace(PACE, fast=0.2, slow=0.5)
+    pace = replace(SILENT, fast=0.2, slow=0.5)
     with (
         Passage(tmp_path / "control.sock", n1.control_socket) as passage,
         capture_logs() as logs,
-        following(n1, pace, control_socket=passage.path) as followed,
+        pushed(n1, pace, control_socket=passage.path) as followed,
     ):
         pushing(followed)
         passage.go_away()
@@ -268,7 +185,7 @@ def test_node_that_is_demoted_and_promoted(managers):
     """
     leader = managers.leader
     other = next(node for node in managers.nodes.values() if node is not leader)
-    with following(leader, replace(PACE, fast=0.2, slow=0.2)) as followed:
+    with pushed(leader, replace(SILENT, fast=0.2, slow=0.2)) as followed:
         assert pushing(followed).nodes[other.swarm_id].manager_address == other.address
         managers.node_update(other.name, "--role", "worker")
         followed.until(lambda s: s.nodes[other.swarm_id].manager_address == "")
@@ -280,19 +197,19 @@ def test_node_that_is_demoted_and_promoted(managers):
 def test_through_a_follower(managers):
     """A manager that does not lead pushes the same, and says the same as the leader lists."""
     node = follower_of(managers)
-    with following(node) as followed:
+    with pushed(node) as followed:
         pushing(followed)
         web = managers.service("web", replicas=2, networks=[managers.network("front")], publish=[host_port()])
         followed.until(lambda s: len(serving(s, "web")) == 2)
         web.update("--args", "--version v2", "--update-parallelism", "0")
-        equal(node, followed)
+        assert_equal(node, followed)
 
 
 def test_leader_moves(managers):
     """The stream of a follower survives the leader's end; the next leader's changes are pushed through it."""
     web = managers.service("web")
     node, leader = follower_of(managers), managers.leader
-    with following(node) as followed:
+    with pushed(node) as followed:
         pushing(followed)
         leader.stop()
         insist(lambda: web.update("--label-add", "x=1", wait=False))
@@ -306,7 +223,7 @@ def test_lost_quorum(managers):
     web = managers.service("web")
     node = follower_of(managers)
     others = [other for other in managers.nodes.values() if other is not node]
-    with capture_logs() as logs, following(node, replace(PACE, resync=1.0)) as followed:
+    with capture_logs() as logs, pushed(node, replace(SILENT, resync=1.0)) as followed:
         first = pushing(followed)
         for other in others:
             other.stop()
@@ -325,7 +242,7 @@ def test_root_is_rotated(managers, tmp_path):
     node = follower_of(managers)
     with (
         Passage(tmp_path / "control.sock", node.control_socket) as passage,
-        following(node, control_socket=passage.path) as followed,
+        pushed(node, control_socket=passage.path) as followed,
     ):
         pushing(followed)
         before = managers.api("GET", "/swarm")["TLSInfo"]["TrustRoot"]
