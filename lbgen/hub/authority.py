@@ -124,7 +124,7 @@ class Authority:
         self._lock = threading.Lock()
         self._shown: deque[str] = deque(maxlen=2)  # SHA-256 of the certificates that were shown last
         self._front: ssl.SSLContext | None = None
-        self._take(bundle)
+        self.take(bundle)
 
     @classmethod
     def load(cls, path: Path, name: str, clock: Callable[[], float] = time.time) -> Authority:
@@ -211,13 +211,15 @@ class Authority:
     def refresh(self) -> None:
         """Make this hub a new certificate if its own ends soon; called before each connection, and cheap."""
         if not self._made_at - BACKDATED <= self._clock() < self._made_at + LIFE - RENEWED:  # the clock may have jumped
-            self._take(self._bundle)
+            self.take(self._bundle)
+
+    @property
+    def bundle(self) -> Bundle:
+        """What is in the authority's file."""
+        return self._bundle
 
     def take(self, bundle: Bundle) -> None:
-        """Go on with another bundle: a step of a rotation."""
-        self._take(bundle)
-
-    def _take(self, bundle: Bundle) -> None:
+        """Go on with this bundle, and with a new certificate of the hub by it."""
         key = ec.generate_private_key(ec.SECP256R1())
         with self._lock:
             self._made_at = self._clock()

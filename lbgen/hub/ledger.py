@@ -37,7 +37,7 @@ class Edge:
     offer: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     until: float = 0.0  # when its newest certificate ends; seconds since 1970
-    authority: str = ""  # fingerprint of the authority of that
+    authorities: str = ""  # beginnings of fingerprints: the authority of that, and the others that the edge trusts
     seen: float = 0.0  # when it was last connected; seconds since 1970
     hub: str = ""  # to this hub
 
@@ -167,7 +167,9 @@ def _later(one: Edge | None, other: Edge) -> Edge:
     """Return the later join, with the newest of what has been seen of it since."""
     if one is None or _identity(one) == _identity(other):
         one = one or other
-        newest = max(one, other, key=lambda each: (each.until, each.authority, each.offer, sorted(each.labels.items())))
+        newest = max(
+            one, other, key=lambda each: (each.until, each.authorities, each.offer, sorted(each.labels.items()))
+        )
         last = max(one, other, key=lambda each: (each.seen, each.hub))
         return replace(newest, seen=last.seen, hub=last.hub)
     return max(one, other, key=lambda each: (each.joined, each.key))
@@ -181,9 +183,9 @@ def _edge(said: Any) -> Edge:
     labels = {_word(key): _word(value) for key, value in said["labels"].items()}
     if len(labels) > MOST_LABELS:
         raise ValueError("too many labels")
-    key, offer, authority, hub = (_word(said[word]) for word in ("key", "offer", "authority", "hub"))
+    key, offer, authorities, hub = (_word(said[word]) for word in ("key", "offer", "authorities", "hub"))
     joined, until, seen = (_time(said[word]) for word in ("joined", "until", "seen"))
-    return Edge(key, joined, offer, labels, until, authority, seen, hub)
+    return Edge(key, joined, offer, labels, until, authorities, seen, hub)
 
 
 def _name(value: object) -> str:

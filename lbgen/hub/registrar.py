@@ -117,10 +117,15 @@ class Registrar:
             now = replace(known, seen=max(known.seen, self._clock()), hub=self._authority.name)
             self._take(Entries(edges={peer.name: now}), later=True)
 
-    def revoke(self, name: str) -> None:
-        """Void all certificates and tokens of a name that were made until now; raise OSError if that cannot be kept."""
-        known = self._ledger.entries.edges.get(name)
-        at = max(self._clock(), known.joined if known else 0.0)
+    def revoke(self, name: str, at: float | None = None) -> None:
+        """Void all certificates and tokens of a name that were made until a time; raise OSError if that cannot be kept.
+
+        Args:
+            at: seconds since 1970; None: now, whatever the clock of the hub that the edge has joined.
+        """
+        if at is None:
+            known = self._ledger.entries.edges.get(name)
+            at = max(self._clock(), known.joined if known else 0.0)
         self._take(Entries(revoked={name: at}))
         log.warning("hub_edge_revoked", edge=name)
         self.peers.tell()
@@ -231,7 +236,8 @@ class Registrar:
     def _certified(self, holder: Holder, key: Any) -> dict[str, Any]:
         certificate = self._authority.issue(holder, key)
         until = certificate.not_valid_after_utc.timestamp()
-        edge = Edge(key_id(key), holder.joined, holder.offer, holder.labels, until, self._authority.fingerprint)
+        trusts = ",".join(each[:16] for each in self._authority.fingerprints)
+        edge = Edge(key_id(key), holder.joined, holder.offer, holder.labels, until, trusts)
         self._take(Entries(edges={holder.name: edge}), later=True)
         said = {"certificate": pem(certificate), "authorities": self._authority.authorities}
         return {"type": "certificate", **said}

@@ -1,0 +1,46 @@
+"""`lbgen join`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from lbgen.settings import STATE_DIRECTORY
+
+LONGEST = 64 << 10  # characters of standard input
+
+
+@click.command()
+@click.argument("url")
+@click.option("--token", required=True, metavar="TOKEN", help="From 'lbgen hub token NAME'; '-' reads standard input.")
+@click.option(
+    "--state",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default=STATE_DIRECTORY / "edge",
+    show_default=True,
+    help="Where the edge keeps its key and certificate: setting source.hub.state.",
+)
+@click.option("--again", is_flag=True, help="Replace what this machine has joined before.")
+def join(url: str, token: str, state: Path, again: bool) -> None:
+    """Join a fleet as an edge: at a hub's URL, https://HOST:PORT, with a token.
+
+    Makes a key, which never leaves this machine, and has the hub certify it. The token is sent only to a hub of the
+    token's fleet. If no answer comes, the same command may be given again. Prints the name that the token is for.
+
+    \b
+    Exit codes:
+      0  this machine has joined
+      2  the URL or the state directory cannot be used
+      4  the hub does not answer, is not of the token's fleet, or refuses; or the token is damaged
+    """
+    from lbgen.source.hub import identity
+    from lbgen.source.hub.exchange import exchange
+
+    text = sys.stdin.read(LONGEST) if token == "-" else token
+    joined = identity.join(exchange, url, text, state, again)
+    until = datetime.fromtimestamp(joined.until, UTC)
+    click.echo(f"joined as {joined.name}; the certificate is good until {until:%F %T} UTC, and renews itself")

@@ -1,0 +1,84 @@
+"""What a hub does about trust of its own accord: it takes revocations and a new authority from files, talks to its
+peers, and keeps its ledger on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lbgen.base.errors import SettingsError
+from lbgen.base.file_watch import watched
+from lbgen.base.logs import log
+from lbgen.base.private_file import make_private_directory
+from lbgen.hub import revocations
+from lbgen.hub.authority import Authority, read_bundle
+from lbgen.hub.ledger import Ledger
+from lbgen.hub.registrar import Registrar
+
+FLUSHED = 10.0  # seconds after which what is new in the ledger is on disk, if it may wait
+
+
+@contextlib.contextmanager
+def kept_up(
+    file: Path, authority: Authority, ledger: Ledger, registrar: Registrar, clock: Callable[[], float] = time.time
+) -> Iterator[None]:
+    """Do all of that while the block runs.
+
+    Args:
+        file: the authority's.
+    Raises:
+        OSError: the hub's state cannot be written.
+    """
+    asked = revocations.directory(ledger.state)
+    make_private_directory(ledger.state)
+    make_private_directory(asked)
+    ended = threading.Event()
+
+    def changed() -> None:
+        revocations.take(ledger.state, registrar.revoke)
+        _reread(file, authority)
+
+    peers = threading.Thread(target=registrar.peers.run, name="lbgen-hub-peers", daemon=True)
+    disk = threading.Thread(target=_keep, args=[ledger, clock, ended], name="lbgen-hub-ledger", daemon=True)
+    with watched(lambda: [asked, file], changed) as watch:
+        watch.ask()  # for what was there before
+        peers.start()
+        disk.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            registrar.peers.end()
+            disk.join(5)
+
+
+def _reread(file: Path, authority: Authority) -> None:
+    try:
+        bundle = read_bundle(file)
+    except SettingsError as error:
+        log.warning("hub_authority_unread", error=str(error), effect="the one that was read before stays in force")
+        return
+    if bundle.text() != authority.bundle.text():
+        authority.take(bundle)
+        log.info("hub_authority_changed", fingerprints=",".join(each[:16] for each in authority.fingerprints))
+
+
+def _keep(ledger: Ledger, clock: Callable[[], float], ended: threading.Event) -> None:
+    complaint = ""
+    while True:
+        last = ended.wait(FLUSHED)
+        try:
+            ledger.forget(clock())
+            ledger.flush()
+            complaint = ""
+        except OSError as error:
+            if complaint != str(error):
+                log.warning(
+                    "hub_ledger_unwritten", error=str(error), effect="after a restart some of it is learnt anew"
+                )
+            complaint = str(error)
+        if last:
+            return
