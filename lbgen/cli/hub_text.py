@@ -86,7 +86,7 @@ def edges_lines(entries: Entries, now: float) -> Iterator[str]:
 
 
 def _row(name: str, edge: Edge, revoked: bool, now: float) -> tuple[str, ...]:
-    state = click.style("revoked", "red") if revoked else "expired" if edge.until < now else "joined"
+    state = click.style("revoked", "red") if revoked else "expired" if 0 < edge.until < now else "joined"
     labels = in_one(" ".join(f"{key}={value}" for key, value in sorted(edge.labels.items())))
     return name, state, _time(edge.until), _time(edge.seen), edge.hub or "-", edge.offer or "-", labels
 

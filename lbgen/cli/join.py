@@ -26,10 +26,10 @@ LONGEST = 64 << 10  # characters of standard input
 )
 @click.option("--again", is_flag=True, help="Replace what this machine has joined before.")
 def join(url: str, token: str, state: Path, again: bool) -> None:
-    """Join a fleet as an edge: at a hub's URL, https://HOST:PORT, with a token.
+    """Join a fleet of hubs and edges, with a token.
 
-    Makes a key, which never leaves this machine, and has the hub certify it. The token is sent only to a hub of the
-    token's fleet. If no answer comes, the same command may be given again. Prints the name that the token is for.
+    URL is a hub's, https://HOST:PORT. Makes a key, which never leaves this machine, and has the hub certify it. The
+    token is sent only to a hub of its fleet. If no answer comes, the same command may be given again.
 
     \b
     Exit codes:

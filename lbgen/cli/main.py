@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explain": ("lbgen.cli.explain:explain", "Explain why a service is routed as it is, or is not routed."),
     "history": ("lbgen.cli.status:history", "Show what a running daemon changed last."),
     "hub": ("lbgen.cli.hub:hub", "Admit edges to a hub: its authority, tokens, revocations."),
-    "join": ("lbgen.cli.join:join", "Join a fleet as an edge: at a hub's URL, https://HOST:PORT, with a token."),
+    "join": ("lbgen.cli.join:join", "Join a fleet of hubs and edges, with a token."),
     "lint": ("lbgen.cli.lint:lint", "List problems, unread labels, and what the proxies cannot do."),
     "migrate": ("lbgen.cli.migrate:migrate", "Make settings from those of another load balancer."),
     "render": ("lbgen.cli.render:render", "Print or write the configuration; apply nothing."),

@@ -183,7 +183,7 @@ class Registrar:
             self._reserve(token.id, key_id(key))
             self.peers.reserve(token.id, key_id(key))
             edge = self._enter(token, key_id(key), now)
-        return self._certified(edge.holder(token.name), key)
+        return self._certified(edge.holder(token.name), key, later=False)
 
     def _joined_by(self, token: Token, key: str) -> Edge | None:
         """Return the edge if it has joined with this token and key already, and the answer was lost; raise Refused."""
@@ -231,14 +231,14 @@ class Registrar:
             raise Refused("fleet", "the request is not signed with the key of the certificate that is to be renewed")
         in_force = read.not_valid_after_utc.timestamp() >= self._clock()
         self._check_edge(read, holder, adopt=in_force)
-        return self._certified(holder, read.public_key())
+        return self._certified(holder, read.public_key(), later=True)
 
-    def _certified(self, holder: Holder, key: Any) -> dict[str, Any]:
+    def _certified(self, holder: Holder, key: Any, later: bool) -> dict[str, Any]:
         certificate = self._authority.issue(holder, key)
         until = certificate.not_valid_after_utc.timestamp()
         trusts = ",".join(each[:16] for each in self._authority.fingerprints)
         edge = Edge(key_id(key), holder.joined, holder.offer, holder.labels, until, trusts)
-        self._take(Entries(edges={holder.name: edge}), later=True)
+        self._take(Entries(edges={holder.name: edge}), later)
         said = {"certificate": pem(certificate), "authorities": self._authority.authorities}
         return {"type": "certificate", **said}
 

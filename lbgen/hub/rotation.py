@@ -57,6 +57,6 @@ def left_behind(bundle: Bundle, entries: Entries, now: float) -> Mapping[str, Ed
     return {
         name: edge
         for name, edge in sorted(entries.edges.items())
-        if edge.joined > entries.revoked.get(name, -1.0) and edge.until + GRACE > now
+        if edge.joined > entries.revoked.get(name, -1.0) and max(edge.until, edge.joined) + GRACE > now
         if new not in edge.authorities.split(",")[: 1 if step == Step.FINISH else None]
     }

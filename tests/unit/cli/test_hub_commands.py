@@ -1,0 +1,161 @@
+"""`lbgen hub` and `lbgen join`: what they print, write and end with, with a real hub where there is one to ask."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from lbgen.base import logs
+from lbgen.cli.main import main
+from lbgen.hub.authority import read_bundle
+from lbgen.hub.upkeep import kept_up
+from lbgen.source.hub.identity import Identity
+from tests.support.clock import Clock
+from tests.support.fleet import Hub
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings but those of the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lbgen.settings.loader.DEFAULT_FILES", (Path("lbgen.yml"),))
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Path:
+    assert run("hub", "init", "--dir", tmp_path / "keys").exit_code == 0
+    return tmp_path / "keys/authority.pem"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, authority: Path) -> Iterator[Hub]:
+    logs.configure("error", "text")  # of the hub, which runs in this process
+    with (
+        Hub(read_bundle(authority), "m1", tmp_path / "hub", Clock(time.time())) as hub,
+        kept_up(authority, hub.authority, hub.ledger, hub.registrar),
+    ):
+        yield hub
+    structlog.reset_defaults()
+
+
+def run(*words: object, given: str = "") -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], input=given)
+
+
+def token_for(name: str, authority: Path, *words: str) -> str:
+    result = run("hub", "token", name, "--authority", authority, *words)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_init(tmp_path: Path) -> None:
+    """It makes a private file, once, and says what to do with it."""
+    result = run("hub", "init", "--dir", tmp_path / "keys", "--output", "json")
+    document, file = json.loads(result.stdout), tmp_path / "keys/authority.pem"
+    assert document["file"] == str(file)
+    assert re.fullmatch("[0-9a-f]{64}", *document["fingerprints"])
+    assert (stat.S_IMODE(file.stat().st_mode), stat.S_IMODE(file.parent.stat().st_mode)) == (0o600, 0o700)
+    content = file.read_bytes()
+    again = run("hub", "init", "--dir", tmp_path / "keys")
+    assert (again.exit_code, file.read_bytes()) == (2, content)
+    assert "there is one already" in again.stderr
+    assert "docker secret create lbgen-hub" in run("hub", "init", "--dir", tmp_path / "other").stdout
+
+
+def test_join(hub: Hub, authority: Path, tmp_path: Path) -> None:
+    """A token on the command line or on standard input makes an edge, whose files nobody else may read."""
+    token = token_for("e1", authority, "--label", "zone=eu", "--offer", "10.200.0.7", "--expires", "15m")
+    result = run("join", hub.url, "--token", token, "--state", tmp_path / "e1")
+    assert (result.exit_code, result.stdout.split(";")[0]) == (0, "joined as e1")
+    files = list((tmp_path / "e1").iterdir())
+    assert [stat.S_IMODE(file.stat().st_mode) for file in [tmp_path / "e1", *files]] == [0o700, *[0o600] * len(files)]
+    assert Identity(tmp_path / "e1").holder.labels == {"zone": "eu"}
+    again = run("join", hub.url, "--token", "-", "--state", tmp_path / "e1", given=token_for("e2", authority) + "\n")
+    assert (again.exit_code, "joined already, as e1; --again" in again.stderr) == (2, True)
+    given = token_for("e2", authority) + "\n"
+    assert run("join", hub.url, "--token", "-", "--state", tmp_path / "e1", "--again", given=given).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["join", "https://127.0.0.1:1", "--token", "TOKEN"], 4, "hub https://127.0.0.1:1: no answer"),
+        (["join", "https://127.0.0.1:1", "--token", "nonsense"], 4, "not a whole token"),
+        (["join", "http://127.0.0.1:1", "--token", "TOKEN"], 2, "write https://HOST:PORT"),
+        (["join", "https://127.0.0.1", "--token", "TOKEN"], 2, "write https://HOST:PORT"),
+        (["hub", "token", "e1"], 2, "--authority, or in setting hub.authority"),
+        (["hub", "token", "E_1", "--authority", "FILE"], 2, "'E_1' cannot be the name of an edge: 1 to 32 letters"),
+        (["hub", "token", "e1", "--authority", "none"], 2, "none: cannot be read: No such file"),
+        (["hub", "token", "e1", "--authority", "FILE", "--expires", "1y"], 2, "--expires 1y: is not a duration"),
+        (["hub", "token", "e1", "--authority", "FILE", "--expires", "721h"], 2, "is outside 1s to 720h"),
+        (["hub", "token", "e1", "--authority", "FILE", "--offer", "here"], 2, "--offer here: write the IP address"),
+        (["hub", "token", "e1", "--authority", "FILE", "--label", "x"], 2, "--label x: write KEY=VALUE"),
+        (["hub", "edges", "--state", "none"], 2, "none: there is no such directory"),
+        (["hub", "edges"], 2, "--state, or in setting hub.state"),
+        (["hub", "revoke", "E 1", "--state", "."], 2, "'E 1' is not the name of an edge"),
+    ],
+)
+def test_mistakes(authority: Path, words: list[str], code: int, message: str) -> None:
+    """Thing, value, remedy."""
+    token = token_for("e1", authority)
+    result = run(
+        *[{"TOKEN": token, "FILE": authority}.get(word, word) for word in words],
+        *["--state", "e"][: 2 * (words[0] == "join")],
+    )
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert token[-20:] not in result.stderr
+
+
+def test_edges_and_revoke(hub: Hub, authority: Path, tmp_path: Path) -> None:
+    """The table has who has joined; who is revoked is so at once, and is told apart."""
+    assert "no edge has joined" in run("hub", "edges", "--state", tmp_path / "hub").stdout
+    for name in ("e1", "e2"):
+        token = token_for(name, authority, "--label", f"zone={name}")
+        assert run("join", hub.url, "--token", token, "--state", tmp_path / name).exit_code == 0
+    result = run("hub", "revoke", "e1", "--state", tmp_path / "hub")
+    assert (result.exit_code, result.stdout) == (0, "e1 is revoked\n")
+    assert hub.revoked == ["e1"]
+    lines = run("hub", "edges", "--state", tmp_path / "hub").stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["NAME", "STATE"], ["e1", "revoked"], ["e2", "joined"]]
+    assert lines[2].endswith("zone=e2")
+    first, second = json.loads(run("hub", "edges", "--state", tmp_path / "hub", "--output", "json").stdout)
+    assert (first["name"], first["revoked"], second["revoked"]) == ("e1", True, False)
+    unknown = run("hub", "revoke", "e9", "--state", tmp_path / "hub")
+    assert unknown.stdout == "no edge has joined as e9; its tokens are void\n"
+
+
+def test_revoke_without_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that it is not in force yet."""
+    monkeypatch.setattr("lbgen.hub.revocations.TAKEN_WITHIN", 0.1)
+    (tmp_path / "hub").mkdir()
+    result = run("hub", "revoke", "e1", "--state", tmp_path / "hub")
+    assert (result.exit_code, "no hub runs here" in result.stderr) == (4, True)
+
+
+def test_rotate(hub: Hub, authority: Path, tmp_path: Path) -> None:
+    """Three steps; one that would leave an edge behind needs --force."""
+    edge = hub.joined("e1", tmp_path / "e1")
+    words = ("hub", "rotate", "--authority", authority, "--state", tmp_path / "hub")
+    before = authority.read_text()
+    assert "step 1 of 3" in run(*words).stdout
+    assert authority.with_name("authority.pem.before").read_text() == before
+    refused = run(*words)
+    assert (refused.exit_code, "not renewed since the last step: e1" in refused.stderr) == (2, True)
+    hub.authority.take(read_bundle(authority))
+    hub.clock.now += 60
+    edge.renew(hub.dial())
+    hub.ledger.flush()
+    assert "step 2 of 3" in run(*words).stdout
+    assert run(*words).exit_code == 2
+    result = run(*words, "--force", "--output", "json")
+    assert json.loads(result.stdout)["step"] == "finish"
+    assert stat.S_IMODE(authority.stat().st_mode) == 0o600
