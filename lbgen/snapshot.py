@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 STACK = "com.docker.stack.namespace"  # the label in which Docker keeps the name of a service's stack
+ON_HOSTS = "none"  # endpoint mode of services that are in no Swarm
 PROJECT = "com.docker.compose.project"  # likewise Compose, of containers that are in no Swarm
 
 
@@ -56,12 +57,17 @@ class Service:
     updated_at: str = ""
     mode: str = "replicated"  # replicated, global, replicated-job, global-job
     replicas: int = 1
-    endpoint_mode: str = "vip"  # vip, dnsrr
+    endpoint_mode: str = "vip"  # vip, dnsrr; none: see `on_hosts`
     ports: tuple[PublishedPort, ...] = ()
     networks: tuple[str, ...] = ()  # ids (or, in hand-written files, names) the specification asks for
     virtual_ips: Mapping[str, str] = field(default_factory=dict)  # network id -> address without prefix length
     update_state: str = ""  # updating, paused, completed, rollback_started, ...
     part: str = ""  # as in `Node`
+
+    @property
+    def on_hosts(self) -> bool:
+        """Whether it is of containers on hosts without Swarm: there is neither a mesh nor a virtual IP."""
+        return self.endpoint_mode == ON_HOSTS
 
     @property
     def stack(self) -> str:

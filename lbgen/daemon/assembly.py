@@ -5,7 +5,7 @@ Whether settings fit proxies and sources is decided here, where both are known; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,14 @@ from lbgen.render.kept_credentials import KeptCredentials
 from lbgen.render.limits import Limits
 from lbgen.render.renderer import Renderer
 from lbgen.render.templates import find
-from lbgen.settings import DockerSettings, Settings, SourceSettings, TargetSettings
+from lbgen.settings import DockerSettings, HostSettings, Settings, SourceSettings, TargetSettings, TlsSettings
 from lbgen.source import Source
 from lbgen.source.file import FileSource
 
 if TYPE_CHECKING:
     from lbgen.daemon.target import Target
     from lbgen.proxies.traefik.feed import Feed
+    from lbgen.source.engine.docker_context import Tls
 
 
 def source(settings: Settings) -> Source:
@@ -38,19 +39,41 @@ def source(settings: Settings) -> Source:
     return _part(next(iter(parts.values())))
 
 
-def _part(settings: SourceSettings) -> Source:
+def _part(settings: SourceSettings, name: str = "") -> Source:
     if settings.file:
         return FileSource(settings.file, stack=settings.stack)
+    return _hosts(settings.hosts, name) if settings.hosts else _swarm(settings)
+
+
+def _hosts(hosts: Sequence[HostSettings], part: str) -> Source:
+    from lbgen.source.hosts.host import Host
+    from lbgen.source.hosts.source import HostsSource
+
+    return HostsSource(
+        [
+            Host(host.name, host.endpoint, host.reached_at, host.labels, tuple(host.networks), _tls(host.tls))
+            for host in hosts
+        ],
+        part=part,
+    )
+
+
+def _swarm(settings: SourceSettings) -> Source:
     # Here and not above: Docker's client is half of the start-up time, and a file is read without it.
-    from lbgen.source.engine.endpoints import Tls
     from lbgen.source.engine.source import EngineSource
 
     docker = settings.docker or DockerSettings()
-    tls = None
-    if docker.tls:
-        ca, cert, key = (str(path or "") for path in (docker.tls.ca, docker.tls.cert, docker.tls.key))
-        tls = Tls(ca, cert, key, docker.tls.verify)
-    return EngineSource(docker.endpoints or [""], tls=tls, cluster=docker.cluster, control_socket=docker.control_socket)
+    endpoints, tls = docker.endpoints or [""], _tls(docker.tls)
+    return EngineSource(endpoints, tls=tls, cluster=docker.cluster, control_socket=docker.control_socket)
+
+
+def _tls(settings: TlsSettings | None) -> Tls | None:
+    from lbgen.source.engine.docker_context import Tls
+
+    if settings is None:
+        return None
+    ca, cert, key = (str(path or "") for path in (settings.ca, settings.cert, settings.key))
+    return Tls(ca, cert, key, settings.verify)
 
 
 def check(settings: Settings) -> list[str]:

@@ -88,6 +88,11 @@ class Ways:
         """Return the way of a dialect's routes."""
         return str(getattr(self, dialect))
 
+    @property
+    def of_hosts(self) -> Ways:
+        """The ways to hosts without Swarm. A foreign dialect's own default is a Swarm's overlay; there is none."""
+        return Ways(self.lbgen, "auto", "auto")
+
     @staticmethod
     def setting(dialect: str) -> str:
         """Return the name of the setting that says it."""

@@ -40,6 +40,7 @@ MEMBERS: Mapping[str, ValueType[str]] = {
     "response_header": policy.edited_header,
 }
 _UNUSABLE = re.compile(r"[^a-z0-9_-]+")
+OF_CONTAINERS = f"{PREFIX}service"  # what gives facts of hosts reads it, and leaves it out
 _SWITCHED_OFF = f"label {ENABLE} says no"
 NAMED = re.compile(rf"({'|'.join(PROTOCOLS)})\.([^.]*)\.(.+)", re.DOTALL)
 
@@ -254,6 +255,9 @@ def _together(terms: Iterable[Match | None]) -> Match:
 
 def _unknown(label: str, key: str, scope: Scope) -> BadValue:
     lowered = label.lower()
+    if lowered == OF_CONTAINERS:
+        remedy = "write a name of letters, digits, - and _ there, and remove it from services of a Swarm"
+        return BadValue("names the service of a container on a host without Swarm", remedy)
     right_named = NAMED.fullmatch(lowered.removeprefix(PREFIX))
     if label != lowered and find(right_named[3] if right_named else lowered.removeprefix(PREFIX)):
         return BadValue("keys are lower case", f"write {printable(lowered)}")

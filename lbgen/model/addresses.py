@@ -19,7 +19,8 @@ def node_address(node: Node, cidrs: Sequence[str]) -> str | Problem:
 
     In this order: node label ``lbgen.address``, a known address inside ``node_cidrs``, ManagerStatus.Addr,
     Status.Addr. The engine can report 0.0.0.0 or 127.0.0.1 for managers (seen): such an address would send the
-    traffic to the proxy's own machine, so it counts only where a label or ``node_cidrs`` asks for it.
+    traffic to the proxy's own machine, so it counts only where a label or ``node_cidrs`` asks for it, and for a host
+    without Swarm, whose address a person has written.
     """
     labelled = node.labels.get(ADDRESS_LABEL, "")
     if labelled:
@@ -33,6 +34,8 @@ def node_address(node: Node, cidrs: Sequence[str]) -> str | Problem:
             labelled,
             node=node.hostname,
         )
+    if node.role == "host":  # the settings name it, and may mean this machine
+        return node.address
     known = [text for text in (node.manager_address, node.address) if _is_address(text)]
     inside = [text for text in known if any(_within(text, cidr) for cidr in cidrs)]
     usable = [text for text in known if _is_usable(text)]

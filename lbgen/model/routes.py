@@ -58,7 +58,7 @@ def service_routes(service: Service, rules: Rules, definitions: Definitions = NO
     """
     if not _SERVICE_NAME.fullmatch(service.name):
         return ServiceRoutes(problems=(Problem(service.name, "is not a Swarm service name", "rename the service"),))
-    labels = dialects.parse(service.name, service.labels, rules.label_context(definitions))
+    labels = dialects.parse(service.name, service.labels, rules.label_context(definitions, on_hosts=service.on_hosts))
     requests, problems, used, closed = [], list(labels.problems), Usage(), list(labels.closed)
     exceeded: Exceeded | None = None
     for spec in labels.routes:

@@ -36,7 +36,7 @@ def state_and_reason(task: Task, node: Node | None, drained: Collection[str] = f
     if node.state == "down":
         return "", "its node is down"
     if task.desired_state != "running":
-        why = "Swarm wants it gone"
+        why = "Docker stops it" if node.role == "host" else "Swarm wants it gone"
     elif node.availability == "drain":
         why = "its node is drained"
     else:
@@ -246,7 +246,13 @@ class _Choice:
 
 
 def slot_name(task: Task, node: Node) -> str:
-    """Return the slot of a task, or its node's name where tasks have no slots."""
+    """Return the slot of a task, or its node's name where tasks have no slots.
+
+    On a host without Swarm, that host's name; from the second on with the container's number, which is Compose's. So a
+    server keeps its name when others come and go.
+    """
+    if node.role == "host":
+        return f"{node_name(node)}.{task.slot}" if task.slot > 1 else node_name(node)
     return str(task.slot) if task.slot else node_name(node)
 
 

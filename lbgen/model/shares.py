@@ -91,7 +91,8 @@ def _of_share(
         if service is not asking:
             _check_guards(asking, service)
         keys = replace(keys, **own_keys(service, _WHERE[1:]))  # type: ignore[arg-type]  # parsed as such
-        keys = keys if keys.via else replace(keys, via=around.rules.ways.of(spec.dialect))
+        ways = around.rules.ways.of_hosts if service.on_hosts else around.rules.ways
+        keys = keys if keys.via else replace(keys, via=ways.of(spec.dialect))
         chosen = route_servers(service, around.tasks_of(service), keys, around, transport)
         if not around.rules.any_health_check:
             check_port(service, keys.health_check_port, chosen.via)

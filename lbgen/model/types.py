@@ -283,16 +283,17 @@ class Rules:
     provider: Provider = field(default_factory=Provider)  # what Traefik's labels depend on besides
     ways: Ways = field(default_factory=Ways)  # where traffic goes if no label says it
 
-    def label_context(self, definitions: Definitions | None = None) -> LabelContext:
+    def label_context(self, definitions: Definitions | None = None, *, on_hosts: bool = False) -> LabelContext:
         """Return what labels are read with.
 
         Args:
             definitions: what names in them mean; None: what the labels themselves define.
+            on_hosts: they are those of containers on hosts without Swarm.
         """
         ports = Ports(tuple((listener.protocol, listener.port, listener.name) for listener in self.listeners))
         http, tcp = (carrying(self.listeners, protocol, self.default_listeners) for protocol in ("http", "tcp"))
         return LabelContext(
             *(self.dialects, self.expose_by_default, self.provider, http, tcp, ports),
             definitions=definitions or self.provider.defined(),
-            ways=self.ways,
+            ways=self.ways.of_hosts if on_hosts else self.ways,
         )

@@ -7,20 +7,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
+from lbgen.settings.engine_tls import TlsSettings
+from lbgen.settings.hosts import HostSettings, distinct
 from lbgen.settings.value_types import Paths, Section, Texts
 
 PartName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=32)]
-
-
-class TlsSettings(Section):
-    """Client certificate for tcp:// endpoints (as docker --tlsverify)."""
-
-    ca: Path | None = None
-    """CA certificate that signed the engine's; default: the system's."""
-    cert: Path | None = None
-    key: Path | None = None
-    verify: bool = True
-    """Check the engine's certificate against the CA and its name."""
 
 
 class DockerSettings(Section):
@@ -44,9 +35,11 @@ class DockerSettings(Section):
 
 
 class SourceSettings(Section):
-    """Where the facts come from: a Swarm, a snapshot file or stack files."""
+    """Where the facts come from: a Swarm, hosts without Swarm, a snapshot file or stack files."""
 
     docker: DockerSettings | None = None
+    hosts: Annotated[list[HostSettings], AfterValidator(distinct)] = []
+    """Engines that are in no Swarm: their containers are the tasks, Compose projects' services the services."""
     file: Paths = []
     """A snapshot file, or stack files, merged in this order."""
     stack: str = ""
@@ -68,7 +61,7 @@ class SourceSettings(Section):
         return self
 
 
-KINDS = ("docker", "file")  # of sources, each a key of its own; the first is there if none is
+KINDS = ("docker", "hosts", "file")  # of sources, each a key of its own; the first is there if none is
 
 
 class PartSettings(SourceSettings):

@@ -118,7 +118,8 @@ class Routes:
         if backend.service == self._service.name:
             return spec
         leader = self._facts.service(backend.service)
-        labels = dialects.parse(leader.name, leader.labels, self._facts.rules.label_context(self._facts.definitions))
+        context = self._facts.rules.label_context(self._facts.definitions, on_hosts=leader.on_hosts)
+        labels = dialects.parse(leader.name, leader.labels, context)
         same = (route for route in labels.routes if (route.protocol, route.name) == (backend.protocol, backend.route))
         return next(same, spec)
 

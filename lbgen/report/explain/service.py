@@ -33,7 +33,7 @@ def explanation(facts: Facts, name: str) -> Document:
         UnknownService: there is none.
     """
     service, definitions = facts.service(name), facts.definitions
-    context = facts.rules.label_context(definitions)
+    context = facts.rules.label_context(definitions, on_hosts=service.on_hosts)
     read = dialects.parse(service.name, service.labels, context)
     routes = [*map(Routes(facts, service).of, read.routes)]
     told = _problems(facts, service, routes)

@@ -7,9 +7,10 @@ timeout, every failure is a SourceError that names endpoint and remedy.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -25,7 +26,10 @@ from lbgen.source.engine import errors, replies
 from lbgen.source.engine.endpoints import Endpoint, client
 from lbgen.source.engine.line import Line
 
-PATHS = frozenset({"/_ping", "/version", "/info", "/swarm", "/services", "/tasks", "/nodes", "/networks", "/events"})
+PATHS = ("/_ping", "/version", "/info", "/swarm", "/services", "/tasks", "/nodes", "/networks", "/events")
+# Of an engine that is in no Swarm: all that the `hosts` source may ask for.
+HOST_PATHS = ("/_ping", "/version", "/info", "/events", "/containers/json", "/containers/ID/json", "/networks")
+_OF_CONTAINER = re.compile(r"/containers/[0-9a-f]+/json")
 # The newest version whose replies lbgen was tried with (engine 28.5); an older shape of a reply beats an unknown one.
 # Of what is read here nothing changed from 1.41 to 1.51; 1.52 leaves out fields that nobody here reads.
 # Source: moby, api/docs/CHANGELOG.md; recorded replies (tests/fixtures).
@@ -40,13 +44,17 @@ class Engine:
     Not for several requests at once, except that a stream may be read beside them.
     """
 
-    def __init__(self, endpoint: Endpoint, timeout: float, line: Line | None = None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, timeout: float, line: Line | None = None, paths: Sequence[str] = PATHS
+    ) -> None:
         """Connect and negotiate; raise SourceError if that fails.
 
         Args:
             timeout: longest silence of the engine, in seconds.
             line: for another thread to hang up with, also while this one waits here.
+            paths: that it may be asked for; ID stands for a container's.
         """
+        self._paths = paths
         self.endpoint, self.timeout, self.line = endpoint, timeout, line or Line()
         self._client = client(endpoint, timeout, self.line)
         self._prefix = ""
@@ -115,14 +123,14 @@ class Engine:
             raise errors.unreachable(self.endpoint, error, self.timeout) from error
 
     def _request(self, path: str, params: Mapping[str, str] | None) -> requests.Response:
-        if path not in PATHS:
+        if ("/containers/ID/json" if _OF_CONTAINER.fullmatch(path) else path) not in self._paths:
             raise ValueError(f"{path} is not among the paths lbgen may ask for")
         url = f"{self._client.base_url}{self._prefix}{path}"
         response = self._client.get(url, params=params, timeout=self.timeout, stream=True, allow_redirects=False)
         with contextlib.suppress(ValueError, TypeError):  # absent behind some proxies: the clocks are taken as equal
             self._clock_ahead = parsedate_to_datetime(response.headers.get("Date", "")).timestamp() - time.time()
         if response.status_code != 200:
-            raise errors.refused(self.endpoint, path, response.status_code, replies.error_text(response))
+            raise errors.refused(self.endpoint, path, response.status_code, replies.error_text(response), self._paths)
         return response
 
 

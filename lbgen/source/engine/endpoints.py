@@ -65,18 +65,22 @@ def resolve(text: str, tls: Tls | None = None, environ: Mapping[str, str] = os.e
     return Endpoint(shown, target.host, _tls_for(target.host, tls or target.tls))
 
 
-def risk(endpoint: Endpoint) -> str:
-    """Return what an attacker on the network path could do, and the remedy; empty if nothing."""
+def risk(endpoint: Endpoint, setting: str = "source.docker.tls") -> str:
+    """Return what an attacker on the network path could do, and the remedy; empty if nothing.
+
+    Args:
+        setting: that has the endpoint's TLS files.
+    """
     url = urlsplit(endpoint.host)
     if endpoint.tls is not None and not endpoint.tls.verify:
         return (
             f"{endpoint.name}: the engine's certificate is not checked (verify is off): anyone on the network path can "
-            "say where traffic goes; give its CA (source.docker.tls.ca)"
+            f"say where traffic goes; give its CA ({setting}.ca)"
         )
     if endpoint.tls is None and url.scheme in ("tcp", "http") and not _is_here(url.hostname or ""):
         return (
             f"{endpoint.name}: plain TCP, without TLS: anyone on the network path can read all services, and say where "
-            "traffic goes; use TLS (source.docker.tls), ssh:// or a network of its own"
+            f"traffic goes; use TLS ({setting}), ssh:// or a network of its own"
         )
     return ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import requests
@@ -30,15 +30,25 @@ def unreachable(endpoint: Endpoint, error: Exception, timeout: float) -> SourceE
     return SourceError(f"{endpoint.name}: {causes[-1] or repr(causes[-1])}")
 
 
-def refused(endpoint: Endpoint, path: str, status: int, body: bytes) -> SourceError:
-    """Return the error for a reply that is not 200."""
+class Missing(SourceError):
+    """The engine knows no such thing (404)."""
+
+
+def refused(endpoint: Endpoint, path: str, status: int, body: bytes, paths: Sequence[str]) -> SourceError:
+    """Return the error for a reply that is not 200.
+
+    Args:
+        paths: all that lbgen asks this engine for.
+    """
     said = _message(body)
+    if status == 404:
+        return Missing(f"{endpoint.name}: GET {path} answered 404: {said}")
     if status == 503 and "not a swarm manager" in said:
         return not_a_manager(endpoint)
     if status in (401, 403):
         return SourceError(
             f"{endpoint.name}: GET {path} is forbidden ({said or status}); a socket proxy must allow GET to "
-            "/_ping /version /info /swarm /services /tasks /nodes /networks /events"
+            f"{' '.join(paths)}"
         )
     if status == 400 and "HTTP request to an HTTPS server" in said:
         return SourceError(f"{endpoint.name}: the engine wants TLS: give its CA, a client certificate and the key")

@@ -50,7 +50,7 @@ def test_one_and_several(tmp_path):
         ("source: []\n", "lbgen.yml:1: source: name at least one source"),
         ("source:\n  - {name: A_b}\n", "lbgen.yml:2: source.0.name: String should match pattern"),
         (f"source:\n  - name: {'a' * 33}\n", "lbgen.yml:2: source.0.name: String should have at most 32 characters"),
-        ("source:\n  - name: a\n    docker: {}\n    file: b\n", "lbgen.yml:2: source.0: name one source, docker or"),
+        ("source:\n  - name: a\n    docker: {}\n    file: b\n", "lbgen.yml:2: source.0: name one source, docker,"),
         ("source:\n  - name: a\n    dokcer: {}\n", "lbgen.yml:3: source.0.dokcer: unknown key"),
         ("source:\n  name: a\n", "lbgen.yml:2: source.name: unknown key"),
         ("source: {docker: {cluster: 5}}\n", "lbgen.yml:1: source.docker.cluster: Input should be a valid string"),
