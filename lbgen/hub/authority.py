@@ -28,7 +28,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from lbgen.base import bounded_file
 from lbgen.base.errors import SettingsError
 from lbgen.source.hub import certificates
-from lbgen.source.hub.certificates import EDGE, HUB, Holder, Refused, fingerprint, holder_of, key_pem, pem
+from lbgen.source.hub.certificates import EDGE, HUB, Holder, Refused, fingerprint, holder_of, key_pem, pem, proven
 
 LIFE = 24 * 3600.0  # seconds that a certificate of an edge or a hub is good for
 RENEWED = LIFE / 3  # seconds before its end at which a hub makes itself a new one
@@ -248,17 +248,6 @@ def issued(bundle: Bundle, holder: Holder, key: ec.EllipticCurvePublicKey, now: 
     builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(bundle.key, hashes.SHA256())
-
-
-def proven(key: object, text: bytes, signature: bytes) -> bool:
-    """Tell whether the owner of a key has signed a text."""
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        return False
-    try:
-        key.verify(signature, text, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

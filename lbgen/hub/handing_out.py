@@ -26,6 +26,7 @@ from lbgen.source.hub.handout import Bundle, Handout
 LOOK = 1.0  # seconds between two looks
 AGAIN = 60.0  # seconds after which an edge that has answered something else is handed the same once more
 Labels = tuple[tuple[str, str], ...]
+UNANSWERED = 900.0  # seconds after which one that has not answered at all is; a trial takes a minute at most
 _COMMANDS = {"resume": Event.RESUME, "abort": Event.ABORT}
 
 
@@ -241,7 +242,8 @@ class HandingOut:
             return True
         if site.edges[name].refused == wanted and wanted:  # it was resumed
             return True
-        return site.edges[name].sequence >= handed.sequence and now - handed.at >= AGAIN
+        answered = site.edges[name].sequence >= handed.sequence
+        return now - handed.at >= (AGAIN if answered else UNANSWERED)
 
     def _kept(self) -> Kept:
         site = self._site()

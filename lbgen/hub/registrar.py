@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lbgen.base.logs import log
 from lbgen.hub import tokens
 from lbgen.hub.attempts import Attempts
-from lbgen.hub.authority import Authority, proven
+from lbgen.hub.authority import Authority
 from lbgen.hub.challenges import Challenges
 from lbgen.hub.ledger import Edge, Entries, Ledger, Used, entries_in
 from lbgen.hub.peers import Peers
@@ -32,6 +32,7 @@ from lbgen.source.hub.certificates import (
     certificate_in,
     key_id,
     pem,
+    proven,
 )
 from lbgen.source.hub.exchange import Exchange, exchange, refusal
 from lbgen.source.hub.identity import PROOF

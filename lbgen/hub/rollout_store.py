@@ -20,7 +20,7 @@ from lbgen.hub.fleet import Fleet
 from lbgen.hub.rollout import Rollout
 from lbgen.proxies import disk
 
-STATE, COMMAND = "rollout.json", "rollout-command"
+DIRECTORY, STATE, COMMAND = "fleet", "rollout.json", "rollout-command"  # the first is in the hub's state
 LARGEST = 64 << 20  # bytes of a file
 _VERSION = re.compile(r"([0-9a-f]{16})\.json")
 
@@ -106,6 +106,10 @@ class RolloutStore:
             disk.write(self._directory, {COMMAND: command + "\n"})
         except LbgenError as error:
             raise SettingsError(str(error)) from error
+
+    def asked(self) -> bool:
+        """Tell whether something is asked for that no hub has taken up."""
+        return (self._directory / COMMAND).exists()
 
     def document(self) -> dict[str, Any]:
         """Return what is on disk, for people.

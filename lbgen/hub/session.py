@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,7 @@ class EdgeRecord:
     reported_at: float = 0.0  # seconds since 1970
     offers: bool = False
     accept: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)  # of its certificate
 
 
 @dataclass
@@ -177,6 +178,7 @@ class Session:
     def _recorded(self, hello: Hello, minor: int) -> EdgeRecord:
         record = self._shared.records.setdefault(self.peer.name, EdgeRecord(self.peer.name))
         record.address = str(self._connection.remote_address[0])
+        record.labels = self.peer.labels
         record.lbgen, record.protocol = hello.lbgen, f"{PROTOCOL.partition('.')[0]}.{minor}"
         if not record.connected:
             record.since = self._shared.wall_clock()

@@ -19,7 +19,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lbgen.base.errors import SourceError
@@ -160,3 +161,14 @@ def _in_memory(text: str) -> Any:
         yield f"/proc/self/fd/{handle}"
     finally:
         os.close(handle)
+
+
+def proven(key: object, text: bytes, signature: bytes) -> bool:
+    """Tell whether the owner of a key has signed a text."""
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        return False
+    try:
+        key.verify(signature, text, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True

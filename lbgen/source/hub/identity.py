@@ -89,6 +89,11 @@ class Identity:
         """When the certificate ends; seconds since 1970."""
         return self._known.certificate.not_valid_after_utc.timestamp()
 
+    def signed(self, text: bytes, signature: bytes) -> bool:
+        """Tell whether one of the authorities that this edge trusts has signed a text, which says what it is for."""
+        keys = (x509.load_pem_x509_certificate(each.encode()).public_key() for each in self._known.authorities)
+        return any(certificates.proven(key, text, signature) for key in keys)
+
     def renew_in(self) -> float:
         """Return the seconds until the certificate is to be renewed; 0: now."""
         life = self.until - self._known.certificate.not_valid_before_utc.timestamp()
