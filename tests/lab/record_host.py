@@ -134,7 +134,6 @@ class Stage:
 
 def record(engine: str, directory: Path) -> None:
     """Record everything."""
-    directory.mkdir(parents=True, exist_ok=True)
     with plain_host(Settings(1, 1, "lbgr-", Path("/var/lib/lbgen-record"), "192.168.228.0/24", (engine,))) as node:
         stage = Stage(node)
         began = time.time()
@@ -144,18 +143,25 @@ def record(engine: str, directory: Path) -> None:
             "containers": listed,
             "inspected": [node.api("GET", f"/containers/{item['Id']}/json") for item in listed],
             "networks": node.api("GET", "/networks"),
-            **{name: _reduced(name, node.api("GET", f"/{name}")) for name in KEPT},
+            **{name: reduced(name, node.api("GET", f"/{name}")) for name in KEPT},
         }
         then = time.time()
         stage.change()
         for name, (since, until) in {"up": (began, then), "change": (then, time.time())}.items():
             span = {"since": f"{since:.9f}", "until": f"{until:.9f}"}
             replies[f"events-{name}"] = node.api("GET", "/events", **span)
+    write(directory, replies)
+
+
+def write(directory: Path, replies: dict[str, Any]) -> None:
+    """Write each reply to a file of its own."""
+    directory.mkdir(parents=True, exist_ok=True)
     for name, reply in replies.items():
         (directory / f"{name}.json").write_text(json.dumps(reply, indent=1, ensure_ascii=False) + "\n")
 
 
-def _reduced(name: str, reply: dict[str, Any]) -> dict[str, Any]:
+def reduced(name: str, reply: dict[str, Any]) -> dict[str, Any]:
+    """What of ``GET /info`` or ``/version`` is kept."""
     return {key: value for key, value in reply.items() if key in KEPT[name]}
 
 

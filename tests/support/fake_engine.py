@@ -29,7 +29,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.support.paths import FIXTURES
 
-RECORDED = FIXTURES / "engine-20.10"
 NOT_A_MANAGER = (
     "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
     "Please run this command on a manager node or promote the current node to a manager."
@@ -37,9 +36,9 @@ NOT_A_MANAGER = (
 _END, _CUT = object(), object()
 
 
-def recorded(kind: str) -> Any:
+def recorded(kind: str, engine: str = "20.10") -> Any:
     """A recorded reply, to be changed at will."""
-    return json.loads((RECORDED / f"{kind}.json").read_text())
+    return json.loads((FIXTURES / f"engine-{engine}" / f"{kind}.json").read_text())
 
 
 class FakeEngine:
