@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+NO_AGES: Mapping[str, float] = {}
 
 
 class DrainClock:
@@ -18,10 +20,14 @@ class DrainClock:
         self._since: dict[str, float] = {}
         self._expired: frozenset[str] = frozenset()
 
-    def expired(self, draining: frozenset[str]) -> frozenset[str]:
-        """Note who drains now; return those whose grace is over."""
+    def expired(self, draining: frozenset[str], ages: Mapping[str, float] = NO_AGES) -> frozenset[str]:
+        """Note who drains now; return those whose grace is over.
+
+        Args:
+            ages: for how many seconds some of them have been draining already, by what outlives this process.
+        """
         now = self._clock()
-        self._since = {id_: self._since.get(id_, now) for id_ in draining}
+        self._since = {id_: self._since.get(id_, now - ages.get(id_, 0.0)) for id_ in draining}
         self._expired = frozenset(id_ for id_, since in self._since.items() if now >= since + self.grace)
         return self._expired
 

@@ -13,6 +13,7 @@ from lbgen.base.file_watch import watched
 from lbgen.base.fingerprint import fingerprint
 from lbgen.base.logs import log
 from lbgen.daemon.assembly import Assembly
+from lbgen.daemon.drains import Drains
 from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.daemon.loop import Inbox, Loop, LoopTarget, News
 from lbgen.daemon.signals import on_signal
@@ -66,6 +67,7 @@ class LiveReload:
         inbox: Inbox,
         kept: KeptLabels | None = None,
         beside: Sequence[Path] = (),
+        drains: Drains | None = None,
     ) -> None:
         """
         Args:
@@ -74,13 +76,15 @@ class LiveReload:
             parts: makes renderer and checker of a target; raises SettingsError or TemplateError.
             file: the settings file, if there is one.
             inbox: of the loop; a stop in it ends `run`.
-            kept: as for the loop.
+            kept, drains: as for the loop.
             beside: files that `read` reads besides.
         """
         self._followers, self._file, self._beside = followers, file, tuple(beside)
         grace, files = settings.discovery.drain_grace, self._credentials(settings)
         targets = list(followers.values())
-        self.loop = Loop(source, settings.rules(), targets, drain_grace=grace, files=files, kept=kept, inbox=inbox)
+        self.loop = Loop(
+            source, settings.rules(), targets, drain_grace=grace, files=files, kept=kept, drains=drains, inbox=inbox
+        )
         self._settings = self._wanted = settings  # in force, and as last read
         self._read, self._parts = read, parts
         self._complaint = ""
@@ -105,6 +109,7 @@ class LiveReload:
             targets = settings.targets.values()
             names = {name for target in targets for name in target.templates} - set(builtin_names())
             paths |= {*map(Path, names), *(getattr(settings, kind) for kind in KINDS)}
+        paths |= {self.loop.drains.path} if self.loop.drains.path else set()
         return {*paths, *[path for path in SYSTEM_FILES if path.exists()][:1]}
 
     def saved(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Protocol
@@ -17,6 +17,7 @@ from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Guard, Part, UnexpectedErrors
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.drain_clock import DrainClock
+from lbgen.daemon.drains import Drains
 from lbgen.daemon.flapping import Flapping
 from lbgen.daemon.history import MOST_CAUSES
 from lbgen.daemon.kept_labels import KeptLabels
@@ -129,6 +130,7 @@ class Loop:
         drain_grace: float = 10.0,
         files: CredentialReader | None = None,
         kept: KeptLabels | None = None,
+        drains: Drains | None = None,
         inbox: Inbox | None = None,
         clock: Callable[[], float] = time.monotonic,
         unexpected: UnexpectedErrors = UNEXPECTED,
@@ -137,10 +139,12 @@ class Loop:
         Args:
             files: reads what labels name, so that what is missing is a problem.
             kept: what services were served by; None: there is no past, and a mistake closes what it is about.
+            drains: what operators drain; None: nothing.
             inbox: for who has something to say before there is a loop, such as a signal handler.
             unexpected: goes by the same clock.
         """
         self.source, self.targets, self.files, self.kept = source, targets, files, kept
+        self.drains = drains or Drains()
         self.counters = Counters()
         self.accepted: Snapshot | None = None  # the snapshot in force, and the model of it
         self.flapping = Flapping(clock)
@@ -151,7 +155,7 @@ class Loop:
         self.busy_since: float | None = None  # when the round under way began, by the clock
         self._clock, self._inbox = clock, inbox or Inbox(clock)
         self._builder, self._shrink_guard = Builder(rules, self._mistaken), ShrinkGuard()
-        self._drains = DrainClock(drain_grace, clock)
+        self._drain_clock = DrainClock(drain_grace, clock)
         self._problems: frozenset[str] = frozenset()
         self._to_do = News()  # what is known and not done: it failed, say
         self._ended = threading.Event()
@@ -192,7 +196,7 @@ class Loop:
     def revise(self, rules: Rules, *, drain_grace: float, files: CredentialReader | None) -> None:
         """Go by other settings. Only between two rounds."""
         self._builder, self.files = Builder(rules, self._mistaken), files
-        self._drains.grace = drain_grace
+        self._drain_clock.grace = drain_grace
         self._shrink_guard = ShrinkGuard()  # servers that vanish now are meant to
 
     def round(self, snapshot: Snapshot) -> bool:
@@ -234,12 +238,13 @@ class Loop:
 
     def _next_due(self) -> float | None:
         moments = [target.due() for target in self.targets]
-        moments += [self._drains.due(), self.flapping.due(), self._guards.round.due, self._guards.change.due]
+        moments += [self._drain_clock.due(), self.drains.due(), self.flapping.due()]
+        moments += [self._guards.round.due, self._guards.change.due]
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def _built(self, snapshot: Snapshot) -> Model:
+    def _built(self, snapshot: Snapshot, asked: Mapping[str, float]) -> Model:
         mistakes = self._guards.service.count
-        model = self._builder.build(snapshot, self._drains.expired(draining(snapshot)))
+        model = self._builder.build(snapshot, self._drain_clock.expired(draining(snapshot), asked))
         if self._guards.service.count == mistakes:
             self._guards.service.worked()
         return model
@@ -249,10 +254,11 @@ class Loop:
 
     def _bring_to(self, snapshot: Snapshot) -> bool:
         again = snapshot is self._newest or snapshot is self.accepted  # rendered again, it says nothing new
-        served = self.flapping.damped(snapshot, self._builder.rules, news=not again)
+        served = self.flapping.damped(self.drains.applied(snapshot), self._builder.rules, news=not again)
         served = self.kept.whole(served, self._builder.rules) if self.kept else served
-        model = self._built(served)
-        vanished = self._shrink_guard.vanished(model, served.listing)
+        asked = self.drains.origins(served)
+        model = self._built(served, asked)
+        vanished = self._shrink_guard.vanished(model, served.listing, asked)
         if not again:
             self.held = vanished
         if vanished:
@@ -267,7 +273,9 @@ class Loop:
             model = with_credential_problems(model, self.files.read(), here=True)
         if self.kept:
             self.kept.accept(served, self._builder)
-        problems = {*model.problems, *self.flapping.problems, *(self.kept.problems if self.kept else ())}
+        problems = {*model.problems, *self.flapping.problems, *self.drains.problems}
+        problems |= {*(self.kept.problems if self.kept else ())}
+        served = replace(served, causes=(*served.causes, *self.drains.causes()))
         self.model = model = replace(model, problems=tuple(sorted(problems)))
         self._report(model)
         for target in self.targets:
@@ -276,6 +284,7 @@ class Loop:
             self._held_causes = ()
         # Causes are the targets' to remember now.
         self._newest, self.accepted = replace(snapshot, causes=()), replace(served, causes=())
+        self.drains.accepted()
         if self.kept:
             self.kept.save()
         return True

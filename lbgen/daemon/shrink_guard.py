@@ -5,6 +5,8 @@ A manager that has just lost its store, or an endpoint of another cluster, must 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from lbgen.model import Model
 
 LEAST = 4  # servers; fewer may vanish at once
@@ -17,10 +19,13 @@ class ShrinkGuard:
         self._accepted: frozenset[tuple[str, str]] = frozenset()
         self._doubted: int | None = None  # listing that a held snapshot rests on
 
-    def vanished(self, model: Model, listing: int) -> int:
+    def vanished(self, model: Model, listing: int, asked: Collection[str] = ()) -> int:
         """Return 0 to accept the model, or how many servers are gone in a model to be held.
 
         Servers that were leaving anyway do not count.
+
+        Args:
+            asked: ids of the tasks and nodes that an operator drains: these are meant to go.
         """
         up = frozenset(
             (backend.name, server.origin)
@@ -29,7 +34,7 @@ class ShrinkGuard:
             if server.state == "up" and not server.leaving
         )
         still = {(backend.name, server.origin) for backend in model.backends for server in backend.servers}
-        gone = len(self._accepted - still)
+        gone = sum(origin not in asked for _, origin in self._accepted - still)
         if gone >= LEAST and gone * 2 > len(self._accepted) and (self._doubted is None or listing <= self._doubted):
             self._doubted = listing if self._doubted is None else self._doubted
             return gone

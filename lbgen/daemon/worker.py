@@ -59,6 +59,7 @@ class Worker:
             (unexpected.guard(Part.TARGET, f"{target.name}: {what}"), each) for what, each in watchers.items()
         ]
         self._started = False
+        self.in_force: Model | None = None  # the last that the target was proven to serve
         self.busy_since: float | None = None  # when what is under way began, by the clock
         self._news = threading.Condition()
         self._next: Work | None = None  # not begun yet
@@ -138,7 +139,8 @@ class Worker:
             if self._revising:
                 self._revising()
                 self._revising = None
-            self.target.bring_to(model, snapshot)
+            if self.target.bring_to(model, snapshot):
+                self.in_force = model
             self._guard.worked()
         except Exception as error:  # a mistake of lbgen's own: this target stays as it is, the others go on
             self._failed(error)

@@ -22,11 +22,14 @@ from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
 STATES = ("up", "drain", "over")  # of a server, in the order in which it goes
 
 
-def state_and_reason(task: Task, node: Node | None, drained: Collection[str] = frozenset()) -> tuple[str, str]:
+def state_and_reason(
+    task: Task, node: Node | None, drained: Collection[str] = frozenset(), *, by_swarm: bool = False
+) -> tuple[str, str]:
     """Return "up", "drain", "over" if its time to drain is, or "" to leave the task out; and why it is not "up".
 
     Args:
         drained: ids of tasks and nodes whose time to drain is over.
+        by_swarm: the traffic reaches it by Swarm's own balancing, which knows nothing of what operators ask lbgen for.
     """
     if task.state != "running":
         return "", "it does not run"
@@ -39,6 +42,10 @@ def state_and_reason(task: Task, node: Node | None, drained: Collection[str] = f
         why = "Docker stops it" if node.role == "host" else "Swarm wants it gone"
     elif node.availability == "drain":
         why = "its node is drained"
+    elif task.drain_asked and not by_swarm:
+        why = "an operator drains it"
+    elif node.drain_asked and not by_swarm:
+        why = "an operator drains its node"
     else:
         return "up", ""
     return ("over", "its time to drain is over") if task.id in drained else ("drain", why)
@@ -50,11 +57,16 @@ def server_state(task: Task, node: Node | None, drained: Collection[str] = froze
 
 
 def draining(snapshot: Snapshot) -> frozenset[str]:
-    """Return the ids of the running tasks that are no longer wanted, and of the nodes being drained."""
+    """Return the ids of the running tasks that are to go, and of the nodes being drained."""
     tasks = {
         id_ for id_, task in snapshot.tasks.items() if server_state(task, snapshot.nodes.get(task.node_id)) == "drain"
     }
-    return frozenset(tasks | {node.id for node in snapshot.nodes.values() if node.availability == "drain"})
+    return frozenset(tasks | {node.id for node in snapshot.nodes.values() if node_drains(node)})
+
+
+def node_drains(node: Node) -> bool:
+    """Tell whether a node is to send no more of the mesh's traffic on."""
+    return node.availability == "drain" or node.drain_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,14 +228,14 @@ class _Choice:
 
     def _node_state(self, node: Node) -> str:
         """Return the state of a node that sends the mesh's traffic on."""
-        if node.availability != "drain":
+        if not node_drains(node):
             return "up"
         return "over" if node.id in self.around.drained else "drain"
 
     def _overall_state(self) -> str:
         """Return the state of what stands for all tasks at once: that of the task which stays longest."""
         nodes, drained = self.around.nodes, self.around.drained
-        states = {server_state(task, nodes.get(task.node_id), drained) for task in self.tasks}
+        states = {state_and_reason(task, nodes.get(task.node_id), drained, by_swarm=True)[0] for task in self.tasks}
         return next((state for state in STATES if state in states), "")
 
     def _leave_out(self, origin: str, why: str) -> None:

@@ -35,7 +35,7 @@ class Server:
     origin: str  # id of the task, node or service it stands for
     weight: int = 100  # share of the traffic among the backend's servers, 0..256; 0: none
     backup: bool = False  # a standby: gets requests only while no server of the backend that is none is up
-    leaving: bool = False  # Swarm wants it gone: it drains, or is "up" since no other server of the backend is
+    leaving: bool = False  # it is to go: it drains, or is "up" since no other server of the backend is
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,15 @@ def _node(was: Node, node: Node) -> str:
         "labels": (was.labels, was.engine_labels) != (node.labels, node.engine_labels),
         "hostname": was.hostname != node.hostname,
     }
-    return _listed([f"{name} {value}" for name, (old, value) in values.items() if value != old], parts)
+    told = [f"{name} {value}" for name, (old, value) in values.items() if value != old]
+    return _listed([*told, *_asked(was, node)], parts)
+
+
+def _asked(was: Node | Task, now: Node | Task) -> list[str]:
+    """Say that an operator takes it out, or has put it back: only what another lbgen hands on has that."""
+    if was.drain_asked == now.drain_asked:
+        return []
+    return ["drained by an operator" if now.drain_asked else "no longer drained by an operator"]
 
 
 def _services(difference: _Difference[Service], now: float) -> Iterator[Cause]:
@@ -138,7 +146,8 @@ def _task(was: Task, task: Task) -> str:
         "addresses": was.addresses != task.addresses,
         "ports": was.ports != task.ports,
     }
-    return _listed([f"{name} {value}" for name, (old, value) in values.items() if value != old], parts)
+    told = [f"{name} {value}" for name, (old, value) in values.items() if value != old]
+    return _listed([*told, *_asked(was, task)], parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from lbgen.labels.route_spec import RouteSpec
 from lbgen.model import Backend, Server
 from lbgen.model.addresses import SharedNetwork
 from lbgen.model.destination import Destination
-from lbgen.model.servers import RouteServers, Surroundings, chosen_nodes, state_and_reason
+from lbgen.model.servers import RouteServers, Surroundings, chosen_nodes, node_drains, state_and_reason
 from lbgen.report.explain.facts import Facts
 from lbgen.snapshot import Service, Task
 
@@ -68,7 +68,9 @@ def _why_leaving(server: Server, facts: Facts) -> str:
     if server.state == "up":
         return ""
     node = facts.snapshot.nodes.get(server.origin)
-    why = "it is drained" if node and node.availability == "drain" else "no task of the service stays"
+    why = "no task of the service stays"
+    if node and node_drains(node):
+        why = "it is drained" if node.availability == "drain" else "an operator drains it"
     return why if server.state == "drain" else f"{why}, and its time to drain is over"
 
 
@@ -106,8 +108,9 @@ def _left_out(tasks: Sequence[Task], chosen: RouteServers, around: Surroundings)
     serving = {server.origin for server in chosen.servers}
     for task in tasks:
         node = around.nodes.get(task.node_id)
-        state, why = state_and_reason(task, node, around.drained)
-        if task.id in serving or (chosen.via in ("mesh", "vip") and state in ("up", "drain")):
+        by_swarm = chosen.via in ("mesh", "vip")
+        state, why = state_and_reason(task, node, around.drained, by_swarm=by_swarm)
+        if task.id in serving or (by_swarm and state in ("up", "drain")):
             continue
         listed.append(
             {

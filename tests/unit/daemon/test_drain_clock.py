@@ -50,6 +50,14 @@ def test_grace_that_ends_during_a_round():
     assert drains.due() is None
 
 
+def test_drained_before():
+    """What has been draining for a while, as something that outlives this process tells, has less time left."""
+    clock = Clock()
+    drains = DrainClock(10.0, clock)
+    assert drains.expired(frozenset({"a", "b", "c"}), {"a": 4.0, "b": 10.0}) == {"b"}
+    assert drains.due() == clock.now + 6.0
+
+
 def test_no_grace():
     """Without a grace who leaves is over at once."""
     assert DrainClock(0.0, Clock()).expired(frozenset({"a"})) == {"a"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -11,6 +12,8 @@ from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
 from lbgen.base.unexpected import Part, UnexpectedErrors
+from lbgen.daemon.drain_store import Drain, changing
+from lbgen.daemon.drains import Drains
 from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.daemon.label_store import LabelStore
 from lbgen.daemon.loop import Inbox, Loop
@@ -19,7 +22,9 @@ from lbgen.render.credentials import CredentialReader
 from lbgen.settings import Settings
 from lbgen.snapshot import Cause, Snapshot
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task
+from tests.support.clock import Clock
 from tests.support.wait import PATIENCE, wait_for
+from tests.support.watched import AT
 
 
 class FakeSource:
@@ -107,9 +112,11 @@ class FakeTarget:
 class Running:
     """A loop in a thread of its own, which tries again soon."""
 
-    def __init__(self, source: FakeSource, *targets: FakeTarget, grace: float = 10.0) -> None:
+    def __init__(
+        self, source: FakeSource, *targets: FakeTarget, grace: float = 10.0, drains: Drains | None = None
+    ) -> None:
         self.unexpected = UnexpectedErrors(first_pause=0.001, longest_pause=0.01)
-        self.loop = Loop(source, a_rules(), targets, drain_grace=grace, unexpected=self.unexpected)
+        self.loop = Loop(source, a_rules(), targets, drain_grace=grace, drains=drains, unexpected=self.unexpected)
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -192,6 +199,64 @@ def test_revised():
     assert [len(model.backends) for model in target.models] == [0, 6, 0]
     assert seen == [(running.thread, 1), (running.thread, 2)]
     assert running.loop.files is files
+
+
+@pytest.mark.parametrize("grace", [0.0, 3600.0])
+def test_drained_by_an_operator(tmp_path, grace):
+    """What an operator drains goes at once, also where that is most of all servers; what leads to it is told once."""
+    path = tmp_path / "drains.json"
+    with changing(path) as drains:
+        drains |= {f"web.{slot}": Drain(f"web.{slot}", time.time()) for slot in range(2, 8)}
+    target, source = FakeTarget(), FakeSource(cluster(*range(1, 8)))
+    running = Running(source, target, grace=grace, drains=Drains(path))
+    target.wait()
+    with changing(path) as drains:
+        drains.clear()
+    running.loop.poke()
+    target.wait()
+    with changing(path) as drains:
+        drains |= {f"web.{slot}": Drain(f"web.{slot}", time.time()) for slot in range(1, 7)}
+    running.loop.poke()
+    target.wait()
+    running.loop.poke()
+    target.wait()
+    running.stop()
+    every = [str(slot) for slot in range(1, 8)]
+    left = (["1"], ["7"]) if not grace else (every, every)
+    assert slots(target) == [left[0], every, left[1], left[1]]
+    up = [{server.name for server in model.servers if server.state == "up"} for model in target.models]
+    assert up == [{"web.1"}, {f"web.{slot}" for slot in every}, {"web.7"}, {"web.7"}]
+    told = [[cause.text for cause in snapshot.causes] for snapshot in target.snapshots]
+    assert told[0] == told[3] == []
+    assert told[1] == [f"no longer drained: server web.{slot}" for slot in range(2, 8)]
+    assert told[2] == [f"drained by an operator: server web.{slot}" for slot in range(1, 7)]
+    assert running.loop.held == 0
+
+
+def test_drained_before_a_restart(tmp_path):
+    """Its time to drain has been over while no daemon ran: it does not come back for another one."""
+    path = tmp_path / "drains.json"
+    with changing(path) as drains:
+        drains["web.2"] = Drain("web.2", time.time() - 60)
+    target = FakeTarget()
+    running = Running(FakeSource(cluster(1, 2)), target, drains=Drains(path))
+    target.wait()
+    running.stop()
+    assert slots(target) == [["1"]]
+
+
+def test_drain_that_ends(tmp_path):
+    """A drain for some time ends by itself."""
+    path, clock = tmp_path / "drains.json", Clock(AT)
+    with changing(path) as drains:
+        drains["web.2"] = Drain("web.2", AT - 60, until=AT + 0.01)
+    target = FakeTarget()
+    running = Running(FakeSource(cluster(1, 2)), target, drains=Drains(path, clock))
+    target.wait()
+    clock.now += 1
+    wait_for(lambda: slots(target)[-1] == ["1", "2"], "both servers")
+    running.stop()
+    assert slots(target)[0] == ["1"]
 
 
 def test_revised_drain_grace():

@@ -58,6 +58,15 @@ def test_shrinking(before, after, vanished):
     assert guard.vanished(after, 2) == vanished
 
 
+def test_asked_for():
+    """What an operator drains is meant to go; of the others as many as ever are doubted."""
+    guard = ShrinkGuard()
+    guard.vanished(model(10), 1)
+    assert guard.vanished(model(2), 2, {f"s0-{slot}-id" for slot in range(3, 7)}) == 0
+    guard.vanished(model(10), 3)
+    assert guard.vanished(model(2), 3, {"s0-3-id"}) == 7
+
+
 def test_confirmed_by_another_listing():
     """The same listing told again confirms nothing; a later one does, and counts as the state from then on."""
     guard = ShrinkGuard()

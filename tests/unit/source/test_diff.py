@@ -35,6 +35,7 @@ def told(snapshot, before=BEFORE):
         ({"state": "failed", "state_at": ""}, "state failed", UPDATED),
         ({"state": "failed", "state_at": "", "updated_at": ""}, "state failed", ""),
         ({"ports": (PublishedPort(80),)}, "ports changed", UPDATED),
+        ({"drain_asked": True}, "drained by an operator", UPDATED),
         ({"addresses": {"w": "10.0.0.2"}, "ports": (PublishedPort(80),)}, "addresses and ports changed", UPDATED),
         ({"updated_at": "2026-11-23T09:00:00Z"}, None, None),
     ],
@@ -98,6 +99,7 @@ def test_service_that_is_new():
     ("changes", "text"),
     [
         ({"availability": "drain"}, "availability drain"),
+        ({"drain_asked": True}, "drained by an operator"),
         ({"state": "down", "role": "manager"}, "state down, role manager"),
         ({"labels": {"zone": "eu"}}, "labels changed"),
         ({"manager_address": "10.0.0.1"}, "address changed"),
