@@ -45,9 +45,19 @@ def _headline(document: Document) -> Iterator[str]:
     replicas = f" x{document['replicas']}" if document["mode"] == "replicated" else ""
     said = f"{document['mode']}{replicas}; publishes {', '.join(ports) or 'no port'}; "
     yield from folded(f"{said}networks: {', '.join(document['networks']) or 'none'}", "  ")
+    for drain in document.get("drains", ()):
+        yield from folded(drain_text(drain), "  ")
     if kept := document["labels_kept"]:
         since = kept["since"].replace("T", " ").partition(".")[0]
         yield from folded(f"its previous labels are in force, since {since} UTC: the newest have a mistake", "  ")
+
+
+def drain_text(drain: Document) -> str:
+    """Return what is drained, since when, why, and how it is taken back."""
+    since, until = (str(drain[key] or "").replace("T", " ").partition(".")[0] for key in ("since", "until"))
+    why = f" ({drain['reason']})" if drain["reason"] else ""
+    ends = f" until {until}" if until else ""
+    return f"{drain['name']} is drained, asked by an operator since {since} UTC{ends}{why}; '{drain['undo']}' ends it"
 
 
 def _route(route: Document) -> Iterator[str]:

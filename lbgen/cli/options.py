@@ -16,7 +16,8 @@ import click
 from lbgen.base import logs
 from lbgen.base.errors import SettingsError, SourceError
 from lbgen.cli.output import print_json, print_lines
-from lbgen.daemon import assembly
+from lbgen.daemon import assembly, drain_store
+from lbgen.daemon.drains import Drains
 from lbgen.model import Model, build
 from lbgen.render.credential_problems import slow_passwords, unseen_certificates, with_credential_problems
 from lbgen.render.credentials import CredentialReader
@@ -114,6 +115,10 @@ class CommonOptions:
         self._foreign_variables_told  # noqa: B018 -- told once
         return settings
 
+    def drains(self, settings: Settings) -> Drains:
+        """Return what operators drain here; nothing of a file, which may be about any place."""
+        return Drains(None if self.from_files else settings.state / drain_store.FILE)
+
     @cached_property
     def _foreign_variables_told(self) -> None:
         if names := foreign_variables(os.environ):
@@ -183,14 +188,20 @@ def common_options(*, source: bool = True, target: bool = True, file: bool = Tru
     return decorate
 
 
-def read_source(settings: Settings, proxies: Collection[str] = ()) -> tuple[Snapshot, Model]:
+def read_source(
+    settings: Settings, proxies: Collection[str] = (), drains: Drains | None = None
+) -> tuple[Snapshot, Model]:
     """Read the source once; return the snapshot and its model, with notes and problems of the credentials.
 
     Args:
         proxies: kinds of the targets' proxies; empty: not known.
+        drains: what operators drain here; None: it does not count.
     """
-    snapshot = assembly.source(settings).take()
-    model = build(snapshot, settings.rules())
+    drains = drains or Drains()
+    snapshot = drains.applied(assembly.source(settings).take())
+    ages = drains.origins(snapshot)
+    over = frozenset(id_ for id_, age in ages.items() if age >= settings.discovery.drain_grace)
+    model = build(snapshot, settings.rules(), over)
     credentials = CredentialReader(settings, proxies=proxies).read()
     unseen = unseen_certificates(model, credentials, settings.certificates)
     notes = snapshot.notes + unseen + slow_passwords(credentials)

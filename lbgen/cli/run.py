@@ -13,8 +13,9 @@ import lbgen
 from lbgen.base.errors import LbgenError
 from lbgen.base.logs import log
 from lbgen.cli.options import CommonOptions, common_options
-from lbgen.daemon import assembly
+from lbgen.daemon import assembly, drain_store
 from lbgen.daemon.assembly import Assembly
+from lbgen.daemon.drains import Drains
 from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.daemon.label_store import LabelStore
 from lbgen.daemon.live_reload import LiveReload, stopped_by_signals
@@ -85,7 +86,18 @@ class _Running:
     def _follow(self, settings: Settings, source: Source, targets: list[Target]) -> None:
         workers = {worker.target.name: worker for worker in self._workers}
         kept = KeptLabels(LabelStore([target.lock for target in targets]))
-        live = LiveReload(source, workers, settings, self._read, Assembly.revision, self._file, self._inbox, kept)
+        drains = Drains(settings.state / drain_store.FILE)
+        live = LiveReload(
+            source,
+            workers,
+            settings,
+            self._read,
+            Assembly.revision,
+            self._file,
+            self._inbox,
+            kept,
+            drains=drains,
+        )
         view = View(live.loop, targets, self._workers)
         with serve_status(settings.status.address, view, assembly.feeds(targets), settings=settings.status):
             live.run()

@@ -22,6 +22,17 @@ class Workers:
     old: int  # have been replaced by a reload, and only finish the connections that they have
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How the proxy itself sees one server."""
+
+    state: str  # in its own words, in lower case: "up", "down", "drain", "maint"
+    sessions: int | None = None  # that it has with it now; None: it does not count them
+
+
+ByServer = Mapping[tuple[str, str], Seen]  # by backend and by the server's name, or its ADDRESS:PORT
+
+
 class Proxy(ABC):
     """One running proxy. What is not abstract holds for a proxy that only ever takes whole files."""
 
@@ -58,6 +69,10 @@ class Proxy(ABC):
     def workers(self) -> Workers | None:
         """Return its workers; None: it has none that outlive a reload, or they cannot be seen."""
         return None
+
+    def seen(self) -> ByServer:
+        """Return how it sees its servers, as far as it tells; nothing while it does not answer. Safe in any thread."""
+        return {}
 
     def cut_off(self) -> list[str]:
         """Return the running proxy's sockets and pid files that have disappeared; cheap to ask."""

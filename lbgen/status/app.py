@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from prometheus_client.exposition import choose_encoder
 from pydantic_core import to_json
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -18,6 +19,7 @@ from lbgen.proxies.traefik.feed import Feed
 from lbgen.status.metrics import registry_of
 from lbgen.status.view import Document, View
 
+MOST_NAMES = 100  # that one question may be about
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -35,6 +37,8 @@ def application(view: View, feeds: Mapping[str, Feed], unexpected: UnexpectedErr
         "/api/v1/status": _document(view.status),
         "/api/v1/model": _document(view.model),
         "/api/v1/problems": _document(view.problems),
+        "/api/v1/routes": answers.routes,
+        "/api/v1/drains": answers.drains,
         "/api/v1/history": answers.history,
         "/api/v1/explain/{service:path}": answers.explain,
         "/traefik/{target}": answers.traefik,
@@ -59,6 +63,13 @@ class _Answers:
     async def metrics(self, request: Request) -> Response:
         encode, kind = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(self._registry), headers={"content-type": kind})
+
+    async def routes(self, _: Request) -> Response:
+        return await run_in_threadpool(lambda: _json(self._view.routes()))  # proxies are asked, one may be slow
+
+    async def drains(self, request: Request) -> Response:
+        names = request.query_params.getlist("name")[:MOST_NAMES]
+        return await run_in_threadpool(lambda: _json(self._view.drains(names)))
 
     async def history(self, request: Request) -> Response:
         return _json(self._view.history(_limit(request)))

@@ -7,6 +7,7 @@ does not grow; only that of `lbgen_generation_info` changes its label, and loses
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
@@ -20,6 +21,7 @@ from lbgen.daemon.counters import BOUNDS, Histogram
 from lbgen.proxies.plan import Method, ReloadKind
 from lbgen.status.view import View
 
+DRAINED = ("node", "host", "server", "unknown")
 MODES = ("push", "events", "polling", "file", "none")
 REASONS = (Method.START, *ReloadKind)  # for which a proxy is made to load files
 # What a target counts, the metric of it, its help, its label besides the target, and what that can say.
@@ -118,6 +120,8 @@ class _Numbers(Collector):
             "Changes of labels that came while a service flapped.",
             flapping.counters.counts("label_changes_held").get("", 0),
         )
+        kinds = _by_kind(Counter(each.kind or "unknown" for each in loop.drains.meant), DRAINED)
+        yield _gauge("lbgen_drains", "Names that operators drain, by what has them.", "kind", kinds)
         yield GaugeMetricFamily("lbgen_servers_held", "Servers kept by the shrink guard until it is sure.", loop.held)
 
     def _source(self) -> Iterator[Metric]:

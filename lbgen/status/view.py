@@ -21,8 +21,11 @@ from lbgen.daemon.target import Target
 from lbgen.daemon.worker import Worker
 from lbgen.render.credentials import Credentials
 from lbgen.report.closed import closed_documents
+from lbgen.report.drains import Scene, drain_document, drains_document
 from lbgen.report.explain import Facts, TargetFacts, explanation
+from lbgen.report.listing import listing
 from lbgen.report.masking import masked
+from lbgen.snapshot import Snapshot
 from lbgen.source import PartState
 
 STUCK = 60.0  # seconds; a round that takes longer waits for what will not come: a checker has as long at most
@@ -73,6 +76,7 @@ class View:
             "targets": [_target(target) for target in self.targets],
             "servers": self.servers(),
             "servers_held": self.loop.held,
+            "drains": [drain_document(drain) for drain in self.loop.drains.asked],
             "problems": len(self.problems()["problems"]),
             "closed": closed_documents(self.loop.model.closed),
         }
@@ -98,6 +102,22 @@ class View:
             "targets": [_in_force(target) for target in self.targets],
         }
 
+    def routes(self) -> Document:
+        """Return every route with its servers, as Swarm and the proxies see them. Asks the proxies."""
+        return listing(self._scene())
+
+    def drains(self, names: Sequence[str] = ()) -> Document:
+        """Return how far what operators drain is, or what names would take out. Asks the proxies."""
+        drains = self.loop.drains
+        return {"file": str(drains.path or ""), "drains": drains_document(self._scene(), names)}
+
+    def _scene(self) -> Scene:
+        accepted, model, drains = self.loop.accepted or Snapshot(), self.loop.model, self.loop.drains.asked
+        serve = all(worker.in_force is model for worker in self._workers)
+        in_force = self.loop.accepted is not None and self.loop.busy_since is None and serve
+        seen = {target.name: target.proxy.seen() for target in self.targets}
+        return Scene(accepted, model, drains, seen, in_force)
+
     def problems(self) -> Document:
         """Return the problems of services and nodes, and notes on them; ``text`` says each in one line."""
         documents = [asdict(problem) | {"text": str(problem)} for problem in self._problems()]
@@ -118,7 +138,7 @@ class View:
         credentials = files.read() if files else Credentials()
         model = replace(self.loop.model, problems=tuple(self._problems()))
         kept = self.loop.kept.kept if self.loop.kept else {}
-        return explanation(Facts(accepted, model, credentials, targets, kept), service)
+        return explanation(Facts(accepted, model, credentials, targets, kept, self.loop.drains.asked), service)
 
     def history(self, limit: int | None = None) -> Document:
         """Return the last changes of all targets, and of the labels that are in force, newest first."""

@@ -68,6 +68,11 @@ class Sidecar:
         self._process.wait(30)
         self._killed = True
 
+    def drain(self, *words: str) -> None:
+        """Run ``lbgen drain`` beside it, as an operator on its machine does."""
+        command = [sys.executable, "-m", "lbgen", "drain", "--config", str(self._settings), *words]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
     @property
     def log(self) -> str:
         """What lbgen and its proxy have said so far."""
@@ -258,6 +263,7 @@ def settings(output: Path, manager: Node | str, kind: str = "haproxy", **more: A
     binary = {"binary": str(Path(sys.executable).parent / "traefik")} if kind == "traefik" else {}
     return {
         "source": {"docker": docker},
+        "state": str(output.parent / "state"),
         "status": {"bind": ""},
         "listeners": {"web": {"bind": f":{WEB}"}, "pg": {"bind": f":{PG}", "protocol": "tcp"}},
         "targets": {"edge": {"templates": kind, "output": str(output), "apply": {"run": True}, **binary}},

@@ -184,6 +184,32 @@ def test_node_drain(stage: SimpleNamespace) -> None:
     assert [each.result for each in traffic if each.result.failed] == []
 
 
+def test_node_drained_by_an_operator(stage: SimpleNamespace) -> None:
+    """`lbgen drain` takes a node out though Swarm leaves its tasks there, and puts it back: no request is lost."""
+    lab: Lab = stage.lab
+    everywhere = {f"mesh.{name}": f"{node.address}:{MESH_PORT}" for name, node in lab.nodes.items()}
+    tasks, running = task_servers(stage.task), stage.task.running()
+    node = lab.node_of(running[0]).name
+    there = {f"task.{task['Slot']}" for task in running if lab.node_of(task).name == node}
+    others = {stage.task.responder(task) for task in running if lab.node_of(task).name != node}
+    with stage.fleet.traffic("task.test", rate=100) as traffic:
+        for each in stage.fleet.sidecars:
+            each.drain(node)
+        leaving = {name: f"{at} weight 0" if name in there else at for name, at in tasks.items()}
+        stage.fleet.wait_servers("task", leaving)
+        stage.fleet.wait_responders("task.test", others)
+        stage.fleet.wait_servers("mesh", {name: at for name, at in everywhere.items() if name != f"mesh.{node}"})
+        stage.fleet.wait_servers("task", {name: at for name, at in tasks.items() if name not in there})
+        assert task_servers(stage.task) == tasks
+        for each in stage.fleet.sidecars:
+            each.drain("--undo", node)
+        stage.fleet.wait_servers("mesh", everywhere)
+        stage.fleet.wait_servers("task", tasks)
+        stage.fleet.wait_responders("task.test", set(stage.task.responders()))
+    assert [each.result for each in traffic if each.result.failed] == []
+    assert f"drained by an operator: node {node}" in stage.lbgen.log
+
+
 def test_node_down(stage: SimpleNamespace) -> None:
     """A node whose engine hangs is down after a while: out of the mesh, and its tasks are replaced."""
     lab: Lab = stage.lab

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbgen.daemon.counters import Counters
+from lbgen.daemon.drains import Drains
 from lbgen.daemon.flapping import Flapping
 from lbgen.daemon.history import Change, Failure, History
 from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.daemon.quarantine import Quarantine
 from lbgen.model import Model
 from lbgen.proxies.output_lock import OutputLock
+from lbgen.proxies.proxy import Seen
 from lbgen.render.credentials import CredentialReader
 from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Cause, Snapshot
@@ -64,6 +66,7 @@ class FakeLoop:
     files: CredentialReader | None = None
     busy_since: float | None = None
     held: int = 0
+    drains: Drains = field(default_factory=Drains)
     flapping: Flapping = field(default_factory=Flapping)
     kept: KeptLabels = field(default_factory=KeptLabels)
     counters: Counters = field(default_factory=Counters)
@@ -77,11 +80,23 @@ class FakeOldWorkers:
 
 
 @dataclass
+class FakeProxy:
+    """What a proxy tells of its servers."""
+
+    servers: dict[tuple[str, str], Seen] = field(default_factory=dict)
+
+    def seen(self) -> dict[tuple[str, str], Seen]:
+        """How it sees them."""
+        return self.servers
+
+
+@dataclass
 class FakeTarget:
     """What there is to read of a target."""
 
     name: str = "edge"
     renderer: Renderer = field(default_factory=a_renderer)
+    proxy: FakeProxy = field(default_factory=FakeProxy)
     ready: bool = False
     failing: bool = False
     failure: Failure | None = None

@@ -8,6 +8,7 @@ and the worker itself tell. A worker that is replaced keeps its connections unti
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import re
 import signal
@@ -23,7 +24,7 @@ from lbgen.proxies.haproxy import plan, switch
 from lbgen.proxies.haproxy.configuration import NotPlain, Section, ServerLine, binds, sections
 from lbgen.proxies.haproxy.runtime_api import GENERATION, OLDEST, Runtime, down_rows
 from lbgen.proxies.plan import Live, Plan
-from lbgen.proxies.proxy import Proxy, Workers
+from lbgen.proxies.proxy import ByServer, Proxy, Seen, Workers
 from lbgen.proxies.sockets import Socket
 from lbgen.proxies.wait import PAUSE, looks, patiently
 from lbgen.render.renderer import Files
@@ -31,6 +32,8 @@ from lbgen.render.renderer import Files
 REPLY_TIMEOUT = 30.0  # seconds; a reload of 10,000 servers takes 0.4 s, one that waits for a port 2.7 s
 VERIFY_TIMEOUT = 15.0
 WORKERS_TIMEOUT = 2.0
+SEEN_TIMEOUT = 2.0
+SERVER_ROW = "2"  # of column "type" in ``show stat``
 PATIENCE = 2.0  # with a master that has just been started
 NO_STATE = "1\n"  # a state file that says nothing
 _DESCRIPTION = re.compile(r"^[Dd]escription: lbgen-([0-9a-f]+)$", re.MULTILINE)
@@ -212,6 +215,12 @@ class HAProxy(Proxy):
             return self._workers()
         return None
 
+    def seen(self) -> ByServer:
+        """Return how it sees its servers."""
+        with contextlib.suppress(ProxyUnreachable):
+            return seen_in(ask(self.stats_socket, "show stat -1 4 -1", SEEN_TIMEOUT, half_close=False))
+        return {}
+
     def generation(self) -> str:
         """Return the generation that new connections are served by; empty if it is not one of lbgen's.
 
@@ -243,6 +252,22 @@ class HAProxy(Proxy):
         with contextlib.suppress(ProxyUnreachable):  # then there is nothing to keep
             rows = down_rows(ask(self.stats_socket, "show servers state"), list(_servers(desired)))
             disk.write(self._state_file.parent, {self._state_file.name: "\n".join(rows) + "\n" if rows else NO_STATE})
+
+
+def seen_in(stat_csv: str) -> dict[tuple[str, str], Seen]:
+    """Read states and current sessions of servers out of a ``show stat`` reply.
+
+    Source: HAProxy 2.6 management guide, section 9.1: a "# " header line, then a line for each server.
+    """
+    rows = csv.DictReader(stat_csv.removeprefix("# ").splitlines())
+    found = {}
+    for row in rows:
+        backend, server, status = row.get("pxname"), row.get("svname"), row.get("status")
+        if backend and server and status and row.get("type") == SERVER_ROW:
+            state = "up" if status == "no check" else status.lower()
+            sessions = row.get("scur") or ""
+            found[backend, server] = Seen(state, int(sessions) if sessions.isdecimal() else None)
+    return found
 
 
 def _sections(files: Files) -> list[Section]:

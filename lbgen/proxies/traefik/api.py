@@ -70,6 +70,16 @@ class Api:
         with self._as_traefik_answers():
             return {str(item["name"]): Trust.of(item) for item in self._all("entrypoints?")}
 
+    def statuses(self, provider: str) -> dict[tuple[str, str], str]:
+        """Return the status of the servers that it checks, by service and URL: "UP" or "DOWN"."""
+        with self._as_traefik_answers():
+            return {
+                (str(item["name"]).removesuffix(f"@{provider}"), str(url)): str(status)
+                for item in self._all("http/services?")
+                if item.get("provider") == provider
+                for url, status in (item.get("serverStatus") or {}).items()
+            }
+
     def refused(self, provider: str, ours: Callable[[dict[str, Any]], bool]) -> list[str]:
         """Return the elements of this provider that Traefik refused, each with its own words.
 
@@ -145,6 +155,13 @@ class Fleet:
     def trust(self) -> list[dict[str, Trust]]:
         """Return whom the entry points believe, for each that answers. See `Api.trust`."""
         return self._each(lambda api: api.trust())
+
+    def statuses(self, provider: str) -> dict[tuple[str, str], str]:
+        """Return the status of the servers, DOWN where one of them says so. See `Api.statuses`."""
+        joined: dict[tuple[str, str], str] = {}
+        for statuses in self._each(lambda api: api.statuses(provider)):
+            joined |= {key: status for key, status in statuses.items() if joined.get(key) != "DOWN"}
+        return joined
 
     def refused(self, provider: str, ours: Callable[[dict[str, Any]], bool]) -> list[str]:
         """Return the elements that any of them refused. See `Api.refused`."""

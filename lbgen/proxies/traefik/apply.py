@@ -6,12 +6,14 @@ counts all of them as up until their next check (seen on 3.7); so what changes n
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from lbgen.base import documents
 from lbgen.base.directories import make_directory
@@ -20,7 +22,7 @@ from lbgen.base.fingerprint import identity
 from lbgen.base.logs import log
 from lbgen.proxies import disk
 from lbgen.proxies.plan import Method, Plan
-from lbgen.proxies.proxy import Proxy
+from lbgen.proxies.proxy import ByServer, Proxy, Seen
 from lbgen.proxies.sockets import Socket, every
 from lbgen.proxies.traefik import placeholder_certificate, plan
 from lbgen.proxies.traefik.api import MARKER_HEADER, Fleet
@@ -168,6 +170,13 @@ class Traefik(Proxy):
         if self._api:
             return self._api.generation(self._provider)
         return self.feed.taken if self.feed else ""
+
+    def seen(self) -> ByServer:
+        """Return how it sees the servers that it checks."""
+        with contextlib.suppress(ProxyUnreachable):
+            statuses = self._api.statuses(self._provider) if self._api else {}
+            return {(name, urlsplit(url).netloc): Seen(status.lower()) for (name, url), status in statuses.items()}
+        return {}
 
     def verify(self, generation: str) -> None:
         """Wait until it serves this generation, and check that it took all of it.

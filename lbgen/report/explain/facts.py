@@ -10,6 +10,7 @@ from typing import Any
 from lbgen.base.errors import UnknownService
 from lbgen.base.problem import printable
 from lbgen.daemon.bisection import Held
+from lbgen.daemon.drain_store import Drain
 from lbgen.daemon.kept_labels import Kept
 from lbgen.labels.definitions import Definitions
 from lbgen.model import Basis, Model, Rules
@@ -52,6 +53,7 @@ class Facts:
     credentials: Credentials
     targets: tuple[TargetFacts, ...] = ()
     kept: Mapping[str, Kept] = field(default_factory=dict)  # services that their previous labels serve, by name
+    drains: tuple[Drain, ...] = ()  # what operators drain
 
     @property
     def rules(self) -> Rules:

@@ -15,6 +15,7 @@ from lbgen.model.types import Closed
 from lbgen.proxies.kind import NO
 from lbgen.report.closed import closed_documents
 from lbgen.report.doubts import doubts_of
+from lbgen.report.drains import Scene, by_origin, drain_document
 from lbgen.report.explain import labels
 from lbgen.report.explain.facts import Facts
 from lbgen.report.explain.names import defined_rows, joined_rows, used_rows
@@ -61,6 +62,7 @@ def explanation(facts: Facts, name: str) -> Document:
         "left_out": _with_text(note for note in told if note.note),
         "doubts": _with_text(doubts_of(service, read.routes)),
         "limits": _with_text(limited),
+        "drains": _drains(facts, service, routes),
         "labels_kept": _kept(facts.kept.get(service.name)),
         "labels": labels.label_rows(service, read, told, context, facts.kept.get(service.name), used),
     }
@@ -111,6 +113,15 @@ def _why(facts: Facts, service: Service, read: ServiceLabels, routes: Sequence[D
             kept = "what it asked for before stays in force" if held.instead is not None else "it is left out"
             reasons.append(f"target {target.name} refuses the configuration with it: {kept}")
     return reasons
+
+
+def _drains(facts: Facts, service: Service, routes: Sequence[Document]) -> list[Document]:
+    """Return what operators drain of the service's tasks, and of the nodes that send it the mesh's traffic."""
+    found = by_origin(Scene(facts.snapshot, facts.model, facts.drains))
+    mesh = any(route["via"] and route["via"]["value"] == "mesh" for route in routes)
+    origins = {task.id for task in facts.tasks(service)} | (set(facts.snapshot.nodes) if mesh else set())
+    own = {drain for origin, drain in found.items() if origin in origins}
+    return [drain_document(drain) for drain in facts.drains if drain in own]
 
 
 def _kept(kept: Kept | None) -> Document | None:

@@ -287,6 +287,7 @@ def test_status(api):
         "servers": {"up": 1, "drain": 1},
         "keeps_failing": [],
         "servers_held": 3,
+        "drains": [],
         "closed": [],
         "problems": 1,
     }
