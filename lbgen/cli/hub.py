@@ -13,6 +13,7 @@ from lbgen.base.address import is_address
 from lbgen.base.errors import SettingsError
 from lbgen.base.private_file import write_private
 from lbgen.cli import hub_text
+from lbgen.cli.hub_rollout import rollout
 from lbgen.cli.options import CommonOptions, common_options
 from lbgen.cli.output import OUTPUT, print_json, print_lines
 from lbgen.hub import ledger, revocations, rotation, tokens
@@ -36,11 +37,14 @@ _STATE = click.option(
 
 @click.group()
 def hub() -> None:
-    """Admit edges to a hub: its authority, tokens, revocations.
+    """Admit edges to a hub, and follow what it hands out: its authority, tokens, revocations, rollouts.
 
     The commands work on the files of this machine, so that nothing of this can be done over the network: 'init',
-    'token' and 'rotate' need the authority's file and no hub, 'edges' and 'revoke' a hub's state.
+    'token' and 'rotate' need the authority's file and no hub, 'edges', 'revoke' and 'rollout' a hub's state.
     """
+
+
+hub.add_command(rollout)
 
 
 @hub.command()

@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "drain": ("lbgen.cli.drain:drain", "Take a host, a node or a server out, so that it can be stopped."),
     "explain": ("lbgen.cli.explain:explain", "Explain why a service is routed as it is, or is not routed."),
     "history": ("lbgen.cli.status:history", "Show what a running daemon changed last."),
-    "hub": ("lbgen.cli.hub:hub", "Admit edges to a hub: its authority, tokens, revocations."),
+    "hub": ("lbgen.cli.hub:hub", "Admit edges to a hub, and roll settings out to them."),
     "join": ("lbgen.cli.join:join", "Join a fleet of hubs and edges, with a token."),
     "lint": ("lbgen.cli.lint:lint", "List problems, unread labels, and what the proxies cannot do."),
     "ls": ("lbgen.cli.ls:ls", "List all routes: listener, match, and the servers with their state."),
@@ -37,7 +37,7 @@ Exit codes:
   1  unexpected error
   2  the command line or the settings cannot be used; explain: there is no such service
   3  a template failed, or the proxy's checker refused the files
-  4  the source (Docker, a file or a hub) cannot be read; drain, history, hub revoke, ls, status: no daemon answers
+  4  the source (Docker, a file or a hub) cannot be read; drain, history, hub, ls, status: no daemon answers
   5  problems were found (lint, render --strict), or a service is not routed (explain, --require)
   6  the result differs from the directory given to --diff, or from a golden file
 """

@@ -41,6 +41,14 @@ class Seen:
     labels: Mapping[str, str] = field(default_factory=dict)  # of its certificate
     fleet: Mapping[str, Any] = field(default_factory=dict)  # of its report: version, sequence, refused, error
 
+    @classmethod
+    def read(cls, said: Mapping[str, Any]) -> Seen:
+        """Return what another hub sees of an edge; raise KeyError, TypeError or ValueError."""
+        accept, labels = tuple(map(str, said["accept"])), {str(key): str(text) for key, text in said["labels"].items()}
+        return cls(
+            said["connected"] is True, float(said["since"]), accept, said["ready"] is True, labels, dict(said["fleet"])
+        )
+
     def state(self) -> EdgeState:
         """Return what a rollout has to know of it; what it says in another form is as good as nothing."""
         version, refused, error = (str(self.fleet.get(key, ""))[:4000] for key in ("version", "refused", "error"))
@@ -70,15 +78,18 @@ class HandingOut:
         edges: Callable[[], Mapping[str, Seen]],
         send: Callable[[str, dict[str, Any]], None],
         clock: Callable[[], float] = time.time,
+        *,
+        waits: Callable[[], str] = lambda: "",
     ) -> None:
         """
         Args:
             sign: by the key of the fleet's authority.
             edges: all that are known, by name.
             send: sends a message's body to an edge, if it is connected.
+            waits: names the hub that hands settings out in place of this one; empty: none.
         """
         self._settings, self._store, self._sign, self._edges, self._send = settings, store, sign, edges, send
-        self._clock, self._began = clock, clock()
+        self._clock, self._began, self._waits = clock, clock(), waits
         self._canaries = frozenset(settings.canaries)
         kept = store.read()
         self._rollout, self._sequences = kept.rollout, dict(kept.sequences)
@@ -97,6 +108,11 @@ class HandingOut:
     def rollout(self) -> Rollout:
         """The rollout, as it is now."""
         return self._rollout
+
+    @property
+    def waiting(self) -> str:
+        """The hub that hands settings out in place of this one; empty: none."""
+        return self._waits()
 
     def start(self) -> None:
         """Begin."""
@@ -121,6 +137,9 @@ class HandingOut:
     def step(self) -> None:
         """Look once, and do what follows."""
         self._seen = self._edges()
+        if leader := self._waits():
+            self._wait_for(leader)
+            return
         if self._saved:
             self._saved = False
             self._read_directory()
@@ -142,6 +161,14 @@ class HandingOut:
                 self._guard.tried(self.step)
                 self._news.wait(LOOK)
                 self._news.clear()
+
+    def _wait_for(self, leader: str) -> None:
+        """Leave the edges to another hub: two would take from each other what they hand out."""
+        why = f"hub {leader} hands settings out, and this one only while that one cannot be reached"
+        if why != self._complaint:
+            log.warning("fleet_waits", hub=leader, effect=why, remedy="give hub.fleet to one hub")
+        self._complaint, self._saved = why, True
+        self._store.write(self._kept())
 
     def _read_directory(self) -> None:
         """Begin another rollout if there is another version; what cannot be used is told once, and changes nothing."""

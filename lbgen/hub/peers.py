@@ -82,6 +82,25 @@ class Peers:
             with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
                 list(pool.map(self._sync_with, self._urls))
 
+    def ask(self, url: str, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return a peer's answer; None: it is this hub itself. Raise SourceError if there is none."""
+        return self._ask(url, request)
+
+    def ask_all(self, request: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """Return the answers of all peers that answer, by URL."""
+
+        def ask(url: str) -> Mapping[str, Any] | None:
+            try:
+                return self._ask(url, request)
+            except (LbgenError, OSError):
+                return None  # what fails is told where ledgers are exchanged
+
+        if not self._urls:
+            return {}
+        with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
+            answers = dict(zip(self._urls, pool.map(ask, self._urls), strict=True))
+        return {url: answer for url, answer in answers.items() if answer is not None}
+
     def run(self) -> None:
         """Exchange ledgers, now and then and whenever there is something to tell, until `end`."""
         while not self._ended:

@@ -82,6 +82,8 @@ class Registrar:
         self._renewals = Attempts(RENEWALS, RENEWAL_FORGIVEN)
         self._reserved: dict[str, tuple[str, float]] = {}  # token -> key, until
         self._lock = threading.Lock()
+        # Answers to what other hubs ask besides trust, by the request's type.
+        self.more: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {}
         # Called with an edge's name when its certificates are void, or some are, from any thread. Its connections are
         # to be tried again by `admitted`, and closed if that refuses them: it may have joined anew meanwhile.
         self.on_revoked: Callable[[str], None] = lambda _name: None
@@ -148,6 +150,8 @@ class Registrar:
                     same = request["digest"] == digest
                     ledger = {} if same else {"ledger": self._ledger.entries.document()}
                     return {"type": "ledger", "digest": digest, **ledger}
+                case str(kind) if kind in self.more:
+                    return self.more[kind](request)
             raise KeyError("type")
         except Refused as refused:
             return refusal(refused)

@@ -30,10 +30,10 @@ class Fleet:
         self.bundle, self._state = new_bundle(time.time()), state
         self._identities: dict[str, Identity] = {}
 
-    def registrar(self, name: str) -> tuple[Authority, Registrar]:
+    def registrar(self, name: str, peers: tuple[str, ...] = ()) -> tuple[Authority, Registrar]:
         """What a hub of this name is made of."""
         authority = Authority(self.bundle, name)
-        return authority, Registrar(authority, Ledger(self._state / name))
+        return authority, Registrar(authority, Ledger(self._state / name), peers)
 
     def identity(self, name: str, **facts: Any) -> Identity:
         """The edge of this name, which has joined."""
@@ -50,10 +50,15 @@ class Fleet:
 
 @contextlib.contextmanager
 def a_hub(
-    fleet: Fleet, facts: Snapshot | None = None, port: int = 0, name: str = "m1", **options: Any
+    fleet: Fleet,
+    facts: Snapshot | None = None,
+    port: int = 0,
+    name: str = "m1",
+    peers: tuple[str, ...] = (),
+    **options: Any,
 ) -> Iterator[HubServer]:
     """A hub that listens on loopback."""
-    hub = HubServer(("127.0.0.1", port), *fleet.registrar(name), **options)
+    hub = HubServer(("127.0.0.1", port), *fleet.registrar(name, peers), **options)
     if facts is not None:
         hub.publish(facts)
     hub.start()

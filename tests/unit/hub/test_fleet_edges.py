@@ -12,8 +12,8 @@ import pytest
 from lbgen.base.errors import CheckFailed
 from lbgen.daemon.handed_out import HandedOut
 from lbgen.daemon.handed_out_store import HandedOutStore
-from lbgen.hub import rollout_events
-from lbgen.hub.fleet_edges import connected_edges, handing_out
+from lbgen.hub import fleet_edges, rollout_events
+from lbgen.hub.fleet_edges import FleetEdges, handing_out, seen
 from lbgen.hub.handing_out import HandingOut
 from lbgen.hub.rollout import Phase
 from lbgen.hub.rollout_store import RolloutStore
@@ -79,23 +79,36 @@ class Site:
         (group / "settings.yml").write_text(f"discovery: {{via: {via}}}\n")
 
     @contextlib.contextmanager
-    def hub(self, pause: str = "0s", port: int = 0) -> Iterator[tuple[HubServer, HandingOut]]:
-        """Run the hub."""
+    def hub(
+        self, pause: str = "0s", name: str = "m1", peers: tuple[str, ...] = ()
+    ) -> Iterator[tuple[HubServer, HandingOut]]:
+        """Run a hub that hands settings out."""
         settings = FleetSettings(directory=self.root / "fleet", canaries=["canary"], pause=pause)  # type: ignore[arg-type]
-        authority, _ = self.fleet.registrar("m1")
-        with a_hub(self.fleet, FACTS, port) as server:
-            out = handing_out(settings, self.root / "hub", authority, server)
+        authority, _ = self.fleet.registrar(name)
+        with a_hub(self.fleet, FACTS, name=name, peers=peers) as server:
+            edges = FleetEdges(server, server.registrar, name, leads=True)
+            out = handing_out(settings, self.root / f"hub-{name}", authority, edges)
+            edges.start()
             out.start()
             try:
                 yield server, out
             finally:
                 out.stop()
+                edges.stop()
 
     @contextlib.contextmanager
-    def connected(self, server: HubServer) -> Iterator[None]:
-        """Connect all edges."""
+    def follower(self) -> Iterator[HubServer]:
+        """Run a hub that hands nothing out of its own."""
+        with a_hub(self.fleet, FACTS, name="m2") as server:
+            FleetEdges(server, server.registrar, "m2", leads=False)
+            yield server
+
+    @contextlib.contextmanager
+    def connected(self, server: HubServer, *names: str) -> Iterator[None]:
+        """Connect edges to a hub; all if none is named."""
         with contextlib.ExitStack() as stack:
-            for name, edge in self.edges.items():
+            for name in names or self.edges:
+                edge = self.edges[name]
                 following = stack.enter_context(
                     an_edge(self.fleet, url_of(server), name=name, accept=["discovery", "templates"])
                 )
@@ -112,6 +125,7 @@ class Site:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """One canary and one other edge; nobody waits for edges that may come back."""
     monkeypatch.setattr(rollout_events, "SETTLE", 0.0)
+    monkeypatch.setattr(fleet_edges, "ASKED", 0.3)
     return Site(tmp_path)
 
 
@@ -128,7 +142,7 @@ def test_good_then_refused(site: Site) -> None:
         assert out.rollout.reason.startswith("canary refused it: haproxy refused")
         assert "no vip here" in out.rollout.reason
         site.edges["canary"].refusing = ""
-        RolloutStore(site.root / "hub" / "fleet").ask("resume")
+        RolloutStore(site.root / "hub-m1" / "fleet").ask("resume")
         wait_for(lambda: site.vias() == ["vip", "vip"], "the resumed version")
 
 
@@ -155,7 +169,7 @@ def test_edges_without_a_hub(site: Site) -> None:
     assert site.vias() == ["task", "task"]
     sequences = [edge.out.report()["sequence"] for edge in site.edges.values()]
     with site.hub() as (server, out), site.connected(server):
-        wait_for(lambda: len([each for each in connected_edges(server).values() if each.fleet]) == 2, "reports")
+        wait_for(lambda: len([each for each in server.edges() if seen(each).fleet]) == 2, "reports")
         out.tell()
         assert [edge.out.report()["sequence"] for edge in site.edges.values()] == sequences
 
@@ -172,13 +186,40 @@ def test_ready(site: Site, changed: Callable[[Report], Report], ready: bool) -> 
     """An edge is ready if all its proxies serve what they should."""
     with site.hub() as (server, _), an_edge(site.fleet, url_of(server), name="other") as following:
         following.source.report = lambda: changed(site.edges["other"].report())
-        wait_for(lambda: "other" in connected_edges(server) and connected_edges(server)["other"].fleet, "its report")
-        assert connected_edges(server)["other"].ready is ready
+        wait_for(lambda: server.edges() and seen(server.edges()[0]).fleet, "its report")
+        assert seen(server.edges()[0]).ready is ready
 
 
 def test_labels(site: Site) -> None:
     """The labels that an edge joined with are those of its certificate."""
     site.fleet.identity("labelled", labels={"zone": "eu"})
     with site.hub() as (server, _), an_edge(site.fleet, url_of(server), name="labelled"):
-        wait_for(lambda: "labelled" in connected_edges(server), "the edge")
-        assert connected_edges(server)["labelled"].labels == {"zone": "eu"}
+        wait_for(server.edges, "the edge")
+        assert seen(server.edges()[0]).labels == {"zone": "eu"}
+
+
+def test_an_edge_at_another_hub(site: Site) -> None:
+    """Edges may be connected to any hub: one hands settings out to all of them, by way of the others."""
+    site.save("task")
+    with site.follower() as other, site.hub(peers=(url_of(other),)) as (server, out):
+        with site.connected(server, "canary"), site.connected(other, "other"):
+            wait_for(lambda: site.vias() == ["task", "task"], "the version at both")
+            wait_for(lambda: out.rollout.phase is Phase.DONE, "the end")
+        site.edges["other"].refusing = "vip"
+        with site.connected(other, "canary"), site.connected(server, "other"):  # they have changed hubs
+            site.save("vip")
+            wait_for(lambda: out.rollout.phase is Phase.ROLLED_BACK, "a rollback")
+            assert site.vias() == ["task", "task"]
+            assert out.rollout.reason.startswith("other refused it")
+
+
+def test_two_that_hand_out(site: Site) -> None:
+    """The one whose name comes first does, while it can be reached."""
+    site.save("task")
+    with contextlib.ExitStack() as first:
+        one, _ = first.enter_context(site.hub(name="m1"))
+        with site.hub(name="m2", peers=(url_of(one),)) as (two, out), site.connected(two):
+            wait_for(lambda: out.waiting == "m1", "the second to wait")
+            assert site.vias() == ["auto", "auto"]
+            first.close()
+            wait_for(lambda: site.vias() == ["task", "task"], "the second to lead")
