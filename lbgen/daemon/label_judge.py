@@ -7,9 +7,10 @@ by those of all that use what it defines.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lbgen.base.problem import Problem
+from lbgen.base.records import dataclass
 from lbgen.labels.definitions import Definitions
 from lbgen.labels.route_spec import Use
 from lbgen.model import Builder, Rules

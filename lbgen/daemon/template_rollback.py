@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lbgen.base.errors import CheckFailed, TemplateError
+from lbgen.base.records import dataclass
 from lbgen.model import Model
 from lbgen.render.renderer import Files, LoadedTemplates, Renderer
 from lbgen.snapshot import Snapshot

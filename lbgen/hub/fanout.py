@@ -7,8 +7,7 @@ far behind is sent everything. So a slow edge costs a number, however slow it is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lbgen.base.records import dataclass
 from lbgen.snapshot import Snapshot
 from lbgen.source.facts import KINDS
 from lbgen.source.hub import facts as wire

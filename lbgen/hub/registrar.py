@@ -11,13 +11,14 @@ import hmac
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lbgen.base.logs import log
+from lbgen.base.records import dataclass
 from lbgen.hub import tokens
 from lbgen.hub.attempts import Attempts
 from lbgen.hub.authority import Authority

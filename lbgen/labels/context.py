@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from lbgen.base.records import dataclass
 from lbgen.labels.definitions import Defined, Definition, Definitions
 from lbgen.labels.foreign_options import Element
 from lbgen.labels.route_spec import ServiceLabels

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lbgen.base.records import dataclass
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from lbgen.base.records import dataclass
 from lbgen.labels.definitions import Definitions
 from lbgen.model.part import Part
 from lbgen.model.routes import ServiceRoutes

@@ -5,8 +5,7 @@ Part of the public vocabulary of templates, as `types`: fields are added, never 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lbgen.base.records import dataclass
 from lbgen.labels.match import Alternative
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
 from lbgen.base.problem import Problem
+from lbgen.base.records import dataclass
 from lbgen.labels import dialects
 from lbgen.labels.definitions import Definitions
 from lbgen.labels.match import ALWAYS, Alternative, Test, TooManyAlternatives, alternatives

@@ -8,8 +8,9 @@ serve; the route is closed if there is none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from lbgen.base.records import dataclass
 from lbgen.labels.beside import short_guards
 from lbgen.labels.keys.table import KEYS, PREFIX, RouteKeys
 from lbgen.labels.route_spec import RouteSpec, Share

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from lbgen.base.records import dataclass
 from lbgen.model.types import Server
 
 LARGEST_WEIGHT = 256  # HAProxy's limit

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lbgen.base.records import dataclass
 from lbgen.labels.keys.key import http_key
 from lbgen.labels.values import basic
 

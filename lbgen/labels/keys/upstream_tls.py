@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lbgen.base.records import dataclass
 from lbgen.labels.keys.key import key, stream_key
 from lbgen.labels.values import basic, http, policy
 

@@ -9,8 +9,9 @@ cmd/traefik/traefik.go (getDefaultsEntrypoints).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from lbgen.base.records import dataclass
 from lbgen.labels.context import EntryPoint, Listeners, Ports
 from lbgen.labels.foreign_options import Element, Options, Written
 from lbgen.labels.route_spec import sound

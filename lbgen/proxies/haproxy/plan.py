@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import chain, groupby
 
+from lbgen.base.records import dataclass
 from lbgen.proxies import plan
 from lbgen.proxies.haproxy.configuration import (
     CHANGEABLE,

@@ -15,7 +15,8 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from lbgen.base.records import dataclass
 
 HOLD = 4.0  # seconds; Traefik gives up after 5 where pollTimeout is not set
 FORGET = 60.0  # seconds without a question after which a connection counts as new: its port may be another's now

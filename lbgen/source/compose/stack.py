@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import Any
 
+from lbgen.base.records import dataclass
 from lbgen.base.yaml_tree import KeyPath
 from lbgen.snapshot import PublishedPort
 from lbgen.source.compose import ports

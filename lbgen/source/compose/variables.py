@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from lbgen.base.records import dataclass
 
 _NAME = "[_A-Za-z][_A-Za-z0-9]*"
 _SUBSTITUTION = rf"{_NAME}(?::?[-?][^}}]*)?"

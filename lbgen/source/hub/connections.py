@@ -8,7 +8,6 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ import lbgen
 from lbgen.base.backoff import Backoff
 from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.logs import log
+from lbgen.base.records import dataclass
 from lbgen.source.hub.dialling import first_good
 from lbgen.source.hub.exchange import exchange
 from lbgen.source.hub.identity import Dial
