@@ -97,7 +97,7 @@ class Builder:
             parts = self._parts(snapshot, around, only)
         parts.append(Part(problems=tuple(self._unused())))
         joined, logins = self._logins.join(parts, snapshot, around)
-        model = self._assemble(joined, logins, Basis(self.rules, drained))
+        model = self._assemble(joined, logins, Basis(self.rules, drained, self._definitions))
         model = self._page_services.found(model, snapshot, around)
         return self._mirrors.aimed(model, snapshot, tasks, around, self._asked)
 

@@ -220,6 +220,7 @@ class Basis:
 
     rules: Rules
     drained: Collection[str]  # ids of tasks and nodes whose time to drain was over
+    definitions: Definitions  # of all services, by which each one's labels were read
 
 
 @dataclass(frozen=True, slots=True)

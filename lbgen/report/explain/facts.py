@@ -15,7 +15,6 @@ from lbgen.daemon.drain_store import Drain
 from lbgen.daemon.kept_labels import Kept
 from lbgen.labels.definitions import Definitions
 from lbgen.model import Basis, Model, Rules
-from lbgen.model.definitions import definitions_of
 from lbgen.model.servers import Surroundings
 from lbgen.model.service_lookup import services_by_name
 from lbgen.render.credentials import Credentials
@@ -73,8 +72,8 @@ class Facts:
 
     @property
     def definitions(self) -> Definitions:
-        """What the names in services' labels mean."""
-        return definitions_of(self.snapshot, self.rules)
+        """What the names in services' labels mean: as gathered for the model, since that looks at all services."""
+        return self._basis.definitions
 
     @property
     def around(self) -> Surroundings:

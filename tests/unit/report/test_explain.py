@@ -850,3 +850,11 @@ def test_previous_labels():
     }
     text = "\n".join(explanation_lines(document))
     assert "its previous labels are in force, since 2026-11-22 10:00:00 UTC: the newest have a mistake" in text
+
+
+def test_definitions_gathered_once():
+    """What services define for each other is gathered for the model: no explanation looks at all labels again."""
+    snapshot = a_snapshot(a_node(), a_network("edge"), on_edge({"host": "a.org"}))
+    builder = Builder(a_rules())
+    facts = Facts(snapshot, builder.build(snapshot), Credentials(), ())
+    assert facts.definitions is builder.definitions(snapshot)
