@@ -9,14 +9,17 @@ Before there is a document there is no answer but 503: an empty one would be an 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lbgen.base.records import dataclass
+
+if TYPE_CHECKING:
+    import asyncio
 
 HOLD = 4.0  # seconds; Traefik gives up after 5 where pollTimeout is not set
 FORGET = 60.0  # seconds without a question after which a connection counts as new: its port may be another's now
@@ -79,6 +82,8 @@ class Feed:
         Args:
             client: what tells one connection from another, ADDRESS:PORT say.
         """
+        import asyncio  # here: only a server that runs needs it, and commands know all proxies
+
         news = asyncio.Event()
         with self._lock:
             held = not self._closing and not self._is_new_to(client)

@@ -78,3 +78,10 @@ def test_render_compiles_once(tmp_path):
     words = ["render", "--once", "--from", MESH, "--proxy", "haproxy"]
     spied(tmp_path, *words)
     assert not [name for name in spied(tmp_path, *words)["compiled"] if name.endswith(".j2")]
+
+
+@pytest.mark.parametrize("command", ["explain", "lint", "render", "run"])
+def test_help_of_commands(tmp_path, command):
+    """What only a daemon that runs needs is loaded when it runs."""
+    heavy = DOCKER | WEB | {"asyncio", "cryptography", "structlog", "watchdog", "websockets"}
+    assert loaded(spied(tmp_path, command, "--help")["modules"]) & heavy == set()
