@@ -98,7 +98,7 @@ def test_pushed_is_listed(newer: Lab) -> None:
         gone = newer.service("gone", networks=["front"], endpoint_mode="dnsrr", wait=False)
         newer.service("zero", replicas=0, publish=[ingress_port(published=5432)], wait=False)
         flags = ("--name", "job", "--mode", "replicated-job", "--restart-condition", "none")
-        newer.docker("service", "create", "--detach", "--no-resolve-image", *flags, newer.images["app"], "check")
+        newer.docker("service", "create", "--detach", "--no-resolve-image", *flags, newer.images["app"], "done")
         newer.service("hostnet", networks=["host"], args=["--port", "9001"], wait=False)
         newer.node_update("n1", "--label-add", "zone=eu")
         for service in (shop, dynamic, inner, gone):

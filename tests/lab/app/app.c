@@ -6,6 +6,7 @@
  *   /app [--port N]... [--tcp N]... [--udp N]... [--version TEXT] [--name TEXT]
  *        [--on-term exit|drain:SECONDS] [--healthy-after SECONDS] [--fail-after SECONDS]
  *   /app check [--port N]    for HEALTHCHECK: GET /health on 127.0.0.1, exit 0 or 1
+ *   /app done                exits with 0: a job's task that has done its work
  *   /app pause               sleeps until SIGTERM: holds a network namespace open
  *
  * Every answer's body is the host name and, on a second line, the version if there is one. A path segment, anywhere
@@ -478,6 +479,8 @@ int main(int argc, char **argv) {
     sigaddset(&signals, SIGINT);
     sigprocmask(SIG_BLOCK, &signals, NULL);
 
+    if (argc > 1 && !strcmp(argv[1], "done"))
+        return 0;
     if (argc > 1 && !strcmp(argv[1], "check"))
         return check(argc > 3 && !strcmp(argv[2], "--port") ? atoi(argv[3]) : 8080);
     if (argc > 1 && !strcmp(argv[1], "pause")) {
