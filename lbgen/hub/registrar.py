@@ -15,13 +15,13 @@ from dataclasses import field, replace
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from lbgen.base.logs import log
 from lbgen.base.records import dataclass
 from lbgen.hub import tokens
 from lbgen.hub.attempts import Attempts
 from lbgen.hub.authority import Authority
+from lbgen.hub.certificate_request import bytes_in, requested_key
 from lbgen.hub.challenges import Challenges
 from lbgen.hub.ledger import Edge, Entries, Ledger, Used, entries_in
 from lbgen.hub.peers import Peers
@@ -179,7 +179,7 @@ class Registrar:
     def _join(self, request: Mapping[str, Any]) -> dict[str, Any]:
         now = self._clock()
         token = tokens.checked(self._authority, request.get("token"), now)
-        key = _requested_key(request)
+        key = requested_key(request)
         void = self._ledger.entries.revoked.get(token.name, 0.0)
         if token.made <= void:
             older = f"the token for {token.name} is older than the revocation of that name"
@@ -229,7 +229,7 @@ class Registrar:
         return edge
 
     def _renew(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        nonce, certificate, proof = (_bytes(request, key) for key in ("nonce", "certificate", "proof"))
+        nonce, certificate, proof = (bytes_in(request, key) for key in ("nonce", "certificate", "proof"))
         self._challenges.check(nonce)
         read = certificate_in(certificate)
         holder = self._authority.verified(read, GRACE)
@@ -274,34 +274,6 @@ class Registrar:
     def _take(self, entries: Entries, later: bool = False) -> None:
         for name in self._ledger.merge(entries, later):
             self.on_revoked(name)
-
-
-def _requested_key(request: Mapping[str, Any]) -> ec.EllipticCurvePublicKey:
-    """Return the key of a request for a certificate, which is proven; nothing else in it is looked at."""
-    content = _bytes(request, "request")
-    try:
-        asked = x509.load_der_x509_csr(content)
-        key = asked.public_key()
-        key_id(key)
-        if not asked.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
-            raise ValueError("signature")
-    except Refused:
-        raise
-    except Exception as error:  # junk of any kind: cryptography has errors of several
-        raise Refused(
-            "request", "the request for a certificate cannot be read, or is not signed with its key"
-        ) from error
-    return key
-
-
-def _bytes(request: Mapping[str, Any], key: str) -> bytes:
-    value = request.get(key)
-    try:
-        if isinstance(value, str) and len(value) <= 2 * LARGEST:
-            return base64.b64decode(value, validate=True)
-    except ValueError:
-        pass
-    raise Refused("request", f"the request has no {key}, or one that cannot be read")
 
 
 def _used(name: str) -> Refused:

@@ -240,11 +240,11 @@ def _read(path: Path) -> _Known:
         holder_of(certificate)
     except FileNotFoundError:
         raise SettingsError(f"{path.parent}: this machine has not joined a fleet: see 'lbgen join --help'") from None
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be used: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, LbgenError):
+    except (ssl.SSLError, ValueError, KeyError, TypeError, AttributeError, LbgenError):
         remedy = "join again, with a new token and --again"
         raise SettingsError(f"{path}: it is damaged: {remedy}") from None  # no traceback has the key
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
     return known
 
 
