@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from lbgen.hub import ledger, revocations
 from lbgen.hub.authority import Authority, new_bundle, read_bundle
 from lbgen.hub.rotation import next_bundle
 from lbgen.hub.upkeep import kept_up
 from lbgen.source.hub.certificates import Refused
+from lbgen.source.hub.exchange import websocket_url
 from tests.support.clock import Clock
 from tests.support.fleet import Hub
 from tests.support.wait import wait_for
@@ -84,6 +86,19 @@ def test_new_authority(hub: Hub, tmp_path: Path, clock: Clock) -> None:
         file.write_text("what is this")
         file.write_text(new_bundle(clock()).text())
         wait_for(lambda: hub.authority.fingerprint != first)
+
+
+def test_connections_outlive_a_new_certificate(hub: Hub, tmp_path: Path, clock: Clock) -> None:
+    """Neither a new certificate of the hub nor a new authority closes a connection; new ones see the new one."""
+    edge = hub.joined("e1", tmp_path / "e1")
+    url = websocket_url(hub.url) + "/v1/edge"
+    with connect(url, ssl=edge.client_context(), compression=None) as connection:
+        first = connection.socket.getpeercert(True)  # type: ignore[attr-defined]
+        hub.authority.take(next_bundle(hub.bundle, clock()))
+        with connect(url, ssl=edge.client_context(), compression=None) as another:
+            assert another.socket.getpeercert(True) == hub.authority.certificate != first  # type: ignore[attr-defined]
+        connection.send('{"type": "hello"}')
+        assert json.loads(connection.recv())["name"] == "e1"
 
 
 def test_peers_hear_of_it_without_being_asked(hub: Hub, tmp_path: Path, clock: Clock) -> None:

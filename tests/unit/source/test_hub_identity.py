@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 import time
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lbgen.base.errors import SettingsError, SourceError
 from lbgen.hub.authority import new_bundle
-from lbgen.source.hub.certificates import Holder, Refused, pem
+from lbgen.source.hub.certificates import Holder, Refused, key_pem, pem
 from lbgen.source.hub.exchange import Answer, answer, exchange
 from lbgen.source.hub.identity import Identity, join
 from tests.support.clock import Clock
@@ -44,6 +46,39 @@ def test_state_that_cannot_be_written(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"file/edge/joining.json: cannot be written"):
         hub.joined("e1", tmp_path / "file/edge")
     assert hub.ledger.entries.edges == {}
+
+
+def test_key_stays(hub: Hub, tmp_path: Path) -> None:
+    """The key is in nothing that is sent, when an edge joins and when it renews; it stays the same."""
+    sent: list[str] = []
+
+    def asked(url: str, path: str, request: Mapping[str, Any], context: ssl.SSLContext) -> Answer:
+        sent.append(json.dumps(request))
+        return exchange(url, path, request, context)
+
+    edge = join(asked, hub.url, hub.token("e1"), tmp_path / "e1")
+    key = serialization.load_pem_private_key(key_of(tmp_path / "e1").encode(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    edge.renew(lambda path, request, context: asked(hub.url, path, request, context))
+    secret = key.private_numbers().private_value.to_bytes(32, "big")
+    forms = [base64.b64decode(value) for text in sent for value in json.loads(text).values() if is_base64(value)]
+    assert len(forms) >= 4
+    assert all(secret not in form and b"PRIVATE" not in form for form in forms)
+    assert not any("PRIVATE" in text for text in sent)
+    assert key_of(tmp_path / "e1") == key_pem(key)
+
+
+def key_of(state: Path) -> str:
+    text = json.loads((state / "identity.json").read_text())["key"]
+    assert isinstance(text, str)
+    return text
+
+
+def is_base64(value: str) -> bool:
+    try:
+        return bool(base64.b64decode(value, validate=True))
+    except ValueError:
+        return False
 
 
 @pytest.mark.parametrize("damage", [
