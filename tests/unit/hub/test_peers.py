@@ -48,11 +48,11 @@ def test_token_is_used_once_in_the_fleet(hubs: list[Hub], tmp_path: Path) -> Non
 
 
 def test_token_is_used_once_at_the_same_time(hubs: list[Hub], tmp_path: Path) -> None:
-    """Of two that come at once to two hubs at most one joins; who retries after a minute does."""
+    """Of three that come at once to three hubs one joins at most; if none did, one that comes a minute later does."""
     token, joined = hubs[0].token("e1"), []
 
     def attempt(number: int) -> None:
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(LbgenError):
             joined.append(join(exchange, hubs[number].url, token, tmp_path / f"{number}"))
 
     threads = [threading.Thread(target=attempt, args=[number]) for number in range(3)]
@@ -63,8 +63,7 @@ def test_token_is_used_once_at_the_same_time(hubs: list[Hub], tmp_path: Path) ->
     assert len(joined) <= 1
     hubs[0].clock.now += RESERVED + 1
     attempt(2)
-    assert len(joined) in (1, 2)
-    assert len({edge.certificate for edge in joined}) == len(joined)
+    assert len(joined) == 1
     assert len({hub.ledger.entries.edges["e1"].key for hub in hubs if "e1" in hub.ledger.entries.edges}) == 1
 
 

@@ -59,8 +59,10 @@ def test_lost_answer(hub: Hub, tmp_path: Path) -> None:
     hub.lose_answer = True
     with pytest.raises(SourceError, match="no answer"):
         join(exchange, hub.url, token, tmp_path / "e1")
-    assert "e1" in hub.ledger.entries.edges
+    joined = hub.ledger.entries.edges["e1"].joined
+    hub.clock.now += 1
     edge = join(exchange, hub.url, token, tmp_path / "e1")
+    assert (hub.ledger.entries.edges["e1"].joined, hub.revoked) == (joined, [])
     assert hub.ask("/v1/edge", {"type": "hello"}, edge).document["name"] == "e1"
 
 
