@@ -65,6 +65,17 @@ class Service:
     virtual_ips: Mapping[str, str] = field(default_factory=dict)  # network id -> address without prefix length
     update_state: str = ""  # updating, paused, completed, rollback_started, ...
     part: str = ""  # as in `Node`
+    own: str = ""  # its name in its part, where `name` is PART_NAME since another part has the name, too; else empty
+
+    @property
+    def own_name(self) -> str:
+        """Its name in its part: what labels and claims call it. `name` is what everything else is called after."""
+        return self.own or self.name
+
+    @property
+    def key(self) -> str:
+        """What it is remembered by over a restart: its name in its part, and the part's."""
+        return f"{self.part}/{self.own_name}" if self.part else self.name
 
     @property
     def on_hosts(self) -> bool:

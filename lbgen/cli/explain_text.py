@@ -35,7 +35,8 @@ def _headline(document: Document) -> Iterator[str]:
     word, colour = ("routed", "green") if document["routed"] else ("not routed", "red")
     if document["routed"] and document["why"]:
         word, colour = "routed in part", "yellow"
-    yield f"service {in_one(document['service'])}: {click.style(word, colour)}"
+    of = f" (source {in_one(document['source'])})" if document.get("source") else ""
+    yield f"service {in_one(document['service'])}{of}: {click.style(word, colour)}"
     for why in document["why"]:
         yield from folded(why, "  - ", "    ")
     ports = [

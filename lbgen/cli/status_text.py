@@ -74,10 +74,20 @@ def duration(seconds: float | None) -> str:
 
 
 def _source(source: Document) -> Iterator[str]:
+    parts = source.get("parts")
+    if parts is None:
+        yield from _one_source("source    ", source)
+    for part in parts or ():
+        yield from _one_source(f"source    {in_one(part['name'])}: ", part)
+    if parts == []:
+        yield "source    none"
+
+
+def _one_source(head: str, source: Document) -> Iterator[str]:
     mode = source["mode"]
     shown = {"none": click.style("no endpoint answers", "red"), "push": "push", "file": "file"}.get(mode, mode)
     age = source["stream_age_seconds"]
-    said = [f"source    {shown}", in_one(source["endpoint"])]
+    said = [f"{head}{shown}", *filter(None, [in_one(source["endpoint"])])]
     if source.get("cluster"):
         said.append(f"cluster {in_one(source['cluster'])}")
     if age is not None:
@@ -85,6 +95,12 @@ def _source(source: Document) -> Iterator[str]:
     yield ", ".join(said)
     if source.get("no_push"):
         yield f"          no push: {in_one(source['no_push'])}"
+    if source.get("failing"):
+        since = f" since {_time(source['failing_since'])}" if source.get("failing_since") else ""
+        kept = "" if source.get("facts", True) else "; nothing of it is known"
+        yield click.style(f"          failing{since}: {in_one(source['failing'])}{kept}", "red")
+    for member in source.get("members", ()):
+        yield from _one_source(f"          {in_one(member['name'])}: ", member)
     if "drift" in source:
         counts = {"listings": "listings", "drift": "missed by the stream", "reconnects": "reconnects"}
         yield "          " + ", ".join(f"{word}: {source[key]}" for key, word in counts.items())

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lbgen.base.errors import SettingsError
 from lbgen.proxies.kind import Check, Setup
 from lbgen.proxies.registry import kind_of
 from lbgen.render.context import TargetContext
@@ -33,10 +32,13 @@ def source(settings: Settings) -> Source:
     Raises:
         SourceError: an endpoint has no known form.
     """
-    parts = settings.parts
-    if len(parts) > 1:
-        raise SettingsError("source: several sources at once are not followed yet: name one")
-    return _part(next(iter(parts.values())))
+    parts = {name: _part(part) for name, part in settings.parts.items()}
+    if "" in parts:
+        return parts[""]
+    from lbgen.source.last_known import store_in
+    from lbgen.source.several import SeveralSources
+
+    return SeveralSources(parts, store=store_in(settings.state))
 
 
 def _part(settings: SourceSettings, name: str = "") -> Source:

@@ -126,7 +126,7 @@ def closes(service: Service, rules: Rules, before: Labels, after: Labels, snapsh
     Args:
         snapshot: with the services whose labels define what these name.
     """
-    definitions = definitions_of(snapshot, rules)
+    definitions = definitions_of(snapshot, rules).of(service.part)
     was, now = (service_routes(replace(service, labels=labels), rules, definitions) for labels in (before, after))
     return adds_guard(was, now) or takes_out(was, now)
 

@@ -53,13 +53,14 @@ class KeptLabels:
             store: outlives this process.
             clock: seconds since 1970.
         """
-        self.kept: Mapping[str, Kept] = {}  # by the service's name
+        self.kept: Mapping[str, Kept] = {}  # by the service's key
         self.changes: deque[Change] = deque(maxlen=MOST_CHANGES)  # when labels were kept, and when no longer
         self._store, self._clock = store, clock
-        self._served: dict[str, Served] | None = None  # by the service's name; None: not read yet
+        self._served: dict[str, Served] | None = None  # by the service's key; None: not read yet
         self._next: dict[str, Kept] = {}  # those of the snapshot that was asked for last
         self._known: dict[str, tuple[Service, object]] = {}  # as they were when `_served` was written down
         self._uses: dict[str, tuple[Use, ...]] = {}  # names of others' labels that services' own use
+        self._names: dict[str, str] = {}  # of services, by key
         self._judge: Judge | None = None
 
     @property
@@ -71,7 +72,7 @@ class KeptLabels:
         """Return the snapshot with the labels by which services are served."""
         served = self._remembered()
         changed = {}
-        for name, service in _by_name(snapshot).items():
+        for name, service in _by_key(snapshot).items():
             before = served.get(name)
             if before and _matters(before) and self._known.get(name, (None,))[0] is not service:
                 newest = own_labels(service.labels, rules)
@@ -94,7 +95,7 @@ class KeptLabels:
         before, known = self._remembered(), self._known
         served: dict[str, Served] = {}
         self._known, self._uses = {}, {}
-        for name, service in _by_name(snapshot).items():
+        for name, service in _by_key(snapshot).items():
             decision = builder.decision(service)
             if decision is None:  # lbgen made a mistake with it: what it had stays
                 served |= {name: before[name]} if name in before else {}
@@ -141,13 +142,16 @@ class KeptLabels:
 
     def _tell(self, snapshot: Snapshot) -> None:
         """Write down whose labels are kept from now on, and whose no longer are."""
+        left = {key: self._names[key] for key in self.kept if key in self._names}
+        self._names = left | {service.key: service.name for service in snapshot.services.values()}
         for name in sorted(self._next.keys() - self.kept.keys()):
             what = "its previous labels stay in force: a mistake in its new ones would close it"
             self._change(snapshot, self._next[name].since, name, what)
         for name in sorted(self.kept.keys() - self._next.keys()):
             self._change(snapshot, self._clock(), name, "its newest labels are in force")
 
-    def _change(self, snapshot: Snapshot, at: float, name: str, what: str) -> None:
+    def _change(self, snapshot: Snapshot, at: float, key: str, what: str) -> None:
+        name = self._names.get(key, key)
         causes = tuple(cause for cause in snapshot.causes if cause.text.startswith(f"service {name}: "))
         self.changes.append(Change(at, "", "", METHOD, f"service {name}: {what}", 0.0, causes))
 
@@ -168,11 +172,11 @@ def _with_own(labels: Labels, own: Labels, rules: Rules) -> dict[str, str]:
     return {label: value for label, value in labels.items() if label not in mine} | dict(own)
 
 
-def _by_name(snapshot: Snapshot) -> dict[str, Service]:
-    """Return the services by name; of two that share one, which only a file can have, the one that is served."""
+def _by_key(snapshot: Snapshot) -> dict[str, Service]:
+    """Return the services by key; of two that share one, which only a file can have, the one that is served."""
     named: dict[str, Service] = {}
     for service in snapshot.services.values():
-        other = named.setdefault(service.name, service)
+        other = named.setdefault(service.key, service)
         if other is not service:
-            named[service.name] = min(other, service, key=lambda each: (moment(each.created_at), each.id))
+            named[service.key] = min(other, service, key=lambda each: (moment(each.created_at), each.id))
     return named

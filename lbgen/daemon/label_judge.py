@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from lbgen.base.problem import Problem
 from lbgen.base.records import dataclass
-from lbgen.labels.definitions import Definitions
+from lbgen.labels.definitions import DefinitionsByPart
 from lbgen.labels.route_spec import Use
 from lbgen.model import Builder, Rules
 from lbgen.model.decided import Decided
@@ -26,7 +26,7 @@ class Case:
     """What is to be judged."""
 
     snapshot: Snapshot  # as it is
-    previous: Mapping[str, Service]  # services whose labels changed, by name, with those that they are served by
+    previous: Mapping[str, Service]  # services whose labels changed, by key, with those that they are served by
     routes: Mapping[str, tuple[str, ...]]  # names of those that services are served by
     uses: Mapping[str, tuple[Use, ...]]  # names that services' labels use, as far as they are known
 
@@ -39,7 +39,7 @@ class Judge:
         self._before, self._after = Builder(rules, _ignored), Builder(rules, _ignored)
 
     def held(self, case: Case) -> dict[str, Why]:
-        """Return the services that keep their previous labels, by name, and why."""
+        """Return the services that keep their previous labels, by key, and why."""
         held: dict[str, Why] = {}
         while found := self._found(case, held):  # with what is held by then
             held |= found
@@ -58,36 +58,44 @@ class Judge:
         for service in judged:
             before = self._before.decision(was.services[service.id])
             after = self._after.decision(now.services[service.id])
-            routes = case.routes.get(service.name, ())
+            routes = case.routes.get(service.key, ())
             if not (before and after and routes):
                 continue
-            if service.name not in case.previous:
-                found = _joined(found, _blamed(service.name, before, after, routes, case.previous.keys() - set(held)))
-            elif service.name not in held and (why := mistakes(before, after, routes)):
-                found = _joined(found, [(service.name, why)])
+            if service.key not in case.previous:
+                changed = {
+                    each.own_name: each
+                    for key, each in case.previous.items()
+                    if each.part == service.part and key not in held
+                }
+                found = _joined(found, _blamed(service.name, before, after, routes, changed))
+            elif service.key not in held and (why := mistakes(before, after, routes)):
+                found = _joined(found, [(service.key, why)])
         return found
 
-    def _users(self, case: Case, before: Definitions, after: Definitions) -> Iterator[str]:
+    def _users(self, case: Case, before: DefinitionsByPart, after: DefinitionsByPart) -> Iterator[str]:
         """Yield the ids of services whose labels have not changed, and use what means something else now."""
-        if before is after:
-            return
         for id_, service in case.snapshot.services.items():
-            if service.name in case.previous or not case.routes.get(service.name):
+            if service.key in case.previous or not case.routes.get(service.key):
                 continue
-            uses = case.uses.get(service.name)
-            if uses is None or any(before.answer(use) != after.answer(use) for use in uses):
+            uses = case.uses.get(service.key)
+            was, now = before.of(service.part), after.of(service.part)
+            if uses is None or (was is not now and any(was.answer(use) != now.answer(use) for use in uses)):
                 yield id_
 
 
 def _blamed(
-    name: str, before: Decided, after: Decided, routes: tuple[str, ...], changed: Collection[str]
+    name: str, before: Decided, after: Decided, routes: tuple[str, ...], changed: Mapping[str, Service]
 ) -> Iterator[tuple[str, Why]]:
-    """Yield the services whose new definitions would close routes of one whose own labels have not changed."""
+    """Yield the services whose new definitions would close routes of one whose own labels have not changed.
+
+    Args:
+        changed: the services whose labels changed, by their names in the part.
+    """
     named = frozenset(use.reference for use in before.asked.uses)
     for problem in mistakes(before, after, routes, named)[:1]:
         message = f"would close routes of service {name}, which uses what these labels define: {problem.message}"
         for definer in sorted(_definers(before, after).intersection(changed)):
-            yield definer, (Problem(definer, message, problem.remedy),)
+            yield changed[definer].key, (Problem(changed[definer].name, message, problem.remedy),)
 
 
 def _definers(before: Decided, after: Decided) -> set[str]:

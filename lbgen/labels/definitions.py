@@ -199,6 +199,17 @@ class Definitions:
         return Undefined(f"{what} nothing defines", f"did you mean {nearest}, which {near.whose} defines?", near)
 
 
+@dataclass(frozen=True, slots=True)
+class DefinitionsByPart:
+    """The definitions of each part: names in one's labels mean nothing in those of another one."""
+
+    parts: Mapping[str, Definitions] = field(default_factory=dict)
+
+    def of(self, part: str) -> Definitions:
+        """Return those of a part."""
+        return self.parts.get(part) or Definitions()
+
+
 _DEFINE = "define it among the labels of this service, or of another one that takes part"
 _SET = "define it in a file that setting discovery.traefik.files names"
 

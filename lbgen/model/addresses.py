@@ -95,6 +95,16 @@ def shared_network(
     raise _none_shared(candidates, preferred, otherwise)
 
 
+def networks_of(names: Sequence[str], part: str) -> tuple[str, ...]:
+    """Return the networks that the proxy shares with a part: of setting ``networks``, whose ``PART/NAME`` is for one.
+
+    Where the setting names only other parts' the proxy is on none of this one's.
+    """
+    split = [entry.rpartition("/") for entry in names]
+    found = tuple(name for whose, slash, name in split if not slash or whose == part)
+    return found if found or not names else NO_NETWORK
+
+
 def _none_shared(attached: Sequence[str], preferred: Sequence[str], otherwise: str) -> BadValue:
     """Return why no network is known to be the proxy's as well.
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from lbgen.base.problem import Problem
 from lbgen.labels import dialects
-from lbgen.labels.definitions import Defined, Definitions
+from lbgen.labels.definitions import Defined, DefinitionsByPart
 from lbgen.labels.values.users import LabelUsers
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import claims
@@ -26,9 +26,9 @@ from lbgen.model.logins import Logins
 from lbgen.model.mirrors import Mirrors
 from lbgen.model.page_services import PageServices
 from lbgen.model.part import LoginRequest, Part
+from lbgen.model.parts import Around, Parts
 from lbgen.model.routes import RouteRequest, ServiceRoutes, service_routes
 from lbgen.model.servers import Surroundings
-from lbgen.model.service_lookup import services_by_name
 from lbgen.model.types import Backend, Basis, Listener, Model, Rules
 from lbgen.snapshot import Service, Snapshot, Task, moment
 
@@ -66,7 +66,8 @@ class Builder:
         self._groups: dict[tuple[str, str, str], tuple[list[Member], Group]] = {}
         self._logins = Logins()
         self._context = rules.label_context()
-        self._gatherer, self._definitions = Gatherer(rules, self._define), Definitions()
+        self._gatherer, self._definitions = Gatherer(rules, self._define), DefinitionsByPart()
+        self._places = Parts()
         self._redirects = tuple(redirect_backends(rules.listeners))
 
     def decision(self, service: Service) -> Decided | None:
@@ -74,8 +75,8 @@ class Builder:
         known = self._decided.get(service.id)
         return known if known and known.inputs.service is service else None
 
-    def definitions(self, snapshot: Snapshot) -> Definitions:
-        """Return what the labels of a snapshot define; while nothing of it changes, the same object."""
+    def definitions(self, snapshot: Snapshot) -> DefinitionsByPart:
+        """Return what the labels of a snapshot define; while nothing of a part's changes, the same object."""
         return self._gatherer.gathered(snapshot)
 
     def build(
@@ -87,23 +88,20 @@ class Builder:
             only: ids of the services to decide, among all the others; None: all.
         """
         self._definitions = self.definitions(snapshot)
-        tasks = snapshot.tasks_by_service()
-        by_name = services_by_name(snapshot.services.values())
-        around = Surroundings(self.rules, snapshot.nodes, snapshot.networks, drained, by_name, tasks, self._unguarded)
+        around = self._places.around(snapshot, self.rules, drained, self._unguarded)
         parts = self._parts(snapshot, around, only)
         unguarded = frozenset(known.inputs.service.name for known in self._decided.values() if known.unguarded)
         if unguarded != self._unguarded:  # who shares requests with one of these is decided again
-            self._unguarded, around = unguarded, replace(around, unguarded=unguarded)
+            self._unguarded, around = unguarded, self._places.around(snapshot, self.rules, drained, unguarded)
             parts = self._parts(snapshot, around, only)
         parts.append(Part(problems=tuple(self._unused())))
         joined, logins = self._logins.join(parts, snapshot, around)
         model = self._assemble(joined, logins, Basis(self.rules, drained, self._definitions))
         model = self._page_services.found(model, snapshot, around)
-        return self._mirrors.aimed(model, snapshot, tasks, around, self._asked)
+        return self._mirrors.aimed(model, snapshot, around, self._asked)
 
-    def _parts(self, snapshot: Snapshot, around: Surroundings, only: Collection[str] | None) -> list[Part]:
+    def _parts(self, snapshot: Snapshot, everywhere: Around, only: Collection[str] | None) -> list[Part]:
         """Decide each service, the oldest first."""
-        drained_nodes = frozenset(id_ for id_ in around.drained if id_ in snapshot.nodes)
         decided: dict[str, Decided] = {}
         parts = []
         names: set[str] = set()
@@ -115,9 +113,10 @@ class Builder:
             names.add(service.name)
             if only is not None and service.id not in only:
                 continue
+            around = everywhere.of(service.part)
             own = around.tasks_of(service)
-            over = drained_nodes | {task.id for task in own if task.id in around.drained}
-            inputs = Inputs(service, own, snapshot.nodes, snapshot.networks, over)
+            over = around.drained_nodes | {task.id for task in own if task.id in around.drained}
+            inputs = Inputs(service, own, around.nodes, around.networks, over)
             parts.append(self._part(inputs, around, decided))
         self._decided = decided
         return parts
@@ -147,7 +146,7 @@ class Builder:
         return decided[id_].part
 
     def _decide(self, inputs: Inputs, around: Surroundings, before: Decided | None) -> Decided:
-        definitions = self._definitions
+        definitions = self._definitions.of(inputs.service.part)
         if before and before.inputs.asks_the_same(inputs.service) and before.means_the_same(definitions):
             asked = before.asked
         else:
@@ -162,16 +161,20 @@ class Builder:
 
     def _define(self, service: Service) -> Defined:
         try:
-            return dialects.define(service.name, service.labels, self._context)
+            return dialects.define(service.own_name, service.labels, self._context)
         except Exception:
             if not self._mistaken:
                 raise
-            return Defined(service.name)  # it is told of where the labels are parsed
+            return Defined(service.own_name)  # it is told of where the labels are parsed
 
     def _unused(self) -> Iterator[Problem]:
-        offered = [offer for known in self._decided.values() for offer in known.asked.offers]
-        if offered:
-            yield from unused(offered, (use for known in self._decided.values() for use in known.asked.uses))
+        parts: dict[str, list[ServiceRoutes]] = {}
+        for known in self._decided.values():
+            parts.setdefault(known.inputs.service.part, []).append(known.asked)
+        for own in parts.values():
+            offered = [offer for asked in own for offer in asked.offers]
+            if offered:
+                yield from unused(offered, (use for asked in own for use in asked.uses))
 
     def _assemble(self, parts: Sequence[Part], logins: Sequence[Backend], basis: Basis) -> Model:
         """Join the services' parts and decide what several of them claim."""
@@ -238,7 +241,7 @@ def service_part(service: Service, tasks: Sequence[Task], asked: ServiceRoutes, 
             backends.append(backend)
         if request.policy.forward_auth:
             entries = claims.allowing(service, request.spec, request.route, backend, around.rules.claims)
-            logins.append(LoginRequest(request.spec, request.route, service.stack, entries))
+            logins.append(LoginRequest(request.spec, request.route, service.part, service.stack, entries))
         problems += servers.problems
         users += [request.spec.users] if request.spec.users else []
     return Part(

@@ -247,7 +247,9 @@ def _services(text: str) -> Chooser[Service]:
 
 def _reader(key: str) -> Callable[[Service], str] | None:
     if key == "name":
-        return lambda service: service.name
+        return lambda service: service.own_name
+    if key == "part":
+        return lambda service: service.part
     if key == "stack":
         return lambda service: service.stack
     label = key.removeprefix("label.") if key.startswith("label.") else ""

@@ -57,7 +57,8 @@ class Inputs:
         """Tell whether a service's routes are those of another state of it, such as one with more replicas."""
         mine = self.service
         return mine is other or (
-            (mine.name, mine.created_at, mine.labels) == (other.name, other.created_at, other.labels)
+            (mine.name, mine.own, mine.created_at, mine.labels)
+            == (other.name, other.own, other.created_at, other.labels)
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from lbgen.base.problem import Problem
 from lbgen.base.records import dataclass
 from lbgen.labels import dialects
-from lbgen.labels.definitions import Defined, Definitions
+from lbgen.labels.definitions import Defined, Definitions, DefinitionsByPart
 from lbgen.labels.route_spec import Offer, Use
 from lbgen.model import claims
 from lbgen.model.types import Rules
@@ -30,13 +30,13 @@ def in_order(snapshot: Snapshot) -> Iterator[Service]:
             yield service
 
 
-def definitions_of(snapshot: Snapshot, rules: Rules) -> Definitions:
+def definitions_of(snapshot: Snapshot, rules: Rules) -> DefinitionsByPart:
     """Return the definitions of one snapshot."""
     return Gatherer(rules).gathered(snapshot)
 
 
 class Gatherer:
-    """Gathers definitions; while none of them changes the result is the same object as before."""
+    """Gathers definitions; while none of a part's changes, they are the same object as before."""
 
     def __init__(self, rules: Rules, defined: Callable[[Service], Defined] | None = None) -> None:
         """
@@ -46,26 +46,31 @@ class Gatherer:
         self._rules, self._context = rules, rules.label_context()
         self._defined = defined or self._read
         self._known: dict[str, _Known] = {}  # by the service's id
-        self._gathered: Definitions | None = None
+        self._gathered: dict[str, tuple[list[_Known], Definitions]] = {}  # by part
 
-    def gathered(self, snapshot: Snapshot) -> Definitions:
+    def gathered(self, snapshot: Snapshot) -> DefinitionsByPart:
         """Return the definitions of a snapshot."""
         before = self._known
         self._known = {service.id: self._of(service, before.get(service.id)) for service in in_order(snapshot)}
-        same = list(before) == list(self._known) and all(_alike(self._known[id_], was) for id_, was in before.items())
-        if self._gathered is None or not same:
-            entries = {known.service.name: known.entries for known in self._known.values()}
-            self._gathered = Definitions.of(
-                (known.defined for known in self._known.values()),
-                self._rules.provider.elements,
-                entries if self._rules.claims else None,
-            )
-        return self._gathered
+        parts: dict[str, list[_Known]] = {part: [] for part in snapshot.parts or ("",)}
+        for known in self._known.values():
+            parts.setdefault(known.service.part, []).append(known)
+        self._gathered = {part: self._of_part(own, self._gathered.get(part)) for part, own in parts.items()}
+        return DefinitionsByPart({part: definitions for part, (_, definitions) in self._gathered.items()})
+
+    def _of_part(
+        self, own: list[_Known], before: tuple[list[_Known], Definitions] | None
+    ) -> tuple[list[_Known], Definitions]:
+        if before and len(before[0]) == len(own) and all(map(_alike, before[0], own)):
+            return own, before[1]
+        entries = {known.service.own_name: known.entries for known in own}
+        defined = (known.defined for known in own)
+        return own, Definitions.of(defined, self._rules.provider.elements, entries if self._rules.claims else None)
 
     def _of(self, service: Service, was: _Known | None) -> _Known:
         if was and was.service is service:
             return was
-        if was and (was.service.name, was.service.labels) == (service.name, service.labels):
+        if was and _named(was.service) == _named(service) and was.service.labels == service.labels:
             return _Known(service, was.defined, was.entries)
         defined = self._defined(service)
         if was and was.defined == defined:
@@ -76,11 +81,16 @@ class Gatherer:
         return _Known(service, defined, frozenset(entries))
 
     def _read(self, service: Service) -> Defined:
-        return dialects.define(service.name, service.labels, self._context)
+        return dialects.define(service.own_name, service.labels, self._context)
 
 
 def _alike(one: _Known, other: _Known) -> bool:
-    return one is other or (one.defined is other.defined and one.entries == other.entries)
+    same = one.defined is other.defined and one.entries == other.entries
+    return one is other or (same and one.service.id == other.service.id)
+
+
+def _named(service: Service) -> tuple[str, str]:
+    return service.part, service.own_name
 
 
 def unused(offered: Iterable[Offer], uses: Iterable[Use]) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from lbgen.model.claims import NotAllowed, check_login
 from lbgen.model.closed import CANNOT_SERVE, MISSING_GUARD, PLAIN, closed_as
 from lbgen.model.named_services import NamedServices, backend_name
 from lbgen.model.part import LoginRequest, Part
-from lbgen.model.servers import Surroundings
+from lbgen.model.parts import Around
 from lbgen.model.types import Backend, Closed, Route, Server
 from lbgen.snapshot import Service, Snapshot
 
@@ -33,7 +33,7 @@ class Logins:
             int, tuple[Part, tuple[object, ...], Part]
         ] = {}  # by identity: a part, what it got, the result
 
-    def join(self, parts: Sequence[Part], snapshot: Snapshot, around: Surroundings) -> tuple[list[Part], list[Backend]]:
+    def join(self, parts: Sequence[Part], snapshot: Snapshot, around: Around) -> tuple[list[Part], list[Backend]]:
         """Return the parts with their logins' backends named, or their routes closed; and those backends."""
         if not any(part.logins for part in parts):
             self._backends, self._parts = {}, {}
@@ -82,7 +82,7 @@ def _asking(backend: Backend, names: dict[str, str]) -> Backend:
 class _Search:
     """Finds the login services in one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, around: Surroundings, before: dict[str, Backend]) -> None:
+    def __init__(self, snapshot: Snapshot, around: Around, before: dict[str, Backend]) -> None:
         self._services, self._before = NamedServices(snapshot, around), before
         self.found: dict[str, Backend] = {}
 
@@ -91,7 +91,9 @@ class _Search:
         url = login.spec.keys.forward_auth
         assert url is not None
         try:
-            service = None if url.is_address else self._services.find(url, login.stack, ", or an IP address")
+            service = (
+                None if url.is_address else self._services.find(url, login.part, login.stack, ", or an IP address")
+            )
             name = backend_name(url, service, "login")
             backend = self.found.get(name) or self._backend(name, url, service)
             check_login(login.entries, service, backend, url.host)

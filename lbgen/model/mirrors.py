@@ -16,11 +16,12 @@ from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.claims import share_an_entry
 from lbgen.model.last_servers import in_service
+from lbgen.model.parts import Around
 from lbgen.model.routes import RouteRequest
-from lbgen.model.servers import Surroundings, route_servers
+from lbgen.model.servers import route_servers
 from lbgen.model.service_lookup import named_service, own_keys, services_by_name
 from lbgen.model.types import Backend, Mirror, Model, Server
-from lbgen.snapshot import Service, Snapshot, Task
+from lbgen.snapshot import Service, Snapshot
 
 KEY = "mirror"
 _OWN = ("port", "published_port", "via", "network", "nodes", "mesh_nodes", "scheme")  # keys that say where it is
@@ -42,15 +43,14 @@ class _Targets:
     """What names can mean in one snapshot."""
 
     services: Mapping[str, Service]  # by name
-    tasks: Mapping[str, Sequence[Task]]  # by the service's id
     asked: Callable[[Service], Sequence[RouteRequest]]  # the routes that a service asks for
     groups: Sequence[Backend]
-    around: Surroundings
+    around: Around
 
     def of(self, backend: Backend, mirror: Mirror) -> Mirror:
         """Return a backend's mirror with its servers; raise BadValue if there can be none."""
         asking = self.services[backend.service]
-        if service := named_service(self.services, mirror.name, backend.stack):
+        if service := named_service(self.around.of(asking.part).services, mirror.name, backend.stack):
             return self._service(asking, service, mirror)
         for group in self.groups:
             if group.name == f"{mirror.name}.group" or group.name.startswith(f"{mirror.name}.group-claim"):
@@ -62,7 +62,8 @@ class _Targets:
         routes = (request.spec.keys for request in self.asked(service) if request.spec.protocol == "http")
         try:
             keys = next(routes, None) or RouteKeys(**own_keys(service, _OWN))  # type: ignore[arg-type]  # parsed as such
-            chosen = route_servers(service, self.tasks.get(service.id, ()), keys, self.around)
+            around = self.around.of(service.part)
+            chosen = route_servers(service, around.tasks_of(service), keys, around)
         except BadValue as bad:
             raise BadValue(f"leads to service {service.name}: {bad.message}", bad.remedy) from bad
         return _with(mirror, keys.scheme, in_service(replace(server, weight=100) for server in chosen.servers))
@@ -101,21 +102,19 @@ class Mirrors:
         self,
         model: Model,
         snapshot: Snapshot,
-        tasks: Mapping[str, Sequence[Task]],
-        around: Surroundings,
+        around: Around,
         asked: Callable[[Service], Sequence[RouteRequest]],
     ) -> Model:
         """Return the model with its mirrors' servers, and with what is wrong with them.
 
         Args:
-            tasks: by the service's id.
             asked: returns the routes that a service asks for.
         """
         before, self._known = self._known, {}
         if not any(backend.mirror for backend in model.backends):
             return model
         groups = [backend for backend in model.backends if backend.members and backend.protocol == "http"]
-        targets = _Targets(services_by_name(snapshot.services.values()), tasks, asked, groups, around)
+        targets = _Targets(services_by_name(snapshot.services.values()), asked, groups, around)
         problems: list[Problem] = []
         backends = [self._aimed(backend, targets, before, problems) for backend in model.backends]
         return replace(model, backends=tuple(backends), problems=tuple(sorted({*model.problems, *problems})))

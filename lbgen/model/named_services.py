@@ -18,6 +18,7 @@ from lbgen.labels.route_spec import RouteSpec
 from lbgen.labels.values.references import ServiceUrl
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.backends import route_backend
+from lbgen.model.parts import Around
 from lbgen.model.policy import NOTHING
 from lbgen.model.routes import RouteRequest
 from lbgen.model.servers import Surroundings
@@ -33,18 +34,18 @@ _OWN = tuple(item.name for keys in (ServerKeys, UpstreamTlsKeys) for item in fie
 class NamedServices:
     """Finds such services in one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, around: Surroundings) -> None:
+    def __init__(self, snapshot: Snapshot, around: Around) -> None:
         self._around = around
         self.by_name = services_by_name(snapshot.services.values())
-        self._tasks = snapshot.tasks_by_service()
 
-    def find(self, url: ServiceUrl, stack: str, otherwise: str = "") -> Service:
+    def find(self, url: ServiceUrl, part: str, stack: str, otherwise: str = "") -> Service:
         """Return the service that a URL names, of this stack first; raise BadValue if there is none.
 
         Args:
+            part: of the asking service: no other one's are found.
             otherwise: what may be written in place of a name, for the message.
         """
-        if service := named_service(self.by_name, url.host, stack):
+        if service := named_service(self._around.of(part).services, url.host, stack):
             return service
         raise BadValue(
             "there is no service of this name",
@@ -57,7 +58,9 @@ class NamedServices:
         Args:
             timeout: seconds to the first byte of answer, if its labels say nothing else.
         """
-        return _of_service(name, url, service, self._tasks.get(service.id, ()), self._around, timeout)
+        return _of_service(
+            name, url, service, self._around.tasks.get(service.id, ()), self._around.of(service.part), timeout
+        )
 
 
 def _of_service(

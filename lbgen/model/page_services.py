@@ -13,7 +13,7 @@ from lbgen.labels.values.value_type import BadValue
 from lbgen.model.claims import check_share
 from lbgen.model.named_services import NamedServices, backend_name
 from lbgen.model.pages import PageService
-from lbgen.model.servers import Surroundings
+from lbgen.model.parts import Around
 from lbgen.model.types import Backend, Model
 from lbgen.snapshot import Snapshot
 
@@ -27,7 +27,7 @@ class PageServices:
         self._known: dict[str, tuple[Backend, Backend]] = {}  # as it was asked for, and as it was made
         self._pages: dict[str, Backend] = {}  # those of the last model, by name
 
-    def found(self, model: Model, snapshot: Snapshot, around: Surroundings) -> Model:
+    def found(self, model: Model, snapshot: Snapshot, around: Around) -> Model:
         """Return the model with the backends of its page services, and with what is wrong with them."""
         before, self._known = self._known, {}
         if not any(backend.page_services for backend in model.backends):
@@ -54,7 +54,7 @@ class PageServices:
 class _Search:
     """Finds them in one snapshot."""
 
-    def __init__(self, services: NamedServices, around: Surroundings, before: Mapping[str, Backend]) -> None:
+    def __init__(self, services: NamedServices, around: Around, before: Mapping[str, Backend]) -> None:
         self._services, self._around, self._before = services, around, before
         self.pages: dict[str, Backend] = {}
         self.problems: list[Problem] = []
@@ -62,10 +62,11 @@ class _Search:
     def of(self, backend: Backend, page: PageService) -> PageService | None:
         """Return a page service with its backend's name; None: there is none, which is a problem."""
         try:
-            service = self._services.find(page.url, backend.stack)
+            asking = self._services.by_name[backend.service]
+            service = self._services.find(page.url, asking.part, backend.stack)
             name = backend_name(page.url, service, "pages")
             pages = self.pages.get(name) or self._services.backend(name, page.url, service, TIMEOUT)
-            asking, ports = self._services.by_name[backend.service], {server.port for server in pages.servers}
+            ports = {server.port for server in pages.servers}
             check_share(asking, service, ports, self._around.rules.claims)
         except BadValue as bad:
             self.problems.append(_problem(backend, page, bad))

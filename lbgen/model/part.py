@@ -16,7 +16,8 @@ class LoginRequest:
 
     spec: RouteSpec
     route: Route
-    stack: str  # of the route's service; empty: none
+    part: str  # of the route's service; empty: there is one source, without a name
+    stack: str  # likewise; empty: none
     entries: (
         tuple[Claim, ...] | None
     )  # of setting claims that allow the rest of the route; None: there is no such setting

@@ -8,7 +8,6 @@ from itertools import chain
 
 from lbgen.base.problem import Problem
 from lbgen.base.records import dataclass
-from lbgen.labels import dialects
 from lbgen.labels.definitions import Definitions
 from lbgen.labels.match import ALWAYS, Alternative, Test, TooManyAlternatives, alternatives
 from lbgen.labels.route_spec import ClosedSpec, Joined, Offer, RouteSpec, Use, problem_of
@@ -17,6 +16,7 @@ from lbgen.model.closed import closed_route, refused
 from lbgen.model.cookies import USUAL, Cookie, cookie_of
 from lbgen.model.entries import Refusal
 from lbgen.model.limits import Exceeded, Usage
+from lbgen.model.own_names import read_labels
 from lbgen.model.policy import Policy, policy_of
 from lbgen.model.types import Closed, Route, Rules
 from lbgen.snapshot import Service, moment
@@ -57,9 +57,9 @@ def service_routes(service: Service, rules: Rules, definitions: Definitions = NO
     Args:
         definitions: what names in its labels mean.
     """
-    if not _SERVICE_NAME.fullmatch(service.name):
+    if not _SERVICE_NAME.fullmatch(service.own_name):
         return ServiceRoutes(problems=(Problem(service.name, "is not a Swarm service name", "rename the service"),))
-    labels = dialects.parse(service.name, service.labels, rules.label_context(definitions, on_hosts=service.on_hosts))
+    labels = read_labels(service, rules.label_context(definitions, on_hosts=service.on_hosts))
     requests, problems, used, closed = [], list(labels.problems), Usage(), list(labels.closed)
     exceeded: Exceeded | None = None
     for spec in labels.routes:

@@ -14,7 +14,7 @@ from lbgen.base.problem import Problem
 from lbgen.base.records import dataclass
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
-from lbgen.model.addresses import SharedNetwork, node_address, shared_network
+from lbgen.model.addresses import SharedNetwork, networks_of, node_address, shared_network
 from lbgen.model.destination import Destination, destination, way_by_port
 from lbgen.model.placement import chooser
 from lbgen.model.types import Rules, Server
@@ -72,15 +72,17 @@ def node_drains(node: Node) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What surrounds every service: the same for all of them."""
+    """What surrounds every service of a part: the same for all of them."""
 
     rules: Rules
     nodes: Mapping[str, Node]
     networks: Mapping[str, Network]
     drained: Collection[str] = frozenset()  # ids of tasks and nodes whose time to drain is over
-    services: Mapping[str, Service] = field(default_factory=dict)  # by name: whose tasks other services' routes may use
+    services: Mapping[str, Service] = field(default_factory=dict)  # by own name: others that labels can name
     tasks: Mapping[str, Sequence[Task]] = field(default_factory=dict)  # by the service's id
     unguarded: frozenset[str] = frozenset()  # names of the services that closed a route for want of a guard
+    part: str = ""  # its name
+    drained_nodes: frozenset[str] = frozenset()  # those of `drained` that are nodes
 
     def service(self, name: str, stack: str) -> Service | None:
         """Return the service of a name; if there is none, that of a stack."""
@@ -211,7 +213,7 @@ class _Choice:
             self.service,
             self.around.networks,
             self.keys.network,
-            self.around.rules.networks,
+            networks_of(self.around.rules.networks, self.around.part),
             way_by_port(self.service, self.where.port),
         )
         self.made.network = shared

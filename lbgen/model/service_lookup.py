@@ -19,6 +19,12 @@ def services_by_name(services: Iterable[Service]) -> dict[str, Service]:
     return {service.name: service for service in oldest_last}
 
 
+def services_by_own_name(services: Iterable[Service]) -> dict[str, Service]:
+    """Return a part's services as `services_by_name` does, by the names that labels in it have for them."""
+    oldest_last = sorted(services, key=lambda service: (moment(service.created_at), service.id), reverse=True)
+    return {service.own_name: service for service in oldest_last}
+
+
 def named_service(services: Mapping[str, Service], name: str, stack: str) -> Service | None:
     """Return the service that a label means: of the asking service's own stack first, as Docker's own names are.
 

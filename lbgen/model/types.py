@@ -12,7 +12,7 @@ from dataclasses import field
 from lbgen.base.problem import Problem
 from lbgen.base.records import dataclass
 from lbgen.labels.context import LabelContext, Ports, Provider, Ways
-from lbgen.labels.definitions import Definitions
+from lbgen.labels.definitions import Definitions, DefinitionsByPart
 from lbgen.labels.match import Alternative
 from lbgen.labels.values.users import LabelUsers
 from lbgen.model.cookies import USUAL, Cookie
@@ -220,7 +220,7 @@ class Basis:
 
     rules: Rules
     drained: Collection[str]  # ids of tasks and nodes whose time to drain was over
-    definitions: Definitions  # of all services, by which each one's labels were read
+    definitions: DefinitionsByPart  # of all services, by which each one's labels were read
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lbgen.base.problem import Problem, printable
-from lbgen.labels import dialects
 from lbgen.labels.context import LabelContext
 from lbgen.labels.match import tests_of
 from lbgen.labels.other_labels import PROGRAMS, program_of
 from lbgen.labels.route_spec import RouteSpec, problem_of
 from lbgen.labels.values.value_type import BadValue
+from lbgen.model.own_names import read_labels
 from lbgen.snapshot import Service, Snapshot
 
 _PATHS = ("path", "path_prefix", "path_start")
@@ -24,7 +24,7 @@ _WRITTEN = ("path", "path_exact", "rule", "_paths")
 def doubts(snapshot: Snapshot, context: LabelContext) -> Iterator[Problem]:
     """Yield what should be looked at, by service."""
     for service in sorted(snapshot.services.values(), key=lambda service: (service.name, service.id)):
-        yield from doubts_of(service, dialects.parse(service.name, service.labels, context).routes)
+        yield from doubts_of(service, read_labels(service, context).routes)
 
 
 def doubts_of(service: Service, routes: Iterable[RouteSpec]) -> Iterator[Problem]:

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from lbgen.base.problem import printable
 from lbgen.base.records import dataclass
-from lbgen.labels import beside, dialects
+from lbgen.labels import beside
 from lbgen.labels.context import LabelContext
 from lbgen.labels.dialects import DIALECTS, dialect_of
 from lbgen.labels.other_labels import meant
 from lbgen.labels.suggestions import like
+from lbgen.model.own_names import read_labels
 from lbgen.snapshot import Note, Service, Snapshot
 
 ALWAYS, STRICT, NEVER = "always", "strict", "never"
@@ -55,7 +56,7 @@ def unread_labels(snapshot: Snapshot, context: LabelContext) -> Iterator[Unread]
             if dialect.name in context.names:
                 continue
             others = [label for label in sorted(service.labels) if dialect.owns(label)]
-            if any(map(beside.holds, others)) and dialects.parse(service.name, service.labels, context).enabled:
+            if any(map(beside.holds, others)) and read_labels(service, context).enabled:
                 others = [label for label in others if not beside.holds(label)]
             first = next(iter(others), None)
             if first is not None:

@@ -23,16 +23,16 @@ from lbgen.base.file_watch import Pace, watched
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
-from lbgen.snapshot import Note, Snapshot, moment
-from lbgen.source import PartState, decode, diff
+from lbgen.snapshot import Note, Snapshot
+from lbgen.source import PartState, diff
 from lbgen.source.compose.load import is_compose, load_stack
 from lbgen.source.facts import KINDS, kept
 from lbgen.source.mailbox import Closed, Mailbox
+from lbgen.source.snapshot_document import document, snapshot_of
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 READY = 5.0  # seconds, at most, in which the watch should stand
 SECOND_LOOK = 0.5  # seconds after which files that cannot be used are looked at again, before that is logged
-_KEYS = ("version", "cluster", "taken_at", *KINDS)
 
 
 class FileSource:
@@ -191,34 +191,18 @@ def _read(files: Sequence[tuple[str, str, object]], stack: str) -> Snapshot:
     if stack:
         raise SourceError(f"{name}: only Compose files are given the name of a stack ({stack!r}), and this is none")
     try:
-        return _snapshot(data)
+        return snapshot_of(data)
     except SourceError as error:
         raise SourceError(f"{name}: {error}") from error
 
 
 def _is_snapshot(data: object) -> bool:
-    return isinstance(data, Mapping) and any(isinstance(data.get(kind), list) for kind in KINDS)
+    lists = isinstance(data, Mapping) and any(isinstance(data.get(kind), list) for kind in KINDS)
+    return lists or (isinstance(data, Mapping) and isinstance(data.get("parts"), Mapping))
 
 
 def _listed(paths: Paths) -> list[Path]:
     return [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
-
-
-def _snapshot(data: object) -> Snapshot:
-    if not isinstance(data, Mapping):
-        raise SourceError(f"not a snapshot: expected an object with version and lists, found {type(data).__name__}")
-    version = data.get("version")
-    if version != 1 or isinstance(version, bool):
-        stated = "there is none" if version is None else f"found {version!r}"
-        raise SourceError(f"version: 1 is the only version that this lbgen reads, {stated}")
-    for key in data:
-        if key not in _KEYS and not str(key).startswith("x-"):
-            raise SourceError(f"{key}: not a part of a snapshot; its parts are {', '.join(_KEYS)}")
-    for key in ("cluster", "taken_at"):
-        if not isinstance(data.get(key) or "", str):
-            raise SourceError(f"{key}: expected a text, found {data[key]!r}")
-    lists = {kind: [] if data.get(kind) is None else data[kind] for kind in KINDS}
-    return decode.snapshot(**lists, cluster=data.get("cluster") or "", taken_at=moment(data.get("taken_at") or ""))
 
 
 def write_snapshot(snapshot: Snapshot, path: str | os.PathLike[str] | None = None) -> str:
@@ -227,7 +211,7 @@ def write_snapshot(snapshot: Snapshot, path: str | os.PathLike[str] | None = Non
     Raises:
         LbgenError: the file cannot be written; one that was there before is untouched.
     """
-    text = json.dumps(decode.document(snapshot), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(document(snapshot), indent=2, ensure_ascii=False) + "\n"
     if path is not None:
         try:
             _replace(Path(path), text)

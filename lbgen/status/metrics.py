@@ -137,6 +137,32 @@ class _Numbers(Collector):
         ):
             if key in source:
                 yield CounterMetricFamily(f"lbgen_source_{key}", text, source[key])
+        yield from self._parts()
+
+    def _parts(self) -> Iterator[Metric]:
+        """Yield how it goes with each source of several; their names are those of settings."""
+        parts = [state for state in self._view.loop.source.states() if state.name]
+        if not parts:
+            return
+        up = {state.name: int(not state.failing and state.mode != "none") for state in parts}
+        yield _gauge("lbgen_source_part_up", "1 while something is learnt of the source.", "part", up)
+        since = {state.name: state.failing_since for state in parts if state.failing_since}
+        yield _gauge(
+            "lbgen_source_part_failing_since_seconds", "Since when it fails, in seconds since 1970.", "part", since
+        )
+        modes = GaugeMetricFamily(
+            "lbgen_source_part_mode", "1 for the way changes are learnt now.", labels=["part", "mode"]
+        )
+        members = GaugeMetricFamily(
+            "lbgen_source_member_up", "1 while something is learnt of a host of it.", labels=["part", "member"]
+        )
+        for state in parts:
+            for mode in MODES:
+                modes.add_metric([state.name, mode], int(mode == state.mode))
+            for member in state.members:
+                members.add_metric([state.name, member.name], int(not member.failing and member.mode != "none"))
+        yield modes
+        yield members
 
 
 def _collect(numbers: Callable[[], Iterable[Metric]], collected: list[Metric]) -> None:

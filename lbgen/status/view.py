@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import lbgen
@@ -26,7 +25,8 @@ from lbgen.report.explain import Facts, TargetFacts, explanation
 from lbgen.report.listing import listing
 from lbgen.report.masking import masked
 from lbgen.snapshot import Snapshot
-from lbgen.source import PartState
+from lbgen.status.sources import source_document
+from lbgen.status.stamps import stamp
 
 STUCK = 60.0  # seconds; a round that takes longer waits for what will not come: a checker has as long at most
 Document = dict[str, Any]
@@ -84,7 +84,7 @@ class View:
     def source(self) -> Document:
         """Return where the facts come from, and how changes are learnt."""
         taken = self.loop.accepted.taken_at if self.loop.accepted else 0.0
-        facts = _state(self.loop.source.states()[0])
+        facts = source_document(self.loop.source.states())
         return facts | {"snapshot_at": stamp(taken) if taken else None}
 
     def servers(self) -> dict[str, int]:
@@ -161,26 +161,6 @@ class View:
         if self.loop.accepted or self.loop.busy_since:
             return "the first change is under way, or waits for min_reload_interval"
         return f"no snapshot yet, source mode {self.source()['mode']}"
-
-
-def stamp(at: float) -> str:
-    """Return a time in seconds since 1970 as ``2026-11-23T10:00:00.123Z``."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _state(state: PartState) -> Document:
-    age = state.stream_age
-    facts: Document = {
-        "kind": state.kind,
-        "mode": state.mode,
-        "endpoint": state.endpoint,
-        "stream_age_seconds": None if age is None else round(age, 3),
-        "failing": state.failing or None,
-        "failing_since": stamp(state.failing_since) if state.failing_since else None,
-    }
-    if state.kind == "docker":
-        facts |= {"no_push": state.no_push, "cluster": state.cluster}
-    return {**facts, **state.counts}
 
 
 def _target(target: Target) -> Document:

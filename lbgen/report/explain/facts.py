@@ -13,10 +13,9 @@ from lbgen.base.records import dataclass
 from lbgen.daemon.bisection import Held
 from lbgen.daemon.drain_store import Drain
 from lbgen.daemon.kept_labels import Kept
-from lbgen.labels.definitions import Definitions
+from lbgen.labels.definitions import DefinitionsByPart
 from lbgen.model import Basis, Model, Rules
-from lbgen.model.servers import Surroundings
-from lbgen.model.service_lookup import services_by_name
+from lbgen.model.parts import Around, Parts
 from lbgen.render.credentials import Credentials
 from lbgen.render.renderer import Renderer
 from lbgen.snapshot import Service, Snapshot, Task, moment
@@ -71,22 +70,20 @@ class Facts:
         return self.model.basis
 
     @property
-    def definitions(self) -> Definitions:
+    def definitions(self) -> DefinitionsByPart:
         """What the names in services' labels mean: as gathered for the model, since that looks at all services."""
         return self._basis.definitions
 
     @property
-    def around(self) -> Surroundings:
+    def around(self) -> Around:
         """The surroundings that services are decided in."""
-        facts = self.snapshot
-        by_name, tasks = services_by_name(facts.services.values()), facts.tasks_by_service()
-        return Surroundings(self.rules, facts.nodes, facts.networks, self.drained, by_name, tasks)
+        return Parts().around(self.snapshot, self.rules, self.drained)
 
     def service(self, name: str) -> Service:
         """Return the service of a name or an id; of two with one name, which only a file can have, the older.
 
         Raises:
-            UnknownService: there is none; the message suggests similar names.
+            UnknownService: there is none, or several parts have one; the message suggests names.
         """
         services = self.snapshot.services
         named = [service for service in services.values() if service.name == name]
@@ -94,6 +91,9 @@ class Facts:
             return min(named, key=lambda service: (moment(service.created_at), service.id))
         if name in services:
             return services[name]
+        if alike := sorted({service.name for service in services.values() if name == service.own_name}):
+            shown = " or ".join(map(printable, alike))
+            raise UnknownService(f"several parts have a service {printable(name)!r}: say {shown}")
         near = _near(name, (service.name for service in services.values()))
         known = f"there {'is' if len(services) == 1 else 'are'} {len(services)}, 'docker service ls' lists them"
         remedy = f"did you mean {' or '.join(near)}?" if near else known

@@ -8,12 +8,13 @@ from typing import Any
 
 from lbgen.base.problem import Problem, printable, shown
 from lbgen.daemon.kept_labels import Kept
-from lbgen.labels import beside, dialects, native
+from lbgen.labels import beside, native
 from lbgen.labels.context import LabelContext
 from lbgen.labels.dialects import dialect_of
 from lbgen.labels.keys.table import ENABLE, PREFIX
 from lbgen.labels.other_labels import meant as meant_by
 from lbgen.labels.route_spec import ServiceLabels
+from lbgen.model.own_names import read_labels
 from lbgen.model.routes import route_name
 from lbgen.snapshot import Service
 
@@ -92,7 +93,7 @@ def _unread(service: Service, label: str, dialect: str, context: LabelContext) -
         return "unused", why, ""
     if dialect not in context.names:
         return "unused", f"is of dialect {dialect}, which setting discovery.dialects does not have", ""
-    own = dialects.parse(service.name, service.labels, replace(context, names=(dialect,)))
+    own = read_labels(service, replace(context, names=(dialect,)))
     if own.enabled:
         dropped = any(problem.route not in {route.name for route in own.routes} for problem in own.problems)
         return "unused", "its route is not served" if dropped else "no route of the service uses it", ""
@@ -102,11 +103,11 @@ def _unread(service: Service, label: str, dialect: str, context: LabelContext) -
 def _beside(service: Service, label: str, context: LabelContext) -> str:
     """Say why a short key does not hold for routes of other dialects; empty: there are none, or it is no such key."""
     others = tuple(name for name in context.names if name != native.NATIVE.name)
-    own = dialects.parse(service.name, service.labels, replace(context, names=others)) if others else None
+    own = read_labels(service, replace(context, names=others)) if others else None
     if own is None or not own.enabled or native.NAMED.fullmatch(label.removeprefix(PREFIX)) or label == ENABLE:
         return ""
     if not beside.holds(label):
-        said = dialects.parse(service.name, service.labels, replace(context, names=(native.NATIVE.name,))).enabled
+        said = read_labels(service, replace(context, names=(native.NATIVE.name,))).enabled
         return "" if said else "says which requests are meant, which the labels of the routes say themselves"
     return "the routes' own labels say it" if own.routes else "no route of the service is served"
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from lbgen.base.problem import is_secret
-from lbgen.labels import dialects
 from lbgen.labels.definitions import Definition, Definitions
 from lbgen.labels.route_spec import ServiceLabels
+from lbgen.model.own_names import read_labels
 from lbgen.report.explain.facts import Facts
 from lbgen.report.masking import MASK
 from lbgen.snapshot import Service
@@ -29,7 +29,7 @@ def used_rows(service: Service, read: ServiceLabels, definitions: Definitions) -
         answer = definitions.answer(use)
         secret = is_secret("", use.reference)  # what stands in a name's place by mistake
         row = {"protocol": use.protocol, "kind": use.kind[:-1], "name": MASK if secret else use.reference}
-        if use.kind not in _SHOWN or use.asking != service.name:  # others are asked for to be compared
+        if use.kind not in _SHOWN or use.asking != service.own_name:  # others are asked for to be compared
             continue
         if not isinstance(answer, Definition):
             why = "names what nothing defines" if secret else answer[0]
@@ -42,7 +42,7 @@ def used_rows(service: Service, read: ServiceLabels, definitions: Definitions) -
 
 def defined_rows(facts: Facts, service: Service, definitions: Definitions) -> Rows:
     """Return what the service defines for others, each with the services whose labels use it."""
-    own = definitions.defined.get(service.name)
+    own = definitions.defined.get(service.own_name)
     named = [each for each in own.definitions if each.element.kind in _SHOWN and each.element.options] if own else []
     users = dict(_users(facts, service, {each.element.name for each in named}, definitions)) if named else {}
     rows = []
@@ -60,12 +60,15 @@ def _users(
     context = facts.rules.label_context(definitions)
     for other in facts.snapshot.services.values():
         values = " ".join(other.labels.values()).lower()
-        if other is service or not any(name in values for name in names):
+        if other is service or other.part != service.part or not any(name in values for name in names):
             continue
         found = set()
-        for use in dialects.parse(other.name, other.labels, context).uses:
+        for use in read_labels(other, context).uses:
             answer = definitions.answer(use)
-            if isinstance(answer, Definition) and service.name in (answer.service, *(e.service for e in answer.also)):
+            if isinstance(answer, Definition) and service.own_name in (
+                answer.service,
+                *(e.service for e in answer.also),
+            ):
                 found.add(answer.key)
         if found:
             yield other.name, found

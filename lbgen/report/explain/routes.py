@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from lbgen.base.problem import printable
-from lbgen.labels import dialects
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.match import match_text
 from lbgen.labels.route_spec import RouteSpec
@@ -18,6 +17,7 @@ from lbgen.model.backends import route_backend
 from lbgen.model.claims import group_scope
 from lbgen.model.groups import Member, backend_name
 from lbgen.model.guards import Guards
+from lbgen.model.own_names import read_labels
 from lbgen.model.routes import RouteRequest, route_name, route_request
 from lbgen.model.servers import RouteServers
 from lbgen.report.explain import servers
@@ -68,7 +68,9 @@ class Routes:
         }
         try:
             request = route_request(self._service, spec, self._facts.rules)
-            backend, chosen = route_backend(self._service, self._tasks, request, self._facts.around)
+            backend, chosen = route_backend(
+                self._service, self._tasks, request, self._facts.around.of(self._service.part)
+            )
             scope = group_scope(self._service, spec, request.route, backend, self._facts.rules.claims)
         except BadValue as bad:
             return head | _UNDECIDED | self._refused(spec, bad)
@@ -79,7 +81,7 @@ class Routes:
         nodes = []
         if bad.key == "nodes":
             with contextlib.suppress(BadValue):  # the label is no list of constraints
-                nodes = servers.nodes(spec.keys, self._facts.around)
+                nodes = servers.nodes(spec.keys, self._facts.around.of(self._service.part))
         message = spec.problem(self._service.name, bad).message  # fit to be told
         why = f"label {printable(label)}: {message}" if label else message
         return {"served": False, "why": why, "nodes": nodes}
@@ -102,7 +104,7 @@ class Routes:
             "certificates": self._listeners.certificates(routed) if routed else [],
             "backend": name,
             "group": servers.group(member.group, backend) if member else None,
-            **servers.destination(self._service, self._tasks, spec, chosen, self._facts.around),
+            **servers.destination(self._service, self._tasks, spec, chosen, self._facts.around.of(self._service.part)),
             "servers": servers.serving(chosen, backend, self._facts),
             "health_check": asdict(masked_check(backend.health_check)) if backend.health_check else None,
             "server_tls": servers.tls(backend),
@@ -118,8 +120,8 @@ class Routes:
         if backend.service == self._service.name:
             return spec
         leader = self._facts.service(backend.service)
-        context = self._facts.rules.label_context(self._facts.definitions, on_hosts=leader.on_hosts)
-        labels = dialects.parse(leader.name, leader.labels, context)
+        definitions = self._facts.definitions.of(leader.part)
+        labels = read_labels(leader, self._facts.rules.label_context(definitions, on_hosts=leader.on_hosts))
         same = (route for route in labels.routes if (route.protocol, route.name) == (backend.protocol, backend.route))
         return next(same, spec)
 

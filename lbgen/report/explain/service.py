@@ -11,6 +11,7 @@ from lbgen.base.problem import Problem, once
 from lbgen.daemon.kept_labels import Kept
 from lbgen.labels import dialects
 from lbgen.labels.route_spec import ServiceLabels
+from lbgen.model.own_names import read_labels
 from lbgen.model.types import Closed
 from lbgen.proxies.kind import NO
 from lbgen.report.closed import closed_documents
@@ -33,9 +34,10 @@ def explanation(facts: Facts, name: str) -> Document:
     Raises:
         UnknownService: there is none.
     """
-    service, definitions = facts.service(name), facts.definitions
+    service = facts.service(name)
+    definitions = facts.definitions.of(service.part)
     context = facts.rules.label_context(definitions, on_hosts=service.on_hosts)
-    read = dialects.parse(service.name, service.labels, context)
+    read = read_labels(service, context)
     routes = [*map(Routes(facts, service).of, read.routes)]
     told = _problems(facts, service, routes)
     problems = [problem for problem in told if not problem.note]
@@ -47,6 +49,7 @@ def explanation(facts: Facts, name: str) -> Document:
     return {
         "service": service.name,
         "id": service.id,
+        "source": service.part or None,
         "routed": routed,
         "ok": routed and not problems and not any(limit.level == NO for limit in limited),
         "why": _why(facts, service, read, routes),
@@ -63,8 +66,8 @@ def explanation(facts: Facts, name: str) -> Document:
         "doubts": _with_text(doubts_of(service, read.routes)),
         "limits": _with_text(limited),
         "drains": _drains(facts, service, routes),
-        "labels_kept": _kept(facts.kept.get(service.name)),
-        "labels": labels.label_rows(service, read, told, context, facts.kept.get(service.name), used),
+        "labels_kept": _kept(facts.kept.get(service.key)),
+        "labels": labels.label_rows(service, read, told, context, facts.kept.get(service.key), used),
     }
 
 

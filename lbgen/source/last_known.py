@@ -1,0 +1,99 @@
+"""The last facts of a part, a host or a hub, on disk: a restart while it is away loses nothing.
+
+A snapshot file that only lbgen's account may read, since labels may hold secrets. It is replaced whole, by a thread of
+its own, and not with every change. A damaged one is told of and ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from lbgen.base.directories import make_directory
+from lbgen.base.errors import LbgenError
+from lbgen.base.logs import log
+from lbgen.snapshot import Snapshot
+from lbgen.source.file import load, write_snapshot
+
+DIRECTORY = "source"  # below setting state
+PAUSE = 10.0  # seconds, at least, from one writing to the next
+
+
+class LastKnown:
+    """One such file."""
+
+    def __init__(self, path: Path, *, pause: float = PAUSE) -> None:
+        """Read nothing yet.
+
+        Args:
+            pause: seconds from one writing to the next.
+        """
+        self.path, self._pause = path, pause
+        self._condition = threading.Condition()
+        self._pending: Snapshot | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._complaint = ""
+
+    def read(self) -> Snapshot | None:
+        """Return what is there, with the time when it was taken; None: nothing, or nothing that can be used."""
+        if not self.path.exists():
+            return None
+        try:
+            return load(self.path)
+        except LbgenError as error:
+            log.warning("last_known_unread", error=str(error), effect="it is ignored, and replaced by the next facts")
+        return None
+
+    def keep(self, facts: Snapshot) -> None:
+        """Have this on disk soon. It may be called from any thread, and waits for nothing."""
+        with self._condition:
+            self._pending = facts
+            self._condition.notify_all()
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="lbgen-last-known", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Write what is not written yet, and end."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+            thread = self._thread
+        if thread:
+            thread.join(self._pause)
+        self._write()
+
+    def _run(self) -> None:
+        while True:
+            self._write()
+            with self._condition:
+                self._condition.wait_for(lambda: self._closed, self._pause)
+                self._condition.wait_for(lambda: self._closed or self._pending is not None)
+                if self._closed:
+                    return
+
+    def _write(self) -> None:
+        with self._condition:
+            facts, self._pending = self._pending, None
+        if facts is None:
+            return
+        try:
+            make_directory(self.path.parent)
+            write_snapshot(facts, self.path)
+        except (LbgenError, OSError) as error:
+            self._complain(str(error))
+        else:
+            self._complaint = ""
+
+    def _complain(self, error: str) -> None:
+        if error != self._complaint:
+            log.warning("last_known_unwritten", error=error, effect="a restart would not know the newest facts")
+        self._complaint = error
+
+
+def store_in(state: Path) -> Callable[[str], LastKnown]:
+    """Return what gives the file of a name: of a part, or ``PART/HOST``."""
+    return lambda name: LastKnown(state / DIRECTORY / f"{name}{os.extsep}json")

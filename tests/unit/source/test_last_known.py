@@ -1,0 +1,57 @@
+"""`lbgen.source.last_known`: what an earlier run knew."""
+
+from __future__ import annotations
+
+import stat
+
+from structlog.testing import capture_logs
+
+from lbgen.source.last_known import LastKnown, store_in
+from tests.support.builders import a_node, a_service, a_snapshot
+from tests.support.wait import wait_for
+
+
+def test_kept(tmp_path):
+    """Facts are on disk soon, for this account alone, and are read back by the next lbgen."""
+    store = store_in(tmp_path)("boxes/a")
+    assert store.read() is None
+    facts = a_snapshot(a_node(), a_service())
+    store.keep(facts)
+    path = tmp_path / "source" / "boxes" / "a.json"
+    wait_for(path.exists, "the file")
+    store.close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert LastKnown(path).read() == facts
+
+
+def test_debounced(tmp_path):
+    """Of many changes in a row the last is written when it ends, and not each of them."""
+    store = LastKnown(tmp_path / "a.json", pause=3600.0)
+    store.keep(a_snapshot(a_service("first")))
+    wait_for(store.path.exists, "the first")
+    written = store.path.stat().st_ino
+    for number in range(100):
+        store.keep(a_snapshot(a_service(f"web{number}")))
+    assert store.path.stat().st_ino == written
+    store.close()
+    assert [service.name for service in LastKnown(store.path).read().services.values()] == ["web99"]
+
+
+def test_damaged(tmp_path):
+    """A damaged file is told of, and is as good as none."""
+    store = LastKnown(tmp_path / "a.json")
+    store.path.write_text('{"version": 1, "nod')
+    with capture_logs() as logs:
+        assert store.read() is None
+    assert [entry["event"] for entry in logs] == ["last_known_unread"]
+
+
+def test_unwritable(tmp_path):
+    """What cannot be written is told once, and keeps nobody from anything."""
+    (tmp_path / "file").write_text("")
+    store = LastKnown(tmp_path / "file" / "a.json", pause=0.001)
+    with capture_logs() as logs:
+        for number in range(3):
+            store.keep(a_snapshot(a_service(f"web{number}")))
+        store.close()
+    assert [entry["event"] for entry in logs] == ["last_known_unwritten"]
