@@ -19,6 +19,7 @@ from lbgen.render.renderer import Files, Renderer
 from lbgen.snapshot import Cause, Snapshot
 from lbgen.source import PartState
 from lbgen.source.engine.source import Stats, state_of
+from lbgen.source.file import FileSource
 from tests.support.builders import a_renderer
 
 AT = 1_795_341_600.0  # 2026-11-22T10:00:00Z
@@ -53,7 +54,7 @@ class FakeFile:
     paths: tuple[Path, ...] = (Path("/etc/lbgen/snapshot.yml"),)
 
     def states(self) -> tuple[PartState, ...]:
-        return (PartState("file", mode="file", endpoint=", ".join(map(str, self.paths))),)
+        return FileSource(self.paths).states()
 
 
 @dataclass

@@ -89,8 +89,8 @@ nodes: []
     [
         ("[]", "x.yml: not a snapshot: expected an object with version and lists, found list"),
         ("", "x.yml: not a snapshot: expected an object with version and lists, found NoneType"),
-        ("{}", "x.yml: version: 1 is the only version that this lbgen reads, there is none"),
-        ("version: 2", "x.yml: version: 1 is the only version that this lbgen reads, found 2"),
+        ("{}", "x.yml: version: 1 and 2 are the versions that this lbgen reads, there is none"),
+        ("version: 3", "x.yml: version: 1 and 2 are the versions that this lbgen reads, found 3"),
         ("version: true", "found True"),
         ("version: '1'", "found '1'"),
         ("{version: 1, nodes: {a: b}}", "x.yml: nodes: expected a list, found dict"),
