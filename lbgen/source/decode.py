@@ -21,6 +21,7 @@ from lbgen.source.decode_fields import Json, each, get, labels, port_number
 
 T = TypeVar("T")
 _MODES = {"Replicated": "replicated", "Global": "global", "ReplicatedJob": "replicated-job", "GlobalJob": "global-job"}
+_OWN_NAME = "LbgenOwnName"  # of services that are called by their parts, likewise
 _DRAIN_ASKED = "LbgenDrainAsked"  # of nodes and tasks: no engine has it, lbgen adds it for another lbgen
 _MODE_KEYS = {mode: key for key, mode in _MODES.items()}
 
@@ -126,6 +127,7 @@ def service(item: Json) -> Service:
         # The host's own network is listed without an address (seen).
         virtual_ips={network: _without_prefix(address) for network, address in addresses if address},
         update_state=get(item, "UpdateStatus.State", str, ""),
+        own=get(item, _OWN_NAME, str, ""),
     )
 
 
@@ -230,6 +232,8 @@ def _service_item(item: Service) -> dict[str, object]:
     }
     if item.update_state:
         written["UpdateStatus"] = {"State": item.update_state}
+    if item.own:
+        written[_OWN_NAME] = item.own
     return written
 
 

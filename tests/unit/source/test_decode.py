@@ -362,3 +362,11 @@ def test_stack():
     both = {STACK: "shop", PROJECT: "other"}
     services = [a_service(labels=labels) for labels in (both, {PROJECT: "other"}, {})]
     assert [service.stack for service in services] == ["shop", "other", ""]
+
+
+def test_own_name():
+    """A service that is called by its part keeps the name that its labels mean, wherever it is handed on to."""
+    called = a_service("prod_web", own="web")
+    (item,) = decode.document(a_snapshot(called))["services"]
+    assert decode.service(item) == called
+    assert "LbgenOwnName" not in decode.document(a_snapshot(a_service()))["services"][0]
