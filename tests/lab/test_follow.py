@@ -195,8 +195,6 @@ def test_node_drained_by_an_operator(stage: SimpleNamespace) -> None:
     with stage.fleet.traffic("task.test", rate=100) as traffic:
         for each in stage.fleet.sidecars:
             each.drain(node)
-        leaving = {name: f"{at} weight 0" if name in there else at for name, at in tasks.items()}
-        stage.fleet.wait_servers("task", leaving)
         stage.fleet.wait_responders("task.test", others)
         stage.fleet.wait_servers("mesh", {name: at for name, at in everywhere.items() if name != f"mesh.{node}"})
         stage.fleet.wait_servers("task", {name: at for name, at in tasks.items() if name not in there})
