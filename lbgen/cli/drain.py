@@ -14,7 +14,7 @@ import click
 from lbgen.base.errors import LbgenError, NoDaemon, NotAdmitted, ProblemsFound, SettingsError
 from lbgen.base.problem import printable
 from lbgen.cli.daemon import daemon_at, daemon_of, status_options
-from lbgen.cli.drain_text import asked_lines, listed_lines, written_lines
+from lbgen.cli.drain_text import asked_lines, listed_lines, still_served, written_lines
 from lbgen.cli.options import CommonOptions, common_options
 from lbgen.cli.output import OUTPUT, print_json, print_lines
 from lbgen.daemon import drain_store
@@ -78,7 +78,8 @@ def drain(common: CommonOptions, names: tuple[str, ...], url: str | None, auth: 
 
     What only it can serve it goes on serving: a backend that has no other server would have none. Nor can lbgen keep
     requests from a task that Swarm chooses by itself, behind a port of its mesh or a virtual IP: 'docker node update
-    --availability drain NODE' moves these tasks. Both are told, with exit code 5.
+    --availability drain NODE' moves these tasks. Both are told, with exit code 5. Where the proxy finds all other
+    servers of a backend down, nothing is drained.
 
     It is written to drains.json in the directory of setting state, which the daemon watches: run this where lbgen runs,
     as its user or as root. Nothing can be drained over the network. Without a daemon, the next one goes by it.
@@ -89,7 +90,7 @@ def drain(common: CommonOptions, names: tuple[str, ...], url: str | None, auth: 
       1  the daemon has not done it in time; it stays written
       2  there is no such name (similar ones are suggested), or the file cannot be written
       4  no daemon answers, and --wait was given
-      5  it is drained, but requests still go there (see --allow-served)
+      5  it is drained, but requests still go there, or it is not drained since others are down (see --allow-served)
     """
     settings = common.settings("warning")
     call = _Call(settings, url, auth, names, **options)
@@ -143,6 +144,8 @@ class _Call:
         before = self._asked(self._names) or []
         if not self._options["force"]:
             _refuse_unusable(before)
+            if not self._options["allow_served"]:
+                _refuse_the_last_that_answers(before)
         self._need_daemon()
         now = time.time()
         until = now + self._options["for_"] if self._options["for_"] else None
@@ -157,7 +160,7 @@ class _Call:
         failure = "is not drained yet" if wait else "has not been taken"
         documents = self._awaited(lambda each: bool(each["done" if wait else "asked"]), failure)
         self._show(documents)
-        if not self._options["allow_served"] and any(each["only"] or each["by_swarm"] for each in documents):
+        if not self._options["allow_served"] and any(map(still_served, documents)):
             sys.exit(ProblemsFound.exit_code)
 
     def undo(self) -> None:
@@ -234,6 +237,16 @@ class _Call:
 def _times(known: Drain) -> Mapping[str, object]:
     until = None if known.until is None else drain_store.stamp(known.until)
     return {"since": drain_store.stamp(known.since), "reason": known.reason, "until": until}
+
+
+def _refuse_the_last_that_answers(documents: Sequence[Document]) -> None:
+    """Raise ProblemsFound where all others of a backend are down: its requests would fail at once."""
+    for each in documents:
+        if not each["asked"] and (down := each["others_down"]):
+            raise ProblemsFound(
+                f"drain: {printable(each['name'])} is not drained: of {', '.join(down)} the proxy finds all other "
+                "servers down, so requests would fail; mend them first (--allow-served drains it all the same)"
+            )
 
 
 def _refuse_unusable(documents: Sequence[Document]) -> None:

@@ -14,6 +14,11 @@ Document = dict[str, Any]
 MOST = 20  # servers of one name; the JSON has all
 
 
+def still_served(document: Document) -> bool:
+    """Tell whether something is served there on, or fails since it is not."""
+    return bool(document.get("only") or document.get("others_down") or document.get("by_swarm"))
+
+
 def written_lines(names: Sequence[str], path: Path, no_daemon: str) -> Iterator[str]:
     """Say that it is written, and who goes by it."""
     if no_daemon:
@@ -26,7 +31,7 @@ def asked_lines(documents: Sequence[Document], *, waited: bool) -> Iterator[str]
     for document in documents:
         name = in_one(document["name"])
         what = f"{document['kind']} {name}" if document["kind"] else f"{name}, which nothing has the name of now,"
-        free = not (document["only"] or document["by_swarm"])
+        free = not still_served(document)
         state = "is drained: it can be stopped" if document["done"] and free and waited else "is drained"
         yield f"{what} {click.style(state, 'green' if free else 'yellow')}"
         yield from _rest(document)
@@ -60,6 +65,9 @@ def _rest(document: Document) -> Iterator[str]:
     if only := document.get("only"):
         text = f"{', '.join(only)}: no other server is up, so requests still go there, until it stops"
         yield from folded(text, f"  {click.style('!', 'yellow')} ", "    ")
+    if down := document.get("others_down"):
+        text = f"{', '.join(down)}: the proxy finds all other servers down, so requests fail until one is up"
+        yield from folded(text, f"  {click.style('!', 'red')} ", "    ")
     if services := document.get("by_swarm"):
         text = (
             f"{', '.join(services)}: Swarm chooses the tasks by itself, there as well; 'docker node update "
@@ -83,7 +91,7 @@ def _state(document: Document) -> str:
         return "written"
     if not document["kind"]:
         return "nothing has this name"
-    if document["only"] or document["by_swarm"]:
+    if still_served(document):
         return "drained, still served"
     return "drained" if document["done"] else "draining"
 

@@ -92,11 +92,14 @@ class _Leaving:
 
 def _document(name: Meant, drain: Drain | None, leaving: _Leaving, scene: Scene) -> Document:
     own = _Leaving.of([name], scene.snapshot)
-    alone, rows = [], []
+    alone, worse, rows = [], [], []
     for backend in scene.model.backends:
         servers = [server for server in backend.servers if own.has(server)]
-        if servers and not any(_stays(backend, server, leaving, scene) for server in backend.servers):
+        others = [server for server in backend.servers if _stays(server, leaving)]
+        if servers and not others:
             alone.append(backend.name)
+        elif servers and all(_is_down(backend, server, scene) for server in others):
+            worse.append(backend.name)
         rows += [_server(backend, server, scene) for server in servers]
     mesh = list(_by_swarm(own, scene))
     nowhere = not name.kind
@@ -111,6 +114,7 @@ def _document(name: Meant, drain: Drain | None, leaving: _Leaving, scene: Scene)
         "mesh_node": (node.hostname or node.id) if node else "",
         "servers": rows,
         "only": alone,
+        "others_down": worse,
         "by_swarm": mesh,
         "done": scene.in_force and drain is not None and all(_is_out(row, alone) for row in rows),
     }
@@ -141,12 +145,15 @@ def _is_out(row: Document, alone: Collection[str]) -> bool:
     return bool(sessions) and all(number == 0 for number in sessions)
 
 
-def _stays(backend: Backend, server: Server, leaving: _Leaving, scene: Scene) -> bool:
-    """Tell whether a server serves when everything has left that is to leave."""
-    if leaving.has(server) or server.state != "up" or server.leaving or not server.weight:
-        return False
+def _stays(server: Server, leaving: _Leaving) -> bool:
+    """Tell whether a server is up when everything has left that is to leave."""
+    return server.state == "up" and not server.leaving and server.weight > 0 and not leaving.has(server)
+
+
+def _is_down(backend: Backend, server: Server, scene: Scene) -> bool:
+    """Tell whether a proxy finds a server down."""
     found = [seen for by in scene.seen.values() if (seen := _seen(backend.name, server, by))]
-    return not any(seen.state.startswith("down") for seen in found)
+    return any(seen.state.startswith("down") for seen in found)
 
 
 def _seen(backend: str, server: Server, by: ByServer) -> Seen | None:

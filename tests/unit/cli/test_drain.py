@@ -215,11 +215,18 @@ def test_only_server(site):
 
 
 def test_others_down(site):
-    """A server that the proxy finds down is no other server."""
+    """Where the proxy finds all others down, requests would fail: it is not drained, unless that is asked for."""
     site.target.proxy.servers = {("web", "10.0.0.2:80"): Seen("down")}
     result = site.run("drain", "web.1")
     assert result.exit_code == 5
-    assert "web: no other server is up" in result.stdout
+    assert "of web the proxy finds all other servers down" in result.stderr
+    assert not site.path.exists()
+    result = site.run("drain", "web.1", "--allow-served")
+    assert result.exit_code == 0
+    assert "web: the proxy finds all other servers down, so requests fail until one is up" in " ".join(
+        result.stdout.split()
+    )
+    assert site.run("drain", "web.1").exit_code == 5
 
 
 @pytest.mark.parametrize(
