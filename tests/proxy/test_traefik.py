@@ -484,6 +484,7 @@ def test_health_check(start, more):
         servers.moods["127.1.0.1"] = "ill"
         url = f"http://127.1.0.1:{servers.port}"
         wait_for(lambda: process.health("web").get(url) == "DOWN", "web.1 to be down")
+        assert process.api.statuses("file")["web", url] == "DOWN"
         client = Client(ports["web"])
         assert {client.ask().server for _ in range(10)} == {"127.1.0.2"}
         servers.moods.clear()

@@ -10,11 +10,11 @@ import pytest
 
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
 from lbgen.proxies.haproxy import apply
-from lbgen.proxies.haproxy.apply import HAProxy, Master, ask
+from lbgen.proxies.haproxy.apply import HAProxy, Master, ask, seen_in
 from lbgen.proxies.haproxy.configuration import ServerLine
 from lbgen.proxies.haproxy.plan import Commands
 from lbgen.proxies.plan import Live
-from lbgen.proxies.proxy import Workers
+from lbgen.proxies.proxy import Seen, Workers
 from lbgen.render.renderer import Files
 from tests.support.fake_haproxy import FakeHAProxy, listening
 
@@ -253,3 +253,20 @@ def test_elsewhere(short_dir):
     reloads: list[None] = []
     haproxy(short_dir, lambda: reloads.append(None)).reload(FILES, new)
     assert len(reloads) == 1
+
+
+def test_seen():
+    """States and sessions of servers; one that is not checked counts as up. Columns as HAProxy 2.6 has them."""
+    csv = (
+        "# pxname,svname,scur,status,type,\n"
+        "web,web.1,3,UP,2,\n"
+        "web,web.2,0,DOWN 1/2,2,\n"
+        "web,web.3,,no check,2,\n"
+        "web,BACKEND,3,UP,1,\n\n"
+    )
+    assert seen_in(csv) == {
+        ("web", "web.1"): Seen("up", 3),
+        ("web", "web.2"): Seen("down 1/2", 0),
+        ("web", "web.3"): Seen("up", None),
+    }
+    assert seen_in("") == seen_in("Unknown command\n") == {}
