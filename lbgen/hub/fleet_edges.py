@@ -139,11 +139,34 @@ class FleetEdges:
         return {"type": HAND}
 
 
-def handing_out(settings: FleetSettings, state: Path, authority: Authority, edges: FleetEdges) -> HandingOut:
-    """Return what hands settings out to edges.
+class HubFleet:
+    """What one hub has to do with settings for edges: it hands them out, or passes on what another hub does."""
 
-    Args:
-        state: the hub's.
-    """
-    store = RolloutStore(state / DIRECTORY)
-    return HandingOut(settings, store, authority.sign, edges.all, edges.send, waits=edges.leader)
+    def __init__(self, settings: FleetSettings | None, state: Path, authority: Authority, server: HubServer) -> None:
+        """
+        Args:
+            settings: None: this hub only passes on.
+            state: the hub's.
+        """
+        self._edges = FleetEdges(server, server.registrar, authority.name, leads=settings is not None)
+        self.rollouts: HandingOut | None = None
+        if settings:
+            store, edges = RolloutStore(state / DIRECTORY), self._edges
+            self.rollouts = HandingOut(settings, store, authority.sign, edges.all, edges.send, waits=edges.leader)
+
+    def start(self) -> None:
+        """Begin."""
+        if self.rollouts:
+            self._edges.start()
+            self.rollouts.start()
+
+    def stop(self) -> None:
+        """End."""
+        if self.rollouts:
+            self._edges.stop()
+            self.rollouts.stop()
+
+
+def handing_out(settings: FleetSettings | None, state: Path, authority: Authority, server: HubServer) -> HubFleet:
+    """Return what hands settings out to the edges of a hub, and what passes them on."""
+    return HubFleet(settings, state, authority, server)

@@ -13,7 +13,7 @@ from lbgen.base.errors import CheckFailed
 from lbgen.daemon.handed_out import HandedOut
 from lbgen.daemon.handed_out_store import HandedOutStore
 from lbgen.hub import fleet_edges, rollout_events
-from lbgen.hub.fleet_edges import FleetEdges, handing_out, seen
+from lbgen.hub.fleet_edges import HubFleet, seen
 from lbgen.hub.handing_out import HandingOut
 from lbgen.hub.rollout import Phase
 from lbgen.hub.rollout_store import RolloutStore
@@ -86,21 +86,19 @@ class Site:
         settings = FleetSettings(directory=self.root / "fleet", canaries=["canary"], pause=pause)  # type: ignore[arg-type]
         authority, _ = self.fleet.registrar(name)
         with a_hub(self.fleet, FACTS, name=name, peers=peers) as server:
-            edges = FleetEdges(server, server.registrar, name, leads=True)
-            out = handing_out(settings, self.root / f"hub-{name}", authority, edges)
-            edges.start()
-            out.start()
+            fleet = HubFleet(settings, self.root / f"hub-{name}", authority, server)
+            fleet.start()
             try:
-                yield server, out
+                assert fleet.rollouts
+                yield server, fleet.rollouts
             finally:
-                out.stop()
-                edges.stop()
+                fleet.stop()
 
     @contextlib.contextmanager
     def follower(self) -> Iterator[HubServer]:
         """Run a hub that hands nothing out of its own."""
         with a_hub(self.fleet, FACTS, name="m2") as server:
-            FleetEdges(server, server.registrar, "m2", leads=False)
+            HubFleet(None, self.root / "hub-m2", self.fleet.registrar("m2")[0], server).start()
             yield server
 
     @contextlib.contextmanager
