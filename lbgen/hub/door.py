@@ -11,6 +11,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,7 @@ OPENED = 5.0  # seconds for each of TLS, the request and what comes first
 JOINED = 60.0  # seconds for the answer to one who joins: all other hubs are asked
 MOST_STRANGERS = 256  # connections that are not admitted yet
 MOST_EDGES = 5000
+JOINING = 8  # at once; each waits for all other hubs
 MOST_FRAMES = 100  # a second, pings included; who sends more is let go
 
 Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -48,6 +50,8 @@ class Door:
         """
         self._opened = opened
         self._registrar, self._shared, self._most_strangers = registrar, shared, most_strangers
+        # In threads of their own: two hubs whose threads all wait for the other one would answer nobody.
+        self._joining = ThreadPoolExecutor(JOINING, "hub-join")
         self._strangers: dict[object, float] = {}  # those who are not admitted yet -> since when
 
     def open(self) -> None:
@@ -88,7 +92,8 @@ class Door:
         certificate = _certificate(connection)
         if path in (JOIN, RENEW):
             answer = self._registrar.join if path == JOIN else self._registrar.renew
-            await self._answer(connection, lambda request: answer(request, address))
+            threads = self._joining if path == JOIN else None
+            await self._answer(connection, lambda request: answer(request, address), threads)
         elif certificate:
             try:
                 peer = await asyncio.to_thread(self._registrar.admitted, certificate)
@@ -108,12 +113,14 @@ class Door:
         with contextlib.suppress(ConnectionClosed, TimeoutError):
             await self._answer(connection, lambda request: self._registrar.peer_request(request, peer))
 
-    async def _answer(self, connection: ServerConnection, answer: Answer) -> None:
+    async def _answer(
+        self, connection: ServerConnection, answer: Answer, threads: ThreadPoolExecutor | None = None
+    ) -> None:
         """Answer one question."""
         async with asyncio.timeout(self._opened):
             asked = await connection.recv()
         async with asyncio.timeout(JOINED):
-            reply = await asyncio.to_thread(_answered, asked, answer)
+            reply = await asyncio.get_running_loop().run_in_executor(threads, _answered, asked, answer)
             await connection.send(json.dumps(reply, ensure_ascii=False))
 
 

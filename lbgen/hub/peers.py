@@ -14,6 +14,7 @@ from typing import Any
 
 from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.logs import log
+from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.hub.authority import Authority
 from lbgen.hub.ledger import Entries, Ledger, entries_in
 from lbgen.source.hub.certificates import Refused
@@ -43,6 +44,8 @@ class Peers:
         self._exchange, self._merged = exchange, merged
         self._failing: dict[str, str] = {}  # URL -> why
         self._news, self._ended = threading.Event(), False
+        effect = "hubs hear of one another later"
+        self._guard = UNEXPECTED.guard(Part.HUB, "exchanging ledgers", event="hub_failed", effect=effect)
 
     @property
     def failing(self) -> Mapping[str, str]:
@@ -104,7 +107,7 @@ class Peers:
         """Exchange ledgers, now and then and whenever there is something to tell, until `end`."""
         while not self._ended:
             self._news.clear()
-            self.sync()
+            self._guard.tried(self.sync)
             pause = AGAIN if self._failing else INTERVAL
             self._news.wait(pause * random.uniform(0.8, 1.2))
 

@@ -18,6 +18,7 @@ from cryptography import x509
 
 from lbgen.base.logs import log
 from lbgen.base.records import dataclass
+from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.hub import tokens
 from lbgen.hub.attempts import Attempts
 from lbgen.hub.authority import Authority
@@ -83,6 +84,8 @@ class Registrar:
         self._renewals = Attempts(RENEWALS, RENEWAL_FORGIVEN)
         self._reserved: dict[str, tuple[str, float]] = {}  # token -> key, until
         self._lock = threading.Lock()
+        effect = "whoever asked is refused"
+        self._guard = UNEXPECTED.guard(Part.HUB, "joins and renewals", event="hub_failed", effect=effect)
         # Answers to what other hubs ask besides trust, by the request's type.
         self.more: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {}
         # Called with an edge's name when its certificates are void, or some are, from any thread. Its connections are
@@ -166,7 +169,9 @@ class Registrar:
     ) -> dict[str, Any]:
         try:
             attempts.check(address)
-            return answer()
+            said = answer()
+            self._guard.worked()
+            return said
         except Refused as refused:
             if refused.code != "limit":  # or there would be a line for each, too
                 attempts.failed(address)
@@ -175,6 +180,9 @@ class Registrar:
         except OSError as error:
             log.error("hub_ledger_unwritten", error=str(error), effect="nobody can join or renew")
             return refusal(Refused("peer", "this hub cannot write its ledger: see its log"))
+        except Exception as error:
+            self._guard.failed(error)
+            return refusal(Refused("peer", "this hub has met an error that nobody expected: see its log"))
 
     def _join(self, request: Mapping[str, Any]) -> dict[str, Any]:
         now = self._clock()

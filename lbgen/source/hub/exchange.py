@@ -19,7 +19,8 @@ from lbgen.source.hub.certificates import HUB, Refused, certificate_in, holder_o
 JOIN, RENEW, PEER = "/v1/join", "/v1/renew", "/v1/peer"
 LARGEST = 64 << 10  # bytes of a request or an answer on JOIN and RENEW
 LARGEST_OF_PEERS = 32 << 20  # bytes; a ledger has some 500 for each edge
-PATIENCE = 10.0  # seconds for the connection, and for the answer
+PATIENCE = 10.0  # seconds for the connection, and for the answer, and ...
+PATIENCE_TO_JOIN = 30.0  # ... for that to one who joins: the hub asks all others, with the patience above
 _NOT_YET, _EXPIRED = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
 
@@ -54,7 +55,7 @@ def exchange(url: str, path: str, request: Mapping[str, Any], context: ssl.SSLCo
             assert isinstance(connection.socket, ssl.SSLSocket)
             certificate = connection.socket.getpeercert(binary_form=True) or b""
             connection.send(json.dumps(request))
-            said = connection.recv(timeout=PATIENCE)
+            said = connection.recv(timeout=PATIENCE_TO_JOIN if path == JOIN else PATIENCE)
     except (OSError, EOFError, WebSocketException) as error:
         raise unanswered(url, error) from error
     return answer(url, said, certificate)

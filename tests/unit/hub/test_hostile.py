@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from lbgen.base.errors import LbgenError, SourceError
+from lbgen.base.unexpected import UNEXPECTED
 from lbgen.hub import attempts
 from lbgen.hub.authority import LIFE, Authority, new_bundle, read_bundle
 from lbgen.hub.registrar import JOINS
@@ -259,6 +260,20 @@ def test_attempts_are_bounded(hub: Hub) -> None:
         asked = request_by(ec.generate_private_key(ec.SECP256R1()), algorithm=hashes.SHA256())
         request = {"type": "join", "token": hub.token(f"e{number}"), "request": asked}
         assert hub.registrar.join(request, "192.0.2.8")["type"] == "certificate"
+
+
+def test_what_nobody_expected(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the hub's own is told in words, and the next request is answered."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lbgen.hub.tokens.checked", broken)
+        answer = hub.registrar.join({"type": "join", "token": "x"})
+    assert (answer["code"], "see its log" in answer["message"]) == ("peer", True)
+    assert hub.registrar.join({"type": "join", "token": "x"})["code"] == "request"
+    UNEXPECTED.forget()
 
 
 def test_attempts_are_remembered_for_so_many(clock: Clock) -> None:
