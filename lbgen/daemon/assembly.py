@@ -41,13 +41,13 @@ def source(settings: Settings) -> Source:
     return SeveralSources(parts, store=store_in(settings.state))
 
 
-def _part(settings: SourceSettings, name: str = "") -> Source:
+def _part(settings: SourceSettings) -> Source:
     if settings.file:
         return FileSource(settings.file, stack=settings.stack)
-    return _hosts(settings.hosts, name) if settings.hosts else _swarm(settings)
+    return _hosts(settings.hosts) if settings.hosts else _swarm(settings)
 
 
-def _hosts(hosts: Sequence[HostSettings], part: str) -> Source:
+def _hosts(hosts: Sequence[HostSettings]) -> Source:
     from lbgen.source.hosts.host import Host
     from lbgen.source.hosts.source import HostsSource
 
@@ -55,8 +55,7 @@ def _hosts(hosts: Sequence[HostSettings], part: str) -> Source:
         [
             Host(host.name, host.endpoint, host.reached_at, host.labels, tuple(host.networks), _tls(host.tls))
             for host in hosts
-        ],
-        part=part,
+        ]
     )
 
 

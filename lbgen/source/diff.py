@@ -98,11 +98,16 @@ def _asked(was: Node | Task, now: Node | Task) -> list[str]:
 def _services(difference: _Difference[Service], now: float) -> Iterator[Cause]:
     for was, service in difference.changed:
         if text := _service(was, service):
-            yield Cause(f"service {service.name}: {text}", moment(service.updated_at) or now)
+            yield Cause(f"service {service.name}: {text}", _told_at(service, service.updated_at, now))
     for service in difference.new:
-        yield Cause(f"service {service.name}: new", moment(service.created_at) or now)
+        yield Cause(f"service {service.name}: new", _told_at(service, service.created_at, now))
     for service in difference.gone:
         yield Cause(f"service {service.name}: removed", now)
+
+
+def _told_at(service: Service, text: str, now: float) -> float:
+    """Return when a service changed. On hosts it has only its containers' times, some of which are of long ago."""
+    return now if service.on_hosts else moment(text) or now
 
 
 def _service(was: Service, service: Service) -> str:
@@ -117,7 +122,8 @@ def _service(was: Service, service: Service) -> str:
         "virtual addresses": was.virtual_ips != service.virtual_ips,
     }
     # Another image or command is in none of these, but it is what moves the tasks.
-    return _listed(told, parts) or ("updated" if was.updated_at != service.updated_at else "")
+    updated = was.updated_at != service.updated_at and not service.on_hosts
+    return _listed(told, parts) or ("updated" if updated else "")
 
 
 def _networks(difference: _Difference[Network], now: float) -> Iterator[Cause]:

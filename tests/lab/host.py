@@ -102,6 +102,7 @@ def _names(directory: Path) -> list[str]:
 def clean(settings: Settings) -> list[str]:
     """Remove everything a lab with these settings has or left behind; return what was found, in words."""
     found = []
+    _thaw(settings)
     if processes := _kill(settings):
         found.append(f"{processes} processes")
     for name in _namespaces(settings):
@@ -119,6 +120,15 @@ def clean(settings: Settings) -> list[str]:
         shutil.rmtree(settings.directory)
         found.append(f"directory {settings.directory}")
     return found
+
+
+def _thaw(settings: Settings) -> None:
+    """Wake containers that were paused: a frozen process does not even die."""
+    for top in [CGROUPS, *(CGROUPS / name for name in _names(CGROUPS))]:
+        for name, awake in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+            for switch in (top / settings.cgroup).rglob(name):
+                with contextlib.suppress(OSError):
+                    switch.write_text(awake)
 
 
 def _kill(settings: Settings) -> int:

@@ -64,6 +64,11 @@ class Settings:
         """The engine of node `index`, "" for the installed one."""
         return self.engines[(index - 1) % len(self.engines)] if self.engines else ""
 
+    @classmethod
+    def hosts(cls) -> Settings:
+        """Three engines beside the common lab that are in no Swarm."""
+        return cls(3, 1, "lbgh-", Path("/var/lib/lbgen-hosts"), "192.168.219.0/24")
+
     @property
     def bridge(self) -> str:
         return f"{self.prefix}br0"

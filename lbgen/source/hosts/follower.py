@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from typing import Protocol
 
 from lbgen.base.errors import SourceError
 from lbgen.base.logs import log
@@ -29,14 +30,27 @@ from lbgen.source.hosts.listing import Containers
 from lbgen.source.hosts.session import Found, Session
 from lbgen.source.mailbox import Closed, Mailbox
 
+_NOTHING: Snapshot | None = None
 TLS_SETTING = "setting tls of the host"
+
+
+class Store(Protocol):
+    """Where a host's last facts are kept over a restart."""
+
+    def read(self) -> Snapshot | None:
+        """Return what is there, None if nothing is."""
+
+    def keep(self, facts: Snapshot) -> None:
+        """Have this there soon."""
+
+    def close(self) -> None:
+        """End; what was to be kept is there then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What the followers of all hosts have in common."""
 
-    part: str  # name of the source
     pace: Pace
     rng: random.Random
     environ: Mapping[str, str]
@@ -50,12 +64,8 @@ class Needs:
 class HostFollower:
     """One host, and what is known of it. Its attributes may be read from any thread."""
 
-    def __init__(self, host: Host, needs: Needs, facts: Snapshot | None = None) -> None:
-        """
-        Args:
-            facts: what was known of the host when lbgen ended.
-        """
-        self.host, self.facts = host, facts
+    def __init__(self, host: Host, needs: Needs, store: Store | None = None) -> None:
+        self.host, self.facts, self._store = host, _NOTHING, store
         self.mailbox, self.counters = Mailbox(needs.clock), Counters()
         self.settled = False  # whether it was listed, or could not be
         self.wanted = 1  # number of the listing that is wanted
@@ -75,9 +85,20 @@ class HostFollower:
         self.wanted = number
         self.mailbox.relist()
 
+    def recall(self) -> Snapshot | None:
+        """Take over what an earlier run knew of the host, if nothing else is known; return what is known then."""
+        recalled = self._store.read() if self._store and self.facts is None else None
+        if recalled is not None and set(recalled.nodes) == {self.host.name}:
+            for service in recalled.services.values():
+                self._needs.seniority.of(service.name, service.created_at)
+            self.facts = recalled
+        return self.facts
+
     def close(self) -> None:
         """End `run`, also while the engine hangs."""
         self.mailbox.close()
+        if self._store:
+            self._store.close()
 
     def state(self) -> PartState:
         """Return how it goes with it."""
@@ -161,9 +182,8 @@ class HostFollower:
         )
 
     def _snapshot(self, found: Found) -> Snapshot:
-        needs = self._needs
         containers = found.containers.values()
-        return host_snapshot(self.host, containers, found.engine, found.moments, needs.part, needs.seniority)
+        return host_snapshot(self.host, containers, found.engine, found.moments, self._needs.seniority)
 
     def _know(self, found: Found) -> None:
         """Take over what there is now."""
@@ -171,6 +191,8 @@ class HostFollower:
         facts = successor(before, **{kind: getattr(fresh, kind) for kind in KINDS})
         if facts is self.facts and not found.listing:
             return
+        if self._store and facts is not self.facts:
+            self._store.keep(facts)
         self.facts = facts
         if found.listing:  # set after the facts: who reads it first has facts that are as new
             self.listed, self.settled = found.listing, True

@@ -63,22 +63,17 @@ class Seniority:
 
 
 def host_snapshot(
-    host: Host, containers: Iterable[Container], engine: EngineFacts, moments: Moments, part: str, seniority: Seniority
+    host: Host, containers: Iterable[Container], engine: EngineFacts, moments: Moments, seniority: Seniority
 ) -> Snapshot:
-    """Return the facts of one host alone.
-
-    Args:
-        part: name of the source, put before ids that are names; empty: there is none.
-    """
-    ids = _Ids(part)
+    """Return the facts of one host alone. Tasks have their containers' ids; all else goes by its name."""
     members: dict[str, list[Container]] = {}
     for each in sorted(containers, key=lambda each: each.id):
         members.setdefault(each.service, []).append(each)
-    services = [_service(name, own, ids, seniority) for name, own in members.items()]
-    tasks = [_task(each, host, ids, moments) for own in members.values() for each in own]
+    services = [_service(name, own, seniority) for name, own in members.items()]
+    tasks = [_task(each, host, moments) for own in members.values() for each in own]
     networks = {name for own in members.values() for each in own for name in each.networks}
     node = Node(
-        id=ids.of(host.name),
+        id=host.name,
         hostname=host.name,
         role="host",
         address=host.address,
@@ -92,7 +87,7 @@ def host_snapshot(
         nodes={node.id: node},
         services=_by_id(services),
         tasks=_by_id(tasks),
-        networks=_by_id(replace(network, id=ids.of(name)) for name, network in known.items()),
+        networks=_by_id(replace(network, id=name) for name, network in known.items()),
     )
 
 
@@ -122,16 +117,6 @@ def successor(before: Snapshot, **facts: Mapping[str, Any]) -> Snapshot:
     return combined(before, same, "")
 
 
-@dataclass(frozen=True, slots=True)
-class _Ids:
-    """Ids made of names, which other sources' names must not meet."""
-
-    part: str
-
-    def of(self, name: str) -> str:
-        return f"{self.part}/{name}" if self.part else name
-
-
 def _by_id(items: Iterable[T]) -> dict[str, T]:
     return {item.id: item for item in sorted(items, key=lambda item: item.id)}
 
@@ -140,12 +125,12 @@ def _driver(name: str) -> str:
     return "host" if name == HOST_NETWORK else "bridge"
 
 
-def _service(name: str, containers: list[Container], ids: _Ids, seniority: Seniority) -> Service:
+def _service(name: str, containers: list[Container], seniority: Seniority) -> Service:
     """Make a service of its containers on one host; the labels are those of the newest that has a process."""
     newest = max(containers, key=lambda each: (not each.ended, each.created, each.id))
     oldest = min(each.created for each in containers)
     return Service(
-        id=ids.of(name),
+        id=name,
         name=name,
         labels=newest.labels,
         created_at=seniority.of(name, _stamp(oldest)),
@@ -153,7 +138,7 @@ def _service(name: str, containers: list[Container], ids: _Ids, seniority: Senio
         replicas=len(containers),
         endpoint_mode=ON_HOSTS,
         ports=_ports(each.ports for each in containers),
-        networks=tuple(sorted({ids.of(network) for each in containers for network in each.networks})),
+        networks=tuple(sorted({network for each in containers for network in each.networks})),
     )
 
 
@@ -171,19 +156,19 @@ def _joined(same: list[tuple[Service, bool]], seniority: Seniority) -> Service:
     )
 
 
-def _task(each: Container, host: Host, ids: _Ids, moments: Moments) -> Task:
+def _task(each: Container, host: Host, moments: Moments) -> Task:
     at = moments.at.get(each.id, "")
     return Task(
         id=each.id,
-        service_id=ids.of(each.service),
-        node_id=ids.of(host.name),
+        service_id=each.service,
+        node_id=host.name,
         slot=each.number,
         state=each.state,
         desired_state="shutdown" if each.id in moments.stopping else "running",
         created_at=_stamp(each.created),
         updated_at=at,
         state_at=at,
-        addresses={ids.of(network): address for network, address in each.addresses.items()},
+        addresses=each.addresses,
         ports=each.ports,
     )
 

@@ -22,7 +22,7 @@ from lbgen.snapshot import Snapshot
 from lbgen.source import PartState, diff
 from lbgen.source.engine.endpoints import resolve, risk
 from lbgen.source.engine.schedule import Pace
-from lbgen.source.hosts.follower import TLS_SETTING, HostFollower, Needs
+from lbgen.source.hosts.follower import TLS_SETTING, HostFollower, Needs, Store
 from lbgen.source.hosts.grouping import Seniority, merged
 from lbgen.source.hosts.host import Host
 from lbgen.source.mailbox import Closed, Mailbox
@@ -38,7 +38,7 @@ class HostsSource:
         self,
         hosts: Sequence[Host],
         *,
-        part: str = "",
+        store: Callable[[str], Store] | None = None,
         pace: Pace = Pace(),  # noqa: B008 -- frozen
         rng: random.Random | None = None,
         environ: Mapping[str, str] = os.environ,
@@ -49,7 +49,7 @@ class HostsSource:
         """Contact nobody yet.
 
         Args:
-            part: the source's name, put before ids; empty: it is the only one.
+            store: gives the place where a host's last facts are kept; None: they are not.
         Raises:
             SourceError: an endpoint's text has no known form.
         """
@@ -60,16 +60,16 @@ class HostsSource:
         self._seniority = Seniority()
         self._doubles: Mapping[str, str] = {}  # name of a host -> that of the one whose engine it leads to as well
         needs = Needs(
-            *(part, pace, rng or random.Random(), environ, clock, wall_clock, self._seniority),
+            *(pace, rng or random.Random(), environ, clock, wall_clock, self._seniority),
             self._mailbox.tell,
             unexpected,
         )
-        self.hosts = [HostFollower(host, needs) for host in hosts]
+        self.hosts = [HostFollower(host, needs, store(host.name) if store else None) for host in hosts]
 
     def take(self) -> Snapshot:
-        """Return one complete snapshot; raise SourceError if a host does not answer."""
+        """Return one complete snapshot; raise SourceError if a host does not answer, and nothing is known of it."""
         with ThreadPoolExecutor(min(AT_ONCE, len(self.hosts))) as pool:
-            answers = list(pool.map(_answer, self.hosts))
+            answers = list(pool.map(_answer_or_recall, self.hosts))
         if failures := [answer for answer in answers if isinstance(answer, SourceError)]:
             raise SourceError("; ".join(map(str, failures)))
         facts = [answer for answer in answers if isinstance(answer, Snapshot)]
@@ -78,6 +78,7 @@ class HostsSource:
     def follow(self) -> Iterator[Snapshot]:
         """Yield a snapshot as soon as every host was asked, and one after each change, until `close`."""
         for each in self.hosts:
+            each.recall()
             threading.Thread(target=each.run, name=f"lbgen-host-{each.host.name}", daemon=True).start()
         last = Snapshot()
         try:
@@ -163,11 +164,14 @@ class HostsSource:
         return replace(after, taken_at=now, listing=listing, causes=causes)
 
 
-def _answer(host: HostFollower) -> Snapshot | SourceError:
+def _answer_or_recall(host: HostFollower) -> Snapshot | SourceError:
     try:
         return host.read()
     except SourceError as error:
-        return error
+        if (known := host.recall()) is None:
+            return error
+        log.warning("source_failed", error=str(error), effect="what was known last stays in force")
+        return _unreachable(known)
 
 
 def _unreachable(facts: Snapshot) -> Snapshot:

@@ -9,6 +9,7 @@ from lbgen.daemon import assembly
 from lbgen.settings import Settings, load_settings
 from lbgen.source.engine.docker_context import Tls
 from lbgen.source.hosts.source import HostsSource
+from tests.support.paths import ROOT
 
 
 def load(hosts: str, tmp_path) -> Settings:
@@ -95,3 +96,10 @@ def test_one_kind_of_source(tmp_path):
     path.write_text("source: {docker: {}, hosts: [{name: a, endpoint: 'ssh://192.0.2.1'}]}\n")
     with pytest.raises(SettingsError, match="name one source, docker, hosts or file"):
         load_settings(path, {}, {})
+
+
+def test_example():
+    """The example of the documentation, which shows both ways of saying the address."""
+    settings = load_settings(ROOT / "examples" / "hosts.yml", {}, {})
+    assert [host.reached_at for host in settings.parts[""].hosts] == ["192.0.2.11", "10.200.0.12"]
+    assembly.check(settings)

@@ -142,3 +142,14 @@ def test_many():
         "task web.1 on node2: desired state shutdown",
     ]
     assert found[-1] == ("and 11 more", NOW)
+
+
+def test_service_on_hosts():
+    """It has its containers' times only: what changes with them is told when it is learnt."""
+    on_hosts = replace(SERVICE, endpoint_mode="none")
+    before = replace(BEFORE, services={"s": on_hosts})
+    scaled = replace(before, services={"s": replace(on_hosts, replicas=2, updated_at=CREATED)})
+    assert told(scaled, before) == [("service web: replicas 3 to 2", NOW)]
+    assert told(replace(before, services={"s": replace(on_hosts, updated_at=CREATED)}), before) == []
+    added = replace(before, services={"s": on_hosts, "t": replace(on_hosts, id="t", name="api")})
+    assert told(added, before) == [("service api: new", NOW)]

@@ -19,9 +19,9 @@ def a_container(id_="c1", service="shop_web", number=1, state="running", created
     return Container(id_, service, number, state, created, values.pop("labels", {}), published, **values)
 
 
-def of(host, *containers, moments=Moments(), part="", seniority=None):  # noqa: B008 -- frozen
+def of(host, *containers, moments=Moments(), seniority=None):  # noqa: B008 -- frozen
     """A host's snapshot."""
-    return host_snapshot(host, containers, LINUX, moments, part, seniority or Seniority())
+    return host_snapshot(host, containers, LINUX, moments, seniority or Seniority())
 
 
 def both(on_a, on_b, seniority=None):
@@ -129,23 +129,6 @@ def test_stopping_and_moments():
     found = of(A, a_container("c1"), a_container("c2"), moments=Moments({"c1": at}, {"c1"}))
     assert at == "2026-11-18T11:06:40.123456Z"
     assert [(task.desired_state, task.state_at) for task in found.tasks.values()] == [("shutdown", at), ("running", "")]
-
-
-def test_ids_of_a_part():
-    """Ids that are names are the part's own; containers have the engine's."""
-    found = of(A, a_container(addresses={"front": "172.18.0.2"}, networks=("front",)), part="boxes")
-    assert (set(found.nodes), set(found.services), set(found.networks)) == (
-        {"boxes/a"},
-        {"boxes/shop_web"},
-        {"boxes/front"},
-    )
-    task = found.tasks["c1"]
-    assert (task.service_id, task.node_id, task.addresses) == (
-        "boxes/shop_web",
-        "boxes/a",
-        {"boxes/front": "172.18.0.2"},
-    )
-    assert found.services["boxes/shop_web"].name == "shop_web"
 
 
 def test_identity():

@@ -306,3 +306,58 @@ def test_risks():
     (line,) = HostsSource([Host("a", "tcp://192.0.2.11:2375", "192.0.2.11")]).risks()
     assert line.startswith("host a: tcp://192.0.2.11:2375: plain TCP")
     assert "setting tls of the host" in line
+
+
+class Kept:
+    """A place on a disk that is a dictionary."""
+
+    def __init__(self, disk, name):
+        self.disk, self.name = disk, name
+
+    def read(self):
+        return self.disk.get(self.name)
+
+    def keep(self, facts):
+        self.disk[self.name] = facts
+
+    def close(self):
+        self.disk[f"{self.name} closed"] = True
+
+
+def test_a_restart_while_a_host_is_away(engines):
+    """What an earlier run knew of it stands in its place, until it answers."""
+    disk = {}
+    with Following(source(engines, store=lambda name: Kept(disk, name))) as following:
+        first = settled(following, engines)
+    assert disk.keys() == {"a", "b", "a closed", "b closed"}
+    engines[0].stop()
+    again = source(engines, store=lambda name: Kept(disk, name))
+    assert again.take().tasks == first.tasks
+    with Following(again) as following:
+        recalled = following.next()
+        assert (recalled.tasks, recalled.services) == (first.tasks, first.services)
+        assert {name: node.state for name, node in recalled.nodes.items()} == {"a": "unreachable", "b": "ready"}
+        engines[0].start()
+        assert following.until(lambda snapshot: snapshot.nodes["a"].state == "ready").tasks == first.tasks
+
+
+def test_what_is_kept_of_another_host(engines):
+    """It is not taken for this one's."""
+    disk = {}
+    with Following(source(engines, store=lambda name: Kept(disk, name))) as following:
+        settled(following, engines)
+    disk["b"] = disk["a"]
+    engines[1].stop()
+    with pytest.raises(SourceError, match="host b"):
+        source(engines, store=lambda name: Kept(disk, name)).take()
+
+
+def test_seniority_over_a_restart(engines):
+    """A service that was deployed anew stays as old as an earlier run knew it."""
+    disk = {}
+    with Following(source(engines, store=lambda name: Kept(disk, name))) as following:
+        first = settled(following, engines)
+    for name in ("shop-web-1", "shop-web-2"):
+        engines[0].change(name, tell=False, Created=2_000_000_000)
+    with Following(source(engines, store=lambda name: Kept(disk, name))) as following:
+        assert following.next().services["shop_web"].created_at == first.services["shop_web"].created_at

@@ -1,0 +1,267 @@
+"""Three Docker hosts without Swarm over ssh, Compose projects on each, one HAProxy in front.
+
+Each test prints what it measured; seconds are those of the engine's own events.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from tests.lab import boxes, probe
+from tests.lab.boxes import Boxes
+from tests.lab.fixtures import unavailable
+from tests.lab.host import wait_for
+from tests.lab.settings import Settings
+from tests.lab.sidecar import WEB, Sidecar
+from tests.lab.traffic import Result
+
+HOST = "shop.example.org"
+STATUS = 9099
+CONNECTIONS = 8
+PROJECT: dict[str, Any] = {
+    "services": {
+        "web": {
+            "image": "lab/app-health",
+            "command": ["--on-term", "drain:1"],
+            "ports": ["8080"],
+            "labels": {"lbgen.enable": "true", "lbgen.host": HOST},
+        },
+        "api": {
+            "image": "lab/app",
+            "ports": ["8081:8080"],
+            "labels": {
+                "traefik.enable": "true",
+                "traefik.http.routers.api.rule": "Host(`api.example.org`)",
+                "traefik.http.services.api.loadbalancer.server.port": "8080",
+            },
+        },
+    }
+}
+
+
+class Balancer:
+    """Three hosts and an lbgen with HAProxy beside them."""
+
+    def __init__(self, hosts: Boxes, lbgen: Sidecar) -> None:
+        self.hosts, self.lbgen = hosts, lbgen
+
+    def web(self) -> dict[str, str]:
+        """{server of service web: its container's id} as the hosts have them."""
+        found = {}
+        for name in self.hosts.nodes:
+            for each in self.hosts.containers(name, "web"):
+                number = each["Labels"]["com.docker.compose.container-number"]
+                found[f"shop_web.{name}" + (f".{number}" if number != "1" else "")] = each["Id"][:12]
+        return found
+
+    def servers(self) -> dict[str, str]:
+        """The servers of web in HAProxy's file."""
+        return self.lbgen.servers("shop_web")
+
+    def wait_servers(self, *names: str) -> None:
+        """Wait until exactly these are up, live."""
+
+        def up() -> bool:
+            serving = {name for name, rest in self.servers().items() if not rest.endswith("weight 0")}
+            return serving == set(names) and self.lbgen.live()
+
+        wait_for(up, 30, f"servers {names}, not {self.servers()}", 0.02)
+
+    def wait_all(self) -> None:
+        """Wait until every container of web is a server and answers."""
+        wait_for(lambda: set(self.web()) == set(self.servers()), 30, "all to be servers")
+        self.lbgen.wait_responders(HOST, set(self.web().values()))
+
+    def traffic(self, **options: Any) -> Any:
+        """200 requests a second."""
+        return self.lbgen.traffic(HOST, rate=200, **options)
+
+    def lag(self, text: str, since: float) -> float:
+        """Seconds from the engine's event to live, of the change with this cause."""
+
+        def told() -> float:
+            for change in self._api("history")["changes"]:
+                for cause in change["causes"]:
+                    if text in cause["text"] and stamp(cause["at"]) >= since - 0.5:
+                        return float(cause["lag_seconds"]) or 0.001
+            return 0.0
+
+        return wait_for(told, 10, f"a change because of {text}", 0.05)
+
+    def member(self, name: str) -> dict[str, Any]:
+        """What status says of a host."""
+        return next(each for each in self._api("status")["source"]["members"] if each["name"] == name)
+
+    def _api(self, what: str) -> Any:
+        return json.loads(probe.get("127.0.0.1", STATUS, f"/api/v1/{what}", netns=self.hosts.outside).body)
+
+
+def stamp(text: str) -> float:
+    """Seconds since 1970."""
+    from lbgen.snapshot import moment
+
+    return moment(text)
+
+
+@pytest.fixture(scope="module")
+def balancer() -> Iterator[Balancer]:
+    """Two containers of web and one of api on each of three hosts, behind one HAProxy."""
+    reason = unavailable() or (f"apt-get install {' '.join(boxes.missing())}" if boxes.missing() else "")
+    if reason:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    hosts = Boxes(Settings.hosts())
+    with ExitStack() as stack:
+        stack.callback(hosts.down)
+        hosts.up()
+        with ThreadPoolExecutor(len(hosts.nodes)) as pool:
+            list(pool.map(lambda name: hosts.compose(name, PROJECT, "up", "--detach", "--scale", "web=2"), hosts.nodes))
+        directory = Path(stack.enter_context(TemporaryDirectory(prefix="lbh-")))
+        stack.enter_context(pytest.MonkeyPatch.context()).setenv("PATH", f"{hosts.path}:{os.environ['PATH']}")
+        document = {
+            "source": {"hosts": hosts.source()},
+            "state": str(directory / "state"),
+            "discovery": {"dialects": ["lbgen", "traefik"]},
+            "status": {"bind": f"127.0.0.1:{STATUS}"},
+            "listeners": {"web": {"bind": f":{WEB}"}},
+            "targets": {"edge": {"templates": "haproxy", "output": str(directory / "edge"), "apply": {"run": True}}},
+        }
+        lbgen = Sidecar(directory, hosts.outside, document)
+        lbgen.start()
+        stack.callback(lambda: print(lbgen.log))
+        stack.callback(lbgen.end_proxy)
+        stack.callback(lbgen.stop)
+        made = Balancer(hosts, lbgen)
+        wait_for(lambda: len(made.servers()) == 6, 60, "six servers")
+        made.wait_all()
+        yield made
+
+
+def told(what: str, result: Result, *more: str) -> None:
+    """Print the figures of a test."""
+    print(f"\n{what}: {result.failed} of {result.sent} requests failed{''.join(f', {each}' for each in more)}")
+
+
+def test_compose_projects(balancer: Balancer) -> None:
+    """Three projects of one name are one service; Traefik's labels on containers work unchanged."""
+    assert set(balancer.servers()) == {f"shop_web.{name}{number}" for name in "abc" for number in ("", ".2")}
+    apps = {balancer.hosts.containers(name, "api")[0]["Id"][:12] for name in "abc"}
+    balancer.lbgen.wait_responders("api.example.org", apps)
+
+
+def test_killed(balancer: Balancer) -> None:
+    """A container that dies is out at once; started again, it is back when it is healthy."""
+    began, name = time.time(), "shop_web.a"
+    everyone, node = set(balancer.web()), balancer.hosts.nodes["a"]
+    id_ = balancer.hosts.containers("a", "web")[0]["Id"]
+    with balancer.traffic() as traffic:
+        node.api("POST", f"/containers/{id_}/kill")
+        balancer.wait_servers(*everyone - {name})
+        out = balancer.lag("shop_web.1 on a: ", began)
+        node.api("POST", f"/containers/{id_}/start")
+        balancer.wait_all()
+    healthy = balancer.lag("shop_web.1 on a: state running", began)
+    told(
+        "killed", traffic.result, f"out {out * 1000:.0f} ms after the event, back {healthy * 1000:.0f} ms after healthy"
+    )
+    assert not traffic.result.failed, traffic.result
+
+
+def test_unhealthy(balancer: Balancer) -> None:
+    """One that says so in its health check is out until it is well again."""
+    began, everyone = time.time(), set(balancer.web())
+    (port,) = {each["PublicPort"] for each in balancer.hosts.containers("b", "web")[0]["Ports"]}
+    where = (balancer.hosts.nodes["b"].address, port)
+    with balancer.traffic() as traffic:
+        probe.get(*where, "/unhealthy", netns=balancer.hosts.outside)
+        balancer.wait_servers(*everyone - {"shop_web.b"})
+        out = balancer.lag("shop_web.1 on b: state unhealthy", began)
+        probe.get(*where, "/healthy", netns=balancer.hosts.outside)
+        balancer.wait_servers(*everyone)
+    back = balancer.lag("shop_web.1 on b: state running", began)
+    told("unhealthy", traffic.result, f"out {out * 1000:.0f} ms after the event, back {back * 1000:.0f} ms")
+    assert not traffic.result.failed, traffic.result
+
+
+def test_scaled(balancer: Balancer) -> None:
+    """Compose scales up and down; one that is being stopped drains from its first signal on."""
+    began, everyone = time.time(), set(balancer.web())
+    with balancer.traffic() as traffic:
+        balancer.hosts.compose("a", PROJECT, "up", "--detach", "--scale", "web=4")
+        balancer.wait_servers(*everyone, "shop_web.a.3", "shop_web.a.4")
+        balancer.hosts.compose("a", PROJECT, "up", "--detach", "--scale", "web=2")
+        balancer.wait_servers(*everyone)
+    up = balancer.lag("shop_web.3 on a: state running", began)
+    down = balancer.lag("shop_web.3 on a: desired state shutdown", began)
+    told("scaled", traffic.result, f"up {up * 1000:.0f} ms after healthy, drains {down * 1000:.0f} ms after the signal")
+    assert not traffic.result.failed, traffic.result
+
+
+def test_paused(balancer: Balancer) -> None:
+    """A paused one is out; who waits for an answer of it has it when it goes on."""
+    began, everyone, node = time.time(), set(balancer.web()), balancer.hosts.nodes["c"]
+    id_ = balancer.hosts.containers("c", "web")[0]["Id"]
+    with balancer.traffic() as traffic:
+        node.api("POST", f"/containers/{id_}/pause")
+        balancer.wait_servers(*everyone - {"shop_web.c"})
+        out = balancer.lag("shop_web.1 on c: state paused", began)
+        node.api("POST", f"/containers/{id_}/unpause")
+        balancer.wait_all()
+    told("paused", traffic.result, f"out {out * 1000:.0f} ms after the event")
+    assert not traffic.result.failed, traffic.result
+
+
+def test_engine_silent(balancer: Balancer) -> None:
+    """Where dockerd hangs the containers go on serving; others are followed meanwhile."""
+    everyone, node = balancer.servers(), balancer.hosts.nodes["b"]
+    other = balancer.hosts.containers("a", "web")[0]["Id"]
+    began = time.monotonic()
+    with balancer.traffic() as traffic:
+        node.pause()
+        try:
+            wait_for(lambda: balancer.member("b")["failing"], 30, "the host to count as away")
+            found = time.monotonic() - began
+            assert balancer.servers() == everyone
+            balancer.hosts.nodes["a"].api("POST", f"/containers/{other}/kill")
+            balancer.wait_servers(*everyone.keys() - {"shop_web.a"})
+            balancer.hosts.nodes["a"].api("POST", f"/containers/{other}/start")
+            balancer.wait_servers(*everyone)
+        finally:
+            node.resume()
+        wait_for(lambda: not balancer.member("b")["failing"], 30, "the host to be back")
+    told("dockerd silent", traffic.result, f"known after {found:.1f} s")
+    assert not traffic.result.failed, traffic.result
+
+
+def test_host_gone(balancer: Balancer) -> None:
+    """A host whose link is cut loses nothing in lbgen; the proxy's checks take its servers out, and in again."""
+    everyone = balancer.servers()
+    balancer.hosts.link("c", "down")
+    cut = time.time()
+    try:
+        with balancer.traffic(timeout=8, connections=CONNECTIONS) as traffic:
+            traffic.wait_for(lambda result: result.failed or result.sent > 2000, 30)
+            assert balancer.servers() == everyone
+        with balancer.traffic() as after:
+            after.wait_for(lambda result: result.sent > 400, 30)
+        assert balancer.servers() == everyone
+    finally:
+        balancer.hosts.link("c", "up")
+    back = time.monotonic()
+    balancer.lbgen.wait_responders(HOST, set(balancer.web().values()))
+    seconds = time.monotonic() - back
+    last = max((each["time"] for each in traffic.result.failed_first), default=cut) - cut
+    told("link cut", traffic.result, f"the last {last:.1f} s after the cut, all serve {seconds:.1f} s after it is back")
+    told("link cut, after the checks", after.result)
+    # A request on a connection that was there before waits in vain, as nobody says that the host is gone.
+    assert traffic.result.failed <= CONNECTIONS, traffic.result
+    assert not after.result.failed, after.result
