@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lbgen.proxies.kind import Check, Setup
@@ -32,7 +33,7 @@ def source(settings: Settings) -> Source:
     Raises:
         SourceError: an endpoint has no known form.
     """
-    parts = {name: _part(part) for name, part in settings.parts.items()}
+    parts = {name: _part(part, name, settings.state) for name, part in settings.parts.items()}
     if "" in parts:
         return parts[""]
     from lbgen.source.last_known import store_in
@@ -41,22 +42,23 @@ def source(settings: Settings) -> Source:
     return SeveralSources(parts, store=store_in(settings.state))
 
 
-def _part(settings: SourceSettings) -> Source:
+def _part(settings: SourceSettings, name: str, state: Path) -> Source:
     if settings.file:
         return FileSource(settings.file, stack=settings.stack)
-    return _hosts(settings.hosts) if settings.hosts else _swarm(settings)
+    return _hosts(settings.hosts, name, state) if settings.hosts else _swarm(settings)
 
 
-def _hosts(hosts: Sequence[HostSettings]) -> Source:
+def _hosts(hosts: Sequence[HostSettings], part: str, state: Path) -> Source:
     from lbgen.source.hosts.host import Host
     from lbgen.source.hosts.source import HostsSource
+    from lbgen.source.last_known import store_in
 
-    return HostsSource(
-        [
-            Host(host.name, host.endpoint, host.reached_at, host.labels, tuple(host.networks), _tls(host.tls))
-            for host in hosts
-        ]
-    )
+    known = [
+        Host(host.name, host.endpoint, host.reached_at, host.labels, tuple(host.networks), _tls(host.tls))
+        for host in hosts
+    ]
+    store = store_in(state)
+    return HostsSource(known, store=lambda name: store(f"{part or 'hosts'}/{name}"))
 
 
 def _swarm(settings: SourceSettings) -> Source:

@@ -8,8 +8,11 @@ from lbgen.base.errors import SettingsError
 from lbgen.daemon import assembly
 from lbgen.settings import Settings, load_settings
 from lbgen.source.engine.docker_context import Tls
+from lbgen.source.hosts.grouping import EngineFacts, Moments, Seniority, host_snapshot
 from lbgen.source.hosts.source import HostsSource
+from lbgen.source.last_known import LastKnown
 from tests.support.paths import ROOT
+from tests.support.wait import wait_for
 
 
 def load(hosts: str, tmp_path) -> Settings:
@@ -103,3 +106,14 @@ def test_example():
     settings = load_settings(ROOT / "examples" / "hosts.yml", {}, {})
     assert [host.reached_at for host in settings.parts[""].hosts] == ["192.0.2.11", "10.200.0.12"]
     assembly.check(settings)
+
+
+def test_last_facts_below_state(tmp_path):
+    """Each host has a file of its own, below setting state."""
+    path = tmp_path / "lbgen.yml"
+    path.write_text("state: kept\nsource: {hosts: [{name: a, endpoint: 'unix:///nobody', address: 127.0.0.1}]}\n")
+    source = assembly.source(load_settings(path, {}, {}))
+    facts = host_snapshot(source.hosts[0].host, (), EngineFacts(), Moments(), Seniority())
+    LastKnown(tmp_path / "kept" / "source" / "hosts" / "a.json").keep(facts)
+    wait_for((tmp_path / "kept" / "source" / "hosts" / "a.json").exists)
+    assert set(source.take().nodes) == {"a"}
