@@ -21,7 +21,7 @@ def status_lines(document: Document, problems: Document) -> Iterator[str]:
     yield f"lbgen {document['version']}, up {duration(document['uptime_seconds'])}: {state}"
     yield from (f"  {line}" for failure in document["keeps_failing"] for line in plain(failure))
     yield from (f"  {line}" for reason in document["not_ready"] for line in plain(reason))
-    yield from _source(document["source"])
+    yield from source_lines(document["source"])
     servers = ", ".join(f"{number} {state}" for state, number in document["servers"].items())
     held = document["servers_held"]
     yield f"servers   {servers}" + (f"; {held} held until a second listing confirms that they are gone" if held else "")
@@ -73,7 +73,8 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def _source(source: Document) -> Iterator[str]:
+def source_lines(source: Document) -> Iterator[str]:
+    """Yield the lines of the source, or of each of several."""
     parts = source.get("parts")
     if parts is None:
         yield from _one_source("source    ", source)
@@ -103,7 +104,7 @@ def _one_source(head: str, source: Document) -> Iterator[str]:
         yield from _one_source(f"          {in_one(member['name'])}: ", member)
     if "drift" in source:
         counts = {"listings": "listings", "drift": "missed by the stream", "reconnects": "reconnects"}
-        yield "          " + ", ".join(f"{word}: {source[key]}" for key, word in counts.items())
+        yield "          " + ", ".join(f"{word}: {source[key]}" for key, word in counts.items() if key in source)
 
 
 def _targets(targets: Sequence[Document]) -> Iterator[str]:

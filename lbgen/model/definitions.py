@@ -47,6 +47,7 @@ class Gatherer:
         self._defined = defined or self._read
         self._known: dict[str, _Known] = {}  # by the service's id
         self._gathered: dict[str, tuple[list[_Known], Definitions]] = {}  # by part
+        self._result = DefinitionsByPart()
 
     def gathered(self, snapshot: Snapshot) -> DefinitionsByPart:
         """Return the definitions of a snapshot."""
@@ -56,7 +57,11 @@ class Gatherer:
         for known in self._known.values():
             parts.setdefault(known.service.part, []).append(known)
         self._gathered = {part: self._of_part(own, self._gathered.get(part)) for part, own in parts.items()}
-        return DefinitionsByPart({part: definitions for part, (_, definitions) in self._gathered.items()})
+        found = {part: definitions for part, (_, definitions) in self._gathered.items()}
+        known_before = self._result.parts
+        if found.keys() != known_before.keys() or any(each is not known_before[part] for part, each in found.items()):
+            self._result = DefinitionsByPart(found)
+        return self._result
 
     def _of_part(
         self, own: list[_Known], before: tuple[list[_Known], Definitions] | None
