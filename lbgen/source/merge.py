@@ -50,6 +50,9 @@ class Placed:
             return items
         known = {} if anew else self.objects[kind]
         place, prefix = _PLACE[kind], self.prefix
+        others = None if anew else _others(before, items)
+        if others is not None:
+            return {**known, **{prefix + id_: place(self, items[id_], facts) for id_ in others}}
         return {
             prefix + id_: known[prefix + id_] if known and before.get(id_) is item else place(self, item, facts)
             for id_, item in items.items()
@@ -119,6 +122,11 @@ class Whole:
             known: Objects = getattr(self.facts, kind)
             return known
         self._from[kind] = objects
+        if before and kind != "services" and len(before) == len(objects):
+            others = [_others(was, now) for was, now in zip(before, objects, strict=True)]
+            if None not in others:  # the ids are the same, and so is their order
+                new = {id_: own[id_] for ids, own in zip(others, objects, strict=True) for id_ in ids or ()}
+                return {**getattr(self.facts, kind), **new}
         joined = {id_: item for own in objects for id_, item in own.items()}
         joined = dict(sorted(joined.items()))
         return self._called(joined) if kind == "services" else joined
@@ -135,6 +143,15 @@ class Whole:
                 known = service, replace(service, name=name, own=service.name) if other else service
             self._named[id_] = known
         return {id_: called for id_, (_, called) in self._named.items()}
+
+
+def _others(before: Objects, items: Objects) -> list[str] | None:
+    """Return the ids that stand for another object than before; None: there are other ids."""
+    if before is items:
+        return []
+    if len(before) != len(items) or list(before) != list(items):
+        return None
+    return [id_ for id_, was, item in zip(items, before.values(), items.values(), strict=True) if was is not item]
 
 
 def display_names(services: Iterable[Service]) -> dict[tuple[str, str], str]:
@@ -182,7 +199,8 @@ def conflict(part: Placed, facts: Snapshot, objects: Mapping[str, Objects], othe
         if facts.cluster and facts.cluster == other.facts.cluster:
             return f"follows the same cluster as part {other.name} ({facts.cluster}): leave one of the two out"
         for kind in KINDS:
-            new = objects[kind].keys() - part.objects[kind].keys() if objects[kind] is not part.objects[kind] else ()
+            same = objects[kind] is part.objects[kind] or objects[kind].keys() == part.objects[kind].keys()
+            new = () if same else objects[kind].keys() - part.objects[kind].keys()
             if twice := next((id_ for id_ in new if id_ in other.objects[kind]), ""):
                 return f"has the {kind[:-1]} {twice!r}, which part {other.name} has: ids of two parts differ"
     return ""
