@@ -77,10 +77,14 @@ def _node_names(node: Node) -> tuple[str, ...]:
 
 
 def _service_names(service: Service) -> tuple[str, ...]:
-    """Return what a service's servers may be called after: as it is, and as it is told from another part's."""
+    """Return what a service's servers may be called after.
+
+    The name that is its alone, as backends have it; those that would be if another part had, or had not, the name, so
+    that what was drained stays drained when a part comes or goes; and each in its part.
+    """
     if not service.part:
         return (service.name,)
-    own, told = service.name, f"{service.part}_{service.name}"
+    own, told = service.own_name, f"{service.part}_{service.own_name}"
     return own, told, f"{service.part}{SEPARATOR}{own}", f"{service.part}{SEPARATOR}{told}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lbgen.model.drain_names import choices, meant, mesh_node, near
@@ -34,10 +36,10 @@ SNAPSHOT = a_snapshot(
         ("api.1", "", set()),
         ("shop_api.1", "server", {"shop_api-1-id"}),
         ("agent.node2", "server", {"agent-node2-id"}),
-        ("db.3", "server", {"db-3-id"}),
-        ("boxes_db.3", "server", {"db-3-id"}),
-        ("boxes/db.3", "server", {"db-3-id"}),
-        ("other/db.3", "", set()),
+        ("db.box.3", "server", {"db-3-id"}),
+        ("boxes_db.box.3", "server", {"db-3-id"}),
+        ("boxes/db.box.3", "server", {"db-3-id"}),
+        ("other/db.box.3", "", set()),
     ],
 )
 def test_meant(name, kind, ids):
@@ -68,3 +70,16 @@ def test_mesh_node(name, node):
     """A server of the mesh stands for a node."""
     found = mesh_node(name, SNAPSHOT)
     assert (found.hostname if found else "") == node
+
+
+def test_one_name_in_two_parts():
+    """A service that shares its name with another part's is found by each of its names; the bare one is both."""
+    parts = "north", "south"
+    shared = [replace(a_service(part), name=f"{part}_web", own="web", part=part) for part in parts]
+    nodes = [a_node(f"{part}1", part=part) for part in parts]
+    tasks = [a_task(part, 1, node=f"{part}1") for part in parts]
+    snapshot = a_snapshot(*nodes, *shared, *tasks)
+    for name in ("north_web.1", "north/web.1", "north/north_web.1"):
+        assert meant(name, snapshot).tasks == {"north-1-id"}
+    assert meant("web.1", snapshot).tasks == {"north-1-id", "south-1-id"}
+    assert choices("web.1", snapshot) == ["north/web.1", "south/web.1"]
