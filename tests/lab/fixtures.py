@@ -87,11 +87,9 @@ def lab(lab_session: Lab, request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 
 def mark(items: list[Any], folder: Any) -> None:
-    """Mark all tests below `folder` with ``lab``, those of other Swarms with ``managers`` and ``engines`` as well."""
+    """Mark all tests below `folder` with ``lab``, and those of the second Swarm with ``managers``."""
     for item in items:
         if folder in item.path.parents:
             item.add_marker(pytest.mark.lab)
             if "managers" in item.fixturenames:
                 item.add_marker(pytest.mark.managers)
-            if "newer" in item.fixturenames:
-                item.add_marker(pytest.mark.engines)

@@ -38,7 +38,7 @@ from tests.support.socket_proxy import READ_ONLY, SocketProxy
 from tests.support.wait import wait_for
 
 # The first of them on a machine downloads and unpacks a Debian tree, which is minutes where much else runs.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,20 @@ def newer(newer_session: Lab) -> Iterator[Lab]:
     newer_session.clean()
     yield newer_session
     newer_session.clean()
+
+
+def test_engine_of_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for all nodes, or one each and from the beginning again; "" is the installed one."""
+    for asked, expected in {"": ["", "", ""], "28.5": ["28.5"] * 3, "20.10,28.5": ["20.10", "28.5", "20.10"]}.items():
+        monkeypatch.setenv("LBGEN_LAB_ENGINE", asked)
+        for settings in (Settings.from_environment(), Settings.second()):
+            assert [settings.engine(index) for index in (1, 2, 3)] == expected
+
+
+def test_engine_that_is_not_known() -> None:
+    """The message has those that are."""
+    with pytest.raises(LabError, match=r"engine '19.03' is none of 20.10, 26.1, 28.5"):
+        engines.usr("19.03")
 
 
 def test_newest_engine(newer: Lab, engine: tuple[str, str]) -> None:
