@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.lab import debian
 from tests.lab.settings import LabError
 
-PACKAGES = ("docker.io", "iptables")
+PACKAGES = ("docker.io", "iptables", "procps")  # the last one for `docker top`
 SUITES = {"20.10": "bookworm", "26.1": "trixie", "28.5": "sid"}
 STABLE, NEWEST = "26.1", "28.5"
 
