@@ -26,6 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lbgen.base import bounded_file
 from lbgen.base.errors import SettingsError
+from lbgen.base.logs import log
 from lbgen.base.records import dataclass
 from lbgen.source.hub import certificates
 from lbgen.source.hub.certificates import EDGE, HUB, Holder, Refused, fingerprint, holder_of, key_pem, pem, proven
@@ -35,6 +36,7 @@ RENEWED = LIFE / 3  # seconds before its end at which a hub makes itself a new o
 BACKDATED = 3600.0  # seconds by which an edge's clock may be behind
 YEARS = 10  # of the authority's own certificate
 LARGEST = 64 << 10  # bytes of the file
+SECRETS = Path("/run/secrets")  # where Docker mounts them
 _ADVICE = "make one with 'lbgen hub init', and give all hubs the same file"
 
 
@@ -128,8 +130,15 @@ class Authority:
 
     @classmethod
     def load(cls, path: Path, name: str, clock: Callable[[], float] = time.time) -> Authority:
-        """Read the authority's file; raise SettingsError."""
-        return cls(read_bundle(path), name, clock)
+        """Read the authority's file; raise SettingsError. One that others may read, too, is told."""
+        authority = cls(read_bundle(path), name, clock)
+        # Docker mounts secrets with mode 0444, where only the container's own processes see them.
+        if not path.is_relative_to(SECRETS) and path.stat().st_mode & 0o077:
+            effect = "whoever reads it can be a hub: chmod 600"
+            log.warning(
+                "hub_authority_readable", file=str(path), mode=f"{path.stat().st_mode & 0o777:o}", effect=effect
+            )
+        return authority
 
     @property
     def fingerprint(self) -> str:

@@ -229,7 +229,8 @@ class Registrar:
         # Later than what it takes the place of, whatever the clock of the hub that wrote that.
         joined = max(now, void + 0.001, before.joined + 0.001 if before else 0.0)
         edge = Edge(key, joined, token.offer, token.labels)
-        self._take(Entries({token.name: edge}, {token.id: Used(key, token.until)}))
+        # On disk with its certificate, before that is handed out.
+        self._take(Entries({token.name: edge}, {token.id: Used(key, token.until)}), later=True)
         if before and before.joined > void:
             log.warning("hub_edge_replaced", edge=token.name, effect="the certificate of the older one is void")
         log.info("hub_edge_joined", edge=token.name, token=token.id)

@@ -77,6 +77,15 @@ def test_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert ledger.entries == read(tmp_path) == Entries(revoked={"e1": 1.0})
 
 
+def test_what_may_wait(tmp_path: Path) -> None:
+    """It is on disk with whatever comes after it that may not, even if that is nothing new."""
+    ledger, entries = Ledger(tmp_path), Entries({"e1": Edge("k1", 1.0)})
+    ledger.merge(entries, later=True)
+    assert read(tmp_path) == Entries()
+    ledger.merge(entries)
+    assert read(tmp_path) == entries
+
+
 def test_used_tokens_are_forgotten(tmp_path: Path) -> None:
     """A day after they could have been used last; what is kept is bounded by what is made in a month."""
     ledger = Ledger(tmp_path)

@@ -135,6 +135,16 @@ def test_what_may_wait_is_on_disk_at_the_end(hub: Hub, tmp_path: Path) -> None:
     assert (kept.until, kept.hub, kept.seen) == (edge.until, "m1", hub.clock())
 
 
+def test_authority_that_others_may_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told with its mode, and used."""
+    file = tmp_path / "authority.pem"
+    file.write_text(new_bundle(time.time()).text())
+    for mode, told in ((0o600, False), (0o400, False), (0o640, True), (0o644, True)):
+        file.chmod(mode)
+        Authority.load(file, "m1")
+        assert ("hub_authority_readable" in capsys.readouterr().out) == told, oct(mode)
+
+
 def test_many_at_once(hub: Hub, tmp_path: Path) -> None:
     """Edges that join at the same time are all in the ledger."""
     threads = [threading.Thread(target=hub.joined, args=[f"e{n}", tmp_path / f"e{n}"]) for n in range(8)]
