@@ -135,19 +135,25 @@ class CommonOptions:
         return self.config_file or default_file()
 
     def settings_with_targets(
-        self, log_level: str | None = None, output: Path | None = None, under: Mapping[str, object] | None = None
+        self,
+        log_level: str | None = None,
+        output: Path | None = None,
+        under: Mapping[str, object] | None = None,
+        *,
+        idle: bool = False,
     ) -> Settings:
         """Read the settings as `settings` does, with the targets to write for and no others.
 
         Args:
             output: directory of the targets' files; None: that of the settings.
             under: as for `settings`.
+            idle: a hub or an agent that offers facts needs no target.
         Raises:
             SettingsError: there is no target.
         """
         settings = self.settings(log_level, under)
         targets = self.targets(settings)
-        if not targets:
+        if not targets and not (idle and _serves_others(settings)):
             raise SettingsError(
                 "no proxy to write for: name one with --proxy haproxy, or under 'targets' in the settings"
             )
@@ -162,6 +168,10 @@ class CommonOptions:
             return settings.targets
         target = settings.targets.get(self.proxy or "", TargetSettings(templates=templates))
         return {self.proxy or "custom": target.model_copy(update={"templates": templates})}
+
+
+def _serves_others(settings: Settings) -> bool:
+    return bool(settings.hub or any(part.hub and part.hub.offer for part in settings.parts.values()))
 
 
 def common_options(*, source: bool = True, target: bool = True, file: bool = True) -> Callable[[F], F]:

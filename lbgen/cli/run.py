@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +31,9 @@ from lbgen.settings import Settings
 from lbgen.source import Source
 from lbgen.status.server import serve_status
 from lbgen.status.view import View
+
+if TYPE_CHECKING:
+    from lbgen.hub.running import RunningHub
 
 
 @click.command()
@@ -55,7 +61,7 @@ class _Running:
     """What runs; it may begin anew."""
 
     def __init__(self, common: CommonOptions, output: Path | None, inbox: Inbox) -> None:
-        self._read = partial(common.settings_with_targets, output=output)
+        self._read = partial(common.settings_with_targets, output=output, idle=True)
         self._file, self._inbox = common.file, inbox
         self._workers: list[Worker] = []  # they run on while it is not known how to go on
 
@@ -87,6 +93,7 @@ class _Running:
         workers = {worker.target.name: worker for worker in self._workers}
         kept = KeptLabels(LabelStore([target.lock for target in targets]))
         drains = Drains(settings.state / drain_store.FILE)
+        hub = _hub(settings, source)
         live = LiveReload(
             source,
             workers,
@@ -97,7 +104,39 @@ class _Running:
             self._inbox,
             kept,
             drains=drains,
+            others=[hub.target] if hub else [],
         )
-        view = View(live.loop, targets, self._workers)
-        with serve_status(settings.status.address, view, assembly.feeds(targets), settings=settings.status):
+        view = View(live.loop, targets, self._workers, edges=_edges(hub))
+        _report(source, view)
+        with (
+            hub.running(source.states) if hub else contextlib.nullcontext(),
+            serve_status(settings.status.address, view, assembly.feeds(targets), settings=settings.status),
+        ):
             live.run()
+
+
+def _hub(settings: Settings, source: Source) -> RunningHub | None:
+    if settings.hub is None:
+        return None
+    from lbgen.hub.running import RunningHub
+    from lbgen.source.several import SeveralSources
+
+    assert isinstance(source, SeveralSources)  # agents come and go
+    return RunningHub(settings.hub, source.add, source.remove, settings.parts)
+
+
+def _edges(hub: RunningHub | None) -> Callable[[], list[dict[str, Any]]] | None:
+    if hub is None:
+        return None
+    from lbgen.status.edges import edge_document
+
+    return lambda: [edge_document(known) for known in hub.edges()]
+
+
+def _report(source: Source, view: View) -> None:
+    """Have hubs told what this edge serves, if it is one."""
+    if hubs := assembly.hub_sources(source):
+        from lbgen.status.edges import report_of
+
+        for each in hubs:
+            each.report = partial(report_of, view)

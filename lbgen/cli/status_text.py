@@ -27,6 +27,9 @@ def status_lines(document: Document, problems: Document) -> Iterator[str]:
     yield f"servers   {servers}" + (f"; {held} held until a second listing confirms that they are gone" if held else "")
     yield ""
     yield from _targets(document["targets"])
+    if document.get("edges"):
+        yield ""
+        yield from _edges(document["edges"])
     listed, closed = problems["problems"], document["closed"]
     yield ""
     if closed:
@@ -126,6 +129,44 @@ def _targets(targets: Sequence[Document]) -> Iterator[str]:
             first, *more = plain(error["error"]) or [""]
             yield f"    {error['kind']} at {_time(error['at'])}{over}: {first}"
             yield from (f"      {further}" for further in more)
+
+
+def _edges(edges: Sequence[Document]) -> Iterator[str]:
+    rows: list[tuple[str, ...]] = [("EDGE", "STATE", "SINCE (UTC)", "LBGEN", "SERVERS", "PROXY", "GENERATION")]
+    rows += [_edge_row(edge) for edge in edges]
+    heading, *lines = aligned(rows)
+    yield heading
+    for line, edge in zip(lines, edges, strict=True):
+        yield line
+        refused = [f"refused: {', '.join(target['refused'])}" for target in edge["targets"] if target["refused"]]
+        errors = [target["error"] for target in edge["targets"] if target["error"]]
+        yield from (f"    {in_one(text)}" for text in (*edge["not_ready"][:MOST_CAUSES], *refused, *errors))
+
+
+def _edge_row(edge: Document) -> tuple[str, ...]:
+    state = "revoked" if edge["revoked"] else _edge_state(edge) if edge["connected"] else "away"
+    if not edge["connected"] and edge["hub"]:
+        state += f", last at {edge['hub']}"
+    servers = ", ".join(f"{number} {which}" for which, number in edge["servers"].items())
+    targets = edge["targets"]
+    proxies = ", ".join(f"{target['proxy']} {target['version']}".strip() for target in targets)
+    since = edge["since"] or edge["seen_at"]
+    return (
+        edge["name"],
+        state,
+        _time(since) if since else "-",
+        edge["lbgen"] or "-",
+        servers or "-",
+        proxies or "-",
+        ", ".join(target["generation"] or "-" for target in targets) or "-",
+    )
+
+
+def _edge_state(edge: Document) -> str:
+    if edge["ready"] is None:
+        return "connected"
+    failing = any(target["failing"] for target in edge["targets"])
+    return "failing" if failing else "ready" if edge["ready"] else "not ready"
 
 
 def _time(stamp: str) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lbgen.daemon.target import Target
     from lbgen.proxies.traefik.feed import Feed
     from lbgen.source.engine.docker_context import Tls
+    from lbgen.source.hub.source import HubSource
 
 
 def source(settings: Settings) -> Source:
@@ -33,18 +34,23 @@ def source(settings: Settings) -> Source:
     Raises:
         SourceError: an endpoint has no known form.
     """
-    parts = {name: _part(part, name, settings.state) for name, part in settings.parts.items()}
-    if "" in parts:
+    facts = bool(settings.targets or settings.hub)
+    parts = {name: _part(part, name, settings.state, facts=facts) for name, part in settings.parts.items()}
+    if "" in parts and not settings.hub:
         return parts[""]
     from lbgen.source.last_known import store_in
     from lbgen.source.several import SeveralSources
 
-    return SeveralSources(parts, store=store_in(settings.state))
+    return SeveralSources(parts, store=store_in(settings.state))  # at a hub agents come and go
 
 
-def _part(settings: SourceSettings, name: str, state: Path) -> Source:
+def _part(settings: SourceSettings, name: str, state: Path, *, facts: bool) -> Source:
     if settings.file:
         return FileSource(settings.file, stack=settings.stack)
+    if settings.hub:
+        from lbgen.daemon.edge import hub_source
+
+        return hub_source(settings.hub, facts=facts)
     return _hosts(settings.hosts, name, state) if settings.hosts else _swarm(settings)
 
 
@@ -77,6 +83,14 @@ def _tls(settings: TlsSettings | None) -> Tls | None:
         return None
     ca, cert, key = (str(path or "") for path in (settings.ca, settings.cert, settings.key))
     return Tls(ca, cert, key, settings.verify)
+
+
+def hub_sources(source: Source) -> list[HubSource]:
+    """Return the sources among the daemon's that follow hubs."""
+    from lbgen.source.hub.source import HubSource
+
+    sources: list[Source] = getattr(source, "sources", [source])
+    return [each for each in sources if isinstance(each, HubSource)]
 
 
 def check(settings: Settings) -> list[str]:

@@ -68,6 +68,7 @@ class LiveReload:
         kept: KeptLabels | None = None,
         beside: Sequence[Path] = (),
         drains: Drains | None = None,
+        others: Sequence[LoopTarget] = (),
     ) -> None:
         """
         Args:
@@ -78,10 +79,11 @@ class LiveReload:
             inbox: of the loop; a stop in it ends `run`.
             kept, drains: as for the loop.
             beside: files that `read` reads besides.
+            others: besides the targets, what is kept at the model and goes by no settings: a hub.
         """
         self._followers, self._file, self._beside = followers, file, tuple(beside)
         grace, files = settings.discovery.drain_grace, self._credentials(settings)
-        targets = list(followers.values())
+        targets = [*followers.values(), *others]
         self.loop = Loop(
             source, settings.rules(), targets, drain_grace=grace, files=files, kept=kept, drains=drains, inbox=inbox
         )

@@ -38,7 +38,7 @@ PIECE = 32 << 10  # bytes or characters sent at once; the next one waits until t
 STALLED = 20.0  # seconds, and one more for each SLOWEST bytes, after which an edge that does not read is let go
 SLOWEST = 16 << 10
 HELLO = 5.0  # seconds in which an edge has to say hello
-FACTS, OFFER = "facts", "offer"  # what an edge's connection is for: an agent has one of each
+FACTS, OFFER, ONCE = "facts", "offer", "once"  # what an edge's connection is for: it may have one of each
 MOST_REPORT = 64 << 10  # characters of what is kept of an edge
 SEEN = 3600.0  # seconds after which it is noted again that an edge is there
 PINGS = 500.0  # of all edges together in a second, about
@@ -127,7 +127,7 @@ class Session:
             await self._serve(hello, minor)
 
     async def _serve(self, hello: Hello, minor: int) -> None:
-        sessions, key = self._shared.sessions, (self.peer.name, FACTS if hello.facts else OFFER)
+        sessions, key = self._shared.sessions, (self.peer.name, _purpose(hello))
         earlier, sessions[key] = sessions.get(key), self
         if earlier:
             await earlier.end("replaced", "another connection has been made under its name")
@@ -262,6 +262,10 @@ class _Allowance:
         self._left, self._seen = min(BURST, self._left + (now - self._seen) * RATE) - 1, now
         if self._left < 0:
             await self._sleep(-self._left / RATE)
+
+
+def _purpose(hello: Hello) -> str:
+    return ONCE if hello.once else FACTS if hello.facts else OFFER
 
 
 def _pieces(data: str | bytes) -> Iterator[str] | Iterator[bytes]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from lbgen.settings.settings import Settings, TargetSettings
 
 # A connection to Docker, a port and a process of a proxy's are made once; a changed template needs none of them anew.
-FIXED = ("source", "state", "status")
+FIXED = ("source", "state", "hub", "status")
 FIXED_OF_TARGETS = ("output", "apply", "stats_socket", "probe", "binary")
 
 

@@ -12,6 +12,7 @@ from lbgen.render.limits import Limits
 from lbgen.settings.claims import ClaimSettings
 from lbgen.settings.discovery import DiscoverySettings
 from lbgen.settings.entry_points import SETTING
+from lbgen.settings.hub import HubSettings, with_state
 from lbgen.settings.listeners import ListenerSettings
 from lbgen.settings.source import Source, SourceSettings
 from lbgen.settings.status import StatusSettings
@@ -117,6 +118,7 @@ class Settings(Section):
     """Which services may use what: a route is allowed if one entry that is for its service allows all of it. Without
     entries everything is allowed."""
     targets: dict[Name, TargetSettings] = {}
+    hub: HubSettings | None = None
     min_reload_interval: Seconds = 1.0
     """Least time between two reloads of a proxy; changes meanwhile are applied together."""
     status: StatusSettings = StatusSettings()
@@ -133,6 +135,20 @@ class Settings(Section):
     def source_files(self) -> list[Path]:
         """The files that the facts are read from."""
         return [file for each in self.parts.values() for file in each.file]
+
+    @model_validator(mode="after")
+    def _states(self) -> Settings:
+        """Say where hub and edge keep what they know, if the settings do not."""
+        sources = [self.source] if isinstance(self.source, SourceSettings) else self.source
+        placed = [
+            each.model_copy(update={"hub": with_state(each.hub, self.state / "edge")}) if each.hub else each
+            for each in sources
+        ]
+        hub = with_state(self.hub, self.state / "hub")
+        if placed == sources and hub == self.hub:
+            return self
+        one = isinstance(self.source, SourceSettings)
+        return self.model_copy(update={"source": placed[0] if one else placed, "hub": hub})
 
     @model_validator(mode="after")
     def _entry_points(self) -> Settings:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator,
 
 from lbgen.settings.engine_tls import TlsSettings
 from lbgen.settings.hosts import HostSettings, distinct
+from lbgen.settings.hub import HubSourceSettings
 from lbgen.settings.value_types import Paths, Section, Texts
 
 PartName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=32)]
@@ -35,13 +36,14 @@ class DockerSettings(Section):
 
 
 class SourceSettings(Section):
-    """Where the facts come from: a Swarm, hosts without Swarm, a snapshot file or stack files."""
+    """Where the facts come from: a Swarm, hosts without Swarm, a hub, a snapshot file or stack files."""
 
     docker: DockerSettings | None = None
     hosts: Annotated[list[HostSettings], AfterValidator(distinct)] = []
     """Engines that are in no Swarm: their containers are the tasks, Compose projects' services the services."""
     file: Paths = []
     """A snapshot file, or stack files, merged in this order."""
+    hub: HubSourceSettings | None = None
     stack: str = ""
     """Name that stack files would be deployed under; empty: derived from the first file's name."""
 
@@ -61,7 +63,7 @@ class SourceSettings(Section):
         return self
 
 
-KINDS = ("docker", "hosts", "file")  # of sources, each a key of its own; the first is there if none is
+KINDS = ("docker", "hosts", "hub", "file")  # of sources, each a key of its own; the first is there if none is
 
 
 class PartSettings(SourceSettings):

@@ -111,6 +111,9 @@ class Whole:
         made: dict[str, Any] = {
             kind: self._joined(kind, [part.objects[kind] for part in parts.values()]) for kind in KINDS
         }
+        if parts.keys() == {""}:  # it stands alone, as without any others
+            self.facts = Snapshot(parts[""].facts.cluster, **made)
+            return self.facts
         known = {name: Part(name, part.facts.cluster) for name, part in parts.items()}
         same = self.facts.parts == known
         self.facts = Snapshot(**made, parts=self.facts.parts if same else known)

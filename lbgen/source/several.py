@@ -59,7 +59,7 @@ class SeveralSources:
         """Follow nothing yet.
 
         Args:
-            parts: the sources by name.
+            parts: the sources by name; that of one may be empty, where others are added to it.
             store: gives the file in which a part's last facts are kept; None: they are not.
         """
         self._store, self._head_start, self._wall_clock = store, head_start, wall_clock
@@ -151,6 +151,11 @@ class SeveralSources:
         """Return how it goes with each part."""
         return tuple(self._state(part) for part in self._parts.copy().values())
 
+    @property
+    def sources(self) -> list[Source]:
+        """The sources, without names."""
+        return [part.source for part in self._parts.copy().values()]
+
     def risks(self) -> list[str]:
         """Return one line for each risk in the parts' settings; ask nobody."""
         found = []
@@ -166,10 +171,10 @@ class SeveralSources:
         return replace(state, name=part.name, failing=failing, failing_since=since, facts=known)
 
     def _followed(self, name: str, source: Source) -> _Followed:
-        return _Followed(name, source, self._store(name) if self._store else None, {})
+        return _Followed(name, source, self._store(name) if self._store and name else None, {})
 
     def _prefix(self, source: Source, name: str) -> str:
-        return "" if source.states()[0].kind in OWN_IDS else f"{name}/"
+        return "" if not name or source.states()[0].kind in OWN_IDS else f"{name}/"
 
     def _begin(self) -> None:
         with self._lock:
@@ -242,7 +247,8 @@ class SeveralSources:
         for name, own in facts.items():
             placed[name].accept(own, objects[name])
         part.placed, self._news = placed, True
-        self._causes += [replace(cause, text=f"{cause.text} (source {part.name})") for cause in snapshot.causes]
+        of = f" (source {part.name})" if part.name else ""
+        self._causes += [replace(cause, text=f"{cause.text}{of}") for cause in snapshot.causes]
         return True
 
     def _refuse(self, part: _Followed, trouble: str) -> None:
@@ -286,4 +292,4 @@ def _own_parts(name: str, snapshot: Snapshot) -> dict[str, Snapshot]:
     """Return a source's parts by the names that they have in the whole: its own, or those below it."""
     if not snapshot.parts:
         return {name: snapshot}
-    return {f"{name}-{part}": facts for part, facts in split(snapshot).items()}
+    return {f"{name}-{part}" if name and part else name or part: facts for part, facts in split(snapshot).items()}

@@ -1,7 +1,8 @@
 """The loop's numbers in Prometheus's terms, gathered when they are asked for: nothing here runs in the loop's thread.
 
-Label values come from short fixed lists and from the settings' target names, never from Swarm, so the number of series
-does not grow; only that of `lbgen_generation_info` changes its label, and loses the old one.
+Label values come from short fixed lists, from the settings' target names and, at a hub, from the edges that have
+joined, never from Swarm, so the number of series does not grow; only that of `lbgen_generation_info` changes its label,
+and loses the old one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -50,7 +52,12 @@ class _Numbers(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("lbgen_build_info", "Always 1; the label is the version.", "version", {lbgen.__version__: 1})
-        for subject, numbers in (("targets", self._targets), ("loop", self._loop), ("source", self._source)):
+        for subject, numbers in (
+            ("targets", self._targets),
+            ("loop", self._loop),
+            ("source", self._source),
+            ("edges", self._edges),
+        ):
             collected: list[Metric] = []
             self._unexpected.guard(Part.METRICS, subject).tried(partial(_collect, numbers, collected))
             yield from collected  # of what fails, as far as it came
@@ -124,6 +131,19 @@ class _Numbers(Collector):
         yield _gauge("lbgen_drains", "Names that operators drain, by what has them.", "kind", kinds)
         yield GaugeMetricFamily("lbgen_servers_held", "Servers kept by the shrink guard until it is sure.", loop.held)
 
+    def _edges(self) -> Iterator[Metric]:
+        edges = {edge["name"]: edge for edge in self._view.edges() if not edge["revoked"]}
+        if not edges:
+            return
+        for name, text, value in (
+            ("connected", "1 while the edge is connected to this hub.", lambda edge: edge["connected"]),
+            ("ready", "1 if the edge says that it has served a snapshot.", lambda edge: edge["ready"]),
+            ("failing", "1 if a proxy of the edge cannot be brought to the newest model.", _is_failing),
+            ("current", "1 if the edge has in force what it was sent last.", _is_current),
+        ):
+            numbers = {which: int(bool(value(edge))) for which, edge in edges.items()}
+            yield _gauge(f"lbgen_edge_{name}", text, "edge", numbers)
+
     def _source(self) -> Iterator[Metric]:
         source = self._view.source()
         modes = {mode: int(mode == source["mode"]) for mode in MODES}
@@ -163,6 +183,14 @@ class _Numbers(Collector):
                 members.add_metric([state.name, member.name], int(not member.failing and member.mode != "none"))
         yield modes
         yield members
+
+
+def _is_failing(edge: Mapping[str, Any]) -> bool:
+    return any(target["failing"] for target in edge["targets"])
+
+
+def _is_current(edge: Mapping[str, Any]) -> bool:
+    return bool(edge["connected"] and edge["in_force"] == edge["sequence"])
 
 
 def _collect(numbers: Callable[[], Iterable[Metric]], collected: list[Metric]) -> None:

@@ -42,7 +42,13 @@ class View:
         workers: Sequence[Worker] = (),
         clock: Callable[[], float] = time.monotonic,
         unexpected: UnexpectedErrors = UNEXPECTED,
+        edges: Callable[[], list[Document]] | None = None,
     ) -> None:
+        """
+        Args:
+            edges: what is known of each edge, if this is a hub.
+        """
+        self._edges = edges
         self.loop, self.targets, self._workers, self._clock = loop, targets, workers, clock
         self._unexpected = unexpected
         self._started, self._started_at = clock(), time.time()
@@ -59,7 +65,9 @@ class View:
         return [*filter(None, [self.stuck()]), *self._unexpected.keep_failing()]
 
     def unready(self) -> list[str]:
-        """Return the targets that have never served a snapshot yet, and why not."""
+        """Return the targets that have never served a snapshot yet, and why not; of a hub without any, why no facts."""
+        if self._edges is not None and not self.targets and self.loop.accepted is None:
+            return [f"no snapshot yet, source mode {self.source()['mode']}"]
         return [f"{target.name}: {self._obstacle(target)}" for target in self.targets if not target.ready]
 
     def status(self) -> Document:
@@ -79,7 +87,12 @@ class View:
             "drains": [drain_document(drain) for drain in self.loop.drains.asked],
             "problems": len(self.problems()["problems"]),
             "closed": closed_documents(self.loop.model.closed),
+            **({} if self._edges is None else {"edges": self.edges()}),
         }
+
+    def edges(self) -> list[Document]:
+        """Return what is known of each edge; nothing where this is no hub."""
+        return self._edges() if self._edges else []
 
     def source(self) -> Document:
         """Return where the facts come from, and how changes are learnt."""

@@ -15,9 +15,9 @@ import lbgen
 from lbgen.base.backoff import Backoff
 from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
-from lbgen.source.hub.dialling import first_good
+from lbgen.source.hub.dialling import first_good, is_good
 from lbgen.source.hub.exchange import exchange
+from lbgen.source.hub.hubs import Hubs
 from lbgen.source.hub.identity import Dial
 from lbgen.source.hub.link import Link, Lost, Patience, dial
 from lbgen.source.hub.messages import PROTOCOL, Hello, Message, Report, Resend, Same, State, Whole
@@ -27,6 +27,7 @@ from lbgen.source.hub.replica import Gap, Replica
 FIRST, LONGEST = 0.5, 30.0  # seconds until all hubs are tried again
 AT_ONCE = ("", "expired", "leaving")  # codes of what ends that is no reason to wait; other hubs may serve this edge
 REPORTS, REPEATED = 1.0, 30.0  # seconds between two looks whether there is something to report, and at most without one
+FAILS = 5.0  # seconds between two looks for another hub, while the own source of this one fails
 RENEWALS = 60.0  # seconds between two looks whether the certificate is to be renewed
 
 
@@ -38,17 +39,6 @@ class Pass(Protocol):
 
     def renew_if_due(self, dial: Dial) -> bool:
         """Renew the certificate if that is due, which may take seconds; return whether it was; raise SourceError."""
-
-
-@dataclass(slots=True)
-class Member:
-    """How it goes with one hub; written by the asyncio thread, read by all."""
-
-    url: str
-    hub: str = ""  # its name, once it has said it
-    connected: bool = False
-    failing: str = ""  # why it does not answer, or what fails at the hub itself
-    since: float | None = None  # seconds since 1970, of either
 
 
 class Connections:
@@ -78,16 +68,17 @@ class Connections:
         self._identity, self._replica, self._learnt, self._said, self._report = identity, replica, learnt, said, report
         self._offering, self._facts, self._accept = offering, facts, tuple(accept)
         self._clock, self._wall_clock, self._rng = clock, wall_clock, rng or random.Random()
-        self._members = {url: Member(url) for url in urls}
+        self.hubs = Hubs(urls, wall_clock)
         self._order = list(urls)
         self._patience = {url: Patience() for url in urls}
         self._link: Link | None = None
+        self._better: Link | None = None  # connected, to be followed next
         self._links: list[Link] = []
         self._told = 0.0  # when a hub said anything last, by the clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
-        self._resend = False
+        self.once = False  # for a command, which wants one snapshot and neither offers nor renews anything
         self.made = 0  # connections for facts, ever
         self.lost_at: float | None = wall_clock()  # since when there is none; seconds since 1970
 
@@ -114,9 +105,6 @@ class Connections:
 
         self._soon(send)
 
-    def members(self) -> list[Member]:
-        return list(self._members.values())
-
     def age(self) -> float | None:
         """Return the seconds since the hub said anything; None: there is none."""
         return self._clock() - self._told if self._link else None
@@ -132,18 +120,20 @@ class Connections:
         if self._closed:
             return
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._renew())
-            if self._facts:
+            if self._facts or self.once:
                 tasks.create_task(self._follow())
+            if self.once:
+                return
+            tasks.create_task(self._renew())
             if self._offering:
                 self._offering.attach(self._loop)
-                for url in self._members:
+                for url in self._order.copy():
                     tasks.create_task(self._offer(url))
 
     async def _follow(self) -> None:
         backoff = Backoff(FIRST, LONGEST, self._clock, lambda: self._rng.uniform(0.5, 1.5))
         while True:
-            link = await self._any_hub()
+            link, self._better = self._better or await self._any_hub(self._order), None
             if link is None:
                 await asyncio.sleep(backoff.pause())
                 continue
@@ -164,13 +154,15 @@ class Connections:
         self._link, self._told = link, self._clock()
         self._replica.connected(self._clock())
         self.made += 1
-        helpers = [asyncio.ensure_future(work) for work in (self._reports(link), self._settle())]
+        helpers = [
+            asyncio.ensure_future(work) for work in (self._reports(link), self._settle(), self._look_for_better(link))
+        ]
         try:
             await link.run(partial(self._take, link))
             raise AssertionError("it returns by Lost alone")
         except Lost as lost:
             log.warning("hub_lost", error=str(lost), effect="what was known last stays in force")
-            self._failing(self._members[link.url], str(lost))
+            self.hubs.failing(link.url, str(lost))
             return lost
         finally:
             self._link = None
@@ -180,7 +172,7 @@ class Connections:
     def _take(self, link: Link, message: Message) -> None:
         self._told = self._clock()
         if isinstance(message, State):
-            self._failing(self._members[link.url], message.failing)
+            self.hubs.failing(link.url, message.failing)
             return
         try:
             if self._replica.take(message, self._clock()):
@@ -203,16 +195,30 @@ class Connections:
             if self._replica.settle(self._clock()):
                 self._learnt(listing=True)
 
-    async def _any_hub(self) -> Link | None:
-        hello = Hello(PROTOCOL, lbgen.__version__, True, False, self._accept, self._replica.digest())
-        return await first_good([partial(self._dial, url, hello) for url in self._order])
+    async def _look_for_better(self, link: Link) -> None:
+        """Go over to a hub whose own source works, if that of this one fails for some time."""
+        while True:
+            await asyncio.sleep(FAILS)
+            if self.hubs.of(link.url).failing:
+                found = await self._any_hub([url for url in self._order if url != link.url])
+                if found and is_good(found):
+                    self._better = found
+                    link.cut()
+                    return
+                if found:
+                    found.cut()
+
+    async def _any_hub(self, urls: Sequence[str]) -> Link | None:
+        held = self._replica.digest()
+        hello = Hello(PROTOCOL, lbgen.__version__, True, False, self._accept, held, once=self.once)
+        return await first_good([partial(self._dial, url, hello) for url in urls])
 
     async def _dial(self, url: str, hello: Hello) -> Link:
         try:
             context = await asyncio.to_thread(self._identity.client_context)
             return await dial(url, context, hello, self._patience[url])
         except LbgenError as error:
-            self._failed(url, error)
+            self.hubs.failed(url, error)
             raise
 
     async def _offer(self, url: str) -> None:
@@ -230,7 +236,7 @@ class Connections:
                 try:
                     await link.run(self._said)
                 except Lost as lost:
-                    self._failed(url, lost)
+                    self.hubs.failed(url, lost)
                 finally:
                     self._disconnected(link, [sending, *reports])
                 if self._clock() - began > LONGEST:
@@ -260,10 +266,8 @@ class Connections:
             await asyncio.sleep(RENEWALS)
 
     def _connected(self, link: Link) -> None:
-        member = self._members[link.url]
         gone = None if self.lost_at is None else round(self._wall_clock() - self.lost_at, 1)
-        member.hub, member.connected, member.since = link.welcome.hub, True, self._wall_clock()
-        self._failing(member, link.welcome.failing)
+        self.hubs.connected(link.url, link.welcome)
         self._links.append(link)
         self.lost_at = None
         log.info("hub_connected", hub=link.url, name=link.welcome.hub, protocol=link.welcome.protocol, gone_s=gone)
@@ -272,19 +276,8 @@ class Connections:
         for helper in helpers:
             helper.cancel()
         self._links.remove(link)
-        member = self._members[link.url]
-        member.connected = any(each.url == link.url for each in self._links)
-
-    def _failing(self, member: Member, why: str) -> None:
-        if bool(why) != bool(member.failing):
-            member.since = self._wall_clock()
-        member.failing = why
-
-    def _failed(self, url: str, error: Exception) -> None:
-        member = self._members[url]
-        if member.failing != str(error):
-            log.warning("hub_failed", error=str(error), effect="what was known last stays in force")
-        self._failing(member, str(error))
+        if not any(each.url == link.url for each in self._links):
+            self.hubs.disconnected(link.url)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._spawned.add(task := asyncio.ensure_future(work))

@@ -29,7 +29,7 @@ async def first_good(dials: Sequence[Dial], stagger: float = STAGGER) -> Link | 
             done, under_way = await asyncio.wait(under_way, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             for link in [task.result() for task in done if not task.exception()]:
                 best = _better(best, link)
-            if best and _is_good(best):
+            if best and is_good(best):
                 break
         return best
     except BaseException:
@@ -46,12 +46,13 @@ def _better(one: Link | None, other: Link) -> Link:
     """Return the better connection, after ending the other."""
     if one is None:
         return other
-    better, worse = (other, one) if _is_good(other) and not _is_good(one) else (one, other)
+    better, worse = (other, one) if is_good(other) and not is_good(one) else (one, other)
     worse.cut()
     return better
 
 
-def _is_good(link: Link) -> bool:
+def is_good(link: Link) -> bool:
+    """Tell whether a hub knows what there is now."""
     return link.welcome.ready and not link.welcome.failing
 
 

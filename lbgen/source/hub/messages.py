@@ -59,6 +59,7 @@ class Hello(Message):
     offers: bool = False  # whether it has facts to give: an agent
     accept: Lines = ()  # what it takes of settings that the hub hands out
     holds: Line = ""  # digest of the snapshot that it has; empty: none
+    once: bool = False  # a command that asks for one snapshot, beside an edge that may run
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from lbgen.base.errors import SourceError
 from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.snapshot import Snapshot
 from lbgen.source import PartState, Source, diff
-from lbgen.source.hub.connections import Connections, Member, Pass
+from lbgen.source.hub.connections import Connections, Pass
 from lbgen.source.hub.messages import Fleet, Message, Report
 from lbgen.source.hub.offering import Offering
 from lbgen.source.hub.replica import Replica
@@ -26,14 +26,13 @@ from lbgen.source.hub.replica import Replica
 TAKEN = 20.0  # seconds for one snapshot, where a command asks for one
 
 
-class Store:
-    """Keeps the last facts over a restart. This one does not: for tests, and where there is no state."""
+class Store(Protocol):
+    """Keeps the last facts over a restart: `LastKnown`, in short."""
 
-    def load(self) -> Snapshot | None:
+    def read(self) -> Snapshot | None:
         """Return what was kept; None: nothing that can be used."""
-        return None
 
-    def save(self, facts: Snapshot) -> None:
+    def keep(self, facts: Snapshot) -> None:
         """Keep this, now or soon. Errors are logged."""
 
     def close(self) -> None:
@@ -62,14 +61,14 @@ class HubSource:
         Args:
             urls: of the hubs, ``https://HOST:PORT``, in the order in which they are tried first.
             identity: proves who this edge is.
-            store: keeps the last facts.
+            store: keeps the last facts; None: nothing does.
             facts: whether it wants any; an agent without targets does not.
             offer: whose facts go to all hubs.
             accept: what is taken over of settings that hubs hand out.
             patience: seconds in which a hub has to answer `take`.
         """
         self.urls = tuple(urls)
-        self._store, self._facts, self._wall_clock, self._clock = store or Store(), facts, wall_clock, clock
+        self._store, self._facts, self._wall_clock, self._clock = store, facts, wall_clock, clock
         self._replica, self._patience = Replica(), patience
         self._condition = threading.Condition()
         self._fresh, self._closed, self._owed, self._listing = False, False, True, 0
@@ -86,6 +85,7 @@ class HubSource:
 
     def take(self) -> Snapshot:
         """Return one complete snapshot: a hub's, or else the last one that is on disk; raise SourceError."""
+        self._connections.once = True
         self._begin()
         try:
             with self._condition:
@@ -94,15 +94,17 @@ class HubSource:
                     return self._numbered(Snapshot(), self._replica.facts)
         finally:
             self.close()
-        if stored := self._store.load():
-            log.warning("hub_away", effect="the last facts that a hub has told are used", error=self._failing())
+        if stored := self._stored():
+            log.warning(
+                "hub_away", effect="the last facts that a hub has told are used", error=self._connections.hubs.why()
+            )
             return self._numbered(Snapshot(), stored)
-        raise SourceError(self._failing() or f"no hub has told anything within {self._patience:g} s")
+        raise SourceError(self._connections.hubs.why() or f"no hub has told anything within {self._patience:g} s")
 
     def follow(self) -> Iterator[Snapshot]:
         """Yield what was known last, then a snapshot after each change, until `close`."""
         last = Snapshot()
-        if self._facts and (stored := self._store.load()):
+        if self._facts and (stored := self._stored()):
             self._replica.facts = stored
             last = self._numbered(last, stored)
             yield last
@@ -110,10 +112,12 @@ class HubSource:
         while (facts := self._next()) is not None:
             fresh = self._numbered(last, facts)
             if fresh != last or fresh.listing != last.listing:
-                self._store.save(facts)
+                if self._store:
+                    self._store.keep(facts)
                 last = fresh
                 yield last
-        self._store.close()
+        if self._store:
+            self._store.close()
 
     def relist(self) -> None:
         """Ask the hub for everything, and hand it on even if nothing changed."""
@@ -134,7 +138,7 @@ class HubSource:
 
     def states(self) -> tuple[PartState, ...]:
         """Return which hub tells the facts, and how it goes with the others."""
-        members = tuple(map(self._state_of, self._connections.members()))
+        members = tuple(each.state for each in self._connections.hubs.all())
         at = next((each for each in members if each.mode != "none"), None)
         return (
             PartState(
@@ -142,7 +146,7 @@ class HubSource:
                 mode=at.mode if at else "none",
                 endpoint=at.endpoint if at else "",
                 cluster=self._replica.facts.cluster if self._replica.facts else "",
-                failing=at.failing if at else self._failing(),
+                failing=at.failing if at else self._connections.hubs.why(),
                 failing_since=at.failing_since if at else self._connections.lost_at,
                 stream_age=self._connections.age(),
                 counts={"reconnects": max(0, self._connections.made - 1)},
@@ -151,20 +155,13 @@ class HubSource:
             ),
         )
 
-    def _state_of(self, member: Member) -> PartState:
-        mode = "push" if member.connected else "none"
-        since = member.since if member.failing else None
-        return PartState(
-            "hub", name=member.hub, mode=mode, endpoint=member.url, failing=member.failing, failing_since=since
-        )
-
-    def _failing(self) -> str:
-        return "; ".join(each.failing for each in self._connections.members() if each.failing)
+    def _stored(self) -> Snapshot | None:
+        return self._store.read() if self._store else None
 
     def _begin(self) -> None:
         self._thread = threading.Thread(target=self._run, name="hub-source", daemon=True)
         self._thread.start()
-        if self._offering:
+        if self._offering and not self._connections.once:
             self._offering.start()
 
     def _run(self) -> None:

@@ -11,7 +11,6 @@ import pytest
 from lbgen.snapshot import Snapshot
 from lbgen.source.hub.messages import Fleet as FleetMessage
 from lbgen.source.hub.messages import Report
-from lbgen.source.hub.source import Store
 from tests.support.bench import a_cluster
 from tests.support.hub_and_edges import Fleet, Following, a_hub, an_edge, url_of
 from tests.support.ports import free_port
@@ -30,17 +29,20 @@ def hub_of(edge: Following) -> str:
     return next((member.name for member in state.members if member.mode == "push"), "")
 
 
-class Kept(Store):
+class Kept:
     """A store in memory."""
 
     def __init__(self, facts: Snapshot | None = None) -> None:
         self.facts = facts
 
-    def load(self) -> Snapshot | None:
+    def read(self) -> Snapshot | None:
         return self.facts
 
-    def save(self, facts: Snapshot) -> None:
+    def keep(self, facts: Snapshot) -> None:
         self.facts = facts
+
+    def close(self) -> None:
+        """Nothing is left to write."""
 
 
 def test_everything_then_changes(fleet: Fleet) -> None:

@@ -97,7 +97,7 @@ def test_one_kind_of_source(tmp_path):
     """Hosts beside a Swarm are two sources."""
     path = tmp_path / "lbgen.yml"
     path.write_text("source: {docker: {}, hosts: [{name: a, endpoint: 'ssh://192.0.2.1'}]}\n")
-    with pytest.raises(SettingsError, match="name one source, docker, hosts or file"):
+    with pytest.raises(SettingsError, match="name one source, docker, hosts"):
         load_settings(path, {}, {})
 
 

@@ -140,7 +140,7 @@ log:
         ("log: {level: info}\nlog: {}\n", "lbgen.yml:2:1:", "twice"),
         ("log: 3\n", "lbgen.yml:1: log:", "(found 3)"),
         ("listeners: [web]\n", "lbgen.yml:1: listeners:", ""),
-        ("source:\n  file: a.yml\n  docker: {}\n", "lbgen.yml:1: source:", "docker, hosts or file"),
+        ("source:\n  file: a.yml\n  docker: {}\n", "lbgen.yml:1: source:", "or file"),
         (
             "targets:\n  a:\n    templates: haproxy\n    apply: {run: true, pid_file: /x}\n",
             "lbgen.yml:4: targets.a.apply:",

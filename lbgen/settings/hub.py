@@ -1,0 +1,103 @@
+"""Sections `hub` and `source.hub`: handing facts to edges, and being one."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from lbgen.base.address import is_address, split_bind
+from lbgen.settings.accepted import Accept
+from lbgen.settings.fleet import FleetSettings
+from lbgen.settings.value_types import Bind, Section, Texts
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")  # as certificates have it
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme == "https" and parts.hostname and parts.port and parts.path in ("", "/")
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f"{text!r} is not the address of a hub: write https://HOST:PORT")
+    return f"https://{parts.netloc}"
+
+
+def _urls(urls: list[str]) -> list[str]:
+    return list(dict.fromkeys(map(_url, urls)))
+
+
+def _address(text: str) -> str:
+    if text and not is_address(text):
+        raise ValueError(f"{text!r} is not an IP address")
+    return text
+
+
+def _name(text: str) -> str:
+    if text and not NAME.fullmatch(text):
+        raise ValueError(f"{text!r}: 1 to 32 letters a-z, digits and hyphens, none of these first or last")
+    return text
+
+
+Urls = Annotated[Texts, AfterValidator(_urls)]
+
+
+class OfferSettings(Section):
+    """Offer the facts of the Docker host that lbgen runs on to all hubs, for which its token has to be made."""
+
+    endpoint: str = ""
+    """unix://, tcp://, ssh:// or context:NAME of the engine; default: DOCKER_HOST, else the current context."""
+    address: Annotated[str, AfterValidator(_address)] = ""
+    """IP address of the host's published ports. What counts is fixed by the token: another one here is an error."""
+
+
+class HubSourceSettings(Section):
+    """Follow what a hub hands out: this lbgen is an edge, after `lbgen join`."""
+
+    urls: Annotated[Urls, Field(min_length=1)]
+    """https://HOST:PORT of every hub; the edge follows one of them, and goes on with the next when that is lost."""
+    state: Path | None = None
+    """Directory that `lbgen join` wrote; default: STATE/edge, STATE being setting state."""
+    accept: list[Accept] = []
+    """What this edge takes of settings that a hub hands out; default: nothing."""
+    offer: Annotated[
+        OfferSettings | None, BeforeValidator(lambda value: {} if value is True else None if value is False else value)
+    ] = None
+
+
+class HubSettings(Section):
+    """Hand facts to edges, which dial in over TLS with certificates of the fleet's authority."""
+
+    bind: Bind = ":9443"
+    """ADDRESS:PORT as for listeners."""
+    authority: Path
+    """File of the authority, which `lbgen hub init` makes once; all hubs share it."""
+    name: Annotated[str, AfterValidator(_name)] = ""
+    """What edges call this hub; default: the machine's name."""
+    state: Path | None = None
+    """Directory of what the hub knows of edges; default: STATE/hub, STATE being setting state."""
+    peers: Urls = []
+    """https://HOST:PORT of the other hubs; this one may be among them."""
+    fleet: FleetSettings | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """`bind` as address and port."""
+        return split_bind(self.bind)
+
+    @property
+    def own_name(self) -> str:
+        """`name`, or what the machine's name becomes as one."""
+        given = re.sub(r"[^a-z0-9]+", "-", socket.gethostname().partition(".")[0].lower()).strip("-")[:32].strip("-")
+        return self.name or given or "hub"
+
+
+def with_state(section: Any, directory: Path) -> Any:
+    """Return a section whose `state` is below lbgen's own, if it does not say where it is."""
+    return section if section is None or section.state else section.model_copy(update={"state": directory})
