@@ -141,6 +141,16 @@ def test_definitions_of_another_part():
     assert guarded.routes[0].guarded
 
 
+@pytest.mark.parametrize("theirs_first", [False, True])
+def test_definitions_whichever_part_is_first(theirs_first):
+    """A middleware of another part guards nothing here, in whichever order the parts are listed."""
+    mine = a_part(app("web", "10.0.0.1", raw=ROUTER | {"traefik.http.routers.web.middlewares": "auth"}))
+    theirs = a_part(app("gate", "10.0.0.9", raw=MIDDLEWARE))
+    model = build(both(theirs, mine) if theirs_first else both(mine, theirs), replace(a_rules(), dialects=("traefik",)))
+    assert "names middleware auth, which nothing defines" in texts(model)
+    assert not model.routes
+
+
 def test_users_of_one_name():
     """Lists of users of two parts are two, though service and middleware are called alike."""
     rules = replace(a_rules(), dialects=("traefik",))

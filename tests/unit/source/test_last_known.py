@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 
 from structlog.testing import capture_logs
 
@@ -32,7 +33,9 @@ def test_debounced(tmp_path):
     written = store.path.stat().st_ino
     for number in range(100):
         store.keep(a_snapshot(a_service(f"web{number}")))
-    assert store.path.stat().st_ino == written
+    for _ in range(20):  # what is right stays so however long this takes
+        time.sleep(0.01)
+        assert store.path.stat().st_ino == written
     store.close()
     assert [service.name for service in LastKnown(store.path).read().services.values()] == ["web99"]
 
