@@ -46,6 +46,7 @@ bench:  ## compare lbgen, Traefik and HAProxy with DNS on a Swarm of their own (
 	@scripts/setup test
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt || echo "without Traefik, then"
 	@$(PYTHON) -m bench.authoring
+	@$(PYTHON) -m bench.hosts
 	@$(PYTHON) -m bench.hub $(if $(findstring --short,$(BENCH)),--edges 20 --rounds 5 --live 5)
 	@$(PYTHON) -m bench.mixed --minutes $(if $(findstring --short,$(BENCH)),1,15)
 	@$(PYTHON) -m bench $(BENCH)
@@ -56,6 +57,7 @@ bench-short:  ## the same with few rounds, in less than 10 minutes
 bench-authoring:  ## only how long an author waits for the verdict on a saved template (no root, no Swarm)
 	@scripts/setup test
 	@$(PYTHON) -m bench.authoring
+	@$(PYTHON) -m bench.hosts
 
 bench-mixed:  ## all kinds of traffic while services change (15 minutes; MIXED="--minutes 1 nginx")
 	@scripts/setup test

@@ -21,8 +21,10 @@ from tests.lab import boxes, probe
 from tests.lab.boxes import Boxes
 from tests.lab.fixtures import unavailable
 from tests.lab.host import wait_for
+from tests.lab.service import host_port
+from tests.lab.services import Lab
 from tests.lab.settings import Settings
-from tests.lab.sidecar import WEB, Sidecar
+from tests.lab.sidecar import WEB, Sidecar, settings
 from tests.lab.traffic import Result
 
 HOST = "shop.example.org"
@@ -265,3 +267,42 @@ def test_host_gone(balancer: Balancer) -> None:
     # A request on a connection that was there before waits in vain, as nobody says that the host is gone.
     assert traffic.result.failed <= CONNECTIONS, traffic.result
     assert not after.result.failed, after.result
+
+
+def test_beside_a_swarm(balancer: Balancer, lab: Lab) -> None:
+    """One balancer for a Swarm and for the hosts; a Swarm that hangs does not keep the hosts from being followed."""
+    swarm = lab.service(
+        "web",
+        replicas=2,
+        publish=[host_port(8080)],
+        labels={"lbgen.enable": "true", "lbgen.host": "swarm.example.org"},
+    )
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(TemporaryDirectory(prefix="lbs-")))
+        document = settings(directory / "edge", "")
+        document["source"] = [
+            {"name": "prod", "docker": {"endpoints": [f"unix://{lab.manager.socket}"], "control_socket": "off"}},
+            {"name": "boxes", "hosts": balancer.hosts.source()},
+        ]
+        document["state"] = str(directory / "state")
+        lbgen = Sidecar(directory, None, document)
+        lbgen.start()
+        stack.callback(lambda: print(lbgen.log))
+        stack.callback(lbgen.end_proxy)
+        stack.callback(lbgen.stop)
+        lbgen.wait_responders("swarm.example.org", set(swarm.responders()))
+        lbgen.wait_responders(HOST, set(balancer.web().values()))
+        everyone, node = set(lbgen.servers("shop_web")), balancer.hosts.nodes["a"]
+        id_ = balancer.hosts.containers("a", "web")[0]["Id"]
+        stack.callback(lab.nodes["n1"].resume)
+        with lbgen.traffic(HOST, rate=100) as hosts, lbgen.traffic("swarm.example.org", rate=100) as tasks:
+            lab.nodes["n1"].pause()
+            node.api("POST", f"/containers/{id_}/kill")
+            wait_for(lambda: set(lbgen.servers("shop_web")) == everyone - {"shop_web.a"}, 30, "it to be out")
+            node.api("POST", f"/containers/{id_}/start")
+            wait_for(lambda: set(lbgen.servers("shop_web")) == everyone, 30, "it to be back")
+            lab.nodes["n1"].resume()
+    told("beside a Swarm that hangs, hosts", hosts.result)
+    told("beside hosts, the Swarm", tasks.result)
+    assert not hosts.result.failed, hosts.result
+    assert not tasks.result.failed, tasks.result

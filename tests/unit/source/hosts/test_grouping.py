@@ -87,6 +87,7 @@ def test_labels_of_the_newest():
     assert labels(a_container("c1", labels=old, state="exited"), ended) == new
     on_one = of(A, a_container("c1", labels=old), a_container("c2", created=200, labels=new))
     assert on_one.services["shop_web"].labels == new
+    assert of(A, a_container("c1", labels=old), ended).services["shop_web"].labels == old
 
 
 def test_seniority():

@@ -181,6 +181,7 @@ def test_an_old_signal(engines):
     with Following(source(engines)) as following:
         settled(following, engines)
         engines[0].change("shop-web-2", "kill", signal="15")
+        wait_for(lambda: engines[0].count(f"/containers/{id_}/json") == 1)
         engines[0].change("shop-web-1", "pause", State="paused")
         after = following.until(lambda snapshot: any(each.state == "paused" for each in snapshot.tasks.values()))
         assert after.tasks[id_].desired_state == "running"
