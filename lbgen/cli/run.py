@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from lbgen.status.server import serve_status
 from lbgen.status.view import View
 
 if TYPE_CHECKING:
+    from lbgen.daemon.handed_out import HandedOut, ReadOwn
     from lbgen.hub.running import RunningHub
 
 
@@ -61,12 +62,15 @@ class _Running:
     """What runs; it may begin anew."""
 
     def __init__(self, common: CommonOptions, output: Path | None, inbox: Inbox) -> None:
-        self._read = partial(common.settings_with_targets, output=output, idle=True)
+        self._common, self._output = common, output
         self._file, self._inbox = common.file, inbox
+        self._handed: HandedOut | None = None  # what hubs have handed out, if this is an edge that accepts anything
         self._workers: list[Worker] = []  # they run on while it is not known how to go on
 
     def live(self) -> None:
         """Run until a stop is in the inbox. What else ends this leaves running what could be started."""
+        own = self._read_own({})
+        self._handed = _handed_out(own, self._read_own)
         settings = self._read()
         source = assembly.source(settings)
         targets = [Assembly(name, target, settings).target() for name, target in settings.targets.items()]
@@ -83,6 +87,13 @@ class _Running:
                 worker.start()
             raise
         self._workers = []
+
+    def _read_own(self, under: Mapping[str, Any]) -> Settings:
+        return self._common.settings_with_targets(output=self._output, under=under, idle=True)
+
+    def _read(self) -> Settings:
+        """Read the settings; those that a hub has handed out lie under the edge's own."""
+        return self._handed.read() if self._handed else self._read_own({})
 
     def stop(self) -> None:
         """End what runs, if it does not follow anything any more."""
@@ -105,14 +116,27 @@ class _Running:
             kept,
             drains=drains,
             others=[hub.target] if hub else [],
+            beside=[self._handed.file] if self._handed else [],
         )
         view = View(live.loop, targets, self._workers, edges=_edges(hub))
-        _report(source, view)
+        _report(source, view, self._handed)
+        if self._handed:
+            from lbgen.daemon import edge
+
+            edge.start(self._handed, assembly.hub_sources(source), live.loop, targets)
         with (
             hub.running(source.states) if hub else contextlib.nullcontext(),
             serve_status(settings.status.address, view, assembly.feeds(targets), settings=settings.status),
         ):
             live.run()
+
+
+def _handed_out(settings: Settings, read_own: ReadOwn) -> HandedOut | None:
+    if not any(part.hub for part in settings.parts.values()):
+        return None
+    from lbgen.daemon import edge
+
+    return edge.handed_out(settings, read_own)
 
 
 def _hub(settings: Settings, source: Source) -> RunningHub | None:
@@ -133,10 +157,10 @@ def _edges(hub: RunningHub | None) -> Callable[[], list[dict[str, Any]]] | None:
     return lambda: [edge_document(known) for known in hub.edges()]
 
 
-def _report(source: Source, view: View) -> None:
+def _report(source: Source, view: View, handed: HandedOut | None) -> None:
     """Have hubs told what this edge serves, if it is one."""
     if hubs := assembly.hub_sources(source):
         from lbgen.status.edges import report_of
 
         for each in hubs:
-            each.report = partial(report_of, view)
+            each.report = partial(report_of, view, handed.report if handed else dict)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from lbgen.base.errors import LbgenError, SettingsError, TemplateError
@@ -54,6 +55,11 @@ class HandedOut:
         self._guard = UNEXPECTED.guard(Part.EDGE, "settings of a hub", effect="those before stay in force")
         self._thread = threading.Thread(target=self._run, name="handed-out", daemon=True)
 
+    @property
+    def file(self) -> Path:
+        """The file that changes when other settings are to be read."""
+        return self._store.file
+
     def read(self) -> Settings:
         """Return the settings to go by: the edge's own, over those that were handed out, if these can still be used.
 
@@ -76,12 +82,12 @@ class HandedOut:
         """Take a hub's message; what follows happens in a thread of its own."""
         self._news.put(message)
 
-    def start(self, trial: Trial, taken: Callable[[], None]) -> None:
+    def start(self, trial: Trial, taken: Callable[[], None] = lambda: None) -> None:
         """Begin to act on messages.
 
         Args:
             trial: tries settings out.
-            taken: is called when other settings are to be read.
+            taken: is called when other settings are to be read; who watches `file` needs none.
         """
         self._trial, self._taken = trial, taken
         self._thread.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -44,8 +45,12 @@ def edge_document(known: KnownEdge) -> Document:
     }
 
 
-def report_of(view: View) -> Report:
-    """Return what an edge tells its hub: no name of a service but of those that a proxy refuses."""
+def report_of(view: View, handed_out: Callable[[], Document] = dict) -> Report:
+    """Return what an edge tells its hub: no name of a service but of those that a proxy refuses.
+
+    Args:
+        handed_out: what became of settings that hubs have handed out.
+    """
     unready = view.unready()
     return Report(
         lbgen=lbgen.__version__,
@@ -55,6 +60,7 @@ def report_of(view: View) -> Report:
         problems=len(view.problems()["problems"]),
         servers=view.servers(),
         targets=tuple(_target(target) for target in view.targets[:50]),
+        fleet=handed_out(),
     )
 
 
