@@ -217,6 +217,18 @@ def test_resume_after_a_refusal(hub: Hub) -> None:
     assert hub.steps() is Phase.PAUSE
 
 
+def test_an_old_refusal(hub: Hub) -> None:
+    """While an edge tries what it was handed once more, what it says is about the time before."""
+    hub.edges.refusing["c1"] = "no"
+    hub.steps()
+    hub.clock.now += SETTLE
+    hub.steps()
+    hub.edges.silent.add("c1")
+    hub.store.ask("resume")
+    assert hub.steps(5) is Phase.CANARY
+    assert hub.edges.handed() == "c1+ c1+"
+
+
 def test_a_hub_that_is_started_again(hub: Hub) -> None:
     """It goes on where it was, and numbers go on as well: an edge takes no number twice."""
     hub.steps()
