@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 from lbgen.base import logs
 from lbgen.hub.authority import Authority, new_bundle
@@ -73,7 +75,7 @@ class Readers:
 
     async def start(self) -> None:
         for number, (name, context) in enumerate(self._contexts.items()):
-            self._tasks.append(asyncio.create_task(self._read(name, context)))
+            self._tasks.append(asyncio.create_task(self._keep_reading(name, context)))
             if number % 20 == 19:
                 await asyncio.sleep(0.1)
 
@@ -87,6 +89,12 @@ class Readers:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep_reading(self, name: str, context: ssl.SSLContext) -> None:
+        while True:  # a machine that makes a thousand handshakes on both sides may be too slow for some of them
+            with contextlib.suppress(OSError, TimeoutError, WebSocketException):
+                await self._read(name, context)
+            await asyncio.sleep(1)
 
     async def _read(self, name: str, context: ssl.SSLContext) -> None:
         options = {"compression": None, "proxy": None, "ping_interval": None, "max_size": MOST_DOWN}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
 import random
 import socket
 import ssl
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +17,13 @@ from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
+from websockets.server import ServerProtocol
 from websockets.sync.client import ClientConnection, connect
 
-from lbgen.hub.door import MOST_FRAMES
+from lbgen.hub.door import MOST_FRAMES, Door
+from lbgen.hub.fanout import Fanout
 from lbgen.hub.server import HubServer
+from lbgen.hub.session import Shared
 from lbgen.snapshot import Snapshot
 from lbgen.source.hub import certificates
 from lbgen.source.hub.messages import MOST_DOWN, MOST_UP, Bye, Changes, Hello, Message, Welcome, Whole, read, written
@@ -104,7 +109,7 @@ def test_edge_is_no_peer(fleet: Fleet) -> None:
     ("said", "code"),
     [
         ("garbage", "refused"),
-        (b"binary", "refused"),
+        (zlib.compress(b'{"type": "resend"}'), "refused"),  # packed: only what a hub sends may be
         ('{"type": "report", "problems": -1}', "refused"),
         ('{"type": "offer"}', "refused"),
         ('{"type": "bomb", "needed": true}', "refused"),
@@ -195,11 +200,25 @@ def test_slow_reader(fleet: Fleet) -> None:
 
 
 def test_strangers_are_limited(fleet: Fleet) -> None:
-    """Connections that say nothing are limited in number, and edges get in once these are over."""
+    """Connections that are not admitted are limited in number, whatever they do; those that are count no more."""
+
+    async def connect_on() -> None:
+        door = Door(fleet.registrar("m1")[1], Shared(Fanout()), most_strangers=3)
+        for _ in range(3):
+            door.connection(ServerProtocol(), None)
+        with pytest.raises(ConnectionRefusedError):
+            door.connection(ServerProtocol(), None)
+        door.open()
+        door.connection(ServerProtocol(), None)
+
+    asyncio.run(connect_on())
+
+
+def test_silent_strangers_are_let_go(fleet: Fleet) -> None:
+    """Those who connect and say nothing are hung up on, and edges get in meanwhile or after that."""
     with a_hub(fleet, a_cluster(3), most_strangers=3, opened=0.5) as hub:
-        silent = [socket.create_connection(("127.0.0.1", hub.port)) for _ in range(3)]
-        with socket.create_connection(("127.0.0.1", hub.port), timeout=60) as one_more:
-            assert one_more.recv(10) == b""
+        silent = [socket.create_connection(("127.0.0.1", hub.port), timeout=60) for _ in range(3)]
+        assert [each.recv(10) for each in silent] == [b"", b"", b""]
         with an_edge(fleet, url_of(hub)) as edge:
             edge.until(a_cluster(3))
         for each in silent:

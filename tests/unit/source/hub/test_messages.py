@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -131,9 +132,14 @@ def test_long_messages_are_packed() -> None:
 
 def test_a_packed_message_cannot_exhaust_memory() -> None:
     """One that would be larger than the limit is refused before it is unpacked; so is one that is cut short."""
-    bomb = zlib.compress(b" " * 10_000_000)
-    with pytest.raises(BadMessage, match="larger than"):
-        read(bomb, 1 << 20)
+    bomb = zlib.compress(b" " * 20_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadMessage, match="larger than"):
+            read(bomb, 1 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
     with pytest.raises(BadMessage, match="cut short"):
         read(zlib.compress(b"{}")[:-3], 1 << 20)
     with pytest.raises(BadMessage, match="not deflated"):
