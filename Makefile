@@ -57,7 +57,6 @@ bench-short:  ## the same with few rounds, in less than 10 minutes
 bench-authoring:  ## only how long an author waits for the verdict on a saved template (no root, no Swarm)
 	@scripts/setup test
 	@$(PYTHON) -m bench.authoring
-	@$(PYTHON) -m bench.hosts
 
 bench-mixed:  ## all kinds of traffic while services change (15 minutes; MIXED="--minutes 1 nginx")
 	@scripts/setup test

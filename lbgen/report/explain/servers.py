@@ -143,7 +143,8 @@ def _why_via(service: Service, spec: RouteSpec, where: Destination) -> str:
     if said != "auto":
         return f"{source} says {said}"
     # That is what lbgen's own labels mean unless something else is said.
-    return _why_auto(where) if spec.dialect == "lbgen" and not label else f"{source} says auto: {_why_auto(where)}"
+    by_itself = not label and (spec.dialect == "lbgen" or service.on_hosts)
+    return _why_auto(where) if by_itself else f"{source} says auto: {_why_auto(where)}"
 
 
 def _why_auto(where: Destination) -> str:

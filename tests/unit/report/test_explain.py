@@ -250,6 +250,15 @@ def test_last_node(drained):
     assert {node["node"]: node["chosen"] for node in route["nodes"]} == {"node1": True, "node2": False}
 
 
+def test_on_hosts():
+    """Of a container's Traefik labels no setting says where the traffic goes: it is how the port is published."""
+    labels = {"traefik.enable": "true", "traefik.http.routers.web.rule": "Host(`web.org`)"}
+    service = a_service("web", labels=labels, ports=(host_port(8080, 80),), endpoint_mode="none")
+    via = route_of(service, dialects=("traefik",))["via"]
+    assert via["value"] == "host"
+    assert via["why"].startswith("port 8080 is published in host mode")
+
+
 def test_host_port_not_bound():
     """A task whose port is not bound is no server."""
     bound = a_task(ports=(host_port(80, 8080),))
