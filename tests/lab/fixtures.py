@@ -91,5 +91,5 @@ def mark(items: list[Any], folder: Any) -> None:
     for item in items:
         if folder in item.path.parents:
             item.add_marker(pytest.mark.lab)
-            if "managers" in item.fixturenames:
+            if "managers_session" in item.fixturenames:
                 item.add_marker(pytest.mark.managers)

@@ -132,9 +132,14 @@ def _thaw(settings: Settings) -> None:
 
 
 def _kill(settings: Settings) -> int:
-    """Kill the lab's processes until none is left: a shim may start something while it is being killed."""
+    """Kill the lab's processes; return how many there were."""
+    return kill(lambda: lab_processes(settings))
+
+
+def kill(found: Callable[[], set[int]]) -> int:
+    """Kill processes until none is found any more: a shim may start something while it is being killed."""
     count, deadline = 0, time.monotonic() + 10
-    while processes := {pid for pid in lab_processes(settings) if alive(pid)}:
+    while processes := {pid for pid in found() if alive(pid)}:
         count = max(count, len(processes))
         if time.monotonic() > deadline:
             raise LabError(f"processes of the lab survive SIGKILL: {sorted(processes)}")
