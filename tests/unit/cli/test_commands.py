@@ -176,7 +176,8 @@ def test_no_checker(tmp_path):
     [
         (None, "snapshot.yml: cannot be read: No such file"),
         ("a: b: c", "snapshot.yml:1:"),
-        ("version: 2", "version"),
+        ("version: 3", "version"),
+        ("version: 2", "snapshot.yml: parts: expected an object with a document for each name"),
         ("services: {web: {imgae: x}}", "snapshot.yml:1: services.web.imgae: is not a key that is known here"),
         ("version: 1\nservices: [{ID: 1}]", "services[0]"),
     ],
