@@ -28,6 +28,8 @@ LOOK = 1.0  # seconds between two looks
 AGAIN = 60.0  # seconds after which an edge that has answered something else is handed the same once more
 Labels = tuple[tuple[str, str], ...]
 UNANSWERED = 900.0  # seconds after which one that has not answered at all is; a trial takes a minute at most
+MOST_AT_ONCE = 50  # edges that are busy with it: each message is as large as the bundle, and one may refuse it yet
+UNREAD = 30.0  # seconds after which an edge that has not answered keeps no other one waiting
 _COMMANDS = {"resume": Event.RESUME, "abort": Event.ABORT}
 
 
@@ -247,6 +249,9 @@ class HandingOut:
         """Give edges what they are to have; on disk is first what they are given."""
         site, now = self._site(), self._clock()
         due = [name for name in site.to_hand_out() if self._is_due(name, site, now)]
+        unread = [name for name, handed in self._handed.items() if now - handed.at < UNREAD and name in site.edges]
+        busy = [name for name in unread if site.edges[name].sequence < self._handed[name].sequence]
+        due = due[: max(0, MOST_AT_ONCE - len(busy))]
         if not due:
             return
         for name in due:

@@ -84,8 +84,8 @@ class Peers:
             with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
                 list(pool.map(self._sync_with, self._urls))
 
-    def ask(self, url: str, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return a peer's answer; None: it is this hub itself. Raise SourceError if there is none."""
+    def ask(self, url: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a peer's answer; raise SourceError if there is none."""
         return self._ask(url, request)
 
     def ask_all(self, request: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lbgen.hub.handing_out import AGAIN, HandingOut, Seen
+from lbgen.hub.handing_out import AGAIN, MOST_AT_ONCE, UNREAD, HandingOut, Seen
 from lbgen.hub.rollout import Phase
 from lbgen.hub.rollout_events import SETTLE
 from lbgen.hub.rollout_store import RolloutStore
@@ -215,6 +215,19 @@ def test_resume_after_a_refusal(hub: Hub) -> None:
     hub.clock.now += SETTLE
     hub.store.ask("resume")
     assert hub.steps() is Phase.PAUSE
+
+
+def test_so_many_at_once(tmp_path: Path) -> None:
+    """Messages are as large as the bundle: a thousand edges do not get theirs in one moment."""
+    hub = Hub(tmp_path, "c1", *(f"e{number}" for number in range(2 * MOST_AT_ONCE)))
+    hub.steps()
+    hub.edges.silent |= {f"e{number}" for number in range(2 * MOST_AT_ONCE)}
+    hub.clock.now += PAUSE
+    hub.steps(5)
+    assert len(hub.edges.got) == 1 + MOST_AT_ONCE
+    hub.clock.now += UNREAD
+    hub.steps(5)
+    assert len(hub.edges.got) == 1 + 2 * MOST_AT_ONCE
 
 
 def test_an_old_refusal(hub: Hub) -> None:
