@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+from asyncio import sslproto
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from lbgen.hub.session import EdgeRecord, Session, Shared
 from lbgen.snapshot import Snapshot
 from lbgen.source.hub.messages import MOST_UP, Message, State
 
+READ_BUFFER = 16 << 10  # bytes: as much as one record of TLS holds
 _QUIET = logging.getLogger("lbgen.hub.websockets")
 _QUIET.setLevel(logging.CRITICAL + 1)  # a stranger's garbage is no news
 
@@ -161,6 +163,8 @@ class HubServer:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         self._tasks: set[asyncio.Future[None]] = set()
         self._door.open()
+        # Each TLS connection has a buffer of this size for what it reads: 256 KiB, of which edges need little.
+        sslproto.SSLProtocol.max_size = READ_BUFFER
         async with serve(
             self._door.handle,
             sock=listening,

@@ -184,7 +184,7 @@ def test_slow_reader(fleet: Fleet) -> None:
         connected(hub, fleet.identity("slow").client_context()) as slow,
     ):
         slow.send(written(Hello("1.0")))
-        wait_for(lambda: hub.edges()[-1].connected)
+        wait_for(lambda: any(each.connected for each in hub.edges() if each.name == "slow"))
         for number in range(1, 31):
             newest = facts(number)
             hub.publish(newest)
