@@ -37,7 +37,7 @@ _STATE = click.option(
 
 @click.group()
 def hub() -> None:
-    """Admit edges to a hub, and follow what it hands out: its authority, tokens, revocations, rollouts.
+    """Admit edges to a hub, and roll settings out to them.
 
     The commands work on the files of this machine, so that nothing of this can be done over the network: 'init',
     'token' and 'rotate' need the authority's file and no hub, 'edges', 'revoke' and 'rollout' a hub's state.

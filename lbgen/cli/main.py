@@ -18,10 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "drain": ("lbgen.cli.drain:drain", "Take a host, a node or a server out, so that it can be stopped."),
     "explain": ("lbgen.cli.explain:explain", "Explain why a service is routed as it is, or is not routed."),
     "history": ("lbgen.cli.status:history", "Show what a running daemon changed last."),
-    "hub": (
-        "lbgen.cli.hub:hub",
-        "Admit edges to a hub, and follow what it hands out: its authority, tokens, revocations, rollouts.",
-    ),
+    "hub": ("lbgen.cli.hub:hub", "Admit edges to a hub, and roll settings out to them."),
     "join": ("lbgen.cli.join:join", "Join a fleet of hubs and edges, with a token."),
     "lint": ("lbgen.cli.lint:lint", "List problems, unread labels, and what the proxies cannot do."),
     "ls": ("lbgen.cli.ls:ls", "List all routes: listener, match, and the servers with their state."),
