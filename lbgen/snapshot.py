@@ -8,10 +8,8 @@ function of these objects, so what is not read here cannot reach a template.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-
-from lbgen.base.records import dataclass
 
 STACK = "com.docker.stack.namespace"  # the label in which Docker keeps the name of a service's stack
 ON_HOSTS = "none"  # endpoint mode of services that are in no Swarm

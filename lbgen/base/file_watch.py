@@ -9,13 +9,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from lbgen.base.fingerprint import fingerprint, identity, walk
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class FileWatch:
         self,
         paths: Callable[[], Iterable[Path]],
         changed: Callable[[], None],
-        pace: Pace = Pace(),  # noqa: B008 -- frozen
+        pace: Pace = Pace(),
         clock: Callable[[], float] = time.monotonic,
         unexpected: UnexpectedErrors = UNEXPECTED,
     ) -> None:
@@ -119,7 +119,7 @@ class FileWatch:
 def watched(
     paths: Callable[[], Iterable[Path]],
     changed: Callable[[], None],
-    pace: Pace = Pace(),  # noqa: B008 -- frozen
+    pace: Pace = Pace(),
 ) -> Iterator[FileWatch]:
     """Call ``changed`` after changes to the paths while the block runs."""
     watch = FileWatch(paths, changed, pace)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
-
-from lbgen.base.records import dataclass
+from dataclasses import dataclass, replace
 
 # What may be a password, a token or a key: by its name, or by how it looks.
 _NAME = r"auth|passw|secret|token|api-?key|users|servicecert|private"

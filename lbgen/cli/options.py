@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,6 @@ import click
 
 from lbgen.base import logs
 from lbgen.base.errors import SettingsError, SourceError
-from lbgen.base.records import dataclass
 from lbgen.cli.output import print_json, print_lines
 from lbgen.daemon import assembly, drain_store
 from lbgen.daemon.drains import Drains

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
 
 import click
 
 from lbgen.base.problem import once
-from lbgen.base.records import dataclass
 from lbgen.cli.output import print_json
 from lbgen.model import Model
 from lbgen.proxies.registry import kind_of

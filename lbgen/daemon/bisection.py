@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from lbgen.base.errors import CheckFailed, TemplateError
 from lbgen.base.problem import Problem, printable
-from lbgen.base.records import dataclass
 from lbgen.model import Builder, Model
 from lbgen.snapshot import Service, Snapshot
 

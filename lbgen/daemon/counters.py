@@ -6,9 +6,7 @@ Neither locks nor a metrics library, so that counting costs nothing; `status/met
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import field
-
-from lbgen.base.records import dataclass
+from dataclasses import dataclass, field
 
 # Upper bounds in seconds, inclusive: from the quickest live change to what is no longer worth telling apart.
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

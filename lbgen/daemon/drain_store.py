@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from lbgen.base import bounded_file, json_text
 from lbgen.base.directories import make_directory
 from lbgen.base.errors import SettingsError
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.snapshot import moment
 
 FILE, LOCK = "drains.json", ".lbgen-drains-lock"

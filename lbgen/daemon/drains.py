@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.logs import log
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.daemon import drain_store
 from lbgen.daemon.drain_store import BadDrains, Drain
 from lbgen.model.drain_names import Meant, meant

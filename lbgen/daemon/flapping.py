@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.daemon.counters import Counters
 from lbgen.model import Rules
 from lbgen.model.definitions import definitions_of

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import LbgenError
 from lbgen.base.logs import log
 from lbgen.base.private_file import make_private_directory, write_private
-from lbgen.base.records import dataclass
 from lbgen.source.hub.handout import LARGEST_PAYLOAD, Bundle
 
 FILE = "current.json"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.model import Model
 from lbgen.snapshot import Cause
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.daemon.history import KEPT as MOST_CHANGES
 from lbgen.daemon.history import Change
 from lbgen.daemon.label_judge import Case, Judge

@@ -7,10 +7,9 @@ by those of all that use what it defines.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.definitions import DefinitionsByPart
 from lbgen.labels.route_spec import Use
 from lbgen.model import Builder, Rules

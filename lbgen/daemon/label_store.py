@@ -12,14 +12,13 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lbgen.base import bounded_file, json_text
 from lbgen.base.directories import make_directory
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.proxies.output_lock import OutputLock
 
 FILE = ".lbgen-labels.json"

@@ -9,12 +9,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Protocol
 
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.base.unexpected import UNEXPECTED, Guard, Part, UnexpectedErrors
 from lbgen.daemon.counters import Counters
 from lbgen.daemon.drain_clock import DrainClock

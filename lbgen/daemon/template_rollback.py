@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lbgen.base.errors import CheckFailed, TemplateError
-from lbgen.base.records import dataclass
 from lbgen.model import Model
 from lbgen.render.renderer import Files, LoadedTemplates, Renderer
 from lbgen.snapshot import Snapshot

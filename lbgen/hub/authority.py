@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -27,7 +28,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from lbgen.base import bounded_file
 from lbgen.base.errors import SettingsError
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.source.hub import certificates
 from lbgen.source.hub.certificates import EDGE, HUB, Holder, Refused, fingerprint, holder_of, key_pem, pem, proven
 

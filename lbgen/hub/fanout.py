@@ -7,7 +7,8 @@ far behind is sent everything. So a slow edge costs a number, however slow it is
 
 from __future__ import annotations
 
-from lbgen.base.records import dataclass
+from dataclasses import dataclass
+
 from lbgen.snapshot import Snapshot
 from lbgen.source.facts import KINDS
 from lbgen.source.hub import facts as wire

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from lbgen.base import bounded_file, documents
 from lbgen.base.errors import LbgenError
 from lbgen.base.fingerprint import walk
-from lbgen.base.records import dataclass
 from lbgen.settings import Settings
 from lbgen.settings.accepted import forbidden, lay_under
 from lbgen.source.hub.handout import LARGEST, LARGEST_FILE, MOST_FILES, Bundle

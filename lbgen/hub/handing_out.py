@@ -9,12 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.file_watch import watched
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.hub import fleet
 from lbgen.hub.fleet import Fleet, FleetRefused

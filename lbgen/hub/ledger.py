@@ -13,14 +13,13 @@ import json
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import SettingsError
 from lbgen.base.private_file import write_private
-from lbgen.base.records import dataclass
 from lbgen.source.hub.certificates import EDGE, LONGEST_LABEL, MOST_LABELS, NAME, Holder
 
 FILE = "ledger.json"

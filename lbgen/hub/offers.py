@@ -11,11 +11,10 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from lbgen.base.errors import SourceError
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.snapshot import Node, PublishedPort, Service, Snapshot, Task, moment
 from lbgen.source import PartState, Source, diff
 from lbgen.source.facts import KINDS

@@ -11,13 +11,12 @@ import hmac
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cryptography import x509
 
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.hub import tokens
 from lbgen.hub.attempts import Attempts

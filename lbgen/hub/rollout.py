@@ -6,11 +6,9 @@ A table of phases and events, and the record that outlives a restart. Pure: no c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
-
-from lbgen.base.records import dataclass
 
 
 class Phase(StrEnum):

@@ -7,8 +7,8 @@ rollout up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.hub.rollout import Event, Phase, Rollout
 
 SETTLE = 10.0  # seconds: a hub that has just begun knows no edge; they come within seconds

@@ -9,14 +9,13 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import LbgenError, SettingsError
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.hub.fleet import Fleet
 from lbgen.hub.rollout import Rollout
 from lbgen.proxies import disk

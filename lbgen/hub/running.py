@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base.errors import SettingsError
-from lbgen.base.records import dataclass
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.hub.authority import Authority
 from lbgen.hub.fleet_edges import handing_out

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 import lbgen
-from lbgen.base.records import dataclass
 from lbgen.hub.fanout import Fanout, Payload
 from lbgen.hub.registrar import Peer
 from lbgen.source.hub.messages import (

@@ -9,11 +9,10 @@ be read: nothing that it was to guard is open.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.keys.table import BY_NAME, ENABLE, FIELDS, GUARDS, KEYS, PREFIX, find
 from lbgen.labels.native import NAMED, Scope, short_keys
 from lbgen.labels.route_spec import MATCHING, ClosedSpec, RouteSpec, ServiceLabels, problem_of

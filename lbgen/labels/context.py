@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from lbgen.base.records import dataclass
 from lbgen.labels.definitions import Defined, Definition, Definitions
 from lbgen.labels.foreign_options import Element
 from lbgen.labels.route_spec import ServiceLabels

@@ -10,11 +10,10 @@ pkg/server/provider/provider.go (GetQualifiedName).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.labels import suggestions
 from lbgen.labels.foreign_options import Element
 from lbgen.labels.route_spec import Use

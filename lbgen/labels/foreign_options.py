@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.route_spec import problem_of, sound
 from lbgen.labels.suggestions import Vocabulary
 from lbgen.labels.synonyms import FOREIGN

@@ -7,11 +7,11 @@ ANDs of single tests, which is the one form that maps, ACLs and location blocks 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 from lbgen.base.errors import LbgenError
 from lbgen.base.problem import is_secret
-from lbgen.base.records import dataclass
 from lbgen.labels import decoded_path
 from lbgen.labels.values.regex import longest_text
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import Problem, printable
-from lbgen.base.records import dataclass
 from lbgen.labels.context import PLAIN, Dialect, LabelContext
 from lbgen.labels.keys.table import (
     BY_NAME,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.keys.table import BY_NAME, GUARDS, PREFIX, RouteKeys, guards_of
 from lbgen.labels.match import ALWAYS, Match
 from lbgen.labels.secret_values import LEFT_OUT

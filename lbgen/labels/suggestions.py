@@ -8,9 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import field
-
-from lbgen.base.records import dataclass
+from dataclasses import dataclass, field
 
 LIKE = 0.6  # of two words, from 0 to 1: difflib's own, at which "port" and "prot" are alike
 _LIKE_AS_A_WHOLE = 0.8  # of two options with more words in one than in the other

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lbgen.base.records import dataclass
 from lbgen.labels.values.value_type import BadValue
 
 T = TypeVar("T")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lbgen.base.records import dataclass
+from dataclasses import dataclass
+
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from lbgen.base.records import dataclass
 from lbgen.labels.definitions import Definitions
 from lbgen.model.part import Part
 from lbgen.model.routes import ServiceRoutes

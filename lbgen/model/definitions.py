@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels import dialects
 from lbgen.labels.definitions import Defined, Definitions, DefinitionsByPart
 from lbgen.labels.route_spec import Offer, Use

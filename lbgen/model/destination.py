@@ -7,8 +7,8 @@ where a label is missing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
 from lbgen.snapshot import PublishedPort, Service

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 
-from lbgen.base.records import dataclass
 from lbgen.model.servers import node_name, slot_name
 from lbgen.snapshot import Node, Service, Snapshot, Task
 

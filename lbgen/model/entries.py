@@ -5,7 +5,8 @@ Part of the public vocabulary of templates, as `types`: fields are added, never 
 
 from __future__ import annotations
 
-from lbgen.base.records import dataclass
+from dataclasses import dataclass
+
 from lbgen.labels.match import Alternative
 
 

@@ -9,10 +9,9 @@ the group.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.keys.table import KEYS
 from lbgen.labels.route_spec import RouteSpec
 from lbgen.labels.values.value_type import BadValue

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from lbgen.base.records import dataclass
 from lbgen.model.policy import NOBODY, Concurrency, ForwardAuth, Network, Policy, Rate
 from lbgen.model.types import Backend
 

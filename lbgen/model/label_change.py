@@ -6,10 +6,9 @@ Pure. Each answer is about one service as if no other was in its way: what other
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.keys.table import guards_of
 from lbgen.labels.match import Alternative, Match, Test
 from lbgen.labels.route_spec import DENIES, MATCHING, ClosedSpec, RouteSpec

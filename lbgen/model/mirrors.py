@@ -8,10 +8,9 @@ copies: what the route lets in is copied. What cannot be found, or is not allowe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.claims import share_an_entry

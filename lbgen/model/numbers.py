@@ -9,9 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from lbgen.base.records import dataclass
 from lbgen.labels.match import Alternative
 from lbgen.model.entries import Cell, Rule
 from lbgen.model.routing import ANY_HOST, broader_hosts, is_one_host, prefixes_around

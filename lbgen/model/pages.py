@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.labels.values.pages import covered
 from lbgen.labels.values.references import ServiceUrl
 

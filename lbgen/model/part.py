@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.route_spec import RouteSpec
 from lbgen.labels.values.users import LabelUsers
 from lbgen.model.groups import Member

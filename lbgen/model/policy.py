@@ -8,10 +8,9 @@ other redirects; then the path is stripped, replaced and put behind a prefix, an
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from lbgen.base.records import dataclass
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.references import ServiceUrl
 from lbgen.labels.values.substitution import Substitution, UrlRedirect

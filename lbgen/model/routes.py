@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.definitions import Definitions
 from lbgen.labels.match import ALWAYS, Alternative, Test, TooManyAlternatives, alternatives
 from lbgen.labels.route_spec import ClosedSpec, Joined, Offer, RouteSpec, Use, problem_of

@@ -8,10 +8,9 @@ answer as asking every route in that order, at the cost of a few look-ups howeve
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.match import Alternative, Test
 from lbgen.labels.rule.length import rule_length
 from lbgen.model.entries import Cell, Rule

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.keys.table import RouteKeys
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model.addresses import SharedNetwork, networks_of, node_address, shared_network

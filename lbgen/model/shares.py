@@ -8,9 +8,8 @@ serve; the route is closed if there is none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from lbgen.base.records import dataclass
 from lbgen.labels.beside import short_guards
 from lbgen.labels.keys.table import KEYS, PREFIX, RouteKeys
 from lbgen.labels.route_spec import RouteSpec, Share

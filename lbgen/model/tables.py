@@ -6,8 +6,8 @@ Both decide every request as the look-up does that `entries.Cell` and `entries.R
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.labels.match import Alternative, Test, to_ask
 from lbgen.model.entries import Cell, Rule
 from lbgen.model.routing import ANY_HOST, broader_hosts, is_one_host

@@ -12,10 +12,9 @@ that host: then no request of it is left to the older one.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.match import Alternative
 from lbgen.model.entries import TlsHost
 from lbgen.model.routing import ANY_HOST, place_of

@@ -7,10 +7,9 @@ All sequences are sorted, so equal facts render equal bytes.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.context import LabelContext, Ports, Provider, Ways
 from lbgen.labels.definitions import Definitions, DefinitionsByPart
 from lbgen.labels.match import Alternative

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from lbgen.base.records import dataclass
 from lbgen.model.types import Server
 
 LARGEST_WEIGHT = 256  # HAProxy's limit

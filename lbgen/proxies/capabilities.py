@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.model import Backend, Listener, Route
 from lbgen.proxies.asked import (
     counts_clients,

@@ -6,11 +6,10 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lbgen.base.problem import is_secret
-from lbgen.base.records import dataclass
 from lbgen.render.renderer import Files
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable
-from lbgen.base.records import dataclass
 from lbgen.proxies import disk, plan
 from lbgen.proxies.plan import Live, Method, Plan
 from lbgen.proxies.sockets import Socket

@@ -10,10 +10,10 @@ import errno
 import os
 import socket
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 
 from lbgen.base.address import ANY, host_port
-from lbgen.base.records import dataclass
 
 _REMEDIES = {
     errno.EADDRINUSE: "another process has this port: free it, or give the listener another",

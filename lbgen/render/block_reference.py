@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from jinja2 import nodes
 
 from lbgen.base.errors import TemplateError
-from lbgen.base.records import dataclass
 from lbgen.render.environment import Environment, environment
 from lbgen.render.templates import BUILTIN, TemplateSet
 

@@ -7,13 +7,12 @@ taken away or renamed, or its type, its unit, its meaning or its order changes. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from lbgen.base import bounded_file
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.values.users import User
 from lbgen.model.types import Backend, Listener, Route, Server
 from lbgen.render.credential_files import Certificate, Page

@@ -6,11 +6,11 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.labels.values.pages import SUFFIXES
 from lbgen.labels.values.users import USER_NAME, User
 from lbgen.labels.values.value_type import BadValue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,6 @@ from typing import Protocol
 from lbgen.base import bounded_file
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.problem import Problem, printable
-from lbgen.base.records import dataclass
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.labels.values.pages import SUFFIXES
 from lbgen.labels.values.users import User

@@ -6,6 +6,7 @@ Each of several directories may have one: the first that has a key wins; `files`
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lbgen.base import documents
 from lbgen.base.errors import TemplateError
-from lbgen.base.records import dataclass
 from lbgen.base.yaml_tree import KeyPath
 from lbgen.render.outputs import Output
 from lbgen.render.quoting import QUOTING

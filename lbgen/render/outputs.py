@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 from urllib.parse import quote
 
 from lbgen.base.errors import TemplateError
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.labels.values.users import IN_LABEL, User
 from lbgen.model import Model
 from lbgen.render.credential_files import Page

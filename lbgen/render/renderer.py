@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.errors import TemplateError
-from lbgen.base.records import dataclass
 from lbgen.model import CONTEXT_VERSION, Model
 from lbgen.render.budget import Budget
 from lbgen.render.context import Context, TargetContext

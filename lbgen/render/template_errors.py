@@ -7,6 +7,7 @@ import inspect
 import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +18,6 @@ from jinja2.utils import Namespace
 from lbgen.base import bounded_file
 from lbgen.base.errors import TemplateError
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 
 WIDTH = 160  # characters of a template's line that are shown
 SHOWN = 4  # values

@@ -7,13 +7,12 @@ and what mounts of Swarm and Kubernetes keep beside the files), and templates th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lbgen.base.errors import TemplateError
 from lbgen.base.fingerprint import fingerprint
-from lbgen.base.records import dataclass
 from lbgen.render import manifest
 from lbgen.render.manifest import MANIFEST, Manifest
 from lbgen.render.outputs import Output, refuse_clashes

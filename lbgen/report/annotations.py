@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lbgen.base.errors import (
@@ -17,7 +18,6 @@ from lbgen.base.errors import (
     TemplateError,
 )
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.proxies.kind import NO
 from lbgen.report.positions import Position, Positions, short_path
 from lbgen.report.unread import NEVER, Unread

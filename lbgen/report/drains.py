@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lbgen.base.address import host_port
-from lbgen.base.records import dataclass
 from lbgen.daemon.drain_store import Drain, stamp
 from lbgen.model import Backend, Model, Server
 from lbgen.model.drain_names import Meant, choices, meant, mesh_node, near

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from lbgen.base.errors import UnknownService
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.model import Model
 from lbgen.render.credentials import Credentials
 from lbgen.render.renderer import Renderer

@@ -10,13 +10,12 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lbgen.base import bounded_file, documents
 from lbgen.base.errors import LbgenError, SettingsError
-from lbgen.base.records import dataclass
 from lbgen.daemon import assembly
 from lbgen.model import Model, build
 from lbgen.render.credential_files import Certificate

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from lbgen.base.problem import label_text, shown
-from lbgen.base.records import dataclass
 from lbgen.labels.values.basic import duration
 from lbgen.labels.values.value_type import BadValue
 from lbgen.model import Backend, Model, Route

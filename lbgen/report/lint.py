@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lbgen.base.problem import Problem, label_text, once
-from lbgen.base.records import dataclass
 from lbgen.base.terminal import folded
 from lbgen.model import Model, Rules
 from lbgen.model.types import Closed

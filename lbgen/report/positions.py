@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbgen.base import documents
 from lbgen.base.errors import LbgenError
-from lbgen.base.records import dataclass
 from lbgen.base.yaml_tree import KeyPath
 
 

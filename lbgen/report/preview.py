@@ -7,12 +7,11 @@ import difflib
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lbgen.base.errors import CheckFailed, CheckUnavailable, Differs, LbgenError, ProblemsFound, TemplateError
 from lbgen.base.problem import once
-from lbgen.base.records import dataclass
 from lbgen.daemon.bisection import Refusal
 from lbgen.daemon.quarantine import culprits
 from lbgen.model import Model, Rules

@@ -7,8 +7,8 @@ on an expression that no request was found for.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.labels.match import Alternative, Test
 from lbgen.model import Cell, Listener, Model, Route, Rule
 from lbgen.model.entries import Screen

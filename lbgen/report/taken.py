@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.match import Alternative
 from lbgen.labels.relations import exclude
 from lbgen.model import Listener, Model, Route

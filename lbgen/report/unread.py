@@ -5,9 +5,9 @@ nothing enables, misspelt, or in a place where they count for nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.labels import beside
 from lbgen.labels.context import LabelContext
 from lbgen.labels.dialects import DIALECTS, dialect_of

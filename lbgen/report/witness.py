@@ -9,9 +9,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from lbgen.base.records import dataclass
 from lbgen.labels.match import Alternative, Test
 from lbgen.labels.values.regex import tree
 from lbgen.labels.values.regex_tree import Chars, Choice, Node, Repeat, Sequence

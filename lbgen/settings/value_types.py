@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from lbgen.base.address import split_bind
-from lbgen.base.records import dataclass
 from lbgen.labels.values import basic, policy
 from lbgen.labels.values.value_type import BadValue
 from lbgen.render.templates import builtin_names

@@ -7,10 +7,10 @@ object that differs in its time stamps alone is not a cause.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
-from lbgen.base.records import dataclass
 from lbgen.snapshot import Cause, Network, Node, Service, Snapshot, Task, moment
 
 T = TypeVar("T")

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 
 T = TypeVar("T")
 MOST_CHANGES = 100_000  # unread; of more only the kinds are kept: listing them costs less than keeping them

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 from lbgen.snapshot import Network, Node, Part, Service, Snapshot, Task
 from lbgen.source.facts import KINDS
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
 from lbgen.base.address import is_address
-from lbgen.base.records import dataclass
 from lbgen.settings import StatusSettings
 from lbgen.status.pace import SPEND, Application, Message, Receive, Send
 from lbgen.status.secret_files import Key, Passwords, Token

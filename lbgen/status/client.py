@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from lbgen.base.address import dialable, host_port
 from lbgen.base.errors import NoDaemon, NotAdmitted, SettingsError, UnknownService
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 
 TIMEOUT = 10.0  # seconds
 _LONGEST = 500  # characters of a refusal that are shown

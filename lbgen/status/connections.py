@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lbgen.base.address import owner
-from lbgen.base.records import dataclass
 
 LARGEST_HEAD = 16 << 10  # bytes of a request without its body, which is never read
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-from lbgen.base.records import dataclass
 from lbgen.labels.dockerflow.options import SNI_ALGORITHMS, SNI_TYPES
 from lbgen.labels.foreign_options import Options
 from lbgen.labels.match import ALWAYS, All, AnyOf, Match, Not, Test, any_of

@@ -6,10 +6,10 @@ Source: docker-flow-proxy docs/usage.md, proxy/types.go (getServiceDest).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.context import Ports
 from lbgen.labels.dockerflow.conditions import Conditions, any_host
 from lbgen.labels.dockerflow.options import FIELDS_OF, OPTIONS, PREFIX, SENT, UNREADABLE_GUARDS

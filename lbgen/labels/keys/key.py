@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from lbgen.base.records import dataclass
 from lbgen.labels.values.basic import boolean
 from lbgen.labels.values.value_type import ValueType
 

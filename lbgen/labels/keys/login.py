@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lbgen.base.records import dataclass
+from dataclasses import dataclass
+
 from lbgen.labels.keys.key import http_key, http_switch
 from lbgen.labels.values import login
 from lbgen.labels.values.references import ServiceUrl, service_url
@@ -12,7 +13,7 @@ from lbgen.labels.values.references import ServiceUrl, service_url
 class LoginKeys:
     """Forward authentication."""
 
-    forward_auth: ServiceUrl | None = http_key(  # a field, as all others
+    forward_auth: ServiceUrl | None = http_key(  # noqa: RUF009  # a field, as all others
         "forward-auth",
         service_url,
         "Login service that is asked about each request, a Swarm service or an address: 2xx lets the request pass, any "

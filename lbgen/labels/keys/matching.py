@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.labels.keys.key import http_key, key
 from lbgen.labels.values import basic, http, paths
 from lbgen.labels.values.regex import regex

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.labels.keys.key import http_key, http_switch, key, stream_key
 from lbgen.labels.values import basic, http, paths, policy
 from lbgen.labels.values.regex import regex
@@ -69,7 +69,7 @@ class PolicyKeys:
         "",
         example="/",
     )
-    replace_path_regex: Substitution | None = http_key(  # a field, as all others
+    replace_path_regex: Substitution | None = http_key(  # noqa: RUF009  # a field, as all others
         "replace-path-regex",
         path_substitution,
         "`EXPRESSION PATH`: what the expression finds at the beginning of the path is replaced, `$1` by its group 1",

@@ -6,10 +6,9 @@ Durations are seconds.
 
 from __future__ import annotations
 
-from dataclasses import Field, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
-from lbgen.base.records import dataclass
 from lbgen.labels.keys.cookies import CookieKeys
 from lbgen.labels.keys.key import PROTOCOLS, Key
 from lbgen.labels.keys.login import LoginKeys

@@ -7,8 +7,8 @@ The one parser of everything that is written in Traefik's syntax. Which matchers
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.labels.match import All, AnyOf, Match, Not
 from lbgen.labels.rule.lexer import Token, bad, tokens
 from lbgen.labels.values.basic import MAX_VALUE

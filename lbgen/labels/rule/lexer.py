@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.labels.values.value_type import BadValue
 
 _TOKEN = re.compile(

@@ -9,10 +9,9 @@ traefik/paerser parser/ (names are compared without case).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem, printable
-from lbgen.base.records import dataclass
 from lbgen.labels.foreign_options import Element, Written
 from lbgen.labels.route_spec import ROUTE_NAME, problem_of
 from lbgen.labels.suggestions import alike

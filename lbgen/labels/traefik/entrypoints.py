@@ -9,9 +9,8 @@ cmd/traefik/traefik.go (getDefaultsEntrypoints).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from lbgen.base.records import dataclass
 from lbgen.labels.context import EntryPoint, Listeners, Ports
 from lbgen.labels.foreign_options import Element, Options, Written
 from lbgen.labels.route_spec import sound

@@ -7,9 +7,9 @@ that name it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.context import Provider
 from lbgen.labels.definitions import FILE, Definition, Definitions
 from lbgen.labels.foreign_options import Element, Lost, Options, Table, Taken, Written, meaning_of, read

@@ -8,8 +8,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.labels.foreign_options import Left, Lost, Table, Taken, flag
 from lbgen.labels.traefik.options import SERVICE, TCP_SERVICE
 from lbgen.labels.values import basic

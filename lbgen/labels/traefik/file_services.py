@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from lbgen.base.records import dataclass
 from lbgen.labels.context import Provider
 from lbgen.labels.definitions import FILE, Definition, Definitions
 from lbgen.labels.foreign_options import Element, Options, Written, read

@@ -5,10 +5,9 @@ Source: traefik 3.7 pkg/provider/configuration.go (BuildRouterConfiguration), pk
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from lbgen.base.records import dataclass
 from lbgen.labels.context import Provider
 from lbgen.labels.definitions import Definition
 from lbgen.labels.foreign_options import Element, Options, read

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.definitions import SWARM, Definition, Definitions, Key, Undefined
 from lbgen.labels.route_spec import Use
 from lbgen.labels.values.value_type import BadValue

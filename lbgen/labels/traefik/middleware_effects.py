@@ -9,10 +9,9 @@ Source: traefik 3.7 pkg/middlewares.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lbgen.base.records import dataclass
 from lbgen.labels.context import Provider
 from lbgen.labels.definitions import Definitions
 from lbgen.labels.foreign_options import Options

@@ -8,10 +8,9 @@ Source: traefik 3.7 pkg/server/middleware/middlewares.go.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.labels.context import Provider
 from lbgen.labels.definitions import FILE, SWARM, Definition, Undefined
 from lbgen.labels.foreign_options import Element, Lost, Options, Table, Written, read

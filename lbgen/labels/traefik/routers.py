@@ -6,11 +6,10 @@ Source: traefik 3.7 pkg/provider/configuration.go, pkg/provider/docker/pswarm.go
 from __future__ import annotations
 
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from lbgen.base.problem import Problem
-from lbgen.base.records import dataclass
 from lbgen.labels.context import Listeners, Provider
 from lbgen.labels.definitions import Definitions
 from lbgen.labels.foreign_options import Element, Options, Written, flag, read

@@ -8,9 +8,8 @@ end HAProxy by its watchdog. Traefik compares beside its other requests, and rem
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import Enum
-
-from lbgen.base.records import dataclass
 
 WAITING = frozenset({"haproxy", "nginx"})  # proxies (`proxy` in set.yml) whose requests wait for a password
 REMEDY = "make the password's hash anew with `htpasswd -B -C 8`"

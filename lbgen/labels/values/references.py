@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.labels.values.basic import port
 from lbgen.labels.values.http import LONGEST_PATH
 from lbgen.labels.values.value_type import BadValue, value_type

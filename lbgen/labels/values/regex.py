@@ -14,9 +14,9 @@ Source: re2 "Syntax", pcre2pattern(3).
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
-from lbgen.base.records import dataclass
 from lbgen.labels.values.regex_cost import LONGEST_TEXT, refuse_explosive
 from lbgen.labels.values.regex_tree import Chars, Choice, End, Node, Repeat, Sequence, Start
 from lbgen.labels.values.value_type import BadValue

@@ -17,10 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import product
 
-from lbgen.base.records import dataclass
 from lbgen.labels.values.regex_tree import Chars, Choice, End, Node, Repeat, Sequence, Start
 from lbgen.labels.values.value_type import BadValue
 

@@ -7,8 +7,8 @@ In what replaces it ``$1`` or ``${1}`` is what the first group found, ``$9`` the
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.labels.values.http import path
 from lbgen.labels.values.policy import clean_path
 from lbgen.labels.values.regex import regex

@@ -12,9 +12,8 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from lbgen.base.records import dataclass
 from lbgen.labels.values.password_cost import Level, cost_of
 from lbgen.labels.values.value_type import BadValue
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
-
-from lbgen.base.records import dataclass
 
 T = TypeVar("T")
 Parser = Callable[[str], T]

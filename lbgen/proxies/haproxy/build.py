@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 
-from lbgen.base.records import dataclass
 from lbgen.proxies.kind import HTTP3, LUA, MLKEM
 from lbgen.proxies.program import said_by
 

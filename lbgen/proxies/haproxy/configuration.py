@@ -10,10 +10,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import lru_cache
 
-from lbgen.base.records import dataclass
 from lbgen.render.renderer import PLACEHOLDER, Files
 
 # Server keywords without and with an argument; a server with any other keyword is never changed live.

@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 
-from lbgen.base.records import dataclass
 from lbgen.proxies import plan
 from lbgen.proxies.haproxy.configuration import (
     CHANGEABLE,

@@ -15,12 +15,12 @@ import signal
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base import directories
 from lbgen.base.address import host_port
 from lbgen.base.errors import ApplyFailed, ProxyUnreachable, VerifyFailed
-from lbgen.base.records import dataclass
 from lbgen.proxies import disk
 from lbgen.proxies.nginx import plan, processes, users_files
 from lbgen.proxies.nginx.error_log import Excerpt, from_now

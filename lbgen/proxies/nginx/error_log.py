@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
-
-from lbgen.base.records import dataclass
 
 NAME = "nginx-error.log"  # in the output directory, as the templates have it
 MOST = 1 << 20  # bytes; a larger log is emptied before the next reload

@@ -7,6 +7,7 @@ import re
 import signal
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 from lbgen.base.address import dialable, host_port, split_bind
 from lbgen.base.errors import ProxyUnreachable, SettingsError
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.proxies.kind import AUTH_REQUEST, HTTP3, MLKEM, NO, PARTLY, Facts, Kind, Parts, Setup, Support
 from lbgen.proxies.nginx import error_log, processes
 from lbgen.proxies.nginx.apply import PATIENCE, Nginx

@@ -12,10 +12,10 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base.errors import ProxyUnreachable
-from lbgen.base.records import dataclass
 from lbgen.proxies.kind import Setup
 from lbgen.proxies.proxy import Workers
 from lbgen.proxies.reload_command import pid_in

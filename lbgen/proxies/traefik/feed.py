@@ -14,9 +14,8 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from lbgen.base.records import dataclass
 
 if TYPE_CHECKING:
     import asyncio

@@ -12,11 +12,11 @@ import re
 import socket
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base import documents
 from lbgen.base.errors import ApplyFailed, CheckFailed, CheckTimedOut, CheckUnavailable, ProxyUnreachable
-from lbgen.base.records import dataclass
 from lbgen.proxies import check_command
 from lbgen.proxies.traefik.api import Api
 from lbgen.proxies.traefik.apply import STATIC

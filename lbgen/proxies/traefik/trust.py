@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
-
-from lbgen.base.records import dataclass
 
 EVERYBODY = frozenset({"everybody"})
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from lbgen.base.errors import UnknownService
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.daemon.bisection import Held
 from lbgen.daemon.drain_store import Drain
 from lbgen.daemon.kept_labels import Kept

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from lbgen.base.records import dataclass
 from lbgen.report.migrate.draft import Draft
 from lbgen.report.migrate.words import Words
 

@@ -6,13 +6,12 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.settings import Settings
 
 Path = tuple[str, ...]

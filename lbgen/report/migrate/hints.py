@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from lbgen.base.records import dataclass
 from lbgen.labels.foreign_options import Element
 from lbgen.labels.traefik.elements import KINDS, sort
 from lbgen.labels.traefik.entrypoints import asks_tls

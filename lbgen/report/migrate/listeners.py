@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
-from lbgen.base.records import dataclass
 from lbgen.report.migrate.draft import Draft
 from lbgen.report.migrate.hints import Hints
 from lbgen.report.migrate.words import Words

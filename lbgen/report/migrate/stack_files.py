@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lbgen.base import documents
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 from lbgen.report.migrate.words import PREFIX, ROOT
 from lbgen.source.compose.interpolation import interpolated_file
 from lbgen.source.compose.load import is_compose

@@ -11,13 +11,12 @@ from __future__ import annotations
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lbgen.base import documents
 from lbgen.base.errors import SettingsError
-from lbgen.base.records import dataclass
 
 PREFIX = "TRAEFIK_"
 ROOT = "traefik"  # that some configurations have around everything

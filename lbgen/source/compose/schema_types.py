@@ -5,11 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.base.yaml_tree import KeyPath
 from lbgen.source.compose.stack_file import StackFile
 

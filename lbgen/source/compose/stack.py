@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from lbgen.base.records import dataclass
 from lbgen.base.yaml_tree import KeyPath
 from lbgen.snapshot import PublishedPort
 from lbgen.source.compose import ports

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 from lbgen.base.yaml_tree import KeyPath
 from lbgen.snapshot import Note
 

@@ -18,10 +18,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
-from lbgen.base.records import dataclass
 from lbgen.snapshot import STACK, Network, Node, PublishedPort, Service, Snapshot, Task
 from lbgen.source.compose.stack import Stack, StackNetwork, StackService
 

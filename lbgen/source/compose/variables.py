@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-
-from lbgen.base.records import dataclass
+from dataclasses import dataclass
 
 _NAME = "[_A-Za-z][_A-Za-z0-9]*"
 _SUBSTITUTION = rf"{_NAME}(?::?[-?][^}}]*)?"

@@ -11,6 +11,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
@@ -20,7 +21,6 @@ import urllib3
 from lbgen.base import json_text
 from lbgen.base.errors import SourceError
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.source.decode_fields import Json, each, get
 from lbgen.source.engine import errors, replies
 from lbgen.source.engine.endpoints import Endpoint, client

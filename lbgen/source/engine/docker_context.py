@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 
 _LARGEST = 1 << 20  # bytes of a file of Docker's
 DEFAULT_HOST = "unix:///var/run/docker.sock"

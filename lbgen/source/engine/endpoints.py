@@ -11,6 +11,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -25,7 +26,6 @@ from docker.transport.unixconn import UnixHTTPConnection
 from lbgen.base import bounded_file
 from lbgen.base.address import host_port, is_address
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 from lbgen.source.engine import docker_context
 from lbgen.source.engine.docker_context import Tls
 from lbgen.source.engine.line import Line, OnePool, mount

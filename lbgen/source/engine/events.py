@@ -11,11 +11,11 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from lbgen.base import json_text
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.source.mailbox import Mailbox
 

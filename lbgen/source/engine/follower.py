@@ -11,11 +11,10 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.snapshot import Snapshot
 from lbgen.source import diff
 from lbgen.source.engine.api import Engine

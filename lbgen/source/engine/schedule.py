@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from lbgen.base.backoff import Backoff
-from lbgen.base.records import dataclass
 from lbgen.snapshot import Service, Task
 from lbgen.source.facts import ALL, Facts
 from lbgen.source.mailbox import Change

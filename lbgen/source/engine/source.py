@@ -12,13 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from lbgen.base.errors import SourceError
 from lbgen.base.logs import log
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.snapshot import Snapshot
 from lbgen.source import PartState, diff

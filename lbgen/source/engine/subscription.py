@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from structlog.typing import FilteringBoundLogger
 
 from lbgen.base.backoff import Backoff
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 from lbgen.source.engine.events import ChangeStream, NotOffered, StreamKind
 from lbgen.source.engine.schedule import Pace
 

@@ -11,10 +11,9 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 from lbgen.snapshot import PROJECT, STACK, PublishedPort
 from lbgen.source.decode_fields import Json, each, get, labels, port_number
 from lbgen.source.hosts.host import Host

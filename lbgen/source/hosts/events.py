@@ -7,10 +7,10 @@ says which container to look at again; what it tells is in the list by then (see
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from lbgen.base import json_text
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 from lbgen.source.decode_fields import get
 from lbgen.source.engine.api import Engine
 from lbgen.source.engine.events import StreamKind, ThreadedStream

@@ -7,11 +7,10 @@ hosts' snapshots make the one that is handed on.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from lbgen.base.records import dataclass
 from lbgen.snapshot import ON_HOSTS, Network, Node, PublishedPort, Service, Snapshot, Task, moment
 from lbgen.source.engine.listing import combined
 from lbgen.source.facts import KINDS, kept

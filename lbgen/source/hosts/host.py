@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from lbgen.base.records import dataclass
 from lbgen.source.engine.docker_context import Tls
 
 

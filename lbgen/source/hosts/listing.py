@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from lbgen.base import json_text
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 from lbgen.snapshot import Network
 from lbgen.source import decode
 from lbgen.source.decode_fields import Json, get, labels

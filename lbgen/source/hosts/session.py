@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.source.engine.api import Engine
 from lbgen.source.engine.events import ChangeStream, StreamKind
 from lbgen.source.engine.schedule import Drift, Pace, Schedule

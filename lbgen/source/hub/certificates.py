@@ -14,7 +14,7 @@ import os
 import re
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -24,7 +24,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lbgen.base.errors import SourceError
-from lbgen.base.records import dataclass
 
 SCHEME = "lbgen"
 EDGE, HUB = "edge", "hub"

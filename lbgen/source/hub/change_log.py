@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
-from lbgen.base.records import dataclass
 from lbgen.snapshot import Snapshot
 from lbgen.source.facts import KINDS, changed
 from lbgen.source.hub.facts import Key

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from lbgen.base import json_text
 from lbgen.base.errors import SettingsError, SourceError
-from lbgen.base.records import dataclass
 from lbgen.source.hub.certificates import HUB, Refused, certificate_in, holder_of
 
 JOIN, RENEW, PEER = "/v1/join", "/v1/renew", "/v1/peer"

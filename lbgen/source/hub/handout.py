@@ -12,12 +12,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from lbgen.base import documents, json_text
 from lbgen.base.errors import LbgenError
-from lbgen.base.records import dataclass
 
 FORMAT = 1
 MOST_FILES, LARGEST_FILE, LARGEST = 200, 256 << 10, 1 << 20  # files, bytes of one, bytes of everything

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from lbgen.base.logs import log
-from lbgen.base.records import dataclass
 from lbgen.source import PartState
 from lbgen.source.hub.messages import Welcome
 

@@ -13,6 +13,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import LbgenError, SettingsError, SourceError
 from lbgen.base.private_file import write_private
-from lbgen.base.records import dataclass
 from lbgen.source.hub import certificates
 from lbgen.source.hub.certificates import EDGE, Holder, Refused, certificate_in, fingerprint, holder_of
 from lbgen.source.hub.exchange import JOIN, RENEW, Answer, Exchange, check_hub

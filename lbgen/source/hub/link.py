@@ -12,7 +12,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -20,7 +20,6 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 from lbgen.base.errors import SourceError
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 from lbgen.source.hub.messages import (
     MOST_DOWN,
     BadMessage,

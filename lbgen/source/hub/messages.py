@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
@@ -19,7 +19,6 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from lbgen.base import json_text
 from lbgen.base.errors import SourceError
 from lbgen.base.problem import printable
-from lbgen.base.records import dataclass
 
 MAJOR, MINOR = 1, 0  # of what is spoken; a new message or field is a minor version
 PROTOCOL = f"{MAJOR}.{MINOR}"

@@ -10,11 +10,10 @@ import base64
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lbgen.base import json_text
-from lbgen.base.records import dataclass
 from lbgen.source.hub.certificates import LONGEST_LABEL, MOST_LABELS, NAME, Refused
 
 PREFIX = "lbgen1"
