@@ -161,6 +161,8 @@ def _report(source: Source, view: View, handed: HandedOut | None) -> None:
     """Have hubs told what this edge serves, if it is one."""
     if hubs := assembly.hub_sources(source):
         from lbgen.status.edges import report_of
+        from lbgen.status.server_counts import ServerCounts
 
+        counts = ServerCounts()
         for each in hubs:
-            each.report = partial(report_of, view, handed.report if handed else dict)
+            each.report = partial(report_of, view, handed.report if handed else dict, counts)

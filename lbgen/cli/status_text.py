@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -132,8 +133,8 @@ def _targets(targets: Sequence[Document]) -> Iterator[str]:
 
 
 def _edges(edges: Sequence[Document]) -> Iterator[str]:
-    rows: list[tuple[str, ...]] = [("EDGE", "STATE", "SINCE (UTC)", "LBGEN", "SERVERS", "PROXY", "GENERATION")]
-    rows += [_edge_row(edge) for edge in edges]
+    rows: list[tuple[str, ...]] = [("EDGE", "STATE", "SINCE (UTC)", "LBGEN", "SERVERS", "PROXY", "SEES", "GENERATION")]
+    rows += [tuple(map(in_one, _edge_row(edge))) for edge in edges]
     heading, *lines = aligned(rows)
     yield heading
     for line, edge in zip(lines, edges, strict=True):
@@ -147,8 +148,10 @@ def _edge_row(edge: Document) -> tuple[str, ...]:
     state = "revoked" if edge["revoked"] else _edge_state(edge) if edge["connected"] else "away"
     if not edge["connected"] and edge["hub"]:
         state += f", last at {edge['hub']}"
-    servers = ", ".join(f"{number} {which}" for which, number in edge["servers"].items())
     targets = edge["targets"]
+    seen = Counter[str]()
+    for target in targets:
+        seen.update(target["servers"])
     proxies = ", ".join(f"{target['proxy']} {target['version']}".strip() for target in targets)
     since = edge["since"] or edge["seen_at"]
     return (
@@ -156,10 +159,15 @@ def _edge_row(edge: Document) -> tuple[str, ...]:
         state,
         _time(since) if since else "-",
         edge["lbgen"] or "-",
-        servers or "-",
+        _counted(edge["servers"]),
         proxies or "-",
+        _counted(seen),
         ", ".join(target["generation"] or "-" for target in targets) or "-",
     )
+
+
+def _counted(servers: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in servers.items()) or "-"
 
 
 def _edge_state(edge: Document) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import lbgen
 from lbgen.hub.running import KnownEdge
 from lbgen.source.hub.messages import Report, TargetReport
+from lbgen.status.server_counts import ServerCounts
 from lbgen.status.stamps import stamp
 from lbgen.status.view import View
 
@@ -45,11 +46,12 @@ def edge_document(known: KnownEdge) -> Document:
     }
 
 
-def report_of(view: View, handed_out: Callable[[], Document] = dict) -> Report:
+def report_of(view: View, handed_out: Callable[[], Document] = dict, counts: ServerCounts | None = None) -> Report:
     """Return what an edge tells its hub: no name of a service but of those that a proxy refuses.
 
     Args:
         handed_out: what became of settings that hubs have handed out.
+        counts: asks proxies how they see their servers; None: nobody does.
     """
     unready = view.unready()
     return Report(
@@ -59,12 +61,12 @@ def report_of(view: View, handed_out: Callable[[], Document] = dict) -> Report:
         alive=not view.unhealthy(),
         problems=len(view.problems()["problems"]),
         servers=view.servers(),
-        targets=tuple(_target(target) for target in view.targets[:50]),
+        targets=tuple(_target(target, counts) for target in view.targets[:50]),
         fleet=handed_out(),
     )
 
 
-def _target(target: Any) -> TargetReport:
+def _target(target: Any, counts: ServerCounts | None) -> TargetReport:
     running, failure = target.running, target.failure
     return TargetReport(
         name=target.name,
@@ -75,6 +77,7 @@ def _target(target: Any) -> TargetReport:
         failing=target.failing,
         error=failure.error[:4000] if target.failing and failure else "",
         refused=_lines(sorted(target.quarantine.held.copy())),
+        servers=counts.of(target) if counts else {},
     )
 
 

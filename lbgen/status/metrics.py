@@ -21,6 +21,7 @@ import lbgen
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.daemon.counters import BOUNDS, Histogram
 from lbgen.proxies.plan import Method, ReloadKind
+from lbgen.status.server_counts import STATES
 from lbgen.status.view import View
 
 DRAINED = ("node", "host", "server", "unknown")
@@ -143,6 +144,13 @@ class _Numbers(Collector):
         ):
             numbers = {which: int(bool(value(edge))) for which, edge in edges.items()}
             yield _gauge(f"lbgen_edge_{name}", text, "edge", numbers)
+        servers = GaugeMetricFamily(
+            "lbgen_edge_servers", "Servers as the proxies of the edge see them, by state.", labels=["edge", "state"]
+        )
+        for which, edge in edges.items():
+            for state, number in _servers(edge).items():
+                servers.add_metric([which, state], number)
+        yield servers
 
     def _source(self) -> Iterator[Metric]:
         source = self._view.source()
@@ -183,6 +191,15 @@ class _Numbers(Collector):
                 members.add_metric([state.name, member.name], int(not member.failing and member.mode != "none"))
         yield modes
         yield members
+
+
+def _servers(edge: Mapping[str, Any]) -> Counter[str]:
+    """Count servers by the words of `STATES`, whatever an edge has written."""
+    numbers = Counter[str]()
+    for target in edge["targets"]:
+        for state, number in target["servers"].items():
+            numbers[state if state in STATES else "other"] += number
+    return numbers
 
 
 def _is_failing(edge: Mapping[str, Any]) -> bool:

@@ -68,9 +68,11 @@ def test_hub_and_edge(tmp_path: Path, servers: Servers) -> None:
         assert (known["name"], known["connected"], known["ready"], known["servers"]["up"]) == ("e1", True, True, 2)
         assert known["targets"][0]["proxy"] == "haproxy"
         assert re.match(r"\d+\.\d+", known["targets"][0]["version"])
+        wait_for(lambda: edges(hub)[0]["targets"][0]["servers"] == {"up": 2})
         shown = lbgen("status", "--status", hub.settings["status"]["bind"])
-        assert re.search(r"^e1 +ready .* 2 up", shown, re.MULTILINE), shown
+        assert re.search(r"^e1 +ready .* 2 up, 0 drain +haproxy [0-9.]+ +2 up ", shown, re.MULTILINE), shown
         assert 'lbgen_edge_ready{edge="e1"} 1.0' in hub.status("/metrics")[1]
+        assert 'lbgen_edge_servers{edge="e1",state="up"} 2.0' in hub.status("/metrics")[1]
         source = json.loads(edge.status("/api/v1/status")[1])["source"]
         assert (source["mode"], source["members"][0]["name"]) == ("push", "m1")
 

@@ -31,6 +31,7 @@ Line = Annotated[str, StringConstraints(max_length=300)]
 Text = Annotated[str, StringConstraints(max_length=4000)]
 Lines = Annotated[tuple[Line, ...], Field(max_length=200)]
 Number = Annotated[int, Field(ge=0, le=1 << 53)]
+Counts = Annotated[dict[Line, Number], Field(max_length=20)]  # state -> number
 Item = dict[str, Any]  # one object of the Engine API, as in a snapshot file
 Items = dict[str, list[Item]]  # by kind: nodes, services, tasks, networks
 Document = dict[str, Any]
@@ -137,7 +138,7 @@ class TargetReport:
     failing: bool = False
     error: Text = ""  # the last one, while it is failing
     refused: Lines = ()  # services whose configuration it refuses
-    servers: dict[str, int] = field(default_factory=dict)  # as the proxy sees them: state -> number; empty: not known
+    servers: Counts = field(default_factory=dict)  # as the proxy sees them: state -> number; empty: not known
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Report(Message):
     alive: bool = True
     sequence: Number = 0  # of the snapshot in force
     problems: Number = 0
-    servers: dict[str, int] = field(default_factory=dict)  # of its model: state -> number
+    servers: Counts = field(default_factory=dict)  # of its model: state -> number
     targets: Annotated[tuple[TargetReport, ...], Field(max_length=50)] = ()
     fleet: Document = field(default_factory=dict)  # on settings that were handed out
 
