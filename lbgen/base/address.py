@@ -46,4 +46,6 @@ def owner(address: str) -> str:
     """Return the key that identifies a client: its IPv4 address, or the /64 that its IPv6 address is in."""
     if ":" not in address:
         return address
-    return str(ipaddress.IPv6Network((address.partition("%")[0], 64), strict=False))
+    network = ipaddress.IPv6Network((address.partition("%")[0], 64), strict=False)
+    mapped = ipaddress.IPv6Address(address.partition("%")[0]).ipv4_mapped  # at a socket of both families
+    return str(mapped or network)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,16 +24,17 @@ from lbgen.base import json_text
 from lbgen.base.errors import SourceError
 from lbgen.hub.registrar import Peer, Registrar
 from lbgen.hub.session import Session, Shared
-from lbgen.source.hub.certificates import HUB, Refused
-from lbgen.source.hub.exchange import JOIN, LARGEST_OF_PEERS, PEER, RENEW, refusal
+from lbgen.hub.strangers import Strangers
+from lbgen.source.hub.certificates import HUB, Refused, certificate_in, holder_of
+from lbgen.source.hub.exchange import JOIN, LARGEST, LARGEST_OF_PEERS, PEER, RENEW, refusal
 from lbgen.source.hub.messages import Bye, written
 
 EDGE = "/v1/edge"
 OPENED = 5.0  # seconds for each of TLS, the request and what comes first
 JOINED = 60.0  # seconds for the answer to one who joins: all other hubs are asked
-MOST_STRANGERS = 256  # connections that are not admitted yet
 MOST_EDGES = 5000
 JOINING = 8  # at once; each waits for all other hubs
+MOST_HEARD = LARGEST + (16 << 10)  # bytes from one who is not admitted: a request, and HTTP around it
 MOST_FRAMES = 100  # a second, pings included; who sends more is let go
 
 Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -42,36 +44,32 @@ class Door:
     """Admits connections; all in the hub's one asyncio thread."""
 
     def __init__(
-        self, registrar: Registrar, shared: Shared, most_strangers: int = MOST_STRANGERS, opened: float = OPENED
+        self, registrar: Registrar, shared: Shared, strangers: Strangers | None = None, opened: float = OPENED
     ) -> None:
         """
         Args:
+            strangers: counts who is not admitted yet.
             opened: seconds, as for `OPENED`.
         """
         self._opened = opened
-        self._registrar, self._shared, self._most_strangers = registrar, shared, most_strangers
+        self._registrar, self._shared, self._strangers = registrar, shared, strangers or Strangers()
         # In threads of their own: two hubs whose threads all wait for the other one would answer nobody.
         self._joining = ThreadPoolExecutor(JOINING, "hub-join")
-        self._strangers: dict[object, float] = {}  # those who are not admitted yet -> since when
 
-    def open(self) -> None:
-        """Begin anew."""
-        self._strangers.clear()
-
-    def connection(self, *args: Any, **options: Any) -> ServerConnection:
-        """Make the connection of somebody who has just been accepted, before TLS; refuse if there are too many."""
-        now = time.monotonic()
-        self._strangers = {who: since for who, since in self._strangers.items() if now - since < 3 * self._opened}
-        if len(self._strangers) >= self._most_strangers or len(self._shared.sessions) >= MOST_EDGES:
-            raise ConnectionRefusedError("too many connections")  # asyncio closes it
-        connection = _Connection(*args, **options)
-        self._strangers[connection] = now
-        return connection
+    def let_in(self, connection: socket.socket, address: tuple[Any, ...]) -> bool:
+        """Tell whether there is room for a connection that has just been accepted, before TLS."""
+        return len(self._shared.sessions) < MOST_EDGES and self._strangers.let_in(connection, address)
 
     def look(self, connection: ServerConnection, request: Request) -> Response | None:
         """Hang up on who has no business there, once it has said where."""
-        if not _certificate(connection) and request.path not in (JOIN, RENEW):
+        certificate = _certificate(connection)
+        if not certificate and request.path not in (JOIN, RENEW):
             connection.transport.abort()
+        if certificate and request.path == PEER and _is_hub(certificate):
+            # Before anything comes: ledgers are larger than anything that an edge may send.
+            connection.protocol.max_message_size = LARGEST_OF_PEERS
+            assert isinstance(connection, Connection)
+            connection.heard_at_most = None
         return None
 
     async def handle(self, connection: ServerConnection) -> None:
@@ -81,8 +79,10 @@ class Door:
         except (ConnectionClosed, TimeoutError):
             return
         finally:
-            self._strangers.pop(connection, None)
+            self._strangers.admitted(connection.remote_address)
         if work:
+            assert isinstance(connection, Connection)
+            connection.heard_at_most = None
             await work
 
     async def _admitted(self, connection: ServerConnection) -> Coroutine[Any, Any, None] | None:
@@ -108,8 +108,6 @@ class Door:
         return None
 
     async def _peer(self, connection: ServerConnection, peer: Peer) -> None:
-        # Ledgers are larger than anything that an edge may send.
-        connection.protocol.max_message_size = LARGEST_OF_PEERS
         with contextlib.suppress(ConnectionClosed, TimeoutError):
             await self._answer(connection, lambda request: self._registrar.peer_request(request, peer))
 
@@ -139,10 +137,18 @@ def _answered(asked: str | bytes, answer: Answer) -> Mapping[str, Any]:
         return refusal(Refused("request", "that is no request of lbgen's"))
 
 
-class _Connection(ServerConnection):
-    """One that is let go if it sends more frames than anybody needs, pings among them."""
+class Connection(ServerConnection):
+    """One that is let go if it says more than anybody needs to: frames, pings among them, or before it is admitted."""
 
-    _frames, _second = 0, 0
+    heard_at_most: int | None = MOST_HEARD  # bytes; None: no limit
+    _heard, _frames, _second = 0, 0, 0
+
+    def data_received(self, data: bytes) -> None:
+        self._heard += len(data)
+        if self.heard_at_most is not None and self._heard > self.heard_at_most:
+            self.transport.abort()
+        else:
+            super().data_received(data)
 
     def process_event(self, event: Any) -> None:
         if (second := int(time.monotonic())) != self._second:
@@ -152,6 +158,13 @@ class _Connection(ServerConnection):
             self.transport.abort()
         else:
             super().process_event(event)
+
+
+def _is_hub(certificate: bytes) -> bool:
+    try:
+        return holder_of(certificate_in(certificate)).role == HUB
+    except Refused:
+        return False
 
 
 def _certificate(connection: ServerConnection) -> bytes | None:

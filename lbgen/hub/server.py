@@ -12,18 +12,19 @@ import logging
 import threading
 from asyncio import sslproto
 from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from typing import Any
 
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import serve
 
 from lbgen.base.errors import SourceError
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.hub.authority import Authority
-from lbgen.hub.door import MOST_STRANGERS, OPENED, Door, code_of
+from lbgen.hub.door import OPENED, Connection, Door, code_of
 from lbgen.hub.fanout import Fanout
 from lbgen.hub.listening import listening_on
 from lbgen.hub.registrar import Registrar
 from lbgen.hub.session import EdgeRecord, Session, Shared
+from lbgen.hub.strangers import MOST_STRANGERS, Strangers
 from lbgen.snapshot import Snapshot
 from lbgen.source.hub.messages import MOST_UP, Message, State
 
@@ -52,7 +53,7 @@ class HubServer:
         self._bind, self._authority, self.registrar = bind, authority, registrar
         self.shared = Shared(Fanout(), authority.name)
         self._opened = opened
-        self._door = Door(registrar, self.shared, most_strangers, opened)
+        self._door = Door(registrar, self.shared, Strangers(most_strangers), opened)
         registrar.on_revoked = self._try_again
         self.port = 0  # once it listens
         self.listening = threading.Event()
@@ -157,12 +158,11 @@ class HubServer:
         self._guard.keep_up(lambda: asyncio.run(self._serve()), self._stopping.wait)
 
     async def _serve(self) -> None:
-        listening = await listening_on(self._bind, self._stopping)
+        listening = await listening_on(self._bind, self._stopping, self._door.let_in)
         if listening is None:
             return
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         self._tasks: set[asyncio.Future[None]] = set()
-        self._door.open()
         # Each TLS connection has a buffer of this size for what it reads: 256 KiB, of which edges need little.
         sslproto.SSLProtocol.max_size = READ_BUFFER
         async with serve(
@@ -170,7 +170,7 @@ class HubServer:
             sock=listening,
             ssl=self._authority.server_context(),
             process_request=self._door.look,
-            create_connection=cast("type[ServerConnection]", self._door.connection),
+            create_connection=Connection,
             compression=None,  # what is large is packed once, for all
             max_size=MOST_UP,
             max_queue=4,

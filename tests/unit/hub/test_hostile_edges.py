@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import logging
 import random
 import socket
 import ssl
+import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,22 +16,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.server import ServerProtocol
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.sync.client import ClientConnection, connect
 
-from lbgen.hub.door import MOST_FRAMES, Door
-from lbgen.hub.fanout import Fanout
+from lbgen.hub.door import MOST_FRAMES, MOST_HEARD
+from lbgen.hub.ledger import Edge, Entries
+from lbgen.hub.registrar import Peer
 from lbgen.hub.server import HubServer
-from lbgen.hub.session import Shared
 from lbgen.snapshot import Snapshot
 from lbgen.source.hub import certificates
+from lbgen.source.hub.exchange import JOIN, PEER
 from lbgen.source.hub.messages import MOST_DOWN, MOST_UP, Bye, Changes, Hello, Message, Welcome, Whole, read, written
 from tests.support.bench import a_cluster
 from tests.support.builders import a_service
 from tests.support.hub_and_edges import Fleet, a_hub, an_edge, url_of
 from tests.support.wait import wait_for
 
+GONE = (ConnectionClosed, InvalidMessage, EOFError, OSError)  # what a client has of a hub that hangs up
 QUIET = logging.getLogger("tests.hostile")
 QUIET.setLevel(logging.CRITICAL + 1)
 
@@ -81,7 +82,7 @@ def test_stranger_learns_nothing(fleet: Fleet) -> None:
             assert json.loads(joining.recv(timeout=60))["type"] == "authorities"
             assert last_words(joining) == []
         with connected(hub, certificates.client_context(trusted), "/v1/join") as joining:
-            joining.send("[" * 100_000)
+            joining.send("[" * 60_000)
             assert json.loads(joining.recv(timeout=60))["type"] == "refused"
 
 
@@ -199,19 +200,64 @@ def test_slow_reader(fleet: Fleet) -> None:
         assert len(sequences) < 25
 
 
-def test_strangers_are_limited(fleet: Fleet) -> None:
-    """Connections that are not admitted are limited in number, whatever they do; those that are count no more."""
+def test_address_keeps_nobody_else_out(fleet: Fleet) -> None:
+    """As many connections as one address can make leave room for an edge that comes from another."""
+    with a_hub(fleet, a_cluster(3), most_strangers=4, opened=60.0) as hub, contextlib.ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", hub.port), 60, ("127.0.0.2", 0)))
+            for _ in range(4)
+        ]
+        one_more = stack.enter_context(socket.create_connection(("127.0.0.1", hub.port), 60, ("127.0.0.2", 0)))
+        assert one_more.recv(10) == b""
+        with an_edge(fleet, url_of(hub)) as edge:
+            edge.until(a_cluster(3))
+        assert silent[-1].recv(10) == b""  # it made room
 
-    async def connect_on() -> None:
-        door = Door(fleet.registrar("m1")[1], Shared(Fanout()), most_strangers=3)
-        for _ in range(3):
-            door.connection(ServerProtocol(), None)
-        with pytest.raises(ConnectionRefusedError):
-            door.connection(ServerProtocol(), None)
-        door.open()
-        door.connection(ServerProtocol(), None)
 
-    asyncio.run(connect_on())
+def test_closed_connections_do_not_count(fleet: Fleet) -> None:
+    """Those who come and go, as port scanners do, keep nobody out, not even from their own address."""
+    with a_hub(fleet, a_cluster(3), most_strangers=2, opened=60.0) as hub:
+        for _ in range(6):
+            with socket.create_connection(("127.0.0.1", hub.port), 60) as connection:
+                connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                with contextlib.suppress(ConnectionResetError):
+                    while connection.recv(100):
+                        pass
+        with an_edge(fleet, url_of(hub)) as edge:
+            edge.until(a_cluster(3))
+
+
+def test_strangers_are_heard_for_so_long(fleet: Fleet) -> None:
+    """What somebody says who is not admitted is kept up to a limit: headers, and a request."""
+    context = certificates.client_context(fleet.registrar("m9")[0].authorities)
+    headers = {f"x-{number}": "y" * 5000 for number in range(100)}
+    with a_hub(fleet) as hub:
+        url = f"wss://127.0.0.1:{hub.port}{JOIN}"
+        with pytest.raises(GONE), connect(url, ssl=context, additional_headers=headers):
+            pass
+        with connected(hub, context, JOIN) as stranger:
+            with contextlib.suppress(*GONE):
+                stranger.send("x" * 2 * MOST_HEARD)
+            with pytest.raises(GONE):
+                stranger.recv(timeout=60)
+
+
+def test_a_large_ledger_that_comes_at_once(fleet: Fleet) -> None:
+    """Another hub's ledger is read, though it comes before it is known that a hub sends it."""
+    with a_hub(fleet) as hub:
+        admitted, sent = hub.registrar.admitted, threading.Event()
+
+        def slowly(certificate: bytes) -> Peer:
+            assert sent.wait(60)
+            return admitted(certificate)
+
+        hub.registrar.admitted = slowly  # type: ignore[method-assign]
+        other, _ = fleet.registrar("m2")
+        edges = {f"e{number}": Edge("a" * 64, 1.0, labels={"key": "a" * 250}) for number in range(1000)}
+        with connected(hub, other.client_context(), PEER) as connection:
+            connection.send(json.dumps({"type": "entries", "ledger": Entries(edges=edges).document()}))
+            sent.set()
+            assert json.loads(connection.recv(timeout=60)) == {"type": "taken"}
 
 
 def test_silent_strangers_are_let_go(fleet: Fleet) -> None:
