@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 from lbgen.base import bounded_file, json_text
 from lbgen.base.directories import make_directory
 from lbgen.base.errors import SettingsError
+from lbgen.base.private_file import hand_over, write_private
 from lbgen.base.problem import printable
 from lbgen.snapshot import moment
 
@@ -30,7 +30,6 @@ VERSION = 1
 LARGEST = 1 << 20  # bytes
 LONGEST_NAME, LONGEST_REASON = 300, 200  # characters
 PATIENCE = 10.0  # seconds for another command to finish
-_PREFIX = ".lbgen-new-"  # of what is not in place yet
 
 
 class BadDrains(SettingsError):
@@ -82,7 +81,7 @@ def changing(path: Path, patience: float = PATIENCE) -> Iterator[dict[str, Drain
             before = dict(drains)
             yield drains
             if drains != before or not path.exists():
-                _write(path, _encoded(drains))
+                write_private(path, _encoded(drains))
     except OSError as error:
         remedy = "run this as root, or as the user of 'lbgen run', and see setting state"
         raise SettingsError(f"{path}: cannot be written: {error.strerror}; {remedy}") from error
@@ -131,7 +130,7 @@ def _locked(path: Path, patience: float) -> Iterator[None]:
     """Keep other commands from changing the file during the block."""
     handle = os.open(path.parent / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        _hand_over(handle, path)
+        hand_over(handle, path.parent / LOCK)
         ends = time.monotonic() + patience
         while not _taken(handle):
             if time.monotonic() >= ends:
@@ -148,26 +147,3 @@ def _taken(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _write(path: Path, text: str) -> None:
-    """Put the text in place, whole; raise OSError with the file as it was."""
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=path.parent)  # mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            _hand_over(file.fileno(), path)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
-
-
-def _hand_over(handle: int, path: Path) -> None:
-    """Give a file that root made to the account of the directory, or `lbgen run` could not read it."""
-    if os.geteuid() == 0:
-        owner = path.parent.stat()
-        os.fchown(handle, owner.st_uid, owner.st_gid)

@@ -16,6 +16,7 @@ from typing import Any
 from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import LbgenError, SettingsError
 from lbgen.base.logs import log
+from lbgen.base.private_file import write_private
 from lbgen.hub.fleet import Fleet
 from lbgen.hub.rollout import Rollout
 from lbgen.proxies import disk
@@ -103,9 +104,9 @@ class RolloutStore:
         try:
             if not (self._directory / STATE).is_file():
                 raise SettingsError(f"{self._directory}: no rollout here: set hub.fleet, and run lbgen")
-            disk.write(self._directory, {COMMAND: command + "\n"})
-        except LbgenError as error:
-            raise SettingsError(str(error)) from error
+            write_private(self._directory / COMMAND, command + "\n")
+        except OSError as error:
+            raise SettingsError(f"{self._directory}: cannot be written: {error.strerror}") from error
 
     def asked(self) -> bool:
         """Tell whether something is asked for that no hub has taken up."""
