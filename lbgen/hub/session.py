@@ -43,6 +43,7 @@ SEEN = 3600.0  # seconds after which it is noted again that an edge is there
 PINGS = 500.0  # of all edges together in a second, about
 QUICKEST, SLOWEST_PING = 0.3, 5.0  # seconds between two pings of an edge
 RATE, BURST = 20.0, 100.0  # messages in a second that are read at once
+WORTH = 0.01  # seconds of the hub's time that count as one message more: no edge takes more than a fifth of it for long
 
 
 @dataclass
@@ -109,7 +110,7 @@ class Session:
         self._at = 0  # sequence number that it was sent last
         self._holds = ""
         self._more: list[Message] = []  # besides facts; few: each kind replaces its predecessor
-        self._allowance = _Allowance()
+        self._allowance = Allowance()
 
     async def run(self) -> None:
         """Serve the edge until it goes, says something unreadable, or is let go."""
@@ -221,23 +222,27 @@ class Session:
     async def _listen(self, record: EdgeRecord) -> None:
         async for data in self._connection:
             await self._allowance.spend()
-            message = self._read(data)
-            match message:
-                case Report():
-                    if len(data) > MOST_REPORT:
-                        raise BadMessage(f"a report of more than {MOST_REPORT >> 10} KiB")
-                    record.report, record.reported_at = message, self._shared.wall_clock()
-                case Resend():
-                    self._at = 0
-                    self._news.set()
-                case Offer() if record.offers:
-                    self._shared.on_offer(self.peer, message)
-                case Offer():
-                    raise BadMessage("an offer of facts, and its certificate has no address for that: join it anew")
-                case Fleet():
-                    self._shared.on_fleet(self.peer.name, message.body)
-                case Bye():
-                    return
+            with self._allowance.charged():
+                message = self._read(data)
+                if isinstance(message, Report) and len(data) > MOST_REPORT:
+                    raise BadMessage(f"a report of more than {MOST_REPORT >> 10} KiB")
+                self._take(message, record)
+            if isinstance(message, Bye):
+                return
+
+    def _take(self, message: Message | None, record: EdgeRecord) -> None:
+        match message:
+            case Report():
+                record.report, record.reported_at = message, self._shared.wall_clock()
+            case Resend():
+                self._at = 0
+                self._news.set()
+            case Offer() if record.offers:
+                self._shared.on_offer(self.peer, message)
+            case Offer():
+                raise BadMessage("an offer of facts, and its certificate has no address for that: join it anew")
+            case Fleet():
+                self._shared.on_fleet(self.peer.name, message.body)
 
     def _read(self, data: str | bytes) -> Message | None:
         if isinstance(data, bytes):  # what is packed may be any size once it is unpacked
@@ -245,8 +250,8 @@ class Session:
         return read(data, MOST_UP)
 
 
-class _Allowance:
-    """How much an edge may say at once: one that says more is read more slowly, and has to wait."""
+class Allowance:
+    """How much an edge may say at once: one that says more, or what costs more, is read more slowly."""
 
     def __init__(
         self,
@@ -257,10 +262,18 @@ class _Allowance:
         self._left, self._seen = BURST, clock()
 
     async def spend(self) -> None:
+        """Wait until one more message may be read."""
         now = self._clock()
         self._left, self._seen = min(BURST, self._left + (now - self._seen) * RATE) - 1, now
         if self._left < 0:
             await self._sleep(-self._left / RATE)
+
+    @contextlib.contextmanager
+    def charged(self) -> Iterator[None]:
+        """Count the time that a message takes."""
+        began = self._clock()
+        yield
+        self._left -= (self._clock() - began) / WORTH
 
 
 def _purpose(hello: Hello) -> str:

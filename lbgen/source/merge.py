@@ -160,7 +160,7 @@ def display_names(services: Iterable[Service]) -> dict[tuple[str, str], str]:
     """Return what services are called whose names do not tell them apart: (part, own name) -> ``PART_NAME``.
 
     No part's name has an underscore, so such names differ; where one is a third service's own name, that one is called
-    by its part, too.
+    by its part, too. Services of a part without a name keep theirs: what agents offer to a hub changes nothing there.
     """
     own = {(service.part, service.own_name) for service in services}
     names = {each: each[1] for each in own}
@@ -169,6 +169,7 @@ def display_names(services: Iterable[Service]) -> dict[tuple[str, str], str]:
         alike = [each for each, name in names.items() if counts[name] > 1 and name == each[1]]
         if not alike:
             return {each: name for each, name in names.items() if name != each[1]}
+        alike = [(part, name) for part, name in alike if part] or alike
         names.update({(part, name): f"{part}_{name}" for part, name in alike})
 
 

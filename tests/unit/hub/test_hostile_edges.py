@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -23,6 +24,7 @@ from lbgen.hub.door import MOST_FRAMES, MOST_HEARD
 from lbgen.hub.ledger import Edge, Entries
 from lbgen.hub.registrar import Peer
 from lbgen.hub.server import HubServer
+from lbgen.hub.session import Allowance
 from lbgen.snapshot import Snapshot
 from lbgen.source.hub import certificates
 from lbgen.source.hub.exchange import JOIN, PEER
@@ -145,6 +147,26 @@ def test_flood_of_pings(fleet: Fleet) -> None:
                 connection.ping()
         assert last_words(connection) == []
         wait_for(lambda: not hub.edges()[0].connected)
+
+
+def test_costly_messages() -> None:
+    """An edge whose messages cost the hub much time has a fifth of it, however fast it sends."""
+    now, work = 0.0, 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    async def send() -> None:
+        nonlocal now, work
+        allowance = Allowance(lambda: now, sleep)
+        while now < 1000.0:
+            await allowance.spend()
+            with allowance.charged():
+                now, work = now + 0.3, work + 0.3
+
+    asyncio.run(send())
+    assert 100.0 < work < 210.0
 
 
 def test_newer_edge(fleet: Fleet) -> None:

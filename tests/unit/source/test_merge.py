@@ -68,6 +68,9 @@ def test_same_name():
             [("a", "web"), ("a", "a_web"), ("b", "web")],
             {("a", "web"): "a_web", ("a", "a_web"): "a_a_web", ("b", "web"): "b_web"},
         ),
+        # A hub's own services, and an agent's of the same name.
+        ([("", "web"), ("a", "web")], {("a", "web"): "a_web"}),
+        ([("", "web"), ("", "a_web"), ("a", "web")], {("a", "web"): "a_web", ("", "a_web"): "_a_web"}),
         # A hostile part that takes the name that another one's service would have.
         (
             [("a", "web"), ("b", "web"), ("b", "a_web")],
