@@ -1,0 +1,189 @@
+"""An agent beside an engine, a hub and an edge with a HAProxy: each is `lbgen run`, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lbgen.cli.main import main
+from lbgen.hub.offers import MOST
+from lbgen.snapshot import Snapshot
+from lbgen.source.hub.identity import Identity
+from lbgen.source.hub.source import HubSource
+from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task, host_port
+from tests.support.clients import Client
+from tests.support.daemon import Daemon
+from tests.support.fake_host import FakeHost
+from tests.support.hub_and_edges import Following
+from tests.support.ports import free_port
+from tests.support.quiet_source import QuietSource
+from tests.support.real_haproxy import BINARY
+from tests.support.real_servers import Servers, http_servers
+from tests.support.wait import PATIENCE, wait_for
+
+pytestmark = pytest.mark.proxy(BINARY)
+OWN, AGENT, ELSEWHERE = "127.1.0.1", "127.1.0.7", "127.1.0.66"  # of the hub's service, of the agent's host, of others
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    with http_servers() as running:
+        yield running
+
+
+class Site:
+    """Hub, edge and agent in a directory; the agent's engine is one of recorded replies."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        for name in ("hub", "edge", "agent"):
+            (directory / name).mkdir()
+        self.hub, self.edge, self.agent = (Daemon(directory / name, port) for name in ("hub", "edge", "agent"))
+        self.directory, self.port, self._hub_port = directory, port, free_port()
+        self.url = f"https://127.0.0.1:{self._hub_port}"
+        self.engine = FakeHost(directory / "engine.sock")
+        published = {"IP": "0.0.0.0", "PrivatePort": 8080, "PublicPort": port, "Type": "tcp"}
+        self.engine.containers = [self.engine.container("shop-web-1") | {"Ports": [published]}]
+        self.engine.containers[0]["Labels"]["lbgen.health-check"] = "off"
+        self._join()
+
+    def _join(self) -> None:
+        called("hub", "init", "--dir", str(self.hub.directory))
+        self._authority = self.hub.directory / "authority.pem"
+        hub = {"bind": f"127.0.0.1:{self._hub_port}", "authority": str(self._authority), "name": "m1"}
+        source = {"name": "swarm", "file": str(self.hub.directory / "snapshot.json")}
+        self.hub.settings |= {"hub": hub, "targets": {}, "source": [source]}
+        offer = {"endpoint": f"unix://{self.engine.path}"}
+        self.edge.settings |= {"source": {"hub": {"urls": [self.url]}}}
+        self.agent.settings |= {"source": {"hub": {"urls": [self.url], "offer": offer}}, "targets": {}}
+        for each in (self.hub, self.edge, self.agent):
+            each.settings["state"] = str(each.directory / "state")
+            each.save()
+        self.hub.cluster(OWN)
+        self.hub.start()
+        wait_for(lambda: self.hub.status("/readyz")[0] == 200)
+        for each, more in ((self.edge, []), (self.agent, ["--offer", AGENT])):
+            name = each.directory.name
+            token = called("hub", "token", name, "--authority", str(self._authority), *more)
+            called("join", self.url, "--token", token, "--state", str(each.directory / "state/edge"))
+
+    def served(self, host: str) -> set[str]:
+        """The servers that answer at the edge for a host; empty: an error."""
+        with contextlib.suppress(OSError), contextlib.closing(Client(self.edge.port)) as client:
+            return {client.ask(host=host).server for _ in range(3)}
+        return set()
+
+    def failing(self) -> str:
+        """Why the agent's facts are not current, as the hub has it."""
+        parts = json.loads(self.hub.status("/api/v1/status")[1] or "{}").get("source", {}).get("parts", ())
+        return next((part["failing"] or "" for part in parts if part["name"] == "agent"), "unknown")
+
+    def end(self) -> None:
+        for each in (self.agent, self.hub):
+            if each.process and each.process.poll() is None:
+                each.process.terminate()
+                each.process.wait(PATIENCE)
+        if self.edge.process:
+            self.edge.end()
+        self.engine.stop()
+
+
+@pytest.fixture
+def site(tmp_path: Path, servers: Servers) -> Iterator[Site]:
+    made = Site(tmp_path, servers.port)
+    made.edge.start()
+    try:
+        wait_for(lambda: made.served("a.org") == {OWN}, "the hub's own service")
+        yield made
+    finally:
+        made.end()
+
+
+def called(*words: str) -> str:
+    """What a command prints."""
+    result = CliRunner().invoke(main, list(words))
+    assert result.exit_code == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_agent_that_is_killed(site: Site) -> None:
+    """A container's route leads to the agent's fixed address; it stays when the agent dies, and the hub after it."""
+    site.agent.start()
+    wait_for(lambda: site.served("shop.example.com") == {AGENT}, "the container's route")
+    assert site.failing() == ""
+    backends = json.loads(site.edge.status("/api/v1/model")[1])["backends"]
+    (shop,) = (each for each in backends if each["name"] == "shop_web")
+    assert [(each["name"], each["address"]) for each in shop["servers"]] == [("shop_web.agent", AGENT)]
+
+    assert site.agent.process
+    site.agent.process.send_signal(signal.SIGKILL)
+    site.agent.process.wait(PATIENCE)
+    wait_for(lambda: "not connected" in site.failing())
+    assert site.served("shop.example.com") == {AGENT}
+    assert site.hub.process
+    site.hub.process.terminate()
+    assert site.hub.process.wait(PATIENCE) == 0
+    site.hub.start()
+    wait_for(lambda: "not connected" in site.failing())
+    site.hub.cluster("127.1.0.2")  # so that the edge has what this hub knows
+    wait_for(lambda: site.served("a.org") == {"127.1.0.2"}, "another server of the hub's own")
+    assert site.served("shop.example.com") == {AGENT}
+
+    site.agent.start()
+    wait_for(lambda: site.failing() == "")
+    site.engine.remove("shop-web-1")
+    wait_for(lambda: site.served("shop.example.com") != {AGENT}, "the end of the container's route")
+
+
+class Lying(QuietSource):
+    """An engine that says whatever a test wants."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
+        self.give = self._queue.put
+
+    def follow(self) -> Iterator[Snapshot]:
+        while facts := self._queue.get():
+            yield facts
+
+    def close(self) -> None:
+        self._queue.put(None)
+
+
+def lie(port: int) -> Snapshot:
+    """Facts that claim the hub's service, name and match, are older than it, and lead elsewhere."""
+    node = a_node("node1", address=ELSEWHERE, labels={"lbgen.address": ELSEWHERE})
+    old = "2001-01-01T00:00:00Z"
+    ways = {
+        "networks": ("edge-id",),
+        "virtual_ips": {"edge-id": ELSEWHERE},
+        "created_at": old,
+        "ports": (host_port(port, port),),
+    }
+    keys = {"port": port, "health-check": "off"}
+    task = {"addresses": {"edge-id": ELSEWHERE}, "ports": (host_port(port, port),), "created_at": old}
+    mine = a_service("mine", {**keys, "host": "mine.org"}, **ways)
+    return a_snapshot(
+        node, a_network(), a_service("web", keys, **ways), a_task("web", 1, **task), mine, a_task("mine", 1, **task)
+    )
+
+
+def test_hostile_agent(site: Site) -> None:
+    """What an agent says takes no traffic from others and leads nowhere but to its own address; too much is refused."""
+    engine = Lying()
+    source = HubSource([site.url], Identity(site.agent.directory / "state/edge"), facts=False, offer=engine)
+    with contextlib.closing(Following(source)):
+        engine.give(lie(site.port))
+        wait_for(lambda: site.served("mine.org") == {AGENT}, "its own service")
+        assert site.served("a.org") == {OWN}
+        many = a_snapshot(*lie(site.port).services.values(), *(a_service(f"s{n}") for n in range(MOST["services"])))
+        engine.give(many)
+        wait_for(lambda: "not connected" in site.failing(), "the hub to hang up")
+        assert site.served("mine.org") == {AGENT}
+        assert site.served("a.org") == {OWN}
