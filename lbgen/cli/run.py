@@ -102,7 +102,7 @@ class _Running:
 
     def _follow(self, settings: Settings, source: Source, targets: list[Target]) -> None:
         workers = {worker.target.name: worker for worker in self._workers}
-        kept = KeptLabels(LabelStore([target.lock for target in targets]))
+        kept = KeptLabels(LabelStore([target.lock for target in targets], settings.hub.state if settings.hub else None))
         drains = Drains(settings.state / drain_store.FILE)
         hub = _hub(settings, source)
         live = LiveReload(

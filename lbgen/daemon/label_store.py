@@ -1,7 +1,8 @@
 """The labels that services are served by, kept in the output directories for the next lbgen.
 
 Without it a restart would close a service whose newest labels have a mistake. They belong to the loop, not to a target:
-every output directory has the same, and the newest counts. Labels may hold secrets, so nobody else may read the file.
+every output directory has the same, and so has a hub's state, as a hub needs no target; the newest counts. Labels may
+hold secrets, so nobody else may read the file.
 """
 
 from __future__ import annotations
@@ -38,22 +39,23 @@ class Served:
 
 
 class LabelStore:
-    """The file, in the output directory of each target."""
+    """The file, in the output directory of each target and in a hub's state."""
 
-    def __init__(self, locks: Sequence[OutputLock]) -> None:
+    def __init__(self, locks: Sequence[OutputLock], state: Path | None = None) -> None:
         """
         Args:
             locks: of the output directories; while another lbgen has one, nothing is written there.
+            state: the hub's state, if this is a hub.
         """
-        self._locks = locks
+        self._places = {lock.output: lock for lock in locks} | ({state: None} if state else {})
         self._written: dict[Path, Mapping[str, Served]] = {}
         self._complaints: dict[Path, str] = {}
 
     def read(self) -> dict[str, Served]:
         """Return what services were served by, by name; nothing where there is no file, or none that can be read."""
         found: list[tuple[float, dict[str, Served]]] = []
-        for lock in self._locks:
-            path = lock.output / FILE
+        for directory in self._places:
+            path = directory / FILE
             try:
                 at, served = _decoded(json_text.data_in(bounded_file.read(path, LARGEST)))
             except FileNotFoundError:
@@ -62,15 +64,14 @@ class LabelStore:
                 log.warning("labels_unread", file=str(path), error=str(error), effect="it is ignored")
                 continue
             found.append((at, served))
-            self._written[lock.output] = served
+            self._written[directory] = served
         return max(found, key=lambda each: each[0])[1] if found else {}
 
     def write(self, served: Mapping[str, Served]) -> None:
         """Keep this where it is not kept yet. What cannot be written is told once, and tried again with the next."""
-        for lock in self._locks:
-            output = lock.output
+        for output, lock in self._places.items():
             known = self._written.get(output)
-            if lock.holder or not (served or known) or (known == served and (output / FILE).exists()):
+            if (lock and lock.holder) or not (served or known) or (known == served and (output / FILE).exists()):
                 continue
             try:
                 _replace(output / FILE, _encoded(served))

@@ -465,6 +465,17 @@ def test_removed_file(lock, output):
     assert LabelStore([lock]).read()["web"].labels == GOOD
 
 
+def test_hub_without_targets(tmp_path):
+    """A hub keeps them in its state, for itself alone: edges get the labels in force after a restart, too."""
+    state = tmp_path / "state" / "hub"
+    site = Site(GOOD, LabelStore([], state))
+    assert stat.S_IMODE((state / FILE).stat().st_mode) == 0o600
+    routed, site.store = site.routed, LabelStore([], state)
+    site.restart()
+    assert site.says(GOOD | {"lbgen.hots": "x"})
+    assert site.routed == routed
+
+
 def test_several_outputs(tmp_path):
     """Each output has the same; the newest counts. What another lbgen has is left alone."""
     locks = [OutputLock(tmp_path / name) for name in ("a", "b")]
