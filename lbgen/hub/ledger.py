@@ -26,6 +26,8 @@ FILE = "ledger.json"
 VERSION = 1
 LARGEST = 64 << 20  # bytes
 FORGOTTEN = 24 * 3600.0  # seconds after its end until a used token is forgotten
+GRACE = 30 * 24 * 3600.0  # seconds after its end for which a certificate may be renewed
+EDGE_FORGOTTEN = GRACE + 7 * 24 * 3600.0  # the same for an edge's certificate: hubs that were apart have met by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,16 @@ class Ledger:
                 self._unwritten = False
 
     def forget(self, now: float) -> None:
-        """Drop tokens that could not be used any more."""
+        """Drop tokens that could not be used any more, and edges that could not renew any more.
+
+        An agent stays until it is revoked: its servers are in force, and may well answer. Revocations stay, and need no
+        edge: they are of a name and a time.
+        """
         with self._lock:
             tokens = {id_: each for id_, each in self.entries.tokens.items() if each.until + FORGOTTEN > now}
-            if len(tokens) < len(self.entries.tokens):
-                self.entries, self._unwritten = replace(self.entries, tokens=tokens), True
+            edges = {name: each for name, each in self.entries.edges.items() if not _is_long_gone(each, now)}
+            if len(tokens) < len(self.entries.tokens) or len(edges) < len(self.entries.edges):
+                self.entries, self._unwritten = replace(self.entries, tokens=tokens, edges=edges), True
 
     def digest(self) -> str:
         """Return what differs if two ledgers do."""
@@ -165,6 +172,11 @@ def read(state: Path) -> Entries:
 def write(state: Path, entries: Entries) -> None:
     """Put the ledger in place, whole, for this account alone; raise OSError with the file as it was."""
     write_private(state / FILE, json.dumps(entries.document(), sort_keys=True) + "\n")
+
+
+def _is_long_gone(edge: Edge, now: float) -> bool:
+    """Tell whether no certificate of an edge could be renewed any more, nor can one be in force."""
+    return not edge.offer and max(edge.until, edge.joined, edge.seen) + EDGE_FORGOTTEN <= now
 
 
 def _identity(edge: Edge | None) -> tuple[str, float] | None:

@@ -23,7 +23,7 @@ from lbgen.hub.attempts import Attempts
 from lbgen.hub.authority import Authority
 from lbgen.hub.certificate_request import bytes_in, requested_key
 from lbgen.hub.challenges import Challenges
-from lbgen.hub.ledger import Edge, Entries, Ledger, Used, entries_in
+from lbgen.hub.ledger import GRACE, Edge, Entries, Ledger, Used, entries_in
 from lbgen.hub.peers import Peers
 from lbgen.source.hub.certificates import (
     EDGE,
@@ -39,7 +39,6 @@ from lbgen.source.hub.exchange import Exchange, exchange, refusal
 from lbgen.source.hub.identity import PROOF
 from lbgen.source.hub.token import Token
 
-GRACE = 30 * 24 * 3600.0  # seconds after its end for which a certificate may be renewed
 RESERVED = 60.0  # seconds for which a token is kept for somebody who is about to join
 MOST_RESERVED = 10_000
 JOINS, JOIN_FORGIVEN = 10, 6.0  # failed joins of one address at once; seconds until one is forgiven

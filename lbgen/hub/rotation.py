@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from lbgen.hub.authority import Bundle, new_bundle
-from lbgen.hub.ledger import Edge, Entries
-from lbgen.hub.registrar import GRACE
+from lbgen.hub.ledger import GRACE, Edge, Entries
 from lbgen.source.hub.certificates import fingerprint
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbgen.base.errors import SettingsError
-from lbgen.hub.ledger import FILE, FORGOTTEN, Edge, Entries, Ledger, Used, entries_in, merged, read
+from lbgen.hub.ledger import EDGE_FORGOTTEN, FILE, FORGOTTEN, Edge, Entries, Ledger, Used, entries_in, merged, read
 
 TIMES = st.sampled_from([0.0, 1.0, 2.0, 3.5])
 WORDS = st.sampled_from(["", "a", "b"])
@@ -93,6 +93,23 @@ def test_used_tokens_are_forgotten(tmp_path: Path) -> None:
     ledger.forget(10.0 + FORGOTTEN)
     ledger.flush()
     assert list(read(tmp_path).tokens) == ["new"]
+
+
+def test_edges_long_gone_are_forgotten(tmp_path: Path) -> None:
+    """Once they could renew no more, with a margin; agents stay, as their servers do, and so do revocations."""
+    ledger, end = Ledger(tmp_path), 100_000.0
+    edges = {
+        "gone": Edge("k1", 1.0, until=end),
+        "back": Edge("k2", 1.0, until=end + 1),
+        "seen": Edge("k3", 1.0, until=end, seen=end + 1),
+        "agent": Edge("k4", 1.0, "10.200.0.7", until=end),
+    }
+    ledger.merge(Entries(edges, revoked={"gone": 2.0}))
+    ledger.forget(end + EDGE_FORGOTTEN - 1)
+    assert ledger.entries.edges == edges
+    ledger.forget(end + EDGE_FORGOTTEN)
+    ledger.flush()
+    assert (sorted(read(tmp_path).edges), read(tmp_path).revoked) == (["agent", "back", "seen"], {"gone": 2.0})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from lbgen.base.errors import SourceError
 from lbgen.hub.authority import LIFE, new_bundle
-from lbgen.hub.registrar import GRACE
+from lbgen.hub.ledger import GRACE
 from lbgen.source.hub.certificates import Refused
 from lbgen.source.hub.exchange import exchange
 from lbgen.source.hub.identity import Identity, join
