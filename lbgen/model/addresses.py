@@ -92,6 +92,10 @@ def shared_network(
             return SharedNetwork(attached[name], "setting", candidates)
     if len(attached) == 1 and not preferred:
         return SharedNetwork(attached[candidates[0]], "only", candidates)
+    if service.on_hosts and (preferred or not candidates):
+        message = f"the proxy is known to share none of the service's networks (it is on: {names})"
+        remedy = f"{otherwise}, or name the network that it does share in networks of the host, in setting source"
+        raise BadValue(message, remedy, "network")
     raise _none_shared(candidates, preferred, otherwise)
 
 

@@ -47,6 +47,8 @@ def destination(service: Service, keys: RouteKeys, transport: str, via: str) -> 
         if via == "task" and (mistaken := _published_as(ports, keys)):
             raise _not_the_target(mistaken, f", or lbgen.via=task if it listens on {keys.port} too")
     if via in _MODES:
+        if via == "mesh" and service.on_hosts:
+            raise BadValue("hosts without Swarm have no mesh", "write lbgen.via=host, or leave it out", "via")
         return Destination(via, _only(ingress if via == "mesh" else host, ports, via, keys, transport), fitting)
     if keys.port is not None:
         return Destination(via, PublishedPort(keys.port, protocol=transport), fitting)
@@ -57,13 +59,15 @@ def destination(service: Service, keys: RouteKeys, transport: str, via: str) -> 
 
 
 def way_by_port(service: Service, port: PublishedPort) -> str:
-    """Return how a service's port could be reached without a network that the proxy shares, as a remedy."""
+    """Return how a service's port could be reached without a network that is known to be shared, as a remedy."""
     published = [each for each in service.ports if (each.target, each.protocol) == (port.target, port.protocol)]
     for via, mode in _MODES.items():
         for each in published:
             if each.mode == mode:
                 number = f" as {each.published}" if each.published else ""
                 return f"write lbgen.via={via}: port {port.target} is published{number} in {mode} mode"
+    if service.on_hosts:  # without Swarm there is no mesh
+        return "publish the port"
     return "publish the port and write lbgen.via=mesh"
 
 

@@ -5,7 +5,7 @@ import pytest
 from lbgen.labels.context import Ways
 from lbgen.model import build
 from lbgen.snapshot import ON_HOSTS, PublishedPort
-from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, host_port
+from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, host_port, lbgen_labels
 
 RANDOM = host_port(8080)
 A = a_node("a", id="a", role="host", address="192.0.2.11")
@@ -73,6 +73,39 @@ def test_loopback():
     """The settings may mean the proxy's own machine."""
     here = a_node("a", id="a", role="host", address="127.0.0.1")
     assert servers(here, on_hosts(), on("a")) == {"web.a": ("127.0.0.1", 32768, "up")}
+
+
+@pytest.mark.parametrize(
+    ("keys", "facts", "rules", "text", "remedy"),
+    [
+        (
+            {"port": 8080},
+            {"ports": ()},
+            {},
+            "share none of the service's networks (it is on: none)",
+            "publish the port, or",
+        ),
+        ({"via": "task"}, {}, {"networks": ["edge"]}, "it is on: shop_default)", "write lbgen.via=host: port 8080 is"),
+        (
+            {"port": 8080},
+            {"ports": ()},
+            {"networks": ["none"]},
+            "it is on: shop_default)",
+            "publish the port, or name the",
+        ),
+        ({"via": "mesh"}, {}, {}, "hosts without Swarm have no mesh", "write lbgen.via=host"),
+    ],
+)
+def test_remedies(keys, facts, rules, text, remedy):
+    """There is no mesh to be told of; the host's own setting names networks that the proxy shares."""
+    networks = ("net",) if "shop_default" in text else ()
+    service = on_hosts(labels=lbgen_labels({"host": "web.org", **keys}), networks=networks, **facts)
+    network = a_network("shop_default", id="net", driver="bridge")
+    (problem,) = build(a_snapshot(A, network, service, on("a")), a_rules(**rules)).problems
+    assert text in problem.message
+    assert problem.remedy.startswith(remedy)
+    assert "mesh" not in problem.remedy
+    assert "setting source" in problem.remedy or problem.label == "lbgen.via"
 
 
 def test_all_stopped():
