@@ -118,7 +118,7 @@ class _Running:
             others=[hub.target] if hub else [],
             beside=[self._handed.file] if self._handed else [],
         )
-        view = View(live.loop, targets, self._workers, edges=_edges(hub))
+        view = View(live.loop, targets, self._workers, edges=_edges(hub), rollout=partial(_rollout, hub))
         _report(source, view, self._handed)
         if self._handed:
             from lbgen.daemon import edge
@@ -155,6 +155,14 @@ def _edges(hub: RunningHub | None) -> Callable[[], list[dict[str, Any]]] | None:
     from lbgen.status.edges import edge_document
 
     return lambda: [edge_document(known) for known in hub.edges()]
+
+
+def _rollout(hub: RunningHub | None) -> dict[str, Any] | None:
+    if hub is None:
+        return None
+    from lbgen.status.edges import rollout_document
+
+    return rollout_document(hub.rollout())
 
 
 def _report(source: Source, view: View, handed: HandedOut | None) -> None:

@@ -15,6 +15,7 @@ from lbgen.hub.fleet_edges import handing_out
 from lbgen.hub.ledger import Edge, Ledger
 from lbgen.hub.offers import Add, Offers, Place
 from lbgen.hub.registrar import Peer, Registrar
+from lbgen.hub.rollout import Rollout
 from lbgen.hub.server import HubServer
 from lbgen.hub.session import EdgeRecord
 from lbgen.hub.target import HubTarget
@@ -92,6 +93,11 @@ class RunningHub:
         finally:
             self._ended.set()
             self._fleet.stop()
+
+    def rollout(self) -> Rollout | None:
+        """Return the rollout of settings that this hub hands out; None: it hands out none."""
+        handing_out = self._fleet.rollouts
+        return handing_out.rollout if handing_out else None
 
     def edges(self) -> list[KnownEdge]:
         """Return every edge that has joined, or has been here."""

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import lbgen
+from lbgen.hub.rollout import Rollout
 from lbgen.hub.running import KnownEdge
 from lbgen.source.hub.messages import Report, TargetReport
 from lbgen.status.server_counts import ServerCounts
@@ -43,6 +44,21 @@ def edge_document(known: KnownEdge) -> Document:
         "servers": dict(report.servers) if report else {},
         "targets": [asdict(target) for target in report.targets] if report else [],
         "settings": dict(report.fleet) if report else {},
+    }
+
+
+def rollout_document(rollout: Rollout | None) -> Document | None:
+    """Return how far a hub's rollout is; None: the hub hands nothing out."""
+    if rollout is None:
+        return None
+    return {
+        "phase": rollout.phase.value,
+        "since": stamp(rollout.since) if rollout.since else None,
+        "version": rollout.version,
+        "before": rollout.before,
+        "reason": rollout.reason,
+        "handed": len(rollout.tried),
+        "ready": len(rollout.sound),
     }
 
 

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 import lbgen
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.daemon.counters import BOUNDS, Histogram
+from lbgen.hub.rollout import Phase
 from lbgen.proxies.plan import Method, ReloadKind
 from lbgen.status.server_counts import STATES
 from lbgen.status.view import View
@@ -58,6 +59,7 @@ class _Numbers(Collector):
             ("loop", self._loop),
             ("source", self._source),
             ("edges", self._edges),
+            ("rollout", self._rollout),
         ):
             collected: list[Metric] = []
             self._unexpected.guard(Part.METRICS, subject).tried(partial(_collect, numbers, collected))
@@ -151,6 +153,14 @@ class _Numbers(Collector):
             for state, number in _servers(edge).items():
                 servers.add_metric([which, state], number)
         yield servers
+
+    def _rollout(self) -> Iterator[Metric]:
+        if rollout := self._view.rollout():
+            phases = {phase.value: int(phase.value == rollout["phase"]) for phase in Phase}
+            yield _gauge("lbgen_rollout_phase", "1 for the phase of the hub's rollout.", "phase", phases)
+            numbers = {state: rollout[state] for state in ("handed", "ready")}
+            text = "Edges that were handed the newest version, and that are ready with it."
+            yield _gauge("lbgen_rollout_edges", text, "state", numbers)
 
     def _source(self) -> Iterator[Metric]:
         source = self._view.source()

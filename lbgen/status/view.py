@@ -43,12 +43,14 @@ class View:
         clock: Callable[[], float] = time.monotonic,
         unexpected: UnexpectedErrors = UNEXPECTED,
         edges: Callable[[], list[Document]] | None = None,
+        rollout: Callable[[], Document | None] = lambda: None,
     ) -> None:
         """
         Args:
             edges: what is known of each edge, if this is a hub.
+            rollout: how far it is with settings that it hands out, if it does.
         """
-        self._edges = edges
+        self._edges, self.rollout = edges, rollout
         self.loop, self.targets, self._workers, self._clock = loop, targets, workers, clock
         self._unexpected = unexpected
         self._started, self._started_at = clock(), time.time()
@@ -87,7 +89,7 @@ class View:
             "drains": [drain_document(drain) for drain in self.loop.drains.asked],
             "problems": len(self.problems()["problems"]),
             "closed": closed_documents(self.loop.model.closed),
-            **({} if self._edges is None else {"edges": self.edges()}),
+            **({} if self._edges is None else {"edges": self.edges(), "rollout": self.rollout()}),
         }
 
     def edges(self) -> list[Document]:

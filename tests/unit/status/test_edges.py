@@ -5,23 +5,25 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import click
 import pytest
 from prometheus_client import generate_latest
 
 from lbgen.base.errors import SourceError
 from lbgen.cli.status_text import status_lines
+from lbgen.hub.rollout import Phase, Rollout
 from lbgen.hub.running import KnownEdge
 from lbgen.hub.session import EdgeRecord
 from lbgen.proxies.proxy import Seen
 from lbgen.render.renderer import Files
 from lbgen.source.hub.messages import MOST_UP, Report, TargetReport, read, written
-from lbgen.status.edges import edge_document, report_of
+from lbgen.status.edges import edge_document, report_of, rollout_document
 from lbgen.status.metrics import registry_of
 from lbgen.status.server_counts import PAUSE, SHARE, ServerCounts, counted
 from lbgen.status.view import View
 from tests.support.clock import Clock
 from tests.support.wait import PATIENCE, wait_for
-from tests.support.watched import FakeLoop, FakeProxy, FakeTarget
+from tests.support.watched import AT, FakeLoop, FakeProxy, FakeTarget
 
 FILES = Files({}, "0123456789ab")
 
@@ -129,6 +131,31 @@ def test_an_edge_writes_on_no_terminal() -> None:
     view = a_hub(TargetReport("a", "\x1b[31m", "\n", "\x1b]0;", servers={"\x1b[2J": 1, "\x1b[3J": 2}), lbgen="\x1b[1m")
     assert not any("\x1b" in line for line in shown(view) if line.startswith("e1"))
     assert 'lbgen_edge_servers{edge="e1",state="other"} 3.0' in generate_latest(registry_of(view)).decode()
+
+
+def test_rollout() -> None:
+    """A hub that hands settings out shows how far it is: in JSON, text and metrics."""
+    stopped = Rollout(
+        Phase.STOPPED, "v2", "v1", AT, "edge7 refused\x1b it", frozenset({"edge7", "e8"}), frozenset({"e8"})
+    )
+    view = View(FakeLoop(), [], edges=list, rollout=lambda: rollout_document(stopped))
+    assert view.status()["rollout"]["phase"] == "stopped"
+    text = "stopped since 2026-11-22 10:00:00.000, version v2, 2 edges have got it, 1 are ready: edge7 refused"
+    (line,) = (click.unstyle(line) for line in shown(view) if "rollout" in line)
+    assert text in line
+    assert "\x1b" not in line
+    metrics = generate_latest(registry_of(view)).decode()
+    assert 'lbgen_rollout_phase{phase="stopped"} 1.0' in metrics
+    assert 'lbgen_rollout_phase{phase="canary"} 0.0' in metrics
+    assert 'lbgen_rollout_edges{state="ready"} 1.0' in metrics
+
+
+def test_no_rollout() -> None:
+    """A hub that hands nothing out says nothing of it."""
+    view = View(FakeLoop(), [], edges=list, rollout=lambda: rollout_document(None))
+    assert view.status()["rollout"] is None
+    assert not any("rollout" in line for line in shown(view))
+    assert "lbgen_rollout" not in generate_latest(registry_of(view)).decode()
 
 
 @pytest.mark.parametrize(
