@@ -1,4 +1,4 @@
-"""`lbgen hub`: the trust between hubs and edges. Works on files of this machine; asks no hub over the network."""
+"""`lbgen hub`: the trust between hubs and edges. Works on files of this machine; only `edges` asks a hub's status."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import click
 
 from lbgen.base.address import is_address
-from lbgen.base.errors import SettingsError
+from lbgen.base.errors import NoDaemon, NotAdmitted, SettingsError
 from lbgen.base.private_file import write_private
 from lbgen.cli import hub_text
+from lbgen.cli.daemon import daemon_at, daemon_of, status_options
 from lbgen.cli.hub_rollout import rollout
 from lbgen.cli.options import CommonOptions, common_options
 from lbgen.cli.output import OUTPUT, print_json, print_lines
@@ -21,6 +22,7 @@ from lbgen.hub.authority import Authority, new_bundle, read_bundle
 from lbgen.labels.values.basic import duration
 from lbgen.labels.values.value_type import BadValue
 from lbgen.source.hub.certificates import NAME, NAME_RULE
+from lbgen.status import client
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = "authority.pem"
@@ -97,12 +99,25 @@ def token(
 
 @hub.command()
 @_STATE
+@status_options("URL of the hub's status. Default: setting status.bind, on this host; with --state, it is not asked.")
 @OUTPUT
 @common_options(source=False, target=False)
-def edges(common: CommonOptions, state: Path | None, form: str) -> None:
-    """List the edges that have joined, as this hub knows them: it has what the other hubs have told it."""
-    entries = ledger.read(_state(common, state))
-    _print(form, hub_text.edges_document(entries), hub_text.edges_lines(entries, time.time()))
+def edges(common: CommonOptions, state: Path | None, url: str | None, auth: Path | None, form: str) -> None:
+    """List the edges that have joined, as this hub knows them: it has what the other hubs have told it.
+
+    The running hub is asked which of them are connected to it, ready, and how many changes behind.
+    """
+    entries, live = ledger.read(_state(common, state)), None
+    if url or not state:
+        try:
+            daemon = daemon_at(url, auth) if url else daemon_of(common.settings().status, auth)
+            told = client.ask(daemon, "/api/v1/status").get("edges")
+            live = None if told is None else {each["name"]: each for each in told}
+        except (SettingsError, NoDaemon, NotAdmitted) as error:
+            if url:
+                raise
+            click.echo(f"who is connected is not known: {error}", err=True)
+    _print(form, hub_text.edges_document(entries, live), hub_text.edges_lines(entries, time.time(), live))
 
 
 @hub.command()
@@ -164,8 +179,8 @@ def rotate(common: CommonOptions, authority: Path | None, state: Path | None, fo
 
 def _authority(common: CommonOptions, given: Path | None) -> Path:
     """Return the authority's file, of the option or the settings."""
-    settings = None if given else getattr(common.settings(), "hub", None)
-    path: Path | None = given or (settings.authority if settings else None)
+    settings = None if given else common.settings().hub
+    path = given or (settings.authority if settings else None)
     if path is None:
         raise SettingsError("which authority? Name its file with --authority, or in setting hub.authority")
     return path
@@ -173,8 +188,8 @@ def _authority(common: CommonOptions, given: Path | None) -> Path:
 
 def _state(common: CommonOptions, given: Path | None) -> Path:
     """Return the hub's state, of the option or the settings."""
-    settings = None if given else getattr(common.settings(), "hub", None)
-    path: Path | None = given or (settings.state if settings else None)
+    settings = None if given else common.settings().hub
+    path = given or (settings.state if settings else None)
     if path is None:
         raise SettingsError("which hub? Name the directory of its state with --state, or in setting hub.state")
     if not path.is_dir():

@@ -120,8 +120,8 @@ def _ask(store: RolloutStore, command: str) -> None:
 
 
 def _store(common: CommonOptions, given: Path | None) -> RolloutStore:
-    settings = None if given else getattr(common.settings(), "hub", None)
-    path: Path | None = given or (settings.state if settings else None)
+    settings = None if given else common.settings().hub
+    path = given or (settings.state if settings else None)
     if path is None:
         raise SettingsError("which hub? Name the directory of its state with --state, or in setting hub.state")
     return RolloutStore(path / DIRECTORY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 import click
 
 from lbgen.base.terminal import aligned, in_one
+from lbgen.cli.status_text import edge_state
 from lbgen.hub.authority import Bundle
 from lbgen.hub.ledger import Edge, Entries
 from lbgen.hub.rotation import Step
 from lbgen.source.hub.certificates import fingerprint
 
+Live = Mapping[str, Mapping[str, Any]] | None
 _NEXT = {
     Step.PREPARE: (
         "The old authority signs as before, the new one is trusted, too. When every edge has renewed with this file",
@@ -58,11 +60,18 @@ def rotated_lines(path: Path, step: Step, bundle: Bundle) -> Iterator[str]:
     yield from _NEXT[step]
 
 
-def edges_document(entries: Entries) -> list[dict[str, Any]]:
-    """Return the edges as plain data; times are seconds since 1970."""
+def edges_document(entries: Entries, live: Live) -> list[dict[str, Any]]:
+    """Return the edges as plain data; times are seconds since 1970.
+
+    Args:
+        live: what the running hub's status says of each, by name; None: it was not asked.
+    """
     return [
         {
             "name": name,
+            "connected": None if live is None else bool(_now(live, name)),
+            "ready": _now(live, name).get("ready"),
+            "behind": _behind(_now(live, name)),
             "revoked": _revoked(entries, name),
             "labels": dict(edge.labels),
             "offer": edge.offer,
@@ -76,19 +85,37 @@ def edges_document(entries: Entries) -> list[dict[str, Any]]:
     ]
 
 
-def edges_lines(entries: Entries, now: float) -> Iterator[str]:
-    """Yield the edges as a table."""
+def edges_lines(entries: Entries, now: float, live: Live) -> Iterator[str]:
+    """Yield the edges as a table; `live` as for `edges_document`."""
     if not entries.edges:
         yield "no edge has joined: 'lbgen hub token NAME' makes a token for one"
         return
-    rows = [_row(name, edge, _revoked(entries, name), now) for name, edge in sorted(entries.edges.items())]
-    yield from aligned([("NAME", "STATE", "CERTIFICATE UNTIL (UTC)", "SEEN (UTC)", "HUB", "OFFER", "LABELS"), *rows])
+    rows = [
+        _row(name, edge, _revoked(entries, name), now, _now(live, name)) for name, edge in sorted(entries.edges.items())
+    ]
+    heading = ("NAME", "STATE", "FACTS", "CERTIFICATE UNTIL (UTC)", "SEEN (UTC)", "HUB", "OFFER", "LABELS")
+    yield from aligned([heading, *rows])
 
 
-def _row(name: str, edge: Edge, revoked: bool, now: float) -> tuple[str, ...]:
-    state = click.style("revoked", "red") if revoked else "expired" if 0 < edge.until < now else "joined"
+def _row(name: str, edge: Edge, revoked: bool, now: float, live: Mapping[str, Any]) -> tuple[str, ...]:
+    state = "revoked" if revoked else edge_state(live) if live else "expired" if 0 < edge.until < now else "joined"
     labels = in_one(" ".join(f"{key}={value}" for key, value in sorted(edge.labels.items())))
-    return name, state, _time(edge.until), _time(edge.seen), edge.hub or "-", edge.offer or "-", labels
+    behind = _behind(live)
+    facts = "-" if behind is None else f"{behind} behind" if behind else "newest"
+    where = _time(edge.until), _time(edge.seen), edge.hub or "-", edge.offer or "-"
+    return name, click.style(state, "red") if revoked else state, facts, *where, labels
+
+
+def _now(live: Live, name: str) -> Mapping[str, Any]:
+    """Return what the hub says of an edge that is connected to it; empty: it is not, or nobody knows."""
+    found = (live or {}).get(name, {})
+    return found if found.get("connected") else {}
+
+
+def _behind(live: Mapping[str, Any]) -> int | None:
+    """Return how many changes an edge that has reported has yet to bring into force; None: that is not known."""
+    sent, in_force = live.get("sequence"), live.get("in_force")
+    return None if sent is None or in_force is None else max(0, sent - in_force)
 
 
 def _revoked(entries: Entries, name: str) -> bool:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
-from lbgen.settings import STATE_DIRECTORY
+from lbgen.base.errors import SettingsError
+from lbgen.cli.options import CommonOptions, common_options
+from lbgen.settings import Settings
 
 LONGEST = 64 << 10  # characters of standard input
 
@@ -20,12 +22,11 @@ LONGEST = 64 << 10  # characters of standard input
     "--state",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    default=STATE_DIRECTORY / "edge",
-    show_default=True,
-    help="Where the edge keeps its key and certificate: setting source.hub.state.",
+    help="Where the edge keeps its key and certificate. Default: setting source.hub.state, else STATE/edge.",
 )
 @click.option("--again", is_flag=True, help="Replace what this machine has joined before.")
-def join(url: str, token: str, state: Path, again: bool) -> None:
+@common_options(source=False, target=False)
+def join(common: CommonOptions, url: str, token: str, state: Path | None, again: bool) -> None:
     """Join a fleet of hubs and edges, with a token.
 
     URL is a hub's, https://HOST:PORT. Makes a key, which never leaves this machine, and has the hub certify it. The
@@ -41,6 +42,16 @@ def join(url: str, token: str, state: Path, again: bool) -> None:
     from lbgen.source.hub.exchange import exchange
 
     text = sys.stdin.read(LONGEST) if token == "-" else token
-    joined = identity.join(exchange, url, text, state, again)
+    joined = identity.join(exchange, url, text, state or _state(common.settings("warning")), again)
     until = datetime.fromtimestamp(joined.until, UTC)
     click.echo(f"joined as {joined.name}; the certificate is good until {until:%F %T} UTC, and renews itself")
+
+
+def _state(settings: Settings) -> Path:
+    """Return where the edge of these settings keeps who it is; raise SettingsError where several might be meant."""
+    states = sorted({part.hub.state for part in settings.parts.values() if part.hub and part.hub.state})
+    if len(states) > 1:
+        raise SettingsError(
+            f"join: the settings have several edges ({', '.join(map(str, states))}): name one by --state"
+        )
+    return states[0] if states else settings.state / "edge"

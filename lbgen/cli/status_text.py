@@ -28,6 +28,9 @@ def status_lines(document: Document, problems: Document) -> Iterator[str]:
     yield f"servers   {servers}" + (f"; {held} held until a second listing confirms that they are gone" if held else "")
     yield ""
     yield from _targets(document["targets"])
+    if document.get("rollout"):
+        yield ""
+        yield _rollout(document["rollout"])
     if document.get("edges"):
         yield ""
         yield from _edges(document["edges"])
@@ -132,6 +135,17 @@ def _targets(targets: Sequence[Document]) -> Iterator[str]:
             yield from (f"      {further}" for further in more)
 
 
+def _rollout(rollout: Document) -> str:
+    phase = click.style(rollout["phase"], "red") if rollout["reason"] else rollout["phase"]
+    said = [f"rollout   {phase}" + (f" since {_time(rollout['since'])}" if rollout["since"] else "")]
+    if rollout["version"]:
+        said += [
+            f"version {rollout['version']}",
+            f"{rollout['handed']} edges have got it, {rollout['ready']} are ready",
+        ]
+    return ", ".join(said) + (f": {in_one(rollout['reason'])}" if rollout["reason"] else "")
+
+
 def _edges(edges: Sequence[Document]) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("EDGE", "STATE", "SINCE (UTC)", "LBGEN", "SERVERS", "PROXY", "SEES", "GENERATION")]
     rows += [tuple(map(in_one, _edge_row(edge))) for edge in edges]
@@ -145,7 +159,7 @@ def _edges(edges: Sequence[Document]) -> Iterator[str]:
 
 
 def _edge_row(edge: Document) -> tuple[str, ...]:
-    state = "revoked" if edge["revoked"] else _edge_state(edge) if edge["connected"] else "away"
+    state = "revoked" if edge["revoked"] else edge_state(edge) if edge["connected"] else "away"
     if not edge["connected"] and edge["hub"]:
         state += f", last at {edge['hub']}"
     targets = edge["targets"]
@@ -170,7 +184,8 @@ def _counted(servers: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {state}" for state, number in servers.items()) or "-"
 
 
-def _edge_state(edge: Document) -> str:
+def edge_state(edge: Mapping[str, Any]) -> str:
+    """Return how it goes with an edge that is connected."""
     if edge["ready"] is None:
         return "connected"
     failing = any(target["failing"] for target in edge["targets"])

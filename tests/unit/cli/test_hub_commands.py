@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
 import stat
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from click.testing import CliRunner, Result
 from lbgen.base import logs
 from lbgen.cli.main import main
 from lbgen.hub.authority import read_bundle
+from lbgen.hub.ledger import Edge, Entries, write
 from lbgen.hub.upkeep import kept_up
 from lbgen.source.hub.identity import Identity
 from tests.support.clock import Clock
@@ -129,8 +133,89 @@ def test_edges_and_revoke(hub: Hub, authority: Path, tmp_path: Path) -> None:
     assert lines[2].endswith("zone=e2")
     first, second = json.loads(run("hub", "edges", "--state", tmp_path / "hub", "--output", "json").stdout)
     assert (first["name"], first["revoked"], second["revoked"]) == ("e1", True, False)
+    assert (first["connected"], first["ready"], first["behind"]) == (None, None, None)
     unknown = run("hub", "revoke", "e9", "--state", tmp_path / "hub")
     assert unknown.stdout == "no edge has joined as e9; its tokens are void\n"
+
+
+@contextmanager
+def a_status(edges: list[dict[str, object]]) -> Iterator[str]:
+    """The status of a hub that says this of its edges."""
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"edges": edges}).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Be quiet."""
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_edges_that_are_connected(tmp_path: Path) -> None:
+    """The running hub says who is connected, how it goes with it, and how far behind it is; the ledger has the rest."""
+    state = tmp_path / "state/hub"
+    write(state, Entries({name: Edge("k", 1.0, until=time.time() + 9) for name in ("away", "behind", "newest", "new")}))
+    usual = {"targets": [], "connected": True, "ready": True, "sequence": 7, "in_force": 7}
+    said = [
+        {"name": "away", **usual, "connected": False},
+        {"name": "behind", **usual, "ready": False, "in_force": 4},
+        {"name": "newest", **usual},
+    ]
+    settings: dict[str, object] = {"state": str(tmp_path / "state"), "hub": {"authority": "a.pem"}}
+    with a_status(said) as bind:
+        Path("lbgen.yml").write_text(json.dumps(settings | {"status": {"bind": bind}}))
+        documents = {each["name"]: each for each in json.loads(run("hub", "edges", "--output", "json").stdout)}
+        lines = [line.split("  ")[:1] + line.split()[1:4] for line in run("hub", "edges").stdout.splitlines()]
+        alone = run("hub", "edges", "--state", state, "--output", "json")
+    shown = [(documents[name]["connected"], documents[name]["ready"], documents[name]["behind"]) for name in documents]
+    assert dict(zip(documents, shown, strict=True)) == {
+        "away": (False, None, None),
+        "behind": (True, False, 3),
+        "new": (False, None, None),
+        "newest": (True, True, 0),
+    }
+    assert [line[:3] for line in lines[1:]] == [
+        ["away", "joined", "-"],
+        ["behind", "not", "ready"],
+        ["new", "joined", "-"],
+        ["newest", "ready", "newest"],
+    ]
+    assert [each["connected"] for each in json.loads(alone.stdout)] == [None] * 4
+    gone = run("hub", "edges")
+    assert (gone.exit_code, "who is connected is not known" in gone.stderr) == (0, True)
+    assert run("hub", "edges", "--status", bind).exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("source", "directory"),
+    [
+        ({"hub": {"urls": ["https://m1:9443"], "state": "own"}}, "own"),
+        ([{"name": "a", "hub": {"urls": ["https://m1:9443"]}}], "state/edge"),
+        ({"docker": {}}, "state/edge"),
+    ],
+)
+def test_join_goes_by_the_settings(hub: Hub, authority: Path, source: object, directory: str) -> None:
+    """Without --state an edge is where the settings have it; those of several have to be told apart."""
+    Path("lbgen.yml").write_text(json.dumps({"state": "state", "source": source}))
+    assert run("join", hub.url, "--token", token_for("e1", authority)).exit_code == 0
+    assert Identity(Path(directory)).name == "e1"
+
+
+def test_join_of_several(authority: Path) -> None:
+    """Which of several edges joins has to be said."""
+    several = [{"name": name, "hub": {"urls": ["https://m1:9443"], "state": name}} for name in ("a", "b")]
+    Path("lbgen.yml").write_text(json.dumps({"source": several}))
+    result = run("join", "https://m1:9443", "--token", token_for("e1", authority))
+    assert (result.exit_code, "name one by --state" in result.stderr) == (2, True)
 
 
 def test_revoke_without_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
