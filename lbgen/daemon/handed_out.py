@@ -6,8 +6,8 @@ templates come before the target's own ones. What is refused changes nothing, an
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,9 @@ class HandedOut:
         self._complaint = ""
         self._trial: Trial = lambda _settings: None
         self._taken: Callable[[], None] = lambda: None
-        self._news: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
+        # Only the newest message is kept: each may have megabytes, and a trial takes its time.
+        self._news: deque[Mapping[str, Any]] = deque(maxlen=1)
+        self._woken, self._ended = threading.Event(), False
         self._guard = UNEXPECTED.guard(Part.EDGE, "settings of a hub", effect="those before stay in force")
         self._thread = threading.Thread(target=self._run, name="handed-out", daemon=True)
 
@@ -80,7 +82,8 @@ class HandedOut:
 
     def receive(self, message: Mapping[str, Any]) -> None:
         """Take a hub's message; what follows happens in a thread of its own."""
-        self._news.put(message)
+        self._news.append(message)
+        self._woken.set()
 
     def start(self, trial: Trial, taken: Callable[[], None] = lambda: None) -> None:
         """Begin to act on messages.
@@ -94,7 +97,8 @@ class HandedOut:
 
     def stop(self) -> None:
         """End."""
-        self._news.put(None)
+        self._ended = True
+        self._woken.set()
 
     def report(self) -> dict[str, Any]:
         """Return what the hub is told: what is in force, and what became of what it handed out last."""
@@ -173,10 +177,8 @@ class HandedOut:
         return target.model_copy(update={"templates": [str(path), *target.templates]}) if path else target
 
     def _run(self) -> None:
-        while (message := self._news.get()) is not None:
-            newest = message
-            while not self._news.empty():
-                if (more := self._news.get()) is None:
-                    return
-                newest = more
-            self._guard.tried(lambda newest=newest: self.act(newest))  # type: ignore[misc]
+        while self._woken.wait() and not self._ended:
+            self._woken.clear()
+            if self._news:
+                message = self._news.pop()
+                self._guard.tried(lambda message=message: self.act(message))  # type: ignore[misc]

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
 from lbgen.base import json_text
 from lbgen.base.errors import SourceError
@@ -30,11 +30,22 @@ PACKED_FROM = 4 << 10  # characters from which a message to an edge is packed: o
 Line = Annotated[str, StringConstraints(max_length=300)]
 Text = Annotated[str, StringConstraints(max_length=4000)]
 Lines = Annotated[tuple[Line, ...], Field(max_length=200)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[int, Field(ge=0, le=1 << 53)]
 Counts = Annotated[dict[Line, Number], Field(max_length=20)]  # state -> number
 Item = dict[str, Any]  # one object of the Engine API, as in a snapshot file
 Items = dict[str, list[Item]]  # by kind: nodes, services, tasks, networks
 Document = dict[str, Any]
+
+
+def _plain_values(said: object) -> object:
+    """Leave out all but texts and whole numbers: what is nested would be copied and written as deep as it is."""
+    if not isinstance(said, dict):
+        return said
+    return {key: value for key, value in said.items() if isinstance(value, str | int)}
+
+
+Plain = Annotated[dict[Line, Text | Number], BeforeValidator(_plain_values), Field(max_length=50)]
 
 
 class BadMessage(SourceError):
@@ -72,7 +83,7 @@ class Welcome(Message):
     lbgen: Line = ""
     hub: Line = ""  # its name
     ready: bool = True  # whether it has a snapshot; if not, one comes once there is one
-    heartbeat: float = 1.0  # seconds between two pings that it asks the edge for
+    heartbeat: Seconds = 1.0  # seconds between two pings that it asks the edge for
     failing: Text = ""  # why its own source fails
 
 
@@ -155,7 +166,7 @@ class Report(Message):
     problems: Number = 0
     servers: Counts = field(default_factory=dict)  # of its model: state -> number
     targets: Annotated[tuple[TargetReport, ...], Field(max_length=50)] = ()
-    fleet: Document = field(default_factory=dict)  # on settings that were handed out
+    fleet: Plain = field(default_factory=dict)  # on settings that were handed out: version, sequence, refused, error
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -274,11 +275,26 @@ def test_a_full_disk(edge: Edge) -> None:
 
 
 def test_messages(edge: Edge) -> None:
-    """Messages are acted on in order, in a thread of their own."""
-    for sequence in range(1, 4):
-        edge.out.receive(Handout("edge1", sequence, BUNDLE).signed(lambda _: b"signed"))
-    wait_for(lambda: edge.out.report()["sequence"] == 3)
+    """Messages are acted on in a thread of their own; of those that come meanwhile the newest alone is kept."""
+    begun, go_on, act = threading.Event(), threading.Event(), edge.out.act
+    seen: list[Mapping[str, Any]] = []
+
+    def slowly(message: Mapping[str, Any]) -> None:
+        seen.append(message)
+        begun.set()
+        assert go_on.wait(60)
+        act(message)
+
+    edge.out.act = slowly  # type: ignore[method-assign]
+    messages = [Handout("edge1", sequence, BUNDLE).signed(lambda _: b"signed") for sequence in range(1, 5)]
+    edge.out.receive(messages[0])
+    assert begun.wait(60)
+    for message in messages[1:]:
+        edge.out.receive(message)
+    go_on.set()
+    wait_for(lambda: edge.out.report()["sequence"] == 4)
     edge.out.stop()
+    assert seen == [messages[0], messages[3]]
 
 
 def test_the_record(edge: Edge) -> None:

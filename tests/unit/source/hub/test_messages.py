@@ -107,9 +107,13 @@ def test_other_major_versions_are_refused(theirs: str) -> None:
         ('{"type": 1}', "not an object with a type"),
         ('{"type": "hello"}', "hello with protocol"),
         ('{"type": "hello", "protocol": "' + "1" * 400 + '"}', "hello with protocol"),
+        ('{"type": "welcome", "protocol": "1.0", "heartbeat": NaN}', "welcome with heartbeat"),
         ('{"type": "changes", "since": -1, "sequence": 2}', "changes with since"),
         ('{"type": "changes", "since": 1, "sequence": 2, "put": {"": {"nodes": ["x"]}}}', "changes with put"),
         ('{"type": "report", "not_ready": ' + json.dumps(["x"] * 500) + "}", "report with not_ready"),
+        # Numbers and names become metrics.
+        ('{"type": "report", "servers": {"up": 1' + "0" * 400 + "}}", "report with servers.up"),
+        ('{"type": "report", "servers": ' + json.dumps({f"s{n}": 1 for n in range(51)}) + "}", "report with servers"),
         ("[" * 100_000, "nested too deeply"),
         ('{"type": "fleet", "body": "' + "x" * MOST_UP + '"}', "larger than 256 KiB"),
     ],
@@ -119,6 +123,14 @@ def test_bad_messages(text: str, why: str) -> None:
     with pytest.raises(BadMessage, match=why) as caught:
         read(text, MOST_UP)
     assert len(str(caught.value)) < 300
+
+
+def test_nothing_nested_in_a_report() -> None:
+    """What an edge reports of its settings is texts and numbers: what is nested is left out, however deep."""
+    deep = "[" * 700 + "]" * 700
+    fleet = f'{{"version": "a", "sequence": 2, "error": {deep}, "x": NaN}}'
+    told = read(f'{{"type": "report", "fleet": {fleet}}}', MOST_UP)
+    assert told == Report(fleet={"version": "a", "sequence": 2})
 
 
 def test_long_messages_are_packed() -> None:
