@@ -30,7 +30,8 @@ def join(common: CommonOptions, url: str, token: str, state: Path | None, again:
     """Join a fleet of hubs and edges, with a token.
 
     URL is a hub's, https://HOST:PORT. Makes a key, which never leaves this machine, and has the hub certify it. The
-    token is sent only to a hub of its fleet. If no answer comes, the same command may be given again.
+    token is sent only to a hub of its fleet. If no answer comes, the same command may be given again. An edge that runs
+    with this state directory takes over by itself what has been joined with --again.
 
     \b
     Exit codes:

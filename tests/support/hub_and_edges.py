@@ -11,12 +11,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lbgen.hub.authority import Authority, new_bundle
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lbgen.hub.authority import LIFE, Authority, Bundle, issued, new_bundle
 from lbgen.hub.ledger import Ledger
 from lbgen.hub.registrar import Registrar
 from lbgen.hub.server import HubServer
 from lbgen.hub.tokens import new_token
 from lbgen.snapshot import Snapshot
+from lbgen.source.hub.certificates import pem
 from lbgen.source.hub.exchange import Answer, answer
 from lbgen.source.hub.identity import Identity, join
 from lbgen.source.hub.source import HubSource
@@ -46,6 +50,16 @@ class Fleet:
             token = new_token(authority, name, time.time(), 3600.0, **facts)
             self._identities[name] = join(answered, "https://joins:1", token, self._state / f"edge-{name}")
         return self._identities[name]
+
+
+def expire(state: Path, bundle: Bundle, seconds: float) -> None:
+    """Put into an edge's state a certificate as it has after a day, and so many seconds, without any hub."""
+    path = state / "identity.json"
+    known = json.loads(path.read_text())
+    key = serialization.load_pem_private_key(known["key"].encode(), None).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    certificate = issued(bundle, Identity(state).holder, key, time.time() - LIFE - seconds)
+    path.write_text(json.dumps(known | {"certificate": pem(certificate)}))
 
 
 @contextlib.contextmanager

@@ -16,29 +16,24 @@ from lbgen.base.backoff import Backoff
 from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.logs import log
 from lbgen.source.hub.dialling import first_good, is_good
-from lbgen.source.hub.exchange import exchange
 from lbgen.source.hub.hubs import Hubs
-from lbgen.source.hub.identity import Dial
 from lbgen.source.hub.link import Link, Lost, Patience, dial
 from lbgen.source.hub.messages import PROTOCOL, Hello, Message, Report, Resend, Same, State, Whole
 from lbgen.source.hub.offering import Offering
+from lbgen.source.hub.renewing import Renewable, Renewing
 from lbgen.source.hub.replica import Gap, Replica
 
 FIRST, LONGEST = 0.5, 30.0  # seconds until all hubs are tried again
 AT_ONCE = ("", "expired", "leaving")  # codes of what ends that is no reason to wait; other hubs may serve this edge
 REPORTS, REPEATED = 1.0, 30.0  # seconds between two looks whether there is something to report, and at most without one
 FAILS = 5.0  # seconds between two looks for another hub, while the own source of this one fails
-RENEWALS = 60.0  # seconds between two looks whether the certificate is to be renewed
 
 
-class Pass(Protocol):
+class Pass(Renewable, Protocol):
     """Proves who this edge is: `identity.Identity`, in short."""
 
     def client_context(self) -> ssl.SSLContext:
         """Return TLS for a connection."""
-
-    def renew_if_due(self, dial: Dial) -> bool:
-        """Renew the certificate if that is due, which may take seconds; return whether it was; raise SourceError."""
 
 
 class Connections:
@@ -68,7 +63,7 @@ class Connections:
         self._identity, self._replica, self._learnt, self._said, self._report = identity, replica, learnt, said, report
         self._offering, self._facts, self._accept = offering, facts, tuple(accept)
         self._clock, self._wall_clock, self._rng = clock, wall_clock, rng or random.Random()
-        self.hubs = Hubs(urls, wall_clock)
+        self.hubs, self._renewing = Hubs(urls, wall_clock), Renewing(identity)
         self._order = list(urls)
         self._patience = {url: Patience() for url in urls}
         self._link: Link | None = None
@@ -124,7 +119,7 @@ class Connections:
                 tasks.create_task(self._follow())
             if self.once:
                 return
-            tasks.create_task(self._renew())
+            tasks.create_task(self._renewing.keep(self._order.copy()))
             if self._offering:
                 self._offering.attach(self._loop)
                 for url in self._order.copy():
@@ -135,7 +130,7 @@ class Connections:
         while True:
             link, self._better = self._better or await self._any_hub(self._order), None
             if link is None:
-                await asyncio.sleep(backoff.pause())
+                await self._renewing.pause(backoff.pause())
                 continue
             began = self._clock()
             lost = await self._told_by(link)
@@ -146,7 +141,7 @@ class Connections:
             elif (
                 lost.code not in AT_ONCE or len(self._order) == 1
             ):  # it says no: neither it nor others are to be asked on end
-                await asyncio.sleep(backoff.pause())
+                await self._renewing.pause(backoff.pause())
 
     async def _told_by(self, link: Link) -> Lost:
         """Take over what a hub tells until the connection ends; return why."""
@@ -215,6 +210,8 @@ class Connections:
 
     async def _dial(self, url: str, hello: Hello) -> Link:
         try:
+            if not self.once:
+                await self._renewing.before(url)
             context = await asyncio.to_thread(self._identity.client_context)
             return await dial(url, context, hello, self._patience[url])
         except LbgenError as error:
@@ -241,7 +238,7 @@ class Connections:
                     self._disconnected(link, [sending, *reports])
                 if self._clock() - began > LONGEST:
                     backoff.reset()
-            await asyncio.sleep(backoff.pause())
+            await self._renewing.pause(backoff.pause())
 
     async def _reports(self, link: Link) -> None:
         last, at = None, 0.0
@@ -253,17 +250,6 @@ class Connections:
                         last, at = report, self._clock()
                         await link.send(report)
                 await asyncio.sleep(REPORTS)
-
-    async def _renew(self) -> None:
-        while True:
-            for url in self._order.copy():
-                try:
-                    if await asyncio.to_thread(self._identity.renew_if_due, partial(exchange, url)):
-                        log.info("certificate_renewed", hub=url)
-                    break
-                except LbgenError as error:
-                    log.warning("certificate_not_renewed", error=str(error), effect="it is tried again")
-            await asyncio.sleep(RENEWALS)
 
     def _connected(self, link: Link) -> None:
         gone = None if self.lost_at is None else round(self._wall_clock() - self.lost_at, 1)

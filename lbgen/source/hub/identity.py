@@ -8,6 +8,7 @@ switched off for weeks comes back by itself.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import random
 import ssl
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import LbgenError, SettingsError, SourceError
+from lbgen.base.fingerprint import fingerprint as fingerprint_of
 from lbgen.base.private_file import write_private
 from lbgen.source.hub import certificates
 from lbgen.source.hub.certificates import EDGE, Holder, Refused, certificate_in, fingerprint, holder_of
@@ -54,7 +56,7 @@ class _Known:
 
 
 class Identity:
-    """An edge's identity in its state directory; one thread at a time may renew it, any may read."""
+    """An edge's identity in its state directory; any thread may read or renew it."""
 
     def __init__(
         self, state: Path, clock: Callable[[], float] = time.time, spread: Callable[[], float] = random.random
@@ -66,6 +68,7 @@ class Identity:
             SettingsError: this machine has not joined, or what it knows of it cannot be used.
         """
         self._path, self._clock = state / FILE, clock
+        self._seen = fingerprint_of(self._path)
         self._known = _read(self._path)
         self._early = (2 * spread() - 1) * SPREAD
 
@@ -89,6 +92,25 @@ class Identity:
         """When the certificate ends; seconds since 1970."""
         return self._known.certificate.not_valid_after_utc.timestamp()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the certificate is in force no more."""
+        self.look()
+        return self.until <= self._clock()
+
+    def look(self) -> bool:
+        """Take over what is in the file if that is another one: this machine has joined anew, with 'lbgen join'.
+
+        A file that is damaged or gone changes nothing: what is known is as good as before. Returns whether it changed.
+        """
+        seen = fingerprint_of(self._path)
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        with contextlib.suppress(SettingsError):
+            self._known = _read(self._path)
+        return True
+
     def signed(self, text: bytes, signature: bytes) -> bool:
         """Tell whether one of the authorities that this edge trusts has signed a text, which says what it is for."""
         keys = (x509.load_pem_x509_certificate(each.encode()).public_key() for each in self._known.authorities)
@@ -101,6 +123,7 @@ class Identity:
 
     def client_context(self) -> ssl.SSLContext:
         """Return TLS towards a hub, with the certificate of now; after a renewal it is another context."""
+        self.look()
         return certificates.client_context(self._known.authorities, self._known.pair)
 
     def renew_if_due(self, dial: Dial) -> bool:
@@ -110,6 +133,7 @@ class Identity:
             Refused: the hub says no.
             SourceError: it cannot be asked, or its answer is not right; the certificate stays.
         """
+        self.look()
         if self.renew_in() > 0:
             return False
         self.renew(dial)
@@ -133,8 +157,9 @@ class Identity:
         renewed = _granted(dial(RENEW, request, context), known.key)
         if holder_of(renewed.certificate).name != self.name:
             raise SourceError(f"the hub's answer is a certificate for another name than {self.name}")
-        self._known = renewed
-        _write(self._path, self._known)
+        if fingerprint_of(self._path) == self._seen:  # else it has joined anew meanwhile
+            _write(self._path, renewed)
+            self._known, self._seen = renewed, fingerprint_of(self._path)
 
 
 def join(exchange: Exchange, url: str, token_text: str, state: Path, again: bool = False) -> Identity:

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from lbgen.hub.authority import Authority
+from lbgen.hub.tokens import new_token
 from lbgen.snapshot import Snapshot
+from lbgen.source.hub import renewing
+from lbgen.source.hub.exchange import exchange
+from lbgen.source.hub.identity import join
 from lbgen.source.hub.messages import Fleet as FleetMessage
 from lbgen.source.hub.messages import Report
 from tests.support.bench import a_cluster
-from tests.support.hub_and_edges import Fleet, Following, a_hub, an_edge, url_of
+from tests.support.hub_and_edges import Fleet, Following, a_hub, an_edge, expire, url_of
 from tests.support.ports import free_port
 from tests.support.relay import a_relay
 from tests.support.wait import wait_for
@@ -248,3 +253,27 @@ def _no_thread_is_left() -> Iterator[None]:
     wait_for(
         lambda: not [each.name for each in set(threading.enumerate()) - before if each.name in ("hub", "hub-source")]
     )
+
+
+def test_certificate_has_ended_meanwhile(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edge that was without any hub for a weekend renews its certificate with the first one that is back."""
+    monkeypatch.setattr(renewing, "LOOKS", 1e6)  # no second look will do it
+    port = free_port()
+    with an_edge(fleet, f"https://127.0.0.1:{port}") as edge:
+        wait_for(lambda: edge.source.states()[0].members[0].failing, "the hub to be away")
+        expire(tmp_path / "edge-edge1", fleet.bundle, 2 * 86400.0)
+        with a_hub(fleet, a_cluster(2), port, name="joins"):
+            edge.until(a_cluster(2))
+
+
+def test_joined_anew_while_it_runs(fleet: Fleet, tmp_path: Path) -> None:
+    """A revoked edge is back after another `lbgen join`: nothing needs to be started again."""
+    fleet.identity("edge1")
+    with a_hub(fleet, a_cluster(2), name="joins") as hub, an_edge(fleet, url_of(hub)) as edge:
+        edge.until(a_cluster(2))
+        hub.registrar.revoke("edge1")
+        wait_for(lambda: "is revoked" in edge.source.states()[0].members[0].failing, "the edge to be let go")
+        hub.publish(a_cluster(3))
+        token = new_token(Authority(fleet.bundle, "offline"), "edge1", time.time() + 1, 3600.0)
+        join(exchange, url_of(hub), token, tmp_path / "edge-edge1", again=True)
+        edge.until(a_cluster(3))

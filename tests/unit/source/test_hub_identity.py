@@ -180,6 +180,26 @@ def test_a_crash_between_key_and_answer(hub: Hub, tmp_path: Path) -> None:
     assert edge.name == "e1"
 
 
+def test_joined_anew_while_it_renews(hub: Hub, tmp_path: Path) -> None:
+    """What 'lbgen join --again' has written is taken over by an edge that runs, and not written over."""
+    edge = hub.joined("e1", tmp_path / "e1")
+
+    def joins_meanwhile(path: str, request: Mapping[str, Any], context: ssl.SSLContext) -> Answer:
+        said = exchange(hub.url, path, request, context)
+        if request["type"] == "renew":
+            join(exchange, hub.url, hub.token("e1"), tmp_path / "e1", again=True)
+        return said
+
+    edge.renew(joins_meanwhile)
+    newest = Identity(tmp_path / "e1").certificate
+    assert edge.certificate != newest
+    edge.look()
+    assert edge.certificate == newest
+    (tmp_path / "e1/identity.json").write_text("{")
+    edge.look()
+    assert edge.certificate == newest
+
+
 def test_wrong_clock(hub: Hub, tmp_path: Path, clock: Clock) -> None:
     """An edge whose clock differs by days from the hub's is told to compare them; so is the hub's operator."""
     edge = hub.joined("e1", tmp_path / "e1")
