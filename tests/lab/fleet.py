@@ -9,129 +9,30 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lbgen.snapshot import moment
-from tests.lab import host, probe
+from lbgen.source.file import load
+from tests.lab import app_image, host
 from tests.lab.expected import host_servers
+from tests.lab.fleet_daemon import Daemon, at_once, printed
 from tests.lab.host import wait_for
 from tests.lab.node import Node
 from tests.lab.service import Service, host_port
 from tests.lab.services import Lab
-from tests.lab.settings import LabError
-from tests.lab.sidecar import ROOT, WEB, Sidecar
-from tests.lab.vpn import Vpn, sweep
+from tests.lab.sidecar import WEB
+from tests.lab.vpn import Vpn, inner, sweep
 
-T = TypeVar("T")
-HUB, STATUS = 9443, 9099  # ports
+HUB = 9443  # port
 EDGES = {"e1": 7, "e2": 8}  # indexes of their namespaces
 BOX = 9
-HOST = "shop.test"
-
-
-def lbgen(*words: str, netns: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command of lbgen's, in a namespace or here, to its end."""
-    enter = ["nsenter", f"--net={netns}"] if netns else []
-    command = [*enter, sys.executable, "-m", "lbgen", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-
-
-def printed(*words: str, netns: str | None = None) -> str:
-    """What a command prints; a LabError if it fails."""
-    done = lbgen(*words, netns=netns)
-    if done.returncode != 0:
-        raise LabError(f"lbgen {' '.join(words)}: {done.stderr}")
-    return done.stdout.strip()
-
-
-def at_once(action: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
-    """Do something with all of them at the same time."""
-    with ThreadPoolExecutor(len(items)) as pool:
-        return list(pool.map(action, items))
-
-
-class Daemon(Sidecar):
-    """A hub, an edge or an agent: one lbgen, and what it says of itself."""
-
-    def __init__(self, name: str, directory: Path, netns: str, document: dict[str, Any]) -> None:
-        directory.mkdir()
-        self.name, self.state = name, directory / "state"
-        own = {"state": str(self.state), "status": {"bind": f"127.0.0.1:{STATUS}"}, "targets": {}}
-        super().__init__(directory, netns, own | document)
-
-    @property
-    def runs(self) -> bool:
-        """Whether its process lives."""
-        return self._process is not None and self._process.poll() is None
-
-    def api(self, what: str) -> Any:
-        """What its API says; a LabError while it says nothing."""
-        answer = probe.get("127.0.0.1", STATUS, f"/api/v1/{what}", netns=self.netns)
-        if answer.status != 200:
-            raise LabError(f"{self.name}: /api/v1/{what}: {answer.status}")
-        return json.loads(answer.body)
-
-    def ready(self) -> bool:
-        """Whether it says that it is ready."""
-        return probe.get("127.0.0.1", STATUS, "/readyz", netns=self.netns).status == 200
-
-    def wait_ready(self) -> None:
-        wait_for(self.ready, 60, f"{self.name} to be ready", 0.05)
-
-    @property
-    def source(self) -> dict[str, Any]:
-        """How it goes with where its facts come from."""
-        return self.api("status")["source"]
-
-    @property
-    def hub(self) -> str:
-        """The name of the hub that it follows; "" while there is none."""
-        return next((each["name"] for each in self.source["members"] if each["mode"] == "push"), "")
-
-    def wait_hub(self, *names: str) -> str:
-        """Wait until it follows one of these hubs, any if none is named, and return its name."""
-        return wait_for(
-            lambda: (found := self.hub) and (not names or found in names) and found,
-            60,
-            f"{self.name} to follow hub {' or '.join(names)}",
-            0.02,
-        )
-
-    def stop(self) -> int:
-        return super().stop() if self.runs else 0
-
-    def off(self) -> None:
-        """Take the power away: lbgen and its proxy are gone at once."""
-        if self.runs:
-            self.kill()
-        for pid in host.processes_of("\0", "\0", [Path(str(self.netns)).name]):
-            with contextlib.suppress(OSError):
-                if str(self.directory) in Path(f"/proc/{pid}/cmdline").read_text():
-                    os.kill(pid, signal.SIGKILL)
-
-    def live_at(self, name: str, since: float) -> float:
-        """Wait until a task of this name that runs since then is live; return when it was, in seconds since 1970."""
-
-        def told() -> float:
-            for change in self.api("history")["changes"]:
-                texts = [cause["text"] for cause in change["causes"]]
-                if moment(change["at"]) > since and any(
-                    f"task {name} " in text and "running" in text for text in texts
-                ):
-                    return moment(change["at"])
-            return 0.0
-
-        return wait_for(told, 30, f"{self.name}: a change because {name} runs", 0.05)
+HOST, WEB_HOST = "shop.test", "web.test"  # of the Swarm's service, and of the one on the box
+TEMPLATE = "{% extends 'haproxy/haproxy.cfg.j2' %}{% block extra %}\n# version EXTRA\n{% endblock %}"
 
 
 class Fleet:
@@ -159,6 +60,8 @@ class Fleet:
                 host.open_namespace(self.lab.settings, index)
             stack.callback(self.vpn.down)
             self.vpn.up()
+            # Where the lab's engines listen: the box has lost that address with its way to the nodes.
+            host.run("ip", "-n", self.lab.settings.netns(BOX), "address", "add", f"{self.box.address}/32", "dev", "lo")
             self.box.launch()
             self.vpn.join(EDGES["e1"])
             for index in EDGES.values():
@@ -203,22 +106,26 @@ class Fleet:
         for name in names or self.edges:
             self.edges[name].wait_servers("shop", expected, 60)
 
-    def scale(self, replicas: int) -> str:
-        """Scale the service, as soon as the Swarm can do it; return the name of the last task."""
+    def scale(self, replicas: int) -> None:
+        """Scale the service, as soon as the Swarm can do it."""
 
         def done() -> bool:
             self.service.scale(replicas)
             return True
 
         wait_for(done, 60, f"{self.service.name} to be scaled to {replicas}")
-        return f"{self.service.name}.{replicas}"
 
-    def lag(self, edge: str, name: str, began: float) -> float:
-        """Seconds from when Swarm's engine says that a task runs to live at an edge."""
-        live = self.edges[edge].live_at(name, began)
-        slot = int(name.rpartition(".")[2])
-        (task,) = [task for task in self.service.running() if task["Slot"] == slot]
-        return live - moment(task["Status"]["Timestamp"])
+    def lag(self, edge: str, began: float) -> float:
+        """Seconds from when Swarm's engine says of the newest task that it runs to live at an edge."""
+        newest = max(self.service.running(), key=lambda task: moment(task["Status"]["Timestamp"]))
+        live = self.edges[edge].live_at(f"{self.service.name}.{newest['Slot']}", began)
+        return live - moment(newest["Status"]["Timestamp"])
+
+    def on_disk(self, name: str) -> bool:
+        """Whether an edge that boots now would begin with the tasks that there are."""
+        kept = load(self.edges[name].state / "edge" / "facts.json").tasks.values()
+        running = {task.id for task in kept if task.state == task.desired_state == "running"}
+        return running == {task["ID"] for task in self.service.running()}
 
     @contextlib.contextmanager
     def traffic(self, *names: str, rate: float = 60) -> Iterator[dict[str, Any]]:
@@ -230,16 +137,74 @@ class Fleet:
             yield made
 
     @contextlib.contextmanager
-    def cut_off(self, *names: str) -> Iterator[None]:
-        """While in the block edges reach no hub: nothing comes back, and nothing says so."""
-        rule = ["OUTPUT", "-p", "tcp", "--dport", str(HUB), "-j", "DROP"]
-        for name in names:
-            iptables(self.netns(EDGES[name]), "-I", *rule)
+    def cut_off(self, *names: str, hub: str = "") -> Iterator[None]:
+        """While in the block edges reach no hub, or not this one: packets are lost, and nobody says so."""
+        where = [self.lab.nodes[f"n{hub[1:]}"].address if hub else self.lab.settings.subnet]
+        rules = [
+            ["OUTPUT", "-p", "tcp", "--dport", str(HUB), "-d", *where, "-j", "DROP"],
+            ["INPUT", "-p", "tcp", "--sport", str(HUB), "-s", *where, "-j", "DROP"],
+        ]
+        changes = [(self.netns(EDGES[name]), rule) for name in names for rule in rules]
+        for netns, rule in changes:
+            iptables(netns, "-I", *rule)
         try:
             yield
         finally:
-            for name in names:
-                iptables(self.netns(EDGES[name]), "-D", *rule)
+            for netns, rule in changes:
+                iptables(netns, "-D", *rule)
+
+    def hand_out(self, extra: str, settings: str = "discovery: {drain_grace: 5s}") -> None:
+        """Save a version of what the first hub hands out, in whose configuration there is something of its own."""
+        templates = self.handed_out / "all" / "templates" / "haproxy"
+        templates.mkdir(parents=True, exist_ok=True)
+        texts = {
+            self.handed_out / "all" / "group.yml": "edges: ['*']\n",
+            self.handed_out / "all" / "settings.yml": settings,
+            templates / "haproxy.cfg.j2": TEMPLATE.replace("EXTRA", extra),
+        }
+        for path, text in texts.items():
+            path.write_text(text)
+
+    def rollout(self) -> dict[str, Any]:
+        """What `lbgen hub rollout status` would show; the command each time would cost a lot."""
+        document: dict[str, Any] = json.loads((self.hubs["m1"].state / "hub" / "fleet" / "rollout.json").read_text())
+        return document
+
+    def until(self, phase: str) -> dict[str, Any]:
+        """Wait for a phase of the rollout."""
+        wait_for(lambda: self.rollout()["rollout"]["phase"] == phase, 60, f"phase {phase}")
+        return self.rollout()
+
+    def serve(self, version: str) -> bool:
+        """Whether both edges serve by a version that was handed out."""
+        return all(f"# version {version}\n" in edge.file() and edge.live() for edge in self.edges.values())
+
+    @contextlib.contextmanager
+    def agent(self) -> Iterator[Daemon]:
+        """While in the block an agent offers what runs on the box."""
+        self.box.wait_ready()
+        self.box.api("POST", "/images/load", app_image.archive()[0], timeout=60)
+        hub = {"urls": self.urls, "offer": {"endpoint": f"unix://{self.box.socket}"}}
+        agent = Daemon("box", self.directory / "box", self.netns(BOX), {"source": {"hub": hub}})
+        token, state = self.token(agent.name, "--offer", inner(BOX)), str(agent.state / "edge")
+        printed("join", self.urls[0], "--token", token, "--state", state, netns=agent.netns)
+        agent.start()
+        try:
+            yield agent
+        finally:
+            agent.off()
+            print(f"== {agent.name}\n{agent.log}")
+
+    def run_web(self) -> str:
+        """Run another container of service `web` on the box; return what it calls itself."""
+        labels = {"lbgen.enable": "true", "lbgen.host": WEB_HOST, "lbgen.service": "web", "lbgen.port": "8080"}
+        words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+        app = self.lab.images["app"]
+        return self.box.docker("run", "--detach", "--publish", "8080", *words, app, "--on-term", "drain:1")[:12]
+
+    def offer(self, hub: Daemon) -> dict[str, Any]:
+        """How it goes with the agent, as a hub has it."""
+        return next(each for each in hub.source["parts"] if each["name"] == "box")
 
     def _serve(self) -> None:
         """A service on the nodes that do not lead: their containers stay where they are when the leader goes."""
