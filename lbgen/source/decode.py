@@ -1,8 +1,6 @@
-"""Engine API objects to facts and back.
+"""Engine API objects to facts, and snapshots to documents.
 
-Reads the engine's own objects, whole or reduced, and says by path what is wrong with one. Writing gives the
-reduced form that `lbgen snapshot` records: exactly what is read here, so no environment, mount, command or
-secret can be in it.
+Reads the engine's own objects, whole or reduced, and says by path what is wrong with one. The way back is `encode`.
 Source of the shapes: Engine API 1.41 reference and replies recorded from a three-node Swarm (engine 20.10).
 """
 
@@ -14,16 +12,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from lbgen.base.address import host_port
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import Network, Node, PublishedPort, Service, Snapshot, Task
-from lbgen.source.decode_fields import Json, each, get, labels, port_number
+from lbgen.source import encode
+from lbgen.source.decode_fields import DRAIN_ASKED, MODES, OWN_NAME, Json, each, get, labels, port_number
 
 T = TypeVar("T")
-_MODES = {"Replicated": "replicated", "Global": "global", "ReplicatedJob": "replicated-job", "GlobalJob": "global-job"}
-_OWN_NAME = "LbgenOwnName"  # of services that are called by their parts, likewise
-_DRAIN_ASKED = "LbgenDrainAsked"  # of nodes and tasks: no engine has it, lbgen adds it for another lbgen
-_MODE_KEYS = {mode: key for key, mode in _MODES.items()}
 
 
 def snapshot(
@@ -104,13 +98,13 @@ def node(item: Json) -> Node:
         os=get(item, "Description.Platform.OS", str, ""),
         arch=get(item, "Description.Platform.Architecture", str, ""),
         updated_at=get(item, "UpdatedAt", str, ""),
-        drain_asked=get(item, _DRAIN_ASKED, bool, False),
+        drain_asked=get(item, DRAIN_ASKED, bool, False),
     )
 
 
 def service(item: Json) -> Service:
     """Read one item of ``GET /services``."""
-    mode = next((_MODES[key] for key in get(item, "Spec.Mode", dict, {}) if key in _MODES), "replicated")
+    mode = next((MODES[key] for key in get(item, "Spec.Mode", dict, {}) if key in MODES), "replicated")
     asked = each(item, "Spec.TaskTemplate.Networks", _target) or each(item, "Spec.Networks", _target)
     addresses = each(item, "Endpoint.VirtualIPs", lambda ip: (get(ip, "NetworkID", str), get(ip, "Addr", str, "")))
     return Service(
@@ -127,7 +121,7 @@ def service(item: Json) -> Service:
         # The host's own network is listed without an address (seen).
         virtual_ips={network: _without_prefix(address) for network, address in addresses if address},
         update_state=get(item, "UpdateStatus.State", str, ""),
-        own=get(item, _OWN_NAME, str, ""),
+        own=get(item, OWN_NAME, str, ""),
     )
 
 
@@ -148,7 +142,7 @@ def task(item: Json) -> Task:
         state_at=get(item, "Status.Timestamp", str, ""),
         addresses={id_: address for id_, address in each(item, "NetworksAttachments", _attachment) if address},
         ports=tuple(sorted(ports, key=lambda port: (port.target, port.protocol))),
-        drain_asked=get(item, _DRAIN_ASKED, bool, False),
+        drain_asked=get(item, DRAIN_ASKED, bool, False),
     )
 
 
@@ -179,110 +173,11 @@ def document(facts: Snapshot) -> dict[str, object]:
         "version": 1,
         "cluster": facts.cluster,
         "taken_at": datetime.fromtimestamp(facts.taken_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "nodes": [_node_item(item) for item in facts.nodes.values()],
-        "services": [_service_item(item) for item in facts.services.values()],
-        "tasks": [_task_item(item) for item in facts.tasks.values()],
-        "networks": [_network_item(item) for item in facts.networks.values()],
+        "nodes": [encode.item("nodes", item) for item in facts.nodes.values()],
+        "services": [encode.item("services", item) for item in facts.services.values()],
+        "tasks": [encode.item("tasks", item) for item in facts.tasks.values()],
+        "networks": [encode.item("networks", item) for item in facts.networks.values()],
     }
-
-
-def item(kind: str, fact: Any) -> dict[str, object]:
-    """Return one of the facts of a kind as an object of a snapshot file."""
-    written: dict[str, object] = _WRITERS[kind](fact)
-    return written
-
-
-def _node_item(item: Node) -> dict[str, object]:
-    platform = {"OS": item.os, "Architecture": item.arch}
-    written: dict[str, object] = {
-        "ID": item.id,
-        "UpdatedAt": item.updated_at,
-        "Spec": {"Role": item.role, "Availability": item.availability, "Labels": dict(item.labels)},
-        "Description": {
-            "Hostname": item.hostname,
-            "Platform": platform,
-            "Engine": {"Labels": dict(item.engine_labels)},
-        },
-        "Status": {"State": item.state, "Addr": item.address},
-    }
-    if item.manager_address:
-        written["ManagerStatus"] = {"Addr": host_port(item.manager_address, 2377)}
-    if item.drain_asked:
-        written[_DRAIN_ASKED] = True
-    return written
-
-
-def _service_item(item: Service) -> dict[str, object]:
-    mode = {_MODE_KEYS[item.mode]: {"Replicas": item.replicas} if item.mode == "replicated" else {}}
-    written: dict[str, object] = {
-        "ID": item.id,
-        "CreatedAt": item.created_at,
-        "UpdatedAt": item.updated_at,
-        "Spec": {
-            "Name": item.name,
-            "Labels": dict(item.labels),
-            "Mode": mode,
-            "TaskTemplate": {"Networks": [{"Target": target} for target in item.networks]},
-            "EndpointSpec": {"Mode": item.endpoint_mode},
-        },
-        "Endpoint": {
-            "Ports": [_port_item(port) for port in item.ports],
-            "VirtualIPs": [{"NetworkID": id_, "Addr": addr} for id_, addr in item.virtual_ips.items()],
-        },
-    }
-    if item.update_state:
-        written["UpdateStatus"] = {"State": item.update_state}
-    if item.own:
-        written[_OWN_NAME] = item.own
-    return written
-
-
-def _task_item(item: Task) -> dict[str, object]:
-    written: dict[str, object] = {
-        "ID": item.id,
-        "ServiceID": item.service_id,
-        "NodeID": item.node_id,
-        "Slot": item.slot,
-        "CreatedAt": item.created_at,
-        "UpdatedAt": item.updated_at,
-        "DesiredState": item.desired_state,
-        "Status": {
-            "Timestamp": item.state_at,
-            "State": item.state,
-            "PortStatus": {"Ports": [_port_item(port) for port in item.ports]},
-        },
-        "NetworksAttachments": [
-            {"Network": {"ID": id_}, "Addresses": [address]} for id_, address in item.addresses.items()
-        ],
-    }
-    if item.drain_asked:
-        written[_DRAIN_ASKED] = True
-    return written
-
-
-def _network_item(item: Network) -> dict[str, object]:
-    return {
-        "Id": item.id,
-        "Name": item.name,
-        "Driver": item.driver,
-        "Ingress": item.ingress,
-        "Labels": dict(item.labels),
-    }
-
-
-_WRITERS: Mapping[str, Callable[[Any], dict[str, object]]] = {
-    "nodes": _node_item,
-    "services": _service_item,
-    "tasks": _task_item,
-    "networks": _network_item,
-}
-
-
-def _port_item(port: PublishedPort) -> dict[str, object]:
-    written: dict[str, object] = {"Protocol": port.protocol, "TargetPort": port.target, "PublishMode": port.mode}
-    if port.published:
-        written["PublishedPort"] = port.published
-    return written
 
 
 def _port(item: Json) -> PublishedPort:

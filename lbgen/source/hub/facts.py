@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lbgen.snapshot import Part, Snapshot, moment
-from lbgen.source import decode
+from lbgen.source import decode, encode
 from lbgen.source.facts import KINDS, kept
 from lbgen.source.hub.messages import BadMessage, Changes, Document, Items
 
@@ -25,7 +25,7 @@ def document(facts: Snapshot) -> Document:
     parts: dict[str, Any] = {name: {"cluster": part.cluster} for name, part in clusters(facts).items()}
     for kind in KINDS:
         for item in getattr(facts, kind).values():
-            _part(parts, part_of(facts, kind, item)).setdefault(kind, []).append(decode.item(kind, item))
+            _part(parts, part_of(facts, kind, item)).setdefault(kind, []).append(encode.item(kind, item))
     taken = datetime.fromtimestamp(facts.taken_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {"version": 2, "taken_at": taken, "parts": parts}
 
@@ -59,7 +59,7 @@ def changes(facts: Snapshot, keys: Iterable[Key], since: int, sequence: int, *, 
         if item is None:
             gone.setdefault(kind, []).append(id_)
         else:
-            put.setdefault(part_of(facts, kind, item), {}).setdefault(kind, []).append(decode.item(kind, item))
+            put.setdefault(part_of(facts, kind, item), {}).setdefault(kind, []).append(encode.item(kind, item))
     named = {name: part.cluster for name, part in clusters(facts).items()} if parts else None
     return Changes(since, sequence, put, gone, named)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from lbgen.base.unexpected import Part, UnexpectedErrors
 from lbgen.snapshot import Snapshot
-from lbgen.source import Source, decode
+from lbgen.source import Source, encode
 from lbgen.source.facts import KINDS
 from lbgen.source.hub.change_log import ChangeLog
 from lbgen.source.hub.facts import Key
@@ -112,7 +112,7 @@ def _pieces(facts: Snapshot, keys: list[Key]) -> Iterator[Offer]:
             gone.setdefault(kind, []).append(id_)
             size += len(id_) + 4
         else:
-            written = decode.item(kind, item)
+            written = encode.item(kind, item)
             put.setdefault(kind, []).append(written)
             size += len(json.dumps(written))
         if size > PIECE:

@@ -13,7 +13,7 @@ from lbgen.base.errors import SourceError
 from lbgen.hub.offers import MOST, Offers, OfferSource, Place, own_facts
 from lbgen.hub.registrar import Peer
 from lbgen.snapshot import Node, Snapshot
-from lbgen.source import Source, decode
+from lbgen.source import Source, encode
 from lbgen.source.hub.messages import Items, Offer
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task, host_port, ingress
 from tests.support.hub_and_edges import Fleet, a_hub, an_edge, url_of
@@ -34,7 +34,7 @@ def host(*tasks: int, **node: object) -> Snapshot:
 
 def said(facts: Snapshot) -> Items:
     return {
-        kind: [decode.item(kind, item) for item in getattr(facts, kind).values()]
+        kind: [encode.item(kind, item) for item in getattr(facts, kind).values()]
         for kind in ("nodes", "services", "tasks", "networks")
     }
 
