@@ -28,7 +28,19 @@ from lbgen.hub.session import Allowance
 from lbgen.snapshot import Snapshot
 from lbgen.source.hub import certificates
 from lbgen.source.hub.exchange import JOIN, PEER
-from lbgen.source.hub.messages import MOST_DOWN, MOST_UP, Bye, Changes, Hello, Message, Welcome, Whole, read, written
+from lbgen.source.hub.messages import (
+    MOST_DOWN,
+    MOST_UP,
+    Bye,
+    Changes,
+    Hello,
+    Message,
+    Resend,
+    Welcome,
+    Whole,
+    read,
+    written,
+)
 from tests.support.bench import a_cluster
 from tests.support.builders import a_service
 from tests.support.hub_and_edges import Fleet, a_hub, an_edge, url_of
@@ -178,6 +190,8 @@ def test_newer_edge(fleet: Fleet) -> None:
         assert welcome.protocol == "1.0"
         connection.send('{"type": "mood", "good": true}')
         assert isinstance(read(connection.recv(timeout=60), MOST_DOWN), Whole)
+        connection.send(written(Resend()))  # it is still listened to
+        assert isinstance(read(connection.recv(timeout=60), MOST_DOWN), Whole)
 
 
 def test_other_major_version(fleet: Fleet) -> None:
@@ -220,6 +234,10 @@ def test_slow_reader(fleet: Fleet) -> None:
             message = read(slow.recv(timeout=60), MOST_DOWN)
             sequences += [message.sequence] if isinstance(message, Whole | Changes) else []
         assert len(sequences) < 25
+        hub.publish(facts(31))  # what it has been told is not told again
+        message = read(slow.recv(timeout=60), MOST_DOWN)
+        assert isinstance(message, Changes)
+        assert (message.since, message.sequence) == (31, 32)
 
 
 def test_address_keeps_nobody_else_out(fleet: Fleet) -> None:

@@ -76,6 +76,9 @@ def test_a_gap_is_noticed() -> None:
     replica.take(whole(facts, 5), 0)
     with pytest.raises(Gap):
         replica.take(Changes(6, 7, gone={"tasks": ["web-1-id"]}), 0)
+    replica.connected(9)  # another hub's numbers mean another state, even where they would follow
+    with pytest.raises(Gap):
+        replica.take(Changes(5, 6, gone={"tasks": ["web-1-id"]}), 9)
     assert replica.facts == facts
 
 
