@@ -115,6 +115,9 @@ def clean(settings: Settings) -> list[str]:
     for point in _mounts(settings.directory):
         run("umount", "--lazy", point, check=False)
         found.append(f"mount {point}")
+    for socket in settings.wireguard_sockets():
+        socket.unlink(missing_ok=True)
+        found.append(f"socket {socket}")
     _remove_cgroups(settings)
     if settings.directory.exists():
         shutil.rmtree(settings.directory)

@@ -102,6 +102,10 @@ class Settings:
         """The bridge's end of node `index`'s cable."""
         return f"{self.prefix}v{index}"
 
+    def wireguard_sockets(self) -> list[Path]:
+        """Where WireGuard processes of the lab are told what to do; they stay when these are killed."""
+        return sorted(Path("/run/wireguard").glob(f"{self.prefix}wg*.sock"))
+
     def owns_netns(self, name: str) -> bool:
         return re.fullmatch(re.escape(self.prefix) + r"n\d", name) is not None
 

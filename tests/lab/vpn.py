@@ -7,11 +7,9 @@ wireguard-go, which speaks the same protocol on a tun device.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 from tests.lab import host
 from tests.lab.settings import Settings
@@ -19,7 +17,6 @@ from tests.lab.settings import Settings
 COMMANDS = {"wg": "wireguard-tools", "wireguard-go": "wireguard-go"}  # and their Debian packages
 OUTER, INNER = "203.0.113", "10.77.0"  # networks: what the peers' cables are on; the addresses inside
 PORT = 51820
-SOCKETS = Path("/run/wireguard")  # where wireguard-go is told what to do
 
 
 def missing() -> list[str]:
@@ -97,7 +94,7 @@ class Vpn:
             quiet = subprocess.DEVNULL
             command = [*self._in(index), "wireguard-go", "--foreground", name]
             self._daemons.append(subprocess.Popen(command, env=environment, stdin=quiet, stdout=quiet, stderr=quiet))
-            host.wait_for(lambda: (SOCKETS / f"{name}.sock").is_socket(), 20, f"interface {name}", 0.02)
+            host.wait_for(lambda: _listens(self.settings, name), 20, f"interface {name}", 0.02)
             self.kind = "wireguard-go's"
         file = self.settings.directory / f"{name}.key"
         file.write_text(key)
@@ -136,9 +133,12 @@ def sweep(settings: Settings) -> None:
         host.run(*enter, "-D", "FORWARD", "-o", name, "-j", "ACCEPT", check=False)
         nat = ["-t", "nat", "-D", "POSTROUTING", "-s", f"{INNER}.0/24", "-o", "eth0", "-j", "MASQUERADE"]
         host.run(*enter, *nat, check=False)
-    for left in SOCKETS.glob(f"{settings.prefix}wg*.sock"):
-        with contextlib.suppress(OSError):
-            left.unlink()
+    for socket in settings.wireguard_sockets():
+        socket.unlink(missing_ok=True)
+
+
+def _listens(settings: Settings, name: str) -> bool:
+    return any(socket.stem == name and socket.is_socket() for socket in settings.wireguard_sockets())
 
 
 def _public(key: str) -> str:
