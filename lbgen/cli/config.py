@@ -34,7 +34,12 @@ def check(common: CommonOptions) -> None:
       4  an endpoint of Docker cannot be read
     """
     settings = common.settings()
-    for risk in assembly.check(settings):
+    risks = assembly.check(settings)
+    if settings.hub:
+        from lbgen.hub.authority import Authority
+
+        Authority.load(settings.hub.authority, settings.hub.own_name)
+    for risk in risks:
         click.echo(f"risk: {in_one(risk)}")
     for note in settings.discovery.traefik.checked().notes:
         click.echo(in_one(f"note: {note.label}: {note.what}"))

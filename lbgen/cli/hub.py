@@ -103,9 +103,10 @@ def token(
 @OUTPUT
 @common_options(source=False, target=False)
 def edges(common: CommonOptions, state: Path | None, url: str | None, auth: Path | None, form: str) -> None:
-    """List the edges that have joined, as this hub knows them: it has what the other hubs have told it.
+    """List the edges that have joined.
 
-    The running hub is asked which of them are connected to it, ready, and how many changes behind.
+    As this hub knows them: it has what the other hubs have told it, within some seconds. The running hub is asked which
+    of them are connected to it, ready, and how many changes behind.
     """
     entries, live = ledger.read(_state(common, state)), None
     if url or not state:
@@ -125,8 +126,9 @@ def edges(common: CommonOptions, state: Path | None, url: str | None, auth: Path
 @_STATE
 @common_options(source=False, target=False)
 def revoke(common: CommonOptions, name: str, state: Path | None) -> None:
-    """Void the certificates of an edge, and every token for its name that was made until now.
+    """Shut an edge out, at once and on all hubs.
 
+    Voids its certificates, and every token for its name that was made until now.
     The hub that runs here closes its connections at once, and tells the other hubs. With a token that is made later the
     name can join again.
     """
@@ -193,7 +195,8 @@ def _state(common: CommonOptions, given: Path | None) -> Path:
     if path is None:
         raise SettingsError("which hub? Name the directory of its state with --state, or in setting hub.state")
     if not path.is_dir():
-        raise SettingsError(f"{path}: there is no such directory: run this where the hub runs")
+        remedy = "the hub makes it when it starts; run this on its machine, with its settings"
+        raise SettingsError(f"{path}: there is no such directory: {remedy}")
     return path
 
 

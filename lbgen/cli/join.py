@@ -27,16 +27,18 @@ LONGEST = 64 << 10  # characters of standard input
 @click.option("--again", is_flag=True, help="Replace what this machine has joined before.")
 @common_options(source=False, target=False)
 def join(common: CommonOptions, url: str, token: str, state: Path | None, again: bool) -> None:
-    """Join a fleet of hubs and edges, with a token.
+    """Make this machine an edge of a hub, with a token.
 
     URL is a hub's, https://HOST:PORT. Makes a key, which never leaves this machine, and has the hub certify it. The
-    token is sent only to a hub of its fleet. If no answer comes, the same command may be given again. An edge that runs
-    with this state directory takes over by itself what has been joined with --again.
+    token is sent only to a hub of its fleet. If no answer comes, the same command may be given again.
+
+    Give it as the account that lbgen runs as, which has to read the key: runuser -u lbgen -- lbgen join ... An edge
+    that runs with this state directory takes over by itself what has been joined with --again.
 
     \b
     Exit codes:
       0  this machine has joined
-      2  the URL or the state directory cannot be used
+      2  the URL, the state directory or the settings cannot be used
       4  the hub does not answer, is not of the token's fleet, or refuses; or the token is damaged
     """
     from lbgen.source.hub import identity

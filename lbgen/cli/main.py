@@ -19,13 +19,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explain": ("lbgen.cli.explain:explain", "Explain why a service is routed as it is, or is not routed."),
     "history": ("lbgen.cli.status:history", "Show what a running daemon changed last."),
     "hub": ("lbgen.cli.hub:hub", "Admit edges to a hub, and roll settings out to them."),
-    "join": ("lbgen.cli.join:join", "Join a fleet of hubs and edges, with a token."),
+    "join": ("lbgen.cli.join:join", "Make this machine an edge of a hub, with a token."),
     "lint": ("lbgen.cli.lint:lint", "List problems, unread labels, and what the proxies cannot do."),
     "ls": ("lbgen.cli.ls:ls", "List all routes: listener, match, and the servers with their state."),
     "migrate": ("lbgen.cli.migrate:migrate", "Make settings from those of another load balancer."),
     "render": ("lbgen.cli.render:render", "Print or write the configuration; apply nothing."),
     "run": ("lbgen.cli.run:run", "Run the daemon: follow, render, check, apply, verify."),
-    "snapshot": ("lbgen.cli.snapshot:snapshot", "Record a Swarm for 'lbgen render --from'."),
+    "snapshot": ("lbgen.cli.snapshot:snapshot", "Record what there is, for 'lbgen render --from'."),
     "status": ("lbgen.cli.status:status", "Show the state of a running daemon."),
     "templates": ("lbgen.cli.templates:templates", "List, copy and test template sets."),
     "version": ("lbgen.cli.version:version", "Print the version."),
@@ -81,11 +81,11 @@ class Group(click.Group):
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 def main() -> None:
-    """Keep a load balancer's configuration in step with a Docker Swarm.
+    """Keep a load balancer's configuration in step with Docker.
 
-    lbgen follows the services, tasks and nodes of a Swarm (or of a file), works out which servers receive traffic,
-    renders the proxy's configuration, has the proxy's own binary check it, applies it and verifies that it is live.
-    A service takes part when it has the label lbgen.enable=true.
+    lbgen follows the services of a Swarm, of Docker hosts, of a hub or of a file, works out which servers receive
+    traffic, renders the proxy's configuration, has the proxy's own binary check it, applies it and verifies that it is
+    live. A service takes part when it has the label lbgen.enable=true.
 
     \b
     Try it without a Swarm:

@@ -24,7 +24,7 @@ from lbgen.source.file import write_snapshot
     help="Also keep labels that begin with this, for templates of your own. May be repeated.",
 )
 def snapshot(common: CommonOptions, output: Path | None, with_secrets: bool, prefixes: tuple[str, ...]) -> None:
-    """Record a Swarm for 'lbgen render --from'.
+    """Record what there is, for 'lbgen render --from'.
 
     Records the services, tasks, nodes and networks, as far as lbgen reads them: no environment variables, mounts,
     commands, configs or secrets, and of the labels those that a dialect, a placement constraint or a setting reads.

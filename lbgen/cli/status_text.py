@@ -26,8 +26,9 @@ def status_lines(document: Document, problems: Document) -> Iterator[str]:
     servers = ", ".join(f"{number} {state}" for state, number in document["servers"].items())
     held = document["servers_held"]
     yield f"servers   {servers}" + (f"; {held} held until a second listing confirms that they are gone" if held else "")
-    yield ""
-    yield from _targets(document["targets"])
+    if document["targets"]:
+        yield ""
+        yield from _targets(document["targets"])
     if document.get("rollout"):
         yield ""
         yield _rollout(document["rollout"])
@@ -91,9 +92,13 @@ def source_lines(source: Document) -> Iterator[str]:
         yield "source    none"
 
 
-def _one_source(head: str, source: Document) -> Iterator[str]:
+def _one_source(head: str, source: Document, *, reserve: bool = False) -> Iterator[str]:
+    """Yield the lines of one source. `reserve`: it is one of several hubs, of which an edge asks one at a time."""
     mode = source["mode"]
-    shown = {"none": click.style("no endpoint answers", "red"), "push": "push", "file": "file"}.get(mode, mode)
+    none = "no hub answers" if source.get("kind") == "hub" else "no endpoint answers"
+    shown = click.style(none, "red") if mode == "none" else mode
+    if reserve and mode == "none" and not source.get("failing"):
+        shown = "in reserve"
     age = source["stream_age_seconds"]
     said = [f"{head}{shown}", *filter(None, [in_one(source["endpoint"])])]
     if source.get("cluster"):
@@ -108,7 +113,8 @@ def _one_source(head: str, source: Document) -> Iterator[str]:
         kept = "" if source.get("facts", True) else "; nothing of it is known"
         yield click.style(f"          failing{since}: {in_one(source['failing'])}{kept}", "red")
     for member in source.get("members", ()):
-        yield from _one_source(f"          {in_one(member['name'])}: ", member)
+        name = f"{in_one(member['name'])}: " if member["name"] else ""
+        yield from _one_source(f"          {name}", member, reserve=source.get("kind") == "hub")
     if "drift" in source:
         counts = {"listings": "listings", "drift": "missed by the stream", "reconnects": "reconnects"}
         yield "          " + ", ".join(f"{word}: {source[key]}" for key, word in counts.items() if key in source)

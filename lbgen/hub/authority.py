@@ -82,6 +82,9 @@ def read_bundle(path: Path) -> Bundle:
     """
     try:
         content = bounded_file.read(path, LARGEST)
+    except PermissionError as error:
+        remedy = "run this as the account that the file is for, or as root"
+        raise SettingsError(f"hub.authority {path}: cannot be read: {error.strerror}; {remedy}") from error
     except OSError as error:
         raise SettingsError(f"hub.authority {path}: cannot be read: {error.strerror}; {_ADVICE}") from error
     try:

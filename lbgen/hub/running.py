@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbgen.base.errors import SettingsError
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.hub.authority import Authority
 from lbgen.hub.fleet_edges import handing_out
@@ -86,10 +85,6 @@ class RunningHub:
             with kept_up(self._file, self.authority, self.ledger, self.registrar):
                 self._fleet.start()
                 yield
-        except OSError as error:
-            if error.filename and str(error.filename).startswith(str(self._state)):
-                raise SettingsError(f"hub.state: {error.filename}: {error.strerror}") from error
-            raise
         finally:
             self._ended.set()
             self._fleet.stop()

@@ -16,7 +16,9 @@ from typing import Any
 
 from websockets.asyncio.server import serve
 
+from lbgen.base.address import host_port
 from lbgen.base.errors import SourceError
+from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.hub.authority import Authority
 from lbgen.hub.door import OPENED, Connection, Door, code_of
@@ -183,6 +185,8 @@ class HubServer:
             logger=_QUIET,
         ):
             self.port = listening.getsockname()[1]
+            told = {"address": host_port(self._bind[0], self.port), "name": self._authority.name}
+            log.info("hub_listening", **told, authority=self._authority.fingerprint[:16])
             self.listening.set()
             self._guard.worked()
             self._take()

@@ -30,11 +30,15 @@ def kept_up(
     Args:
         file: the authority's.
     Raises:
-        OSError: the hub's state cannot be written.
+        SettingsError: the hub's state cannot be written.
     """
     asked = revocations.directory(ledger.state)
-    make_private_directory(ledger.state)
-    make_private_directory(asked)
+    try:
+        make_private_directory(ledger.state)
+        make_private_directory(asked)
+    except OSError as error:
+        remedy = "give it to lbgen's account, or set hub.state or state to a directory that this may write"
+        raise SettingsError(f"hub.state {error.filename}: cannot be made: {error.strerror}; {remedy}") from error
     ended = threading.Event()
 
     def changed() -> None:

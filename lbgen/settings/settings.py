@@ -151,6 +151,27 @@ class Settings(Section):
         return self.model_copy(update={"source": placed[0] if one else placed, "hub": hub})
 
     @model_validator(mode="after")
+    def _directories(self) -> Settings:
+        """No proxy's files are among what lbgen keeps to itself: a proxy may have to read them, and others not."""
+        own = {"state": self.state / "source"}
+        if self.hub and self.hub.state:
+            own["hub.state"] = self.hub.state
+        for name, part in self.parts.items():
+            if part.hub and part.hub.state:
+                setting = f"source.{name}.hub.state" if name else "source.hub.state"
+                if other := next((other for other, path in own.items() if path == part.hub.state), ""):
+                    raise ValueError(
+                        f"{setting}: {part.hub.state} is that of {other}: give each a directory of its own"
+                    )
+                own[setting] = part.hub.state
+        for name, target in self.targets.items():
+            output = target.output or self.state / name
+            if setting := next((setting for setting, path in own.items() if path == output), ""):
+                what = f"targets.{name}: {output} is where {setting} keeps what is lbgen's alone"
+                raise ValueError(f"{what}: give the target another name or another output")
+        return self
+
+    @model_validator(mode="after")
     def _entry_points(self) -> Settings:
         """Have listeners do what is said of the entry points that they stand for."""
         changed = {}

@@ -14,8 +14,10 @@ from lbgen.settings import load_settings
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
-SETTINGS = sorted([*DEPLOY.glob("*-lbgen.yml"), DEPLOY / "external/lbgen.yml"])
-UNITS = sorted((DEPLOY / "external").glob("*.service"))
+SETTINGS = sorted([*DEPLOY.rglob("*-lbgen.yml"), DEPLOY / "external/lbgen.yml"])
+STACKS = sorted(DEPLOY.rglob("*-stack.yml"))
+PROJECTS = sorted(DEPLOY.rglob("*-compose.yml"))
+UNITS = sorted(DEPLOY.rglob("*.service"))
 
 
 @pytest.mark.parametrize("path", SETTINGS, ids=lambda path: path.stem)
@@ -26,23 +28,48 @@ def test_settings(path):
         assembly.Assembly(name, target, settings).renderer()
 
 
-@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*-stack.yml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", STACKS, ids=lambda path: path.stem)
 def test_stack_has_its_settings(path):
     """Every stack refers to files that are there, and no service of it has Docker's socket for writing."""
     stack = yaml.safe_load(path.read_text())
     for found in stack["configs"].values():
-        assert (DEPLOY / found["file"]).is_file()
+        assert (path.parent / found["file"]).is_file()
     for service in stack["services"].values():
         assert all(volume.endswith(":ro") for volume in service.get("volumes", ()) if "docker.sock" in volume)
 
 
-@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*-stack.yml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", STACKS, ids=lambda path: path.stem)
 def test_stack_has_what_it_mounts(path):
     """Configs and secrets that services name are declared, and what is declared is used."""
     stack = yaml.safe_load(path.read_text())
     for kind in ("configs", "secrets"):
         named = {each["source"] for service in stack["services"].values() for each in service.get(kind, ())}
         assert named == set(stack.get(kind) or ())
+
+
+@pytest.mark.parametrize("path", PROJECTS, ids=lambda path: path.stem)
+def test_compose_project(path):
+    """What it mounts of this directory is there, Docker's socket is for reading, and no process is root."""
+    project = yaml.safe_load(path.read_text())
+    for service in project["services"].values():
+        assert service["user"].startswith("10001:")
+        assert all(volume.endswith(":ro") for volume in service["volumes"] if "docker.sock" in volume)
+        files = [volume.partition(":")[0] for volume in service["volumes"] if volume.startswith("./")]
+        assert all((path.parent / file).is_file() for file in files)
+        assert all(volume.startswith(("./", "${", "state:")) for volume in service["volumes"])
+
+
+def test_hub_is_on_managers_with_ports_of_its_own():
+    """A hub is where Docker tells of the whole Swarm, and its port is not behind the ingress mesh."""
+    stack = yaml.safe_load((DEPLOY / "fleet/hub-stack.yml").read_text())
+    settings = load_settings(DEPLOY / "fleet/hub-lbgen.yml", {}, {})
+    service = stack["services"]["hub"]
+    assert service["deploy"]["mode"] == "global"
+    assert service["deploy"]["placement"]["constraints"] == ["node.role == manager"]
+    [port] = service["ports"]
+    assert port == {"target": settings.hub.address[1], "published": settings.hub.address[1], "mode": "host"}
+    [secret] = service["secrets"]
+    assert f"/run/secrets/{secret['target']}" == str(settings.hub.authority)
 
 
 def test_api_of_traefik():

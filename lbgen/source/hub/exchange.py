@@ -104,7 +104,10 @@ def unanswered(url: str, error: BaseException) -> SourceError:
         cause = cause.__cause__ or cause.__context__
     if isinstance(cause, ssl.SSLError):
         return _refused_by_tls(url, cause)
-    return SourceError(f"hub {url}: no answer: {str(error) or type(error).__name__}")
+    if isinstance(error, ConnectionRefusedError):
+        return SourceError(f"hub {url}: no answer: nothing listens there, or a firewall refuses: is the hub up?")
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return SourceError(f"hub {url}: no answer: {said or type(error).__name__}")
 
 
 def _refused_by_tls(url: str, error: ssl.SSLError) -> SourceError:
@@ -119,4 +122,4 @@ def _refused_by_tls(url: str, error: ssl.SSLError) -> SourceError:
     reason = (error.reason or str(error)).lower().replace("_", " ")
     if "alert" in reason and ("cert" in reason or "unknown ca" in reason):
         return Refused("fleet", f"hub {url}: it does not accept this edge's certificate ({reason})")
-    return SourceError(f"hub {url}: no TLS 1.3 with it: {reason}")
+    return SourceError(f"hub {url}: no TLS 1.3 with it: {reason}: is an lbgen hub there?")

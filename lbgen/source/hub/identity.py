@@ -264,10 +264,14 @@ def _read(path: Path) -> _Known:
         certificates.client_context(known.authorities, known.pair)
         holder_of(certificate)
     except FileNotFoundError:
-        raise SettingsError(f"{path.parent}: this machine has not joined a fleet: see 'lbgen join --help'") from None
+        remedy = f"lbgen join https://HUB:PORT --token TOKEN --state {path.parent}"
+        raise SettingsError(f"{path.parent}: this machine has not joined a fleet: {remedy}") from None
     except (ssl.SSLError, ValueError, KeyError, TypeError, AttributeError, LbgenError):
         remedy = "join again, with a new token and --again"
         raise SettingsError(f"{path}: it is damaged: {remedy}") from None  # no traceback has the key
+    except PermissionError as error:
+        remedy = "run this as the account that has joined, or give that directory to this one (chown -R)"
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}: {remedy}") from error
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
     return known

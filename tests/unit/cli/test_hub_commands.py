@@ -119,6 +119,15 @@ def test_mistakes(authority: Path, words: list[str], code: int, message: str) ->
     assert token[-20:] not in result.stderr
 
 
+def test_config_check_of_a_hub(authority: Path, tmp_path: Path) -> None:
+    """An authority that `lbgen run` would not take is told before."""
+    for file, code in ((authority, 0), (tmp_path / "none.pem", 2)):
+        (tmp_path / "lbgen.yml").write_text(f"source: {{file: none.yml}}\nhub: {{authority: {file}}}\n")
+        result = run("config", "check")
+        assert result.exit_code == code, result.stderr
+    assert "none.pem: cannot be read" in result.stderr
+
+
 def test_edges_and_revoke(hub: Hub, authority: Path, tmp_path: Path) -> None:
     """The table has who has joined; who is revoked is so at once, and is told apart."""
     assert "no edge has joined" in run("hub", "edges", "--state", tmp_path / "hub").stdout

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from lbgen.base.errors import SettingsError
 from lbgen.hub import ledger, revocations
 from lbgen.hub.authority import Authority, new_bundle, read_bundle
 from lbgen.hub.rotation import next_bundle
@@ -169,3 +170,14 @@ def test_hub_renews_its_own_certificate(clock: Clock) -> None:
     clock.now -= 24 * 3600
     authority.refresh()
     assert authority.certificate not in (first, second)
+
+
+def test_state_that_cannot_be_made(tmp_path: Path, clock: Clock) -> None:
+    """It is an error of the settings, which ends lbgen, and no mistake that it tries again after."""
+    with Hub(new_bundle(clock()), "m1", tmp_path / "lbgen/hub", clock) as hub:
+        (tmp_path / "lbgen").touch()
+        with (
+            pytest.raises(SettingsError, match=r"hub.state .*/lbgen.*; give it to lbgen's account"),
+            kept_up(tmp_path / "authority.pem", hub.authority, hub.ledger, hub.registrar),
+        ):
+            pass

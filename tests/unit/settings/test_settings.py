@@ -491,3 +491,28 @@ def test_via(tmp_path):
     line = wrong("discovery: {dockerflow: {via: ingress}}", tmp_path)[-1]
     assert "discovery.dockerflow.via" in line
     assert "'auto', 'mesh', 'host', 'task' or 'vip'" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "source: {hub: {urls: ['https://m1:9443']}}\ntargets: {edge: {templates: haproxy}}\n",
+            "targets.edge: /var/lib/lbgen/edge is where source.hub.state keeps what is lbgen's alone: "
+            "give the target another name or another output",
+        ),
+        (
+            "hub: {authority: a.pem, state: x}\ntargets: {web: {templates: haproxy, output: x}}\n",
+            "is where hub.state keeps what is lbgen's alone",
+        ),
+        ("targets: {source: {templates: haproxy}}\n", "/var/lib/lbgen/source is where state keeps"),
+        (
+            "source: [{name: a, hub: {urls: ['https://m1:9443']}}, {name: b, hub: {urls: ['https://m1:9443']}}]\n",
+            "source.b.hub.state: /var/lib/lbgen/edge is that of source.a.hub.state: give each a directory of its own",
+        ),
+    ],
+)
+def test_directories(text, message, tmp_path):
+    """No proxy's files are among an edge's key and a hub's ledger, and no two identities in one directory."""
+    [line] = wrong(text, tmp_path)
+    assert message in line

@@ -36,7 +36,7 @@ def hub(tmp_path: Path, clock: Clock) -> Iterator[Hub]:
 
 
 def test_not_joined(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"has not joined a fleet: see 'lbgen join --help'"):
+    with pytest.raises(SettingsError, match=rf"has not joined a fleet: lbgen join .* --state {tmp_path}"):
         Identity(tmp_path)
 
 

@@ -867,3 +867,22 @@ def test_daemon(short_dir):
                 process.send_signal(signal.SIGTERM)
                 process.wait(PATIENCE)
     assert first.returncode == second.returncode == 0
+
+
+def test_hubs_in_reserve():
+    """Of an edge's hubs those that it does not ask now are no failure; where none answers it says so."""
+    common = {"kind": "hub", "stream_age_seconds": None, "failing": None}
+    members = [
+        common | {"name": "m1", "mode": "push", "endpoint": "https://m1:9443"},
+        common | {"name": "", "mode": "none", "endpoint": "https://m2:9443"},
+        common | {"name": "m3", "mode": "none", "endpoint": "https://m3:9443", "failing": "no answer"},
+    ]
+    source = common | {"mode": "none", "endpoint": "https://m1:9443", "failing": "no answer", "members": members}
+    assert [click.unstyle(line) for line in status_text.source_lines(source)] == [
+        "source    no hub answers, https://m1:9443",
+        "          failing: no answer",
+        "          m1: push, https://m1:9443",
+        "          in reserve, https://m2:9443",
+        "          m3: no hub answers, https://m3:9443",
+        "          failing: no answer",
+    ]
