@@ -293,7 +293,7 @@ def test_token_is_used_twice(fleet: Fleet, tmp_path: Path) -> None:
 
     def tried(url: str) -> str:
         try:
-            return join(exchange, url, token, tmp_path / url[-7]).name
+            return join(exchange, url, token, tmp_path / f"edge-{fleet.urls.index(url)}").name
         except Refused as error:
             return error.code
 
