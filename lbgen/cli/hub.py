@@ -11,6 +11,7 @@ import click
 
 from lbgen.base.address import is_address
 from lbgen.base.errors import NoDaemon, NotAdmitted, SettingsError
+from lbgen.base.fleet_names import NAME, NAME_RULE
 from lbgen.base.private_file import write_private
 from lbgen.cli import hub_text
 from lbgen.cli.daemon import daemon_at, daemon_of, status_options
@@ -21,7 +22,6 @@ from lbgen.hub import ledger, revocations, rotation, tokens
 from lbgen.hub.authority import Authority, new_bundle, read_bundle
 from lbgen.labels.values.basic import duration
 from lbgen.labels.values.value_type import BadValue
-from lbgen.source.hub.certificates import NAME, NAME_RULE
 from lbgen.status import client
 
 F = TypeVar("F", bound=Callable[..., Any])

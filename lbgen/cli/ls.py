@@ -6,8 +6,9 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -18,6 +19,7 @@ from lbgen.cli.options import CommonOptions, common_options, read_source
 from lbgen.cli.output import OUTPUT, print_json, print_lines
 from lbgen.report.drains import Scene
 from lbgen.report.listing import listing
+from lbgen.settings import Settings
 from lbgen.status import client
 
 PAUSE = 1.0  # seconds between two questions of --watch
@@ -62,27 +64,22 @@ def ls(
     if once or common.from_files:
         if watch:
             raise SettingsError("ls --watch asks a running daemon: leave --from and --once out")
-        drains = common.drains(settings)
-        snapshot, model = read_source(settings, drains=drains)
-        document = listing(Scene(snapshot, model, drains.asked))
-        _print(document, names, form)
+        _print(_read(common, settings), names, form)
         return
     daemon = daemon_at(url, auth) if url else daemon_of(settings.status, auth)
-
-    def asked() -> Document:
-        found: Document = client.ask(daemon, "/api/v1/routes")
-        return found
-
-    if not watch:
-        try:
-            _print(asked(), names, form)
-        except NoDaemon as error:
-            raise NoDaemon(f"{error} ('lbgen ls --once' reads Docker itself)") from error
-        return
-    try:
+    asked = partial(client.ask, daemon, "/api/v1/routes")
+    if watch:
         _watch(asked, names, form)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    try:
+        _print(asked(), names, form)
+    except NoDaemon as error:
+        raise NoDaemon(f"{error} ('lbgen ls --once' reads Docker itself)") from error
+
+
+def _read(common: CommonOptions, settings: Settings) -> Document:
+    drains = common.drains(settings)
+    snapshot, model = read_source(settings, drains=drains)
+    return listing(Scene(snapshot, model, drains.asked))
 
 
 def _print(document: Document, names: Sequence[str], form: str) -> None:
@@ -95,22 +92,33 @@ def _print(document: Document, names: Sequence[str], form: str) -> None:
         print_lines(listing_lines(chosen))
 
 
-def _watch(asked: Callable[[], Document], names: Sequence[str], form: str) -> None:
-    """Show the listing each time that it is another one; an answer that fails is shown in its place."""
+def _watch(asked: Callable[[], Document], names: Sequence[str], form: str) -> NoReturn:
+    """Show the listing each time that it is another one, until Ctrl-C; an answer that fails is shown in its place."""
     shown: object = None
-    while True:
-        try:
-            found: Document | str = matching(asked(), names)
-        except NoDaemon as error:
-            found = str(error)
-        if found != shown:
-            shown = found
-            if form == "json":
-                if isinstance(found, dict):
-                    print_json(found)
-            else:
-                _draw([found] if isinstance(found, str) else listing_lines(found))
-        pause(PAUSE)
+    try:
+        while True:
+            found = _matching_now(asked, names)
+            if found != shown:
+                shown = found
+                _show(found, form)
+            pause(PAUSE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _matching_now(asked: Callable[[], Document], names: Sequence[str]) -> Document | str:
+    """Return the listing, or why there is none."""
+    try:
+        return matching(asked(), names)
+    except NoDaemon as error:
+        return str(error)
+
+
+def _show(found: Document | str, form: str) -> None:
+    if form != "json":
+        _draw([found] if isinstance(found, str) else listing_lines(found))
+    elif isinstance(found, dict):
+        print_json(found)
 
 
 def _draw(lines: Iterable[str]) -> None:

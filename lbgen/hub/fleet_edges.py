@@ -165,8 +165,3 @@ class HubFleet:
         if self.rollouts:
             self._edges.stop()
             self.rollouts.stop()
-
-
-def handing_out(settings: FleetSettings | None, state: Path, authority: Authority, server: HubServer) -> HubFleet:
-    """Return what hands settings out to the edges of a hub, and what passes them on."""
-    return HubFleet(settings, state, authority, server)

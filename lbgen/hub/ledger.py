@@ -19,8 +19,9 @@ from typing import Any
 
 from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import SettingsError
+from lbgen.base.fleet_names import NAME
 from lbgen.base.private_file import write_private
-from lbgen.source.hub.certificates import EDGE, LONGEST_LABEL, MOST_LABELS, NAME, Holder
+from lbgen.source.hub.certificates import EDGE, LONGEST_LABEL, MOST_LABELS, Holder
 
 FILE = "ledger.json"
 VERSION = 1

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lbgen.base import bounded_file, json_text
+from lbgen.base.fleet_names import NAME
 from lbgen.base.logs import log
 from lbgen.base.private_file import write_private
-from lbgen.source.hub.certificates import NAME
 
 LARGEST = 4096  # bytes of a file
 TAKEN_WITHIN = 5.0  # seconds for which the command waits; a hub that runs needs a tenth of one

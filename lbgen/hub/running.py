@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.hub.authority import Authority
-from lbgen.hub.fleet_edges import handing_out
+from lbgen.hub.fleet_edges import HubFleet
 from lbgen.hub.ledger import Edge, Ledger
 from lbgen.hub.offers import Add, Offers, Place
 from lbgen.hub.registrar import Peer, Registrar
@@ -60,7 +60,7 @@ class RunningHub:
         self.registrar = Registrar(self.authority, self.ledger, tuple(settings.peers))
         self.server = HubServer(settings.address, self.authority, self.registrar)
         self.target = HubTarget(self.server)
-        self._fleet = handing_out(settings.fleet, self._state, self.authority, self.server)
+        self._fleet = HubFleet(settings.fleet, self._state, self.authority, self.server)
         self._offers = Offers(add, remove, frozenset(taken))
         self.server.shared.on_offer = self._offered
         self._ended = threading.Event()

@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Mapping
 
 from lbgen.base.errors import SettingsError
+from lbgen.base.fleet_names import NAME, NAME_RULE
 from lbgen.hub.authority import Authority
-from lbgen.source.hub.certificates import LONGEST_LABEL, MOST_LABELS, NAME, NAME_RULE, Refused
+from lbgen.source.hub.certificates import LONGEST_LABEL, MOST_LABELS, Refused
 from lbgen.source.hub.token import Token, parts_of, text_of
 
 _PURPOSE = b"lbgen token 1\n"  # so that no other signature of the authority's key can be one of a token

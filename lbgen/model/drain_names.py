@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from lbgen.model.servers import node_name, slot_name
+from lbgen.model.server_names import node_name, slot_name
 from lbgen.snapshot import Node, Service, Snapshot, Task
 
 SEPARATOR = "/"  # between a part and a name in it

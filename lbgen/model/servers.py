@@ -6,9 +6,8 @@ among them, in state "over": whether they are left out is for their whole backen
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from lbgen.base.problem import Problem
 from lbgen.labels.keys.table import RouteKeys
@@ -16,8 +15,9 @@ from lbgen.labels.values.value_type import BadValue
 from lbgen.model.addresses import SharedNetwork, networks_of, node_address, shared_network
 from lbgen.model.destination import Destination, destination, way_by_port
 from lbgen.model.placement import chooser
+from lbgen.model.server_names import distinct, node_name, slot_name
 from lbgen.model.types import Rules, Server
-from lbgen.snapshot import Network, Node, Service, Snapshot, Task, moment
+from lbgen.snapshot import Network, Node, Service, Snapshot, Task
 
 STATES = ("up", "drain", "over")  # of a server, in the order in which it goes
 
@@ -257,47 +257,3 @@ class _Choice:
             port = ports[-1] if ":" in address else ports[0]
             name = f"{self.service.name}.{label}"
             self.made.servers.append(Server(name, address, port, state, node.hostname, origin))
-
-
-def slot_name(task: Task, node: Node) -> str:
-    """Return the slot of a task, or its node's name where tasks have no slots.
-
-    On a host without Swarm, that host's name; from the second on with the container's number, which is Compose's. So a
-    server keeps its name when others come and go.
-    """
-    if node.role == "host":
-        return f"{node_name(node)}.{task.slot}" if task.slot > 1 else node_name(node)
-    return str(task.slot) if task.slot else node_name(node)
-
-
-def node_name(node: Node) -> str:
-    """Return a node's name in the characters that every proxy allows in a server name."""
-    return _clean(node.hostname or node.id)
-
-
-def _clean(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", text)
-
-
-def distinct(servers: Iterable[Server], tasks: Sequence[Task]) -> list[Server]:
-    """Give servers of one name distinct ones: who is up, then who is newest, keeps the plain name. Sorted by name.
-
-    So the plain name moves to the successor at once, where it stays, and the predecessor leaves under a name of its
-    own. Two live nodes with one hostname are told apart the same way.
-    """
-    newest = sorted(tasks, key=lambda task: (moment(task.created_at), task.id), reverse=True)
-    position = {task.id: index for index, task in enumerate(newest)}
-    taken: dict[str, Server] = {}
-    for server in sorted(
-        servers, key=lambda server: (server.state != "up", position.get(server.origin, 0), server.origin)
-    ):
-        candidates = (server.name, *(f"{server.name}-{_clean(server.origin[:length])}" for length in (8, 99)))
-        name = next((name for name in candidates if name not in taken), f"{server.name}-{len(taken)}")
-        taken[name] = replace(server, name=name)
-    return [taken[name] for name in sorted(taken, key=natural)]
-
-
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts web.2 before web.10."""
-    parts = re.split(r"(\d+)", name)
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)

@@ -9,7 +9,8 @@ from lbgen.base.address import host_port
 from lbgen.daemon.drain_store import Drain
 from lbgen.labels.match import Alternative
 from lbgen.model import Backend, Model, Route, Server
-from lbgen.model.servers import node_drains, slot_name, state_and_reason
+from lbgen.model.server_names import slot_name
+from lbgen.model.servers import node_drains, state_and_reason
 from lbgen.report.drains import BY_SWARM, Scene, by_origin, drain_document, seen_document
 from lbgen.report.masking import masked
 from lbgen.snapshot import Node, Service, Task

@@ -6,31 +6,18 @@ import re
 import socket
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from lbgen.base.address import is_address, split_bind
+from lbgen.base.fleet_names import NAME, NAME_RULE, hub_place
 from lbgen.settings.accepted import Accept
 from lbgen.settings.fleet import FleetSettings
 from lbgen.settings.value_types import Bind, Section, Texts
 
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")  # as certificates have it
-
-
-def _url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme == "https" and parts.hostname and parts.port and parts.path in ("", "/")
-    except ValueError:
-        good = False
-    if not good or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f"{text!r} is not the address of a hub: write https://HOST:PORT")
-    return f"https://{parts.netloc}"
-
 
 def _urls(urls: list[str]) -> list[str]:
-    return list(dict.fromkeys(map(_url, urls)))
+    return list(dict.fromkeys(f"https://{hub_place(url)}" for url in urls))
 
 
 def _address(text: str) -> str:
@@ -41,7 +28,7 @@ def _address(text: str) -> str:
 
 def _name(text: str) -> str:
     if text and not NAME.fullmatch(text):
-        raise ValueError(f"{text!r}: 1 to 32 letters a-z, digits and hyphens, none of these first or last")
+        raise ValueError(f"{text!r}: {NAME_RULE}")
     return text
 
 

@@ -29,11 +29,7 @@ Document = dict[str, Any]
 
 
 def explanation(facts: Facts, name: str) -> Document:
-    """Explain the service of this name or id.
-
-    Raises:
-        UnknownService: there is none.
-    """
+    """Explain the service of this name or id; raise UnknownService if there is none."""
     service = facts.service(name)
     definitions = facts.definitions.of(service.part)
     context = facts.rules.label_context(definitions, on_hosts=service.on_hosts)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,11 +23,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lbgen.base.errors import SourceError
+from lbgen.base.fleet_names import NAME
 
 SCHEME = "lbgen"
 EDGE, HUB = "edge", "hub"
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")  # as a source's name: an agent's is one
-NAME_RULE = "1 to 32 letters a-z, digits and hyphens, none of these first or last"
 MOST_LABELS, LONGEST_LABEL = 16, 256  # labels of an edge; characters of a key or a value
 LARGEST = 16 << 10  # bytes of a certificate that is looked at; ours have less than 1 KiB, or 13 with most labels
 

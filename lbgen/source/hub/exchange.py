@@ -10,10 +10,10 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from lbgen.base import json_text
 from lbgen.base.errors import SettingsError, SourceError
+from lbgen.base.fleet_names import hub_place
 from lbgen.source.hub.certificates import HUB, Refused, certificate_in, holder_of
 
 JOIN, RENEW, PEER = "/v1/join", "/v1/renew", "/v1/peer"
@@ -88,13 +88,9 @@ def check_hub(certificate: bytes) -> str:
 def websocket_url(url: str) -> str:
     """Return ``wss://HOST:PORT`` for a hub's ``https://HOST:PORT``; raise SettingsError."""
     try:
-        parts = urlsplit(url)
-        good = parts.scheme == "https" and parts.hostname and parts.port and parts.path in ("", "/")
-    except ValueError:
-        good = False
-    if not good or parts.query or parts.fragment or parts.username is not None:
-        raise SettingsError(f"{url!r} is not the address of a hub: write https://HOST:PORT")
-    return f"wss://{parts.netloc}"
+        return f"wss://{hub_place(url)}"
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def unanswered(url: str, error: BaseException) -> SourceError:

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lbgen.base import json_text
-from lbgen.source.hub.certificates import LONGEST_LABEL, MOST_LABELS, NAME, Refused
+from lbgen.base.fleet_names import NAME
+from lbgen.source.hub.certificates import LONGEST_LABEL, MOST_LABELS, Refused
 
 PREFIX = "lbgen1"
 LONGEST = 16 << 10  # characters; with the most labels about 13,000

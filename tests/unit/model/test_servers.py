@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from lbgen.labels.context import Ways
 from lbgen.labels.values.value_type import BadValue
-from lbgen.model.servers import draining, natural, route_servers, server_state
+from lbgen.model.server_names import natural
+from lbgen.model.servers import draining, route_servers, server_state
 from lbgen.snapshot import PublishedPort
 from tests.support.builders import (
     a_network,
