@@ -178,7 +178,7 @@ class Offers:
         """
         self._add, self._remove, self._taken = add, remove, taken
         self._sources: dict[str, OfferSource] = {}
-        self._complained: set[str] = set()
+        self._complained: dict[str, str] = {}  # agent -> why its offer was refused last, as the log has it
 
     def expect(self, place: Place) -> OfferSource | None:
         """Have an agent among the sources, connected or not; None: its name is that of a source in the settings."""
@@ -186,10 +186,8 @@ class Offers:
         if known and known.place == place:
             return known
         if place.name in self._taken:
-            if place.name not in self._complained:
-                remedy = "give the source in the settings, or the agent, another name"
-                log.error("offer_refused", agent=place.name, error="a source has the same name", remedy=remedy)
-            self._complained.add(place.name)
+            remedy = "give the source in the settings, or the agent, another name"
+            self._complain(place.name, "a source has the same name", remedy=remedy)
             return None
         made = self._sources[place.name] = OfferSource(place)
         self._add(place.name, made)
@@ -200,8 +198,13 @@ class Offers:
         if source := self.expect(place):
             if offer is None:
                 source.gone()
-            else:
+                return
+            try:
                 source.take_over(offer)
+            except SourceError as error:
+                self._complain(place.name, str(error), effect="its servers stay as they were")
+                raise
+            self._complained.pop(place.name, None)
 
     def keep(self, wanted: Mapping[str, Place]) -> None:
         """Have these agents among the sources and no others: one that was revoked is gone with its servers."""
@@ -210,3 +213,9 @@ class Offers:
             self._remove(name)
         for place in wanted.values():
             self.expect(place)
+
+    def _complain(self, agent: str, error: str, **more: str) -> None:
+        """Log why an offer is refused, once for each reason: the agent tries again and again."""
+        if self._complained.get(agent) != error:
+            log.error("offer_refused", agent=agent, error=error, **more)
+        self._complained[agent] = error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
 from lbgen.hub.offers import MOST, Offers, OfferSource, Place, own_facts
@@ -83,6 +85,19 @@ def test_too_much(facts: Snapshot, why: str) -> None:
     with pytest.raises(SourceError, match=why):
         source.take_over(Offer(True, True, said(facts)))
     assert next(source.follow()).tasks.keys() == {"web-1-id"}
+
+
+def test_refusal_is_logged_once_for_each_reason() -> None:
+    """The operator of the hub sees why an agent's servers stay as they were, and not at each of its attempts."""
+    offers = Offers(lambda _name, _source: None, lambda _name: None, frozenset())
+    bad, good = Offer(put=said(a_snapshot(a_node("a"), a_node("b")))), Offer(put=said(host(1)))
+    with capture_logs() as logs:
+        for offer in (bad, bad, good, bad):
+            with suppress(SourceError):
+                offers.take(PLACE, offer)
+    assert [(entry["event"], entry["agent"], entry["error"]) for entry in logs] == [
+        ("offer_refused", "shop", "more than 1 nodes on one host")
+    ] * 2
 
 
 def test_pieces_and_changes() -> None:
