@@ -137,7 +137,9 @@ def test_every_sign_in_every_key(trial):
 
 
 @given(hostile.clusters())
-@settings(deadline=None, max_examples=20, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture]
+)
 def test_no_labels_leave_their_place(trial, snapshot):
     """Whatever the labels of twenty services are, the proxy takes what comes of them, and nothing else is in it."""
     trial.try_out(snapshot)
