@@ -33,8 +33,9 @@ from tests.support.wait import PATIENCE, wait_for
 EVERY = pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=pytest.mark.proxy(kind)) for kind in ("haproxy", "nginx", "traefik")]
 )
-# Often, for the test's sake. The interval is also HAProxy's limit for a handshake, which a busy machine may not keep.
-OFTEN: dict[str, object] = {"health-check.interval": "100ms", "health-check.fall": "100"}
+# For the test's sake, but not oftener: the interval is also HAProxy's limit for a handshake, which a busy machine may
+# not keep, and one that fails takes a new server down.
+OFTEN: dict[str, object] = {"health-check.interval": "500ms", "health-check.fall": "100"}
 CHECKS: dict[str, dict[str, object]] = {
     "no check": {"health-check": "off"},
     "tcp": OFTEN,
