@@ -57,7 +57,7 @@ hub.add_command(rollout)
 def init(directory: Path, form: str) -> None:
     """Make the authority of a fleet, once: all its hubs share the file.
 
-    Whoever has the file can admit edges, and be a hub: give it to hubs, and to nobody else. An existing file stays.
+    Anyone who has the file can admit edges and be a hub: give it to hubs and to nobody else. An existing file stays.
     """
     path = directory / FILE
     if path.exists():

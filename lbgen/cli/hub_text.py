@@ -37,7 +37,7 @@ def authority_document(path: Path, bundle: Bundle) -> dict[str, Any]:
 
 def made_lines(path: Path, bundle: Bundle) -> Iterator[str]:
     """Yield what to do with a new authority."""
-    yield f"{path} is the authority of a new fleet; whoever has the file can be a hub."
+    yield f"{path} is the authority of a new fleet; anyone who has the file can be a hub."
     yield f"SHA-256 fingerprint  {fingerprint(bundle.trusted[0])}"
     yield ""
     yield "Give it to all hubs (setting hub.authority), as a file that only lbgen may read, or as a Docker secret:"

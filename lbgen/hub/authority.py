@@ -137,7 +137,7 @@ class Authority:
         authority = cls(read_bundle(path), name, clock)
         # Docker mounts secrets with mode 0444, where only the container's own processes see them.
         if not path.is_relative_to(SECRETS) and path.stat().st_mode & 0o077:
-            effect = "whoever reads it can be a hub: chmod 600"
+            effect = "anyone who reads it can be a hub: chmod 600"
             log.warning(
                 "hub_authority_readable", file=str(path), mode=f"{path.stat().st_mode & 0o777:o}", effect=effect
             )

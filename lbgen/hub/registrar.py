@@ -82,7 +82,7 @@ class Registrar:
         self._renewals = Attempts(RENEWALS, RENEWAL_FORGIVEN)
         self._reserved: dict[str, tuple[str, float]] = {}  # token -> key, until
         self._lock = threading.Lock()
-        effect = "whoever asked is refused"
+        effect = "the request is refused"
         self._guard = UNEXPECTED.guard(Part.HUB, "joins and renewals", event="hub_failed", effect=effect)
         # Answers to what other hubs ask besides trust, by the request's type.
         self.more: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {}

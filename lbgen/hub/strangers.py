@@ -1,7 +1,7 @@
 """Connections at the hub's port that are not admitted yet: limited in number, so that no address keeps others out.
 
 They are counted from the moment when they are accepted, before TLS, until they are admitted or closed. Where there are
-too many, room is made by whoever has most of them: an address alone keeps out nobody but itself.
+too many, the address that has most of them makes room: an address alone keeps out nobody but itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What has changed to facts, and since when, for whoever is told only what is new; pure."""
+"""What has changed to facts, and since when, for readers that are told only what is new; pure."""
 
 from __future__ import annotations
 

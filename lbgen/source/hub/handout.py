@@ -47,7 +47,7 @@ class ContentRefused(HandoutRefused):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Settings and templates, whoever they are for. An empty one leaves an edge with its own file alone."""
+    """Settings and templates, for any edge. An empty one leaves an edge with its own file alone."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     templates: Mapping[str, str] = field(default_factory=dict)  # text by path: PROXY/NAME.j2, PROXY/set.yml

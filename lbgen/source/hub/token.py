@@ -1,7 +1,7 @@
 """The text of a token, which lets one edge join: ``lbgen1.PAYLOAD.SIGNATURE``, one line.
 
 An edge reads the authorities' fingerprints in it, so that it gives the token away to no other fleet's hub; the hub
-checks the signature (`lbgen/hub/tokens.py`). Whoever has the text may join: it is in no log and no message.
+checks the signature (`lbgen/hub/tokens.py`). Its holder may join, so it is in no log and no message.
 """
 
 from __future__ import annotations
