@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 
-PREFIX = ".lbgen-new-"  # of what is not whole yet
+from lbgen.base import whole_file
 
 
 def make_private_directory(path: Path) -> None:
@@ -32,18 +31,7 @@ def write_private(path: Path, text: str) -> None:
     The directory is made with mode 0700 if it is missing. What root writes is handed over: `hand_over`.
     """
     make_private_directory(path.parent)
-    handle, name = tempfile.mkstemp(prefix=PREFIX, dir=path.parent)  # mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            hand_over(file.fileno(), path)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
+    whole_file.replace(path, text.encode(), lambda handle: hand_over(handle, path))
 
 
 def hand_over(handle: int, path: Path) -> None:

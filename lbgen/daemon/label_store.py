@@ -7,17 +7,14 @@ hold secrets, so nobody else may read the file.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lbgen.base import bounded_file, json_text
+from lbgen.base import bounded_file, json_text, whole_file
 from lbgen.base.directories import make_directory
 from lbgen.base.logs import log
 from lbgen.proxies.output_lock import OutputLock
@@ -25,7 +22,6 @@ from lbgen.proxies.output_lock import OutputLock
 FILE = ".lbgen-labels.json"
 VERSION = 1
 LARGEST = 64 << 20  # bytes
-_PREFIX = ".lbgen-new-"  # as `proxies/disk.py` has it, which clears away what was left half-written
 Labels = Mapping[str, str]
 
 
@@ -74,7 +70,8 @@ class LabelStore:
             if (lock and lock.holder) or not (served or known) or (known == served and (output / FILE).exists()):
                 continue
             try:
-                _replace(output / FILE, _encoded(served))
+                make_directory(output)
+                whole_file.replace(output / FILE, _encoded(served).encode())
             except OSError as error:
                 complaint = f"{output / FILE}: {error.strerror}"
                 if self._complaints.get(output) != complaint:
@@ -100,19 +97,3 @@ def _decoded(document: Any) -> tuple[float, dict[str, Served]]:
         since = each["kept_since"]
         served[str(name)] = Served(labels, tuple(map(str, each["routes"])), None if since is None else float(since))
     return float(document["at"]), served
-
-
-def _replace(path: Path, text: str) -> None:
-    """Put the text in place, whole, for lbgen's own account alone; raise OSError with the file as it was."""
-    make_directory(path.parent)
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=path.parent)  # mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise

@@ -19,7 +19,6 @@ from lbgen.base.logs import log
 from lbgen.base.private_file import write_private
 from lbgen.hub.fleet import Fleet
 from lbgen.hub.rollout import Rollout
-from lbgen.proxies import disk
 
 DIRECTORY, STATE, COMMAND = "fleet", "rollout.json", "rollout-command"  # the first is in the hub's state
 LARGEST = 64 << 20  # bytes of a file
@@ -47,6 +46,10 @@ class Kept:
         return {"rollout": self.rollout.document(), **rest}
 
 
+class StoreFailed(LbgenError):
+    """How far a rollout is cannot be written. Edges keep what they have."""
+
+
 class RolloutStore:
     """The files, in a directory of the hub's state."""
 
@@ -68,15 +71,17 @@ class RolloutStore:
             return Kept()
 
     def write(self, kept: Kept) -> None:
-        """Write it if anything has changed; raise ApplyFailed."""
+        """Write it if anything has changed; raise StoreFailed."""
         text = json.dumps(kept.document(), indent=1, sort_keys=True) + "\n"
         if text != self._written:
-            disk.write(self._directory, {STATE: text}, self._old_versions(kept.rollout))
+            self._put(STATE, text)
             self._written = text
+            for path in self._old_versions(kept.rollout):
+                path.unlink(missing_ok=True)
 
     def keep(self, fleet: Fleet) -> None:
-        """Keep a version of the directory; raise ApplyFailed."""
-        disk.write(self._directory, {f"{fleet.version}.json": json.dumps(fleet.document(), indent=1) + "\n"})
+        """Keep a version of the directory; raise StoreFailed."""
+        self._put(f"{fleet.version}.json", json.dumps(fleet.document(), indent=1) + "\n")
 
     def fleet(self, version: str) -> Fleet:
         """Return a version that was kept; raise VersionLost."""
@@ -127,11 +132,15 @@ class RolloutStore:
             raise SettingsError(f"{path}: cannot be read: {error}") from error
         return document
 
-    def _old_versions(self, rollout: Rollout) -> list[str]:
+    def _put(self, name: str, text: str) -> None:
+        path = self._directory / name
+        try:
+            write_private(path, text)
+        except OSError as error:
+            raise StoreFailed(f"{path}: cannot be written: {error.strerror}") from error
+
+    def _old_versions(self, rollout: Rollout) -> list[Path]:
         """Return the files of versions that nobody goes back to any longer."""
-        if not self._directory.is_dir():
-            return []
-        versions = {
-            each.name: found[1] for each in self._directory.iterdir() if (found := _VERSION.fullmatch(each.name))
-        }
-        return sorted(name for name, version in versions.items() if version not in (rollout.version, rollout.before))
+        kept = (rollout.version, rollout.before)
+        paths = self._directory.iterdir()
+        return [path for path in paths if (found := _VERSION.fullmatch(path.name)) and found[1] not in kept]

@@ -15,11 +15,10 @@ import errno
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lbgen.base import bounded_file
+from lbgen.base import bounded_file, whole_file
 from lbgen.base.directories import make_directory
 from lbgen.base.errors import ApplyFailed
 from lbgen.render.outputs import is_inside
@@ -29,7 +28,6 @@ LEDGER = ".lbgen-files"  # in the output directory: one path a line
 LARGEST = 256 << 20  # bytes of a file that lbgen may have written
 NEW_FILE = 0o640  # mode of a file that was not there, and the most that one with passwords may have
 OWN, OWN_FILE = ".lbgen-", 0o600  # how names of files begin that lbgen alone reads, and their mode: labels are in them
-_PREFIX = ".lbgen-new-"
 _PASSWORD = re.compile(  # as crypt(3), Apache and HAProxy write passwords
     r"\$2[abxy]\$[0-9]{2}\$|\{SHA\}|insecure-password "
     r"|\$(?:apr1|[156])\$(?:rounds=[0-9]+\$)?[^$\s]{1,16}\$[A-Za-z0-9./]{22}"
@@ -95,7 +93,7 @@ def write(output: Path, texts: Mapping[str, str], remove: Iterable[str] = (), *,
             before[output / name] = _content(output / name)
             (output / name).unlink(missing_ok=True)
         for directory in {target.parent for target in staged}:
-            _sync(directory)
+            whole_file.sync_directory(directory)
     except OSError as error:
         _put_back(before, stage)
         raise ApplyFailed(f"{error.filename or output}: cannot be written: {error.strerror}") from error
@@ -115,7 +113,7 @@ def close_to_others(output: Path, texts: Mapping[str, str]) -> None:
 
 def clear(output: Path) -> None:
     """Remove what a killed lbgen left half-written."""
-    for path in output.rglob(_PREFIX + "*"):
+    for path in output.rglob(whole_file.PREFIX + "*"):
         path.unlink(missing_ok=True)
 
 
@@ -133,28 +131,20 @@ def _put_back(before: Mapping[Path, bytes | None], stage: Path | None) -> None:
 
 
 def _beside(target: Path, content: bytes, stage: Path | None) -> Path:
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=stage or target.parent)
-    new = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    def dress(handle: int) -> None:
         own = target.name.startswith(OWN)
         mode = OWN_FILE if own else NEW_FILE
         # The proxy may run as somebody else: what it could read it can read again.
         if target.exists() and not own:
             status = target.stat()
             with contextlib.suppress(PermissionError):  # only root may give files away
-                os.chown(new, status.st_uid, status.st_gid)
+                os.fchown(handle, status.st_uid, status.st_gid)
             mode = stat.S_IMODE(status.st_mode) & (
                 NEW_FILE if _PASSWORD.search(content.decode(errors="replace")) else 0o777
             )
-        new.chmod(mode)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
-    return new
+        os.fchmod(handle, mode)
+
+    return whole_file.write_beside(target, content, dress, directory=stage)
 
 
 def _replace(target: Path, new: Path, *, in_place: bool) -> None:
@@ -171,11 +161,3 @@ def _replace(target: Path, new: Path, *, in_place: bool) -> None:
             file.truncate()
             file.flush()
             os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -17,12 +17,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from types import CodeType
 
 import jinja2
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
+
+from lbgen.base import whole_file
 
 _PACKAGE = Path(__file__).parent.parent
 # What a template's code depends on besides its text: what writes it, and the filters, whose results stand in it
@@ -79,14 +80,8 @@ class Bytecode(BytecodeCache):
             return
         with suppress(OSError):  # a directory that is only read
             path.parent.mkdir(exist_ok=True)
-            with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                try:
-                    file.write(self._head(bucket) + marshal.dumps(code))
-                    os.fchmod(file.fileno(), 0o644)
-                    Path(file.name).replace(path)
-                except OSError:
-                    Path(file.name).unlink()
-                    raise
+            content = self._head(bucket) + marshal.dumps(code)
+            whole_file.replace(path, content, lambda handle: os.fchmod(handle, 0o644), lasting=False)
 
     def _path(self, bucket: Bucket) -> Path | None:
         """Return the file of a built-in template's code; None: it is of a user's."""

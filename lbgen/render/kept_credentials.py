@@ -10,17 +10,16 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 from collections.abc import Container, Iterator
 from pathlib import Path
 
+from lbgen.base import whole_file
 from lbgen.base.directories import make_directory
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.logs import log
 from lbgen.render.credential_files import digest_of
 
 DIRECTORY = ".lbgen-kept"
-_PREFIX = ".lbgen-new-"  # as all unfinished files in an output directory
 
 
 class KeptCredentials:
@@ -96,21 +95,17 @@ def _replace(copy: Path, original: Path, content: bytes) -> None:
     make_directory(copy.parent)
     copy.parent.parent.chmod(0o755)
     copy.parent.chmod(_access(original.parent))
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=copy.parent)
-    new = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)  # no fsync: one that a power cut leaves empty is as good as none
-        status = original.stat()
-        for user in (status.st_uid, -1):  # only root may give files away; others to a group of theirs
-            with contextlib.suppress(PermissionError):
-                os.chown(new, user, status.st_gid)
-                new.chmod(stat.S_IMODE(status.st_mode) & 0o777 | stat.S_IRUSR)
-                break
-        new.replace(copy)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
+    # A copy that a power cut leaves empty is as good as none.
+    whole_file.replace(copy, content, lambda handle: _dress(handle, original.stat()), lasting=False)
+
+
+def _dress(handle: int, status: os.stat_result) -> None:
+    """Give a file owner and mode of the original; one that cannot have its group stays lbgen's own."""
+    for user in (status.st_uid, -1):  # only root may give files away; others to a group of theirs
+        with contextlib.suppress(PermissionError):
+            os.fchown(handle, user, status.st_gid)
+            os.fchmod(handle, stat.S_IMODE(status.st_mode) & 0o777 | stat.S_IRUSR)
+            break
 
 
 def _access(directory: Path) -> int:

@@ -6,18 +6,16 @@ half-written or away changes nothing: the last good snapshot stays in force, and
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import math
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lbgen.base import documents, json_text
+from lbgen.base import documents, json_text, whole_file
 from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.file_watch import Pace, watched
 from lbgen.base.fingerprint import Fingerprint, fingerprint
@@ -225,13 +223,4 @@ def _replace(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():
         path.write_text(text, "utf-8")
         return
-    target = Path(os.path.realpath(path))
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(target)  # with the mode that it has: nobody else reads it
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
+    whole_file.replace(Path(os.path.realpath(path)), text.encode())  # with its mode: nobody else reads it

@@ -7,8 +7,9 @@ change by 60 to 300 ms (measured, 3.7; pkg/tls, all of 3.x). This one is made on
 from __future__ import annotations
 
 import datetime
-import os
 from pathlib import Path
+
+from lbgen.base import whole_file
 
 NAME = "default.pem"
 NOBODY = "nobody.lbgen.invalid"
@@ -42,7 +43,4 @@ def ensure(output: Path) -> None:
     text = certificate.public_bytes(encoding) + key.private_bytes(
         encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    new = path.with_name(f".{NAME}.new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(text)
-    new.replace(path)
+    whole_file.replace(path, text)
