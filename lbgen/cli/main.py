@@ -61,6 +61,7 @@ class Group(click.Group):
         try:
             command: click.Command = getattr(importlib.import_module(module), name)
         finally:
+            gc.freeze()  # nor will it be, so that no later search goes through it, of which the last is at the exit
             if collecting:
                 gc.enable()
         return command

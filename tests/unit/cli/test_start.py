@@ -20,10 +20,15 @@ SET = ROOT / "templates/haproxy"
 
 
 def spied(tmp_path: Path, *words: object) -> dict[str, list[str]]:
-    """Run a command in a process of its own; return what it loaded, opened and compiled, in order."""
+    """Run a command in a process of its own.
+
+    Returns:
+        The modules that it loaded; the files that it opened and compiled, in order; the types of the objects that are
+        searched for garbage at its end.
+    """
     report = tmp_path / "report.json"
     code = (
-        "import json, sys\n"
+        "import gc, json, sys\n"
         "opened, compiled = [], []\n"
         "noted = {'open': (opened, 0), 'compile': (compiled, 1)}\n"
         "def note(event, args):\n"
@@ -35,6 +40,7 @@ def spied(tmp_path: Path, *words: object) -> dict[str, list[str]]:
         "    main()\n"
         "finally:\n"
         "    said = {'modules': sorted(sys.modules), 'opened': opened, 'compiled': compiled}\n"
+        "    said['searched'] = [type(each).__name__ for each in gc.get_objects()]\n"
         f"    json.dump(said, open({str(report)!r}, 'w'))\n"
     )
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -78,6 +84,12 @@ def test_render_compiles_once(tmp_path):
     words = ["render", "--once", "--from", MESH, "--proxy", "haproxy"]
     spied(tmp_path, *words)
     assert not [name for name in spied(tmp_path, *words)["compiled"] if name.endswith(".j2")]
+
+
+def test_modules_are_no_garbage(tmp_path):
+    """The classes and functions that a command was imported with are not searched for garbage, at the exit neither."""
+    searched = spied(tmp_path, "render", "--once", "--from", MESH, "--proxy", "haproxy")["searched"]
+    assert searched.count("function") < 2000
 
 
 @pytest.mark.parametrize("command", ["explain", "lint", "render", "run"])
