@@ -203,13 +203,15 @@ def _listed(paths: Paths) -> list[Path]:
     return [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
 
 
-def write_snapshot(snapshot: Snapshot, path: str | os.PathLike[str] | None = None) -> str:
+def write_snapshot(snapshot: Snapshot, path: str | os.PathLike[str] | None = None, *, indent: int | None = 2) -> str:
     """Return the snapshot as a snapshot file's text, the same for the same facts; write it to `path` if given.
 
+    Args:
+        indent: None: on one line, which takes a fifth of the time and is for no people.
     Raises:
         LbgenError: the file cannot be written; one that was there before is untouched.
     """
-    text = json.dumps(document(snapshot), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(document(snapshot), indent=indent, ensure_ascii=False) + "\n"
     if path is not None:
         try:
             _replace(Path(path), text)

@@ -1,7 +1,8 @@
 """The last facts of a part, a host or a hub, on disk: a restart while it is away loses nothing.
 
 A snapshot file that only lbgen's account may read, since labels may hold secrets. It is replaced whole, by a thread of
-its own, and not with every change. A damaged one is told of and ignored.
+its own, and not with every change: writing takes the interpreter from what brings a change to the proxy, so that goes
+first. A damaged one is told of and ignored.
 """
 
 from __future__ import annotations
@@ -19,18 +20,20 @@ from lbgen.source.file import load, write_snapshot
 
 DIRECTORY = "source"  # below setting state
 PAUSE = 10.0  # seconds, at least, from one writing to the next
+AFTER = 1.0  # seconds that a change is left to the proxies alone
 
 
 class LastKnown:
     """One such file."""
 
-    def __init__(self, path: Path, *, pause: float = PAUSE) -> None:
+    def __init__(self, path: Path, *, pause: float = PAUSE, after: float = AFTER) -> None:
         """Read nothing yet.
 
         Args:
             pause: seconds from one writing to the next.
+            after: seconds from a change to its writing; the first of a run is written at once.
         """
-        self.path, self._pause = path, pause
+        self.path, self._pause, self._after = path, pause, after
         self._condition = threading.Condition()
         self._pending: Snapshot | None = None
         self._thread: threading.Thread | None = None
@@ -72,6 +75,7 @@ class LastKnown:
             with self._condition:
                 self._condition.wait_for(lambda: self._closed, self._pause)
                 self._condition.wait_for(lambda: self._closed or self._pending is not None)
+                self._condition.wait_for(lambda: self._closed, self._after)
                 if self._closed:
                     return
 
@@ -82,7 +86,7 @@ class LastKnown:
             return
         try:
             make_directory(self.path.parent)
-            write_snapshot(facts, self.path)
+            write_snapshot(facts, self.path, indent=None)
         except (LbgenError, OSError) as error:
             self._complain(str(error))
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from lbgen.snapshot import ON_HOSTS, Network, Node, PublishedPort, Service, Snapshot, Task, moment
@@ -191,6 +192,7 @@ def _ports(several: Iterable[tuple[PublishedPort, ...]]) -> tuple[PublishedPort,
     return tuple(found)
 
 
+@lru_cache(maxsize=10_000)  # all containers of a host, after each event
 def _stamp(seconds: float) -> str:
     """Return a time as the engine would write it, in RFC 3339."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

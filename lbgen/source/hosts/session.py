@@ -154,10 +154,13 @@ class Session:
             self._said.hear(id_, each.action)
             if each.action in _ENDS:
                 self._stopping.forget(id_)
-        known = {id_: own for id_ in by_id if (own := self.containers.get(id_))}
-        self._know({id_: self._said.seen(own) for id_, own in known.items()}, by_id)
         # Of one that has ended or is paused nothing else is to be learnt right now.
-        self._look_at([id_ for id_, each in by_id.items() if each.action not in STATES], by_id)
+        unclear = [id_ for id_, each in by_id.items() if each.action not in STATES]
+        known = {id_: own for id_ in by_id if (own := self.containers.get(id_))}
+        seen = {id_: self._said.seen(own) for id_, own in known.items()}
+        if not unclear or seen != known:  # else all that is new comes with the look
+            self._know(seen, by_id)
+        self._look_at(unclear, by_id)
 
     def _look_at(self, ids: Collection[str], said: Mapping[str, Happening]) -> None:
         """Look at these containers."""

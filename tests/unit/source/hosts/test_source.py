@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from lbgen.base.errors import SourceError
 from lbgen.source.engine.api import HOST_PATHS
 from lbgen.source.engine.schedule import Pace
-from lbgen.source.hosts import stopping
+from lbgen.source.hosts import follower, grouping, said, stopping
 from lbgen.source.hosts.host import Host
 from lbgen.source.hosts.source import HostsSource
 from tests.support.fake_host import FakeHost
@@ -217,6 +217,23 @@ def test_a_host_that_hangs_holds_nobody_up(engines):
         assert members(following)["b"].failing
         engines[1].resume()
         assert following.until(lambda snapshot: "b" in snapshot.nodes).nodes["b"].state == "ready"
+
+
+def test_an_event_groups_once(engines, monkeypatch):
+    """All containers are grouped into services once for what happened to one of them, not before the look at it too."""
+    monkeypatch.setattr(said, "AGAIN", NEVER)
+    grouped = []
+    with Following(source(engines)) as following:
+        settled(following, engines)
+
+        def counted(*values):
+            grouped.append(values)
+            return grouping.host_snapshot(*values)
+
+        monkeypatch.setattr(follower, "host_snapshot", counted)
+        engines[0].change("shop-slow-1", "health_status: healthy", Status="Up 5 seconds (healthy)")
+        following.until(lambda snapshot: task(snapshot, "shop_slow").state == "running")
+        assert len(grouped) == 1
 
 
 def test_resync_finds_what_nobody_told(engines):
