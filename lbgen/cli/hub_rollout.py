@@ -17,7 +17,6 @@ from lbgen.hub.rollout import Phase
 from lbgen.hub.rollout_store import DIRECTORY, RolloutStore
 
 F = TypeVar("F", bound=Callable[..., Any])
-PATIENCE = 10.0  # seconds for a running hub to take a command up
 _STATE = click.option(
     "--state", metavar="DIR", type=click.Path(path_type=Path), help="The hub's state. Default: setting hub.state."
 )
@@ -108,14 +107,9 @@ def _span(seconds: float) -> str:
 
 
 def _ask(store: RolloutStore, command: str) -> None:
-    store.ask(command)
-    ends = time.monotonic() + PATIENCE
-    while store.asked():
-        if time.monotonic() > ends:
-            store.command()  # it must not be acted on tomorrow
-            click.echo("no hub runs here with this state, or it does not answer; nothing was changed", err=True)
-            raise click.exceptions.Exit(4)
-        time.sleep(0.1)
+    if not store.ask(command):
+        click.echo("no hub runs here with this state, or it does not answer; nothing was changed", err=True)
+        raise click.exceptions.Exit(4)
     click.echo(f"{command}: see 'lbgen hub rollout status'")
 
 

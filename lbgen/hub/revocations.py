@@ -1,24 +1,21 @@
-"""How ``lbgen hub revoke`` reaches a hub: by a file in its state, so that nothing can be revoked over the network.
+"""How ``lbgen hub revoke`` reaches a hub: by a file in its state.
 
-A running hub takes it within moments and removes it, which is the answer; another one takes it when it starts.
+A running hub takes it within moments; another one takes it when it starts.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from lbgen.base import bounded_file, json_text
 from lbgen.base.fleet_names import NAME
 from lbgen.base.logs import log
-from lbgen.base.private_file import write_private
+from lbgen.base.request_file import request
 
 LARGEST = 4096  # bytes of a file
-TAKEN_WITHIN = 5.0  # seconds for which the command waits; a hub that runs needs a tenth of one
-_INTERVAL = 0.02  # seconds between looks
 
 
 def directory(state: Path) -> Path:
@@ -26,7 +23,7 @@ def directory(state: Path) -> Path:
     return state / "revocations"
 
 
-def ask(state: Path, name: str, at: float, patience: float = TAKEN_WITHIN) -> bool:
+def ask(state: Path, name: str, at: float) -> bool:
     """Ask the hub whose state this is to revoke a name; return whether one has taken it.
 
     Args:
@@ -34,12 +31,7 @@ def ask(state: Path, name: str, at: float, patience: float = TAKEN_WITHIN) -> bo
     Raises:
         OSError: the file cannot be written.
     """
-    path = directory(state) / f"{name}.json"
-    write_private(path, json.dumps({"at": at}) + "\n")
-    deadline = time.monotonic() + patience
-    while path.exists() and time.monotonic() < deadline:
-        time.sleep(_INTERVAL)
-    return not path.exists()
+    return request(directory(state) / f"{name}.json", json.dumps({"at": at}) + "\n")
 
 
 def take(state: Path, revoke: Callable[[str, float], None]) -> None:

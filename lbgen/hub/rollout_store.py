@@ -17,6 +17,7 @@ from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import LbgenError, SettingsError
 from lbgen.base.logs import log
 from lbgen.base.private_file import write_private
+from lbgen.base.request_file import request
 from lbgen.hub.fleet import Fleet
 from lbgen.hub.rollout import Rollout
 
@@ -100,8 +101,8 @@ class RolloutStore:
             return text
         return ""
 
-    def ask(self, command: str) -> None:
-        """Ask a running hub for something.
+    def ask(self, command: str) -> bool:
+        """Ask a running hub for something; return whether it has taken that up. If not, nothing is asked any more.
 
         Raises:
             SettingsError: there is no hub that hands anything out, or its state cannot be written.
@@ -109,13 +110,10 @@ class RolloutStore:
         try:
             if not (self._directory / STATE).is_file():
                 raise SettingsError(f"{self._directory}: no rollout here: set hub.fleet, and run lbgen")
-            write_private(self._directory / COMMAND, command + "\n")
+            # What is left must not be acted on tomorrow; what is gone was taken up at the last moment.
+            return request(self._directory / COMMAND, command + "\n") or not self.command()
         except OSError as error:
             raise SettingsError(f"{self._directory}: cannot be written: {error.strerror}") from error
-
-    def asked(self) -> bool:
-        """Tell whether something is asked for that no hub has taken up."""
-        return (self._directory / COMMAND).exists()
 
     def document(self) -> dict[str, Any]:
         """Return what is on disk, for people.

@@ -229,7 +229,7 @@ def test_join_of_several(authority: Path) -> None:
 
 def test_revoke_without_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says that it is not in force yet."""
-    monkeypatch.setattr("lbgen.hub.revocations.TAKEN_WITHIN", 0.1)
+    monkeypatch.setattr("lbgen.base.request_file.PATIENCE", 0.0)
     (tmp_path / "hub").mkdir()
     result = run("hub", "revoke", "e1", "--state", tmp_path / "hub")
     assert (result.exit_code, "no hub runs here" in result.stderr) == (4, True)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from lbgen.cli import hub_rollout
 from lbgen.cli.hub_rollout import rollout, rollout_lines
 from lbgen.hub.rollout import Phase, Rollout
 from lbgen.hub.rollout_store import Kept, RolloutStore
@@ -93,7 +92,7 @@ def test_commands(state: Path, command: str) -> None:
 
 def test_no_hub(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that nobody takes up is not left for a hub that is started tomorrow."""
-    monkeypatch.setattr(hub_rollout, "PATIENCE", 0.0)
+    monkeypatch.setattr("lbgen.base.request_file.PATIENCE", 0.0)
     result = run("abort", "--state", state)
     assert result.exit_code == 4
     assert RolloutStore(state / "fleet").command() == ""

@@ -140,7 +140,7 @@ def test_good_then_refused(site: Site) -> None:
         assert out.rollout.reason.startswith("canary refused it: haproxy refused")
         assert "no vip here" in out.rollout.reason
         site.edges["canary"].refusing = ""
-        RolloutStore(site.root / "hub-m1" / "fleet").ask("resume")
+        assert RolloutStore(site.root / "hub-m1" / "fleet").ask("resume")
         wait_for(lambda: site.vias() == ["vip", "vip"], "the resumed version")
 
 

@@ -13,7 +13,7 @@ import pytest
 from lbgen.hub.handing_out import AGAIN, MOST_AT_ONCE, UNREAD, HandingOut, Seen
 from lbgen.hub.rollout import Phase
 from lbgen.hub.rollout_events import SETTLE
-from lbgen.hub.rollout_store import RolloutStore
+from lbgen.hub.rollout_store import COMMAND, RolloutStore
 from lbgen.settings.fleet import FleetSettings
 from lbgen.source.hub.handout import Handout, opened
 from tests.support.clock import Clock
@@ -84,6 +84,10 @@ class Hub:
         group.mkdir(parents=True, exist_ok=True)
         (group / "group.yml").write_text("edges: ['*']\n")
         (group / "settings.yml").write_text(settings + "\n")
+
+    def ask(self, command: str) -> None:
+        """Leave a command, as `RolloutStore.ask` does, which waits for an answer."""
+        (self.root / "state" / COMMAND).write_text(command + "\n")
 
     def steps(self, count: int = 3) -> Phase:
         """Look some times without any time passing."""
@@ -187,18 +191,18 @@ def test_the_first_is_refused(hub: Hub) -> None:
 def test_abort_and_resume(hub: Hub) -> None:
     """Commands are files that the hub looks for; each is acted on once."""
     hub.steps()
-    hub.store.ask("abort")
+    hub.ask("abort")
     hub.steps()
     hub.clock.now += SETTLE
     assert hub.steps() is Phase.ROLLED_BACK
     assert hub.out.rollout.reason == "lbgen hub rollout abort"
     assert hub.edges.handed() == "c1+ c1-"
-    hub.store.ask("resume")
+    hub.ask("resume")
     assert hub.steps() is Phase.PAUSE
-    hub.store.ask("resume")
+    hub.ask("resume")
     assert hub.steps() is Phase.DONE
     assert hub.edges.handed() == "c1+ e1+ e2+"
-    hub.store.ask("nonsense")
+    hub.ask("nonsense")
     assert hub.steps() is Phase.DONE
 
 
@@ -208,12 +212,12 @@ def test_resume_after_a_refusal(hub: Hub) -> None:
     hub.steps()
     hub.clock.now += SETTLE
     assert hub.steps() is Phase.ROLLED_BACK
-    hub.store.ask("resume")
+    hub.ask("resume")
     hub.steps(5)
     assert hub.edges.handed() == "c1+ c1+"
     del hub.edges.refusing["c1"]
     hub.clock.now += SETTLE
-    hub.store.ask("resume")
+    hub.ask("resume")
     assert hub.steps() is Phase.PAUSE
 
 
@@ -237,7 +241,7 @@ def test_an_old_refusal(hub: Hub) -> None:
     hub.clock.now += SETTLE
     hub.steps()
     hub.edges.silent.add("c1")
-    hub.store.ask("resume")
+    hub.ask("resume")
     assert hub.steps(5) is Phase.CANARY
     assert hub.edges.handed() == "c1+ c1+"
 
@@ -248,7 +252,7 @@ def test_a_hub_that_is_started_again(hub: Hub) -> None:
     hub.begin()
     assert hub.steps() is Phase.PAUSE
     assert hub.edges.handed() == "c1+"
-    hub.store.ask("abort")
+    hub.ask("abort")
     hub.begin()
     assert hub.steps() is Phase.STOPPED
     assert [each.sequence for each in hub.edges.got] == [2]
@@ -284,7 +288,7 @@ def test_a_lost_version(hub: Hub) -> None:
         if file.name != "rollout.json":
             file.unlink()
     hub.begin()
-    hub.store.ask("abort")
+    hub.ask("abort")
     hub.edges.got.clear()
     hub.steps()
     hub.clock.now += SETTLE
@@ -371,7 +375,7 @@ def test_an_abort_after_the_end(hub: Hub) -> None:
     hub.again("discovery: {drain_grace: 2s}")
     hub.whole()
     assert hub.edges.versions() != before
-    hub.store.ask("abort")
+    hub.ask("abort")
     hub.steps()
     assert hub.edges.handed() == "c1+ e1+ e2+"
     assert hub.edges.versions() == before

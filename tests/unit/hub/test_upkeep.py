@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from lbgen.base import request_file
 from lbgen.base.errors import SettingsError
 from lbgen.hub import ledger, revocations
 from lbgen.hub.authority import Authority, new_bundle, read_bundle
@@ -46,20 +47,23 @@ def test_revocation_is_taken_at_once(hub: Hub, tmp_path: Path, clock: Clock) -> 
     """The command's answer is that the file is gone."""
     edge = hub.joined("e1", tmp_path / "e1")
     with running(hub, tmp_path):
-        assert revocations.ask(tmp_path / "hub", "e1", clock() + 1, patience=60)
+        assert revocations.ask(tmp_path / "hub", "e1", clock() + 1)
         assert hub.revoked == ["e1"]
         with pytest.raises(Refused, match="e1 is revoked"):
             hub.ask("/v1/edge", {"type": "hello"}, edge)
     assert "e1" in ledger.read(tmp_path / "hub").revoked
 
 
-def test_revocation_is_taken_at_the_start(hub: Hub, tmp_path: Path, clock: Clock) -> None:
+def test_revocation_is_taken_at_the_start(
+    hub: Hub, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that was asked for while no hub ran voids what was there then, and nothing that came later."""
     hub.joined("e1", tmp_path / "e1")
     hub.joined("e2", tmp_path / "e2")
     asked = clock() + 1
+    monkeypatch.setattr(request_file, "PATIENCE", 0.0)
     for name in ("e1", "e2"):
-        assert not revocations.ask(tmp_path / "hub", name, asked, patience=0)
+        assert not revocations.ask(tmp_path / "hub", name, asked)
     clock.now += 60
     newer = hub.joined("e2", tmp_path / "newer")
     with running(hub, tmp_path):
@@ -74,7 +78,7 @@ def test_what_is_no_revocation(hub: Hub, tmp_path: Path, content: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(content)
     with running(hub, tmp_path):
-        assert revocations.ask(tmp_path / "hub", "e1", hub.clock(), patience=60)
+        assert revocations.ask(tmp_path / "hub", "e1", hub.clock())
     assert list(hub.ledger.entries.revoked) == ["e1"]
 
 
