@@ -15,9 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
-from lbgen.cli.main import main
 from tests.lab import probe
 from tests.lab.host import wait_for
 from tests.lab.service import Service, ingress_port
@@ -25,6 +23,7 @@ from tests.lab.services import Attached, Lab
 from tests.lab.settings import LabError
 from tests.lab.sidecar import Sidecar
 from tests.lab.traffic import Traffic
+from tests.support.command import run
 
 TRAEFIK = Path(sys.executable).parent / "traefik"
 WEB, OLD, BESIDE, OLD_BESIDE, API = 8000, 8010, 8001, 8011, 8099
@@ -158,7 +157,7 @@ def traefik(place: Attached, static: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def settings_beside(static: Path, directory: Path, lab: Lab) -> dict[str, Any]:
     """What `lbgen migrate traefik` prints, and what its comments leave to decide: other ports, the way to servers."""
-    printed = CliRunner().invoke(main, ["migrate", "traefik", "--static", str(static)])
+    printed = run("migrate", "traefik", "--static", str(static))
     assert printed.exit_code == 0, printed.stderr
     settings: dict[str, Any] = yaml.safe_load(printed.stdout)
     assert settings["listeners"]["old"]["redirect"] == {"to": "web", "scheme": "http"}

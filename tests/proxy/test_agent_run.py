@@ -10,19 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from lbgen.cli.main import main
 from lbgen.hub.offers import MOST
 from lbgen.snapshot import Snapshot
 from lbgen.source.hub.identity import Identity
 from lbgen.source.hub.source import HubSource
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task, host_port
 from tests.support.clients import Client
-from tests.support.daemon import Daemon
 from tests.support.fake_host import FakeHost
 from tests.support.hub_and_edges import Following
-from tests.support.ports import free_port
+from tests.support.hub_daemon import HubDaemon
 from tests.support.quiet_source import QuietSource
 from tests.support.real_haproxy import BINARY
 from tests.support.real_servers import Servers, http_servers
@@ -42,36 +39,22 @@ class Site:
     """Hub, edge and agent in a directory; the agent's engine is one of recorded replies."""
 
     def __init__(self, directory: Path, port: int) -> None:
-        for name in ("hub", "edge", "agent"):
-            (directory / name).mkdir()
-        self.hub, self.edge, self.agent = (Daemon(directory / name, port) for name in ("hub", "edge", "agent"))
-        self.directory, self.port, self._hub_port = directory, port, free_port()
-        self.url = f"https://127.0.0.1:{self._hub_port}"
+        self.port, self.hub = port, HubDaemon(directory / "hub", port)
         self.engine = FakeHost(directory / "engine.sock")
         published = {"IP": "0.0.0.0", "PrivatePort": 8080, "PublicPort": port, "Type": "tcp"}
         self.engine.containers = [self.engine.container("shop-web-1") | {"Ports": [published]}]
         self.engine.containers[0]["Labels"]["lbgen.health-check"] = "off"
-        self._join()
-
-    def _join(self) -> None:
-        called("hub", "init", "--dir", str(self.hub.directory))
-        self._authority = self.hub.directory / "authority.pem"
-        hub = {"bind": f"127.0.0.1:{self._hub_port}", "authority": str(self._authority), "name": "m1"}
-        source = {"name": "swarm", "file": str(self.hub.directory / "snapshot.json")}
-        self.hub.settings |= {"hub": hub, "targets": {}, "source": [source]}
-        offer = {"endpoint": f"unix://{self.engine.path}"}
-        self.edge.settings |= {"source": {"hub": {"urls": [self.url]}}}
-        self.agent.settings |= {"source": {"hub": {"urls": [self.url], "offer": offer}}, "targets": {}}
-        for each in (self.hub, self.edge, self.agent):
-            each.settings["state"] = str(each.directory / "state")
-            each.save()
+        self.hub.settings["source"] = [{"name": "swarm", "file": str(self.hub.directory / "snapshot.json")}]
+        self.hub.save()
+        self.edge = self.hub.edge(directory / "edge")
+        self.agent = self.hub.edge(directory / "agent", offer={"endpoint": f"unix://{self.engine.path}"})
+        self.agent.settings["targets"] = {}
+        self.agent.save()
         self.hub.cluster(OWN)
         self.hub.start()
-        wait_for(lambda: self.hub.status("/readyz")[0] == 200)
-        for each, more in ((self.edge, []), (self.agent, ["--offer", AGENT])):
-            name = each.directory.name
-            token = called("hub", "token", name, "--authority", str(self._authority), *more)
-            called("join", self.url, "--token", token, "--state", str(each.directory / "state/edge"))
+        self.hub.ready()
+        self.hub.admit(self.edge, "edge")
+        self.hub.admit(self.agent, "agent", "--offer", AGENT)
 
     def served(self, host: str) -> set[str]:
         """The servers that answer at the edge for a host; empty: an error."""
@@ -85,10 +68,10 @@ class Site:
         return next((part["failing"] or "" for part in parts if part["name"] == "agent"), "unknown")
 
     def end(self) -> None:
-        for each in (self.agent, self.hub):
-            if each.process and each.process.poll() is None:
-                each.process.terminate()
-                each.process.wait(PATIENCE)
+        if self.agent.process:
+            self.agent.process.terminate()
+            self.agent.process.wait(PATIENCE)
+        self.hub.end()
         if self.edge.process:
             self.edge.end()
         self.engine.stop()
@@ -103,13 +86,6 @@ def site(tmp_path: Path, servers: Servers) -> Iterator[Site]:
         yield made
     finally:
         made.end()
-
-
-def called(*words: str) -> str:
-    """What a command prints."""
-    result = CliRunner().invoke(main, list(words))
-    assert result.exit_code == 0, result.stderr
-    return result.stdout.strip()
 
 
 def test_agent_that_is_killed(site: Site) -> None:
@@ -177,7 +153,7 @@ def lie(port: int) -> Snapshot:
 def test_hostile_agent(site: Site) -> None:
     """What an agent says takes no traffic from others and leads nowhere but to its own address; too much is refused."""
     engine = Lying()
-    source = HubSource([site.url], Identity(site.agent.directory / "state/edge"), facts=False, offer=engine)
+    source = HubSource([site.hub.url], Identity(site.agent.directory / "state/edge"), facts=False, offer=engine)
     with contextlib.closing(Following(source)):
         engine.give(lie(site.port))
         wait_for(lambda: site.served("mine.org") == {AGENT}, "its own service")

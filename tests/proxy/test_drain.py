@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from lbgen.cli.main import main
 from lbgen.daemon.drain_store import Drain, changing
 from lbgen.daemon.drains import Drains
 from lbgen.settings import Settings
 from tests.support import running
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
 from tests.support.clients import Answer, Client
+from tests.support.command import run
 from tests.support.daemon import Daemon
 from tests.support.ports import free_port
 from tests.support.real_haproxy import BINARY
@@ -118,7 +118,7 @@ class Operator:
     def run(self, *words: str) -> Result:
         """Run a command with the daemon's settings."""
         config = str(self.daemon.directory / "lbgen.yml")
-        return CliRunner().invoke(main, [words[0], "--config", config, *words[1:]])
+        return run(words[0], "--config", config, *words[1:])
 
 
 @pytest.fixture

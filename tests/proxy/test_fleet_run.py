@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +12,11 @@ from typing import Any
 import pytest
 
 from tests.support.clients import Client
-from tests.support.daemon import Daemon
-from tests.support.paths import ROOT
-from tests.support.ports import free_port
+from tests.support.command import printed
+from tests.support.hub_daemon import HubDaemon
 from tests.support.real_haproxy import BINARY
 from tests.support.real_servers import Servers, http_servers
-from tests.support.wait import PATIENCE, wait_for
+from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.proxy(BINARY)
 TEMPLATE = "{% extends 'haproxy/haproxy.cfg.j2' %}{% block extra %}\n# version EXTRA\n{% endblock %}"
@@ -33,48 +30,21 @@ def servers() -> Iterator[Servers]:
         yield running
 
 
-def lbgen(*words: str) -> str:
-    """Return what a command prints."""
-    command = [sys.executable, "-m", "lbgen", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 class Site:
     """A hub without targets, and two edges that accept templates and some settings."""
 
     def __init__(self, root: Path, port: int) -> None:
-        self.fleet, self.state = root / "fleet", root / "hub" / "state" / "hub"
-        for name in ("hub", *NAMES):
-            (root / name).mkdir()
-        self.hub = Daemon(root / "hub", port)
-        self.edges = {name: Daemon(root / name, port) for name in NAMES}
-        hub = free_port()
-        url = f"https://127.0.0.1:{hub}"
-        lbgen("hub", "init", "--dir", str(root))
-        self.hub.settings |= {
-            "hub": {
-                "bind": f"127.0.0.1:{hub}",
-                "authority": str(root / "authority.pem"),
-                "name": "m1",
-                "fleet": {"directory": str(self.fleet), "canaries": ["canary"], "pause": "1s"},
-            },
-            "state": str(self.state.parent),
-            "targets": {},
-        }
-        for edge in self.edges.values():
-            source = {"hub": {"urls": [url], "accept": ["templates", "discovery"]}}
-            edge.settings |= {"source": source, "state": str(edge.directory / "state")}
-        for daemon in (self.hub, *self.edges.values()):
-            daemon.save()
+        self.fleet = root / "fleet"
+        fleet = {"directory": str(self.fleet), "canaries": ["canary"], "pause": "1s"}
+        self.hub = HubDaemon(root / "hub", port, fleet=fleet)
+        self.state = root / "hub/state/hub"
+        self.edges = {name: self.hub.edge(root / name, accept=["templates", "discovery"]) for name in NAMES}
         self.hand_out("1")
         self.hub.cluster("127.1.0.1", "127.1.0.2")
         self.hub.start()
-        wait_for(lambda: self.hub.status("/readyz")[0] == 200, "the hub")
+        self.hub.ready()
         for name, edge in self.edges.items():
-            token = lbgen("hub", "token", name, "--authority", str(root / "authority.pem"))
-            lbgen("join", url, "--token", token, "--state", str(edge.directory / "state/edge"))
+            self.hub.admit(edge, name)
             edge.start()
 
     def hand_out(self, extra: str, settings: str = "discovery: {drain_grace: 5s}") -> None:
@@ -108,9 +78,7 @@ class Site:
         for edge in self.edges.values():
             if edge.process:
                 edge.end()
-        if self.hub.process:
-            self.hub.process.terminate()
-            self.hub.process.wait(PATIENCE)
+        self.hub.end()
 
 
 @contextlib.contextmanager
@@ -170,9 +138,7 @@ def test_rollouts(site: Site) -> None:
         assert site.serve("2")
 
         # The edge starts again without any hub, by what it has taken over.
-        assert site.hub.process
-        site.hub.process.terminate()
-        site.hub.process.wait(PATIENCE)
+        site.hub.end()
     assert (at_canary, at_other) == ([], [])
     other.end()
     (other.output / "haproxy.cfg").unlink()
@@ -184,6 +150,6 @@ def test_rollouts(site: Site) -> None:
     site.hand_out("5")
     wait_for(lambda: site.serve("5"), "version 5")
     site.until("done")
-    assert "canary  canary" in lbgen("hub", "rollout", "status", "--state", str(site.state))
-    lbgen("hub", "rollout", "abort", "--state", str(site.state))
+    assert "canary  canary" in printed("hub", "rollout", "status", "--state", str(site.state))
+    printed("hub", "rollout", "abort", "--state", str(site.state))
     wait_for(lambda: site.serve("2"), "the version before")

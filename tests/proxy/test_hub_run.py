@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.command import printed
 from tests.support.daemon import Daemon
-from tests.support.paths import ROOT
-from tests.support.ports import free_port
+from tests.support.hub_daemon import HubDaemon
 from tests.support.real_haproxy import BINARY
 from tests.support.real_servers import Servers, http_servers
-from tests.support.wait import PATIENCE, wait_for
+from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.proxy(BINARY)
 
@@ -27,37 +25,15 @@ def servers() -> Iterator[Servers]:
         yield running
 
 
-def lbgen(*words: str) -> str:
-    """What a command prints."""
-    command = [sys.executable, "-m", "lbgen", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def test_hub_and_edge(tmp_path: Path, servers: Servers) -> None:
     """What changes at the hub is served at the edge; without the hub the edge goes on, and boots from its disk."""
-    for name in ("hub", "edge"):
-        (tmp_path / name).mkdir()
-    hub, edge = Daemon(tmp_path / "hub", servers.port), Daemon(tmp_path / "edge", servers.port)
-    port = free_port()
-    url = f"https://127.0.0.1:{port}"
-    lbgen("hub", "init", "--dir", str(hub.directory))
-    authority = hub.directory / "authority.pem"
-    hub.settings |= {
-        "hub": {"bind": f"127.0.0.1:{port}", "authority": str(authority), "name": "m1"},
-        "state": str(hub.directory / "state"),
-        "targets": {},
-    }
-    edge.settings |= {"source": {"hub": {"urls": [url]}}, "state": str(edge.directory / "state")}
-    hub.save()
-    edge.save()
+    hub = HubDaemon(tmp_path / "hub", servers.port)
+    edge = hub.edge(tmp_path / "edge")
     hub.cluster("127.1.0.1", "127.1.0.2")
     hub.start()
     try:
-        wait_for(lambda: hub.status("/readyz")[0] == 200)
-        token = lbgen("hub", "token", "e1", "--authority", str(authority))
-        assert "joined as e1" in lbgen("join", url, "--token", token, "--state", str(edge.directory / "state/edge"))
+        hub.ready()
+        token = hub.admit(edge, "e1")
         edge.start()
         edge.answers("127.1.0.1", "127.1.0.2")
         hub.cluster("127.1.0.2", "127.1.0.3")
@@ -69,20 +45,20 @@ def test_hub_and_edge(tmp_path: Path, servers: Servers) -> None:
         assert known["targets"][0]["proxy"] == "haproxy"
         assert re.match(r"\d+\.\d+", known["targets"][0]["version"])
         wait_for(lambda: edges(hub)[0]["targets"][0]["servers"] == {"up": 2})
-        shown = lbgen("status", "--status", hub.settings["status"]["bind"])
+        shown = printed("status", "--status", hub.settings["status"]["bind"])
         assert re.search(r"^e1 +ready .* 2 up, 0 drain +haproxy [0-9.]+ +2 up ", shown, re.MULTILINE), shown
         assert 'lbgen_edge_ready{edge="e1"} 1.0' in hub.status("/metrics")[1]
         assert 'lbgen_edge_servers{edge="e1",state="up"} 2.0' in hub.status("/metrics")[1]
         source = json.loads(edge.status("/api/v1/status")[1])["source"]
         assert (source["mode"], source["members"][0]["name"]) == ("push", "m1")
 
-        ended(hub)
+        assert hub.end() == 0
         wait_for(lambda: "hub_lost" in edge.log.read_text())
         edge.answers("127.1.0.2", "127.1.0.3")
         edge.end()
         edge.start()
         edge.answers("127.1.0.2", "127.1.0.3")
-        shown = lbgen("status", "--status", edge.settings["status"]["bind"])
+        shown = printed("status", "--status", edge.settings["status"]["bind"])
         assert "failing since" in shown
 
         hub.cluster("127.1.0.1", hots="x")  # a mistake: the labels before it stay in force, over the restart too
@@ -91,15 +67,8 @@ def test_hub_and_edge(tmp_path: Path, servers: Servers) -> None:
         assert "lbgen_mislabelled_services 1.0" in hub.status("/metrics")[1]
         assert token not in hub.log.read_text() + edge.log.read_text()
     finally:
-        ended(hub)
+        hub.end()
         edge.end()
-
-
-def ended(hub: Daemon) -> None:
-    """End a daemon that has no HAProxy to wait for."""
-    assert hub.process
-    hub.process.terminate()
-    assert hub.process.wait(PATIENCE) == 0
 
 
 def edges(hub: Daemon) -> list[dict[str, object]]:

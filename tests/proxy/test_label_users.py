@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from lbgen.cli.main import main
 from lbgen.model import build
 from lbgen.render.credential_problems import with_credential_problems
 from lbgen.render.credentials import CredentialReader
 from lbgen.settings import Settings
 from lbgen.snapshot import Snapshot
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.command import run
 from tests.support.daemon import Daemon
 from tests.support.passwords import APR1, BCRYPT_12, HASH, SHA_1, SHA_5, SHA_6, SHA_100001
 from tests.support.ports import free_port
@@ -232,9 +231,9 @@ def test_nothing_tells_a_hash(short_dir):
         told["log"] = daemon.log.read_text()
         config = ["--config", str(short_dir / "lbgen.yml")]
         for form in ("text", "json", "github", "gitlab"):
-            told[f"lint {form}"] = CliRunner().invoke(main, ["lint", *config, "--output", form]).output
+            told[f"lint {form}"] = run("lint", *config, "--output", form).output
         for name, form in itertools.product(labels, ("text", "json")):
-            asked = CliRunner().invoke(main, ["explain", name, *config, "--output", form])
+            asked = run("explain", name, *config, "--output", form)
             told[f"explain {name} {form}"] = asked.output
     assert all("good" in told[path] for path in ("model", "problems", "lint text", "lint json", "explain good text"))
     leaks = [(path, word) for path, text in told.items() for word in secrets if word in text or word[7:] in text]

@@ -15,7 +15,7 @@ import click
 import pytest
 import structlog
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 import lbgen
 from lbgen.cli.main import COMMANDS, main
@@ -23,6 +23,7 @@ from lbgen.proxies.output_lock import OutputLock
 from lbgen.settings import Settings
 from lbgen.source.file import load
 from tests.support.certificates import certificate
+from tests.support.command import run
 from tests.support.golden_cases import GOLDEN, modelled, renderer_of
 from tests.support.paths import ROOT
 from tests.support.real_haproxy import BINARY
@@ -40,11 +41,6 @@ def _alone(tmp_path, monkeypatch) -> Iterator[None]:
         monkeypatch.delenv(name)
     yield
     structlog.reset_defaults()  # it holds a stream of the test's
-
-
-def run(*words: object, **environment: str) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(main, [str(word) for word in words], env=environment)
 
 
 def lbgen_process(*words: object, **environment: str) -> subprocess.Popen[str]:
@@ -685,21 +681,21 @@ def test_stack_files_in_all_commands(tmp_path, monkeypatch):
     Path("a.yml").write_text(STACK)
     Path("b.yml").write_text('version: "3.8"\nservices: {web: {deploy: {replicas: 3}, build: .}}\n')
     words = ["render", "--once", "--proxy", "haproxy", "--from", "a.yml"]
-    done = CliRunner().invoke(main, [*words, "--stack", "shop"])
+    done = run(*words, "--stack", "shop")
     assert done.exit_code == 0
     assert "backend shop_web\n" in done.stdout
     assert done.stdout.count("    server shop_web.") == 2
-    more = CliRunner().invoke(main, [*words, "--from", "b.yml", "--stack", "shop", "--strict"])
+    more = run(*words, "--from", "b.yml", "--stack", "shop", "--strict")
     assert more.exit_code == 0
     assert more.stdout.count("    server shop_web.") == 3
     assert "b.yml:2: services.web.build: `docker stack deploy` ignores it" in more.stderr
     refused = Path("refused.yml")
     refused.write_text(STACK + "name: shop\n")
-    assert CliRunner().invoke(main, [*words[:-1], "refused.yml"]).exit_code == 0
-    assert CliRunner().invoke(main, [*words[:-1], "refused.yml", "--strict"]).exit_code == 5
-    explained = CliRunner().invoke(main, ["explain", "shop_web", "--from", "a.yml", "--stack", "shop"])
+    assert run(*words[:-1], "refused.yml").exit_code == 0
+    assert run(*words[:-1], "refused.yml", "--strict").exit_code == 5
+    explained = run("explain", "shop_web", "--from", "a.yml", "--stack", "shop")
     assert explained.exit_code == 0
-    wrong = CliRunner().invoke(main, ["lint", "--stack", "shop"])
+    wrong = run("lint", "--stack", "shop")
     assert (wrong.exit_code, "stack is the name that stack files are deployed under" in wrong.stderr) == (2, True)
 
 

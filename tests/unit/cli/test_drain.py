@@ -12,13 +12,12 @@ import click
 import pytest
 import structlog
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from lbgen.base.errors import NoDaemon
 from lbgen.cli import drain as command
 from lbgen.cli.ls import fitting
 from lbgen.cli.ls_text import listing_lines, matching
-from lbgen.cli.main import main
 from lbgen.daemon.drain_store import Drain, changing, read
 from lbgen.daemon.drains import Drains
 from lbgen.model import build
@@ -29,6 +28,7 @@ from lbgen.snapshot import Snapshot
 from lbgen.status.server import serve_status
 from lbgen.status.view import View
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, host_port, ingress
+from tests.support.command import run
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.watched import AT, FakeLoop, FakeTarget
@@ -68,7 +68,7 @@ class Site:
 
     def run(self, *words: str) -> Result:
         """Run a command."""
-        return CliRunner().invoke(main, list(words))
+        return run(*words)
 
     def drains(self, *words: str) -> list[dict]:
         """The documents of ``lbgen drain``."""

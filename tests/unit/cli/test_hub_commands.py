@@ -14,15 +14,14 @@ from pathlib import Path
 
 import pytest
 import structlog
-from click.testing import CliRunner, Result
 
 from lbgen.base import logs
-from lbgen.cli.main import main
 from lbgen.hub.authority import read_bundle
 from lbgen.hub.ledger import Edge, Entries, write
 from lbgen.hub.upkeep import kept_up
 from lbgen.source.hub.identity import Identity
 from tests.support.clock import Clock
+from tests.support.command import run
 from tests.support.fleet import Hub
 
 
@@ -48,10 +47,6 @@ def hub(tmp_path: Path, authority: Path) -> Iterator[Hub]:
     ):
         yield hub
     structlog.reset_defaults()
-
-
-def run(*words: object, given: str = "") -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words], input=given)
 
 
 def token_for(name: str, authority: Path, *words: str) -> str:

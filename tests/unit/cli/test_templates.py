@@ -8,21 +8,16 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from lbgen.cli.main import main
 from lbgen.render.block_reference import blocks_of
 from lbgen.render.templates import builtin_names, find
 from lbgen.report.golden import GoldenSuite
+from tests.support.command import run
 from tests.support.golden_cases import GOLDEN, TRIALS
 from tests.support.real_haproxy import BINARY
 
 MINE = "{% extends 'haproxy/haproxy.cfg.j2' %}{% block global_extra %}    tune.bufsize 32768\n{% endblock %}\n"
-
-
-def run(*words: object) -> Result:
-    """Run a command."""
-    return CliRunner().invoke(main, [*map(str, words)])
 
 
 @pytest.fixture

@@ -7,13 +7,11 @@ import math
 from dataclasses import replace
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from lbgen.base.errors import CheckFailed, CheckUnavailable
-from lbgen.cli.main import main
 from lbgen.daemon import assembly, quarantine_store
 from lbgen.daemon.bisection import LONGEST_SEARCH, MOST
 from lbgen.daemon.quarantine import FIRST_TRIAL, Quarantine
@@ -25,6 +23,7 @@ from lbgen.source.file import write_snapshot
 from tests.support.bench import INTERVAL, Bench
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, lbgen_labels
 from tests.support.clock import Clock
+from tests.support.command import run
 
 RULES = a_rules()
 
@@ -472,7 +471,7 @@ def test_a_pipeline_is_told_whom_to_blame(tmp_path, form):
     path = tmp_path / "snapshot.json"
     write_snapshot(a_cluster(found), path)
     words = ["render", "--once", "--from", str(path), "--templates", str(tmp_path / "mine"), "--proxy", "haproxy"]
-    done = CliRunner().invoke(main, [*words, "--output", form])
+    done = run(*words, "--output", form)
     assert done.exit_code == 3
     assert "names.map.j2" in done.stderr
     assert "without service s3, s5 the rest is accepted" in done.stderr

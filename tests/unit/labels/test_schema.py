@@ -7,16 +7,15 @@ import re
 from dataclasses import MISSING
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbgen.cli.main import main
 from lbgen.labels.keys.table import FIELDS, KEYS
 from lbgen.labels.route_spec import sound
 from lbgen.labels.schema import document
 from lbgen.labels.values.value_type import BadValue, ValueType, numbers
 from tests.support.builders import parsed
+from tests.support.command import run
 
 SCHEMA = document()
 
@@ -219,6 +218,6 @@ def test_numbers(low, more, number):
 
 def test_command():
     """`lbgen config schema --labels` prints it; without the flag it is that of the settings."""
-    done = CliRunner().invoke(main, ["config", "schema", "--labels"])
+    done = run("config", "schema", "--labels")
     assert json.loads(done.output) == SCHEMA
-    assert "listeners" in json.loads(CliRunner().invoke(main, ["config", "schema"]).output)["properties"]
+    assert "listeners" in json.loads(run("config", "schema").output)["properties"]

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from lbgen.cli.main import main
 from lbgen.model import CONTEXT_VERSION
 from lbgen.render import context_reference
 from lbgen.render.context import Context
 from lbgen.render.environment import filters
 from tests.support.builders import a_renderer
+from tests.support.command import run
 from tests.support.golden_cases import GOLDEN, TRIALS, modelled
 from tests.support.paths import ROOT, TESTS
 
@@ -83,7 +82,7 @@ def a_context(monkeypatch, case: Path) -> dict[str, Any]:
 def test_document_is_fresh():
     """docs/context.md is what the code says; if not: python -m lbgen.render.context_reference > docs/context.md"""
     assert context_reference.markdown() == DOCUMENT.read_text()
-    assert CliRunner().invoke(main, ["templates", "context"]).output == DOCUMENT.read_text()
+    assert run("templates", "context").output == DOCUMENT.read_text()
 
 
 def test_document_is_whole():
@@ -129,7 +128,7 @@ def test_comments():
 @pytest.mark.parametrize("name", ["policies", "rules", "tls", "tcp-sni", "problems", "health-checks", "empty"])
 def test_schema_holds(monkeypatch, name):
     """What templates really see is what the schema says, no more and no less."""
-    schema = json.loads(CliRunner().invoke(main, ["templates", "context", "--json-schema"]).output)
+    schema = json.loads(run("templates", "context", "--json-schema").output)
     found = a_context(monkeypatch, GOLDEN / f"{name}.yaml")
     assert faults(found, schema, schema) == []
     assert found["context_version"] == CONTEXT_VERSION

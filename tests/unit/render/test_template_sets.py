@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lbgen.base.errors import ApplyFailed, TemplateError
-from lbgen.cli.main import main
 from lbgen.model import build
 from lbgen.proxies import disk
 from lbgen.proxies.nginx import check as nginx_check
@@ -19,6 +17,7 @@ from lbgen.render.renderer import Files
 from lbgen.render.templates import find
 from tests.support.bench import Bench
 from tests.support.builders import a_node, a_renderer, a_rules, a_service, a_snapshot, a_task, ingress
+from tests.support.command import run
 
 EACH = 'files: {"routes/{name}.yml": {template: _route.j2, for: backends}}\n'
 
@@ -361,22 +360,21 @@ def test_render_into_a_directory(directory, tmp_path):
     root = directory({"set.yml": "proxy: other\n" + EACH, "_route.j2": "{{ backend.name }}\n"})
     snapshot, output = tmp_path / "snapshot.yml", tmp_path / "out"
 
-    def run(*names: str, flags: tuple[str, ...]) -> str:
+    def rendered(*names: str, flags: tuple[str, ...]) -> str:
         services = ", ".join(
             f'{{ID: {name}, Spec: {{Name: {name}, Labels: {{lbgen.enable: "true", lbgen.host: {name}.org, '
             f'lbgen.redirect: "https://x.org"}}}}}}'
             for name in names
         )
         snapshot.write_text(f"version: 1\nservices: [{services}]\n")
-        words = ["render", "--once", "--from", str(snapshot), "--templates", str(root), *flags]
-        result = CliRunner().invoke(main, words)
+        result = run("render", "--once", "--from", snapshot, "--templates", root, *flags)
         assert result.exit_code == (6 if "--diff" in flags else 0), result.output
         return result.output
 
-    run("a", "b", flags=("-o", str(output)))
+    rendered("a", "b", flags=("-o", str(output)))
     assert listed(output) == {"routes/a.yml", "routes/b.yml"}
-    told = run("b", "c", flags=("--diff", str(output)))
+    told = rendered("b", "c", flags=("--diff", str(output)))
     assert "-a\n" in told
     assert "+c\n" in told
-    run("b", "c", flags=("-o", str(output)))
+    rendered("b", "c", flags=("-o", str(output)))
     assert listed(output) == {"routes/b.yml", "routes/c.yml"}

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from lbgen.base.errors import (
     CheckFailed,
@@ -19,9 +18,9 @@ from lbgen.base.errors import (
     SourceError,
     TemplateError,
 )
-from lbgen.cli.main import main
 from lbgen.report.annotations import Annotation, error_annotations, github_lines, gitlab_report
 from lbgen.report.positions import Position, Positions
+from tests.support.command import run
 from tests.support.golden_cases import GOLDEN
 from tests.support.paths import ROOT
 
@@ -149,11 +148,6 @@ def test_gitlab():
 
 
 # ------------------------------------------------------------------------------------------------ the commands
-
-
-def run(*words: object) -> Result:
-    """Run a command on the problems' golden case."""
-    return CliRunner().invoke(main, [str(word) for word in words])
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ import stat
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
-from lbgen.cli.main import main
 from lbgen.labels import dialects
 from lbgen.labels.context import LabelContext
 from lbgen.labels.keys.table import KEYS, PREFIX
@@ -19,6 +17,7 @@ from lbgen.settings import Settings
 from lbgen.source import decode
 from lbgen.source.file import load
 from tests.support.builders import a_node, a_service, a_snapshot
+from tests.support.command import run
 
 HASH = "$2y$05$EnM8cM7DtSb4CCv5o1YQSuTAXVaWDSa0Far6l79NUgYd9os.jROce"
 SECRETS = {
@@ -139,11 +138,11 @@ def test_command(tmp_path, monkeypatch):
     facts = a_snapshot(a_service("web", labels=KEPT | DROPPED | {"lbgen.query.token": "hunter2"}))
     source.write_text(yaml.safe_dump(decode.document(facts)))
     (tmp_path / "lbgen.yml").write_text(f"source: {{file: {source}}}\n")
-    done = CliRunner().invoke(main, ["snapshot", "-o", str(target)])
+    done = run("snapshot", "-o", str(target))
     assert (done.exit_code, done.output) == (0, "")
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert "hunter2" not in target.read_text()
     assert "db.password" not in target.read_text()
     assert next(iter(load(target).services.values())).labels["lbgen.query.token"] == LEFT_OUT
-    shown = CliRunner().invoke(main, ["snapshot", "--with-secrets", "--keep-label", "db."])
+    shown = run("snapshot", "--with-secrets", "--keep-label", "db.")
     assert shown.output.count("hunter2") == 2

@@ -6,13 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from lbgen.cli.main import main
 from lbgen.labels.context import LabelContext
 from lbgen.report.unread import ALWAYS, NEVER, STRICT, unread_labels
 from lbgen.source.file import write_snapshot
 from tests.support.builders import Fact, a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.command import run
 
 OPEN = {"port": 80, "host": "a.org"}
 RENDER = ("render", "--once", "--proxy", "haproxy", "-o", "out")
@@ -34,11 +33,6 @@ SERVING = """
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def run(*words: object) -> Result:
-    """Run a command."""
-    return CliRunner().invoke(main, [str(word) for word in words])
 
 
 def routed(name: str = "web", created_at: str = "2026-11-21T10:00:00Z", **keys: object) -> list[Fact]:

@@ -11,12 +11,11 @@ from typing import Any
 import click
 import pytest
 import structlog
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from lbgen.base.errors import UnknownService
 from lbgen.base.terminal import WIDTH
 from lbgen.cli.explain_text import explanation_lines
-from lbgen.cli.main import main
 from lbgen.daemon.kept_labels import KeptLabels
 from lbgen.labels.context import Ways
 from lbgen.labels.keys.table import KEYS
@@ -38,6 +37,7 @@ from tests.support.builders import (
     host_port,
     ingress,
 )
+from tests.support.command import run
 from tests.support.golden_cases import CASES, CERTIFICATES
 
 EDGE, BACK = a_network("edge"), a_network("back")
@@ -793,7 +793,7 @@ def _alone(tmp_path, monkeypatch) -> Iterator[None]:
 def command(snapshot: Snapshot, *words: str) -> Result:
     """Run the command against a file."""
     write_snapshot(snapshot, Path("snapshot.json"))
-    return CliRunner().invoke(main, ["explain", "--from", "snapshot.json", *words])
+    return run("explain", "--from", "snapshot.json", *words)
 
 
 def test_command():

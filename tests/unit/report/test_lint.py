@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from lbgen.cli.main import main
 from lbgen.labels.keys.table import KEYS
 from lbgen.model import AccessLog, build
 from lbgen.proxies import capabilities, registry
@@ -20,6 +19,7 @@ from lbgen.report.limits import Limit, limits
 from lbgen.source.file import write_snapshot
 from scripts.reference import proxies
 from tests.support.builders import a_listener, a_network, a_node, a_rules, a_service, a_snapshot, a_task, ingress
+from tests.support.command import run
 from tests.support.paths import ROOT
 
 DOCS = ROOT / "docs"
@@ -227,7 +227,7 @@ def test_versions(monkeypatch):
 
 def lint(*words: str, snapshot: Path = SNAPSHOT):
     """Run the command."""
-    return CliRunner().invoke(main, ["lint", "--from", str(snapshot), *words])
+    return run("lint", "--from", str(snapshot), *words)
 
 
 def flat(done: Result) -> str:
@@ -290,7 +290,7 @@ def test_settings_targets(tmp_path):
         "  one: {templates: haproxy, output: /tmp/one, listeners: [web]}\n"
         "  two: {templates: haproxy, output: /tmp/two}\n"
     )
-    done = CliRunner().invoke(main, ["lint", "--config", str(settings)])
+    done = run("lint", "--config", str(settings))
     assert done.exit_code == 5, done.output
     assert [PLACE.sub("", line).split(":")[0] for line in done.output.splitlines() if PLACE.match(line)] == ["two"]
 
@@ -359,21 +359,21 @@ def test_what_is_left_out_fails_with_strict_alone(tmp_path):
         "targets: {edge: {templates: haproxy, output: /tmp/one}}\n"
     )
 
-    def run(*words: str) -> Result:
-        return CliRunner().invoke(main, ["lint", "--config", str(settings), *words])
+    def linted(*words: str) -> Result:
+        return run("lint", "--config", str(settings), *words)
 
-    done = run()
+    done = linted()
     assert done.exit_code == 0, done.output
     assert "note: label traefik.http.routers.web.tls.certresolver='le': is left out" in flat(done)
     assert "problem" not in done.output
     assert "2 notes on labels" in flat(done)
-    told = json.loads(run("--output", "json").stdout)
+    told = json.loads(linted("--output", "json").stdout)
     assert (told["problems"], len(told["left_out"])) == ([], 2)
-    assert "::warning" in run("--output", "github").stdout
-    assert {each["severity"] for each in json.loads(run("--output", "gitlab").stdout)} <= {"minor", "info"}
-    assert run("--strict").exit_code == 5
-    assert "::error" in run("--strict", "--output", "github").stdout
-    explained = CliRunner().invoke(main, ["explain", "--config", str(settings), "web"])
+    assert "::warning" in linted("--output", "github").stdout
+    assert {each["severity"] for each in json.loads(linted("--output", "gitlab").stdout)} <= {"minor", "info"}
+    assert linted("--strict").exit_code == 5
+    assert "::error" in linted("--strict", "--output", "github").stdout
+    explained = run("explain", "--config", str(settings), "web")
     assert explained.exit_code == 0, explained.output
     assert "problem" not in explained.output
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from lbgen.cli.main import main
 from lbgen.report.migrate.left_out import REASONS, reason
 from lbgen.settings import load_settings
 from lbgen.settings.entry_points import LEFT_OUT
+from tests.support.command import run
 
 ENTRY_POINTS = """
 entryPoints:
@@ -55,7 +55,7 @@ services:
 
 def ran(*arguments: str) -> Result:
     """The command, run."""
-    return CliRunner().invoke(main, ["migrate", "traefik", *arguments])
+    return run("migrate", "traefik", *arguments)
 
 
 def migrated(tmp_path: Path, static: str, *more: str, name: str = "traefik.yml") -> tuple[dict[str, Any], str]:
@@ -69,7 +69,7 @@ def migrated(tmp_path: Path, static: str, *more: str, name: str = "traefik.yml")
 def taken(tmp_path: Path, text: str) -> dict[str, Any]:
     """Settings, after `lbgen config check` has found nothing wrong with them."""
     (tmp_path / "lbgen.yml").write_text(text)
-    checked = CliRunner().invoke(main, ["config", "check", "--config", str(tmp_path / "lbgen.yml")])
+    checked = run("config", "check", "--config", str(tmp_path / "lbgen.yml"))
     assert (checked.exit_code, checked.stdout.splitlines()[-1]) == (0, "the settings are fine"), checked.output
     found: dict[str, Any] = yaml.safe_load(text)
     return found

@@ -8,10 +8,8 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from click.testing import CliRunner
 from structlog.testing import capture_logs
 
-from lbgen.cli.main import main
 from lbgen.labels.dockerflow.options import OPTIONS
 from lbgen.labels.keys.table import KEYS, PREFIX
 from lbgen.labels.traefik.options import TABLES
@@ -22,6 +20,7 @@ from lbgen.source import decode
 from lbgen.status.server import serve_status
 from lbgen.status.view import View
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task
+from tests.support.command import run
 from tests.support.wait import PATIENCE
 from tests.support.watched import FakeLoop, FakeTarget
 
@@ -134,7 +133,7 @@ def test_commands(kind, words, tmp_path, monkeypatch):
     """Nor does `lbgen lint`, in any form."""
     monkeypatch.chdir(tmp_path)
     _files(tmp_path, cluster(CASES[kind]))
-    done = CliRunner().invoke(main, [*words, "--proxy", "haproxy"])
+    done = run(*words, "--proxy", "haproxy")
     assert done.exit_code == 5
     assert PLANTED not in done.output, _around(done.output)
 
@@ -147,7 +146,7 @@ def test_explain_command(number, output, tmp_path, monkeypatch):
     case = cases[number * len(cases) // 40]
     monkeypatch.chdir(tmp_path)
     _files(tmp_path, cluster([case]))
-    done = CliRunner().invoke(main, ["explain", "s0", "--output", output])
+    done = run("explain", "s0", "--output", output)
     assert done.exit_code in (0, 5), done.output
     assert PLANTED not in done.output, _around(done.output)
 

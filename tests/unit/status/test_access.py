@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from lbgen.base import password
 from lbgen.base.errors import SettingsError
-from lbgen.cli.main import main
 from lbgen.proxies.traefik.feed import Document, Feed
 from lbgen.settings import StatusSettings, load_settings
 from lbgen.status.server import serve_status
 from lbgen.status.view import View
+from tests.support.command import run
 from tests.support.wait import PATIENCE
 from tests.support.watched import FakeLoop
 
@@ -241,11 +240,6 @@ def _alone(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("LBGEN_")]:
         monkeypatch.delenv(name)
-
-
-def run(*words: object, **environment: str) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(main, [str(word) for word in words], env=environment)
 
 
 @pytest.mark.parametrize("words", [["status"], ["history"]])

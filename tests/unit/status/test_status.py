@@ -20,14 +20,12 @@ from pathlib import Path
 import click
 import pytest
 import structlog
-from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 import lbgen
 from lbgen.base.problem import Problem
 from lbgen.base.unexpected import KEEPS_FAILING, UNEXPECTED, Part
 from lbgen.cli import status_text
-from lbgen.cli.main import main
 from lbgen.daemon.bisection import Held
 from lbgen.daemon.history import Change, Failure
 from lbgen.daemon.loop import Loop
@@ -41,6 +39,7 @@ from lbgen.status.view import STUCK, View
 from tests.support.bench import INTERVAL, Bench
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, modelled
 from tests.support.clock import Clock
+from tests.support.command import run
 from tests.support.golden_cases import GOLDEN
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
@@ -614,11 +613,6 @@ def test_default_bind():
 # ------------------------------------------------------------------------------------------------ commands
 
 
-def run(*words: object, **environment: str) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(main, [str(word) for word in words], env=environment)
-
-
 @pytest.fixture
 def busy(api) -> Served:
     """A daemon that has something to tell."""
@@ -682,15 +676,15 @@ def test_colours(busy):
 
 def test_explain_command(api):
     """The daemon is asked what it decided; text, JSON and exit codes are those of the command without it."""
-    silent = CliRunner().invoke(main, ["explain", "web", "--status", api.url])
+    silent = run("explain", "web", "--status", api.url)
     assert (silent.exit_code, silent.output) == (4, f"lbgen: {api.url}: no snapshot yet\n")
     explainable(api)
-    done = CliRunner().invoke(main, ["explain", "web", "--status", api.url])
+    done = run("explain", "web", "--status", api.url)
     assert done.exit_code == 5
     assert done.output.startswith("service web: not routed\n  - route b is closed")
-    asked = CliRunner().invoke(main, ["explain", "web", "--status", api.url, "--output", "json"])
+    asked = run("explain", "web", "--status", api.url, "--output", "json")
     assert json.loads(asked.output) == api.json("/api/v1/explain/web")
-    unknown = CliRunner().invoke(main, ["explain", "a/b c", "--status", api.url])
+    unknown = run("explain", "a/b c", "--status", api.url)
     assert (unknown.exit_code, unknown.output) == (
         2,
         "lbgen: there is no service 'a/b c': there is 1, 'docker service ls' lists them\n",
