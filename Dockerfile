@@ -18,9 +18,14 @@ COPY templates templates
 RUN /opt/lbgen/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps . \
     && /opt/lbgen/bin/pip uninstall -y pip setuptools >/dev/null 2>&1 \
     && find /opt/lbgen -name '__pycache__' -prune -exec rm -rf {} +
+# What is not compiled here is compiled at each start: lbgen's user may write nothing below /opt. Not the lbgen in /src.
+RUN /opt/lbgen/bin/python -m compileall -q /opt/lbgen/lib && /opt/lbgen/bin/python -I -m lbgen.render.compile_builtin
 
 FROM ${BASE} AS lbgen
 COPY --from=build /opt/lbgen /opt/lbgen
+# Debian's Python comes with its library compiled, the official image's does not.
+RUN python3 -m compileall -q -x '/(test|tests|lib2to3|site-packages|dist-packages)/' \
+    "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /var/lib/lbgen --shell /usr/sbin/nologin lbgen \
     && install -d -o lbgen -g lbgen /var/lib/lbgen /etc/lbgen
 ENV PATH=/opt/lbgen/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -103,13 +103,16 @@ def _programs() -> bytes:
 
 
 def _modules() -> Iterator[tuple[str, int, int]]:
-    """Yield name, time and size of lbgen's modules that a template's code depends on."""
+    """Yield name, time and size of lbgen's modules that a template's code depends on.
+
+    Whole seconds, as Python has for byte code of modules: layers of images know no others.
+    """
     for directory in SOURCES:
         with os.scandir(_PACKAGE / directory) as entries:
             for entry in entries:
                 if entry.name.endswith(".py"):
                     status = entry.stat()
-                    yield f"{directory}/{entry.name}", status.st_mtime_ns, status.st_size
+                    yield f"{directory}/{entry.name}", int(status.st_mtime), status.st_size
 
 
 def _trusted(file: int) -> bool:

