@@ -14,8 +14,9 @@ from functools import partial
 
 from lbgen.base.problem import Problem
 from lbgen.daemon.counters import Counters
+from lbgen.labels.definitions import Definitions
 from lbgen.model import Rules
-from lbgen.model.definitions import definitions_of
+from lbgen.model.definitions import Gatherer
 from lbgen.model.label_change import adds_guard, takes_out
 from lbgen.model.routes import service_routes
 from lbgen.snapshot import Cause, Service, Snapshot
@@ -25,7 +26,6 @@ CALM = 15.0  # seconds without a change after which it is over
 FIRST_HOLD, LONGEST_HOLD = 30.0, 300.0  # seconds after which the newest labels are taken once, though it goes on
 FORGET = 600.0  # seconds without a change after which the next hold is the first again
 
-NOTHING_ELSE = Snapshot()
 Labels = Mapping[str, str]
 Closes = Callable[[Labels, Labels], bool]
 
@@ -83,6 +83,7 @@ class Flapping:
         self.counters = Counters()
         self._clock = clock
         self._flaps: dict[str, Flap] = {}  # by the service's id
+        self._gatherer: tuple[Rules, Gatherer] | None = None  # reads again only labels that changed since it was asked
 
     def due(self) -> float | None:
         """Return when, by the clock, a service is to be served by its newest labels, or None."""
@@ -101,7 +102,7 @@ class Flapping:
             was = before.get(id_) or Flap(service.labels)
             flap = was.at(now)
             if news and flap.said != service.labels:
-                flap = flap.after(service.labels, now, partial(closes, service, rules, snapshot=snapshot))
+                flap = flap.after(service.labels, now, partial(self._closes, service, snapshot, rules))
                 if flap.held is not None:
                     self.counters.count("label_changes_held")
             if was.held is not None and flap.held is None:
@@ -118,14 +119,19 @@ class Flapping:
         }
         return replace(snapshot, services=services, causes=(*snapshot.causes, *_causes(over)))
 
+    def _closes(self, service: Service, snapshot: Snapshot, rules: Rules, before: Labels, after: Labels) -> bool:
+        if not self._gatherer or self._gatherer[0] is not rules:
+            self._gatherer = rules, Gatherer(rules)
+        definitions = self._gatherer[1].gathered(snapshot)
+        return closes(service, rules, before, after, definitions.of(service.part))
 
-def closes(service: Service, rules: Rules, before: Labels, after: Labels, snapshot: Snapshot = NOTHING_ELSE) -> bool:
+
+def closes(service: Service, rules: Rules, before: Labels, after: Labels, definitions: Definitions) -> bool:
     """Tell whether new labels close what the old ones leave open: by a guard, or because the service takes no part.
 
     Args:
-        snapshot: with the services whose labels define what these name.
+        definitions: of what the labels name.
     """
-    definitions = definitions_of(snapshot, rules).of(service.part)
     was, now = (service_routes(replace(service, labels=labels), rules, definitions) for labels in (before, after))
     return adds_guard(was, now) or takes_out(was, now)
 

@@ -30,11 +30,6 @@ def in_order(snapshot: Snapshot) -> Iterator[Service]:
             yield service
 
 
-def definitions_of(snapshot: Snapshot, rules: Rules) -> DefinitionsByPart:
-    """Return the definitions of one snapshot."""
-    return Gatherer(rules).gathered(snapshot)
-
-
 class Gatherer:
     """Gathers definitions; while none of a part's changes, they are the same object as before."""
 

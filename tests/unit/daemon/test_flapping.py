@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import cProfile
 import itertools
 from dataclasses import replace
 
 import pytest
 
 from lbgen.daemon.flapping import CALM, FIRST_HOLD, FORGET, LONGEST_HOLD, MOST, WINDOW, Flap, Flapping, closes
+from lbgen.labels.definitions import Definitions
 from lbgen.model import build
 from lbgen.snapshot import Service, Snapshot
 from tests.support.builders import a_network, a_node, a_rules, a_service, a_snapshot, a_task, lbgen_labels
@@ -130,7 +132,8 @@ ALLOW = {"traefik.http.middlewares.m.ipallowlist.sourcerange": "10.0.0.0/8"}
 )
 def test_closes(before, after, expected):
     """A guard that is added, or a service that takes no part any more, is not put off."""
-    assert closes(a_service("web"), a_rules(dialects=("lbgen", "traefik")), before, after) is expected
+    rules = a_rules(dialects=("lbgen", "traefik"))
+    assert closes(a_service("web"), rules, before, after, Definitions()) is expected
 
 
 # ------------------------------------------------------------------------------------------------ in snapshots
@@ -221,3 +224,50 @@ def test_gone(flapping):
     assert (flapping.problems, flapping.due()) == ((), None)
     facts = cluster(1)
     assert flapping.damped(facts, RULES) is facts
+
+
+def routed_by_traefik(name: str) -> dict[str, str]:
+    """Labels of a service that defines a router and a service of this name."""
+    return {label.replace(".a.", f".{name}."): value for label, value in TRAEFIK.items()}
+
+
+PREFIX = {"traefik.http.middlewares.m.addprefix.prefix": "/x"}
+OTHERS = [a_service("other0", labels=routed_by_traefik("other0") | PREFIX)]
+OTHERS += [a_service(f"other{number}", labels=routed_by_traefik(f"other{number}")) for number in range(1, 210)]
+
+
+def with_others(number: int, weight: int, middleware: str = "") -> Snapshot:
+    """A service of Traefik's labels, and so many others: the first of them defines middleware ``m``."""
+    said = {"traefik.http.services.a.loadbalancer.server.weight": str(weight)}
+    said |= {"traefik.http.routers.a.middlewares": middleware} if middleware else {}
+    return a_snapshot(a_node(), *OTHERS[:number], a_service("web", labels=TRAEFIK | said))
+
+
+def test_names_that_others_define(clock):
+    """What new labels name is looked up among those of all services: this middleware guards nothing, and is put off."""
+    flapping, rules = Flapping(clock), a_rules(dialects=("lbgen", "traefik"))
+    for weight in range(MOST + 2):
+        flapping.damped(with_others(1, weight), rules)
+    before = web(with_others(1, MOST)).labels
+    assert web(flapping.damped(with_others(1, 9, "m"), rules)).labels == before
+    assert web(flapping.damped(with_others(1, 9, "n"), rules)).labels != before  # nothing tells what it is
+
+
+def work_of_a_change(others: int) -> int:
+    """How many functions are called for one more change of a service that flaps: a measure that is the same everywhere.
+
+    Args:
+        others: services that do not change.
+    """
+    flapping, rules = Flapping(), a_rules(dialects=("lbgen", "traefik"))
+    for weight in range(MOST + 2):
+        flapping.damped(with_others(others, weight), rules)
+    profile = cProfile.Profile()
+    profile.runcall(flapping.damped, with_others(others, MOST + 3), rules)
+    return sum(entry.callcount for entry in profile.getstats())
+
+
+def test_work_grows_with_what_changes():
+    """No other service's labels are read again for it: that would be hundreds of calls for each."""
+    few, more = work_of_a_change(others=10), work_of_a_change(others=210)
+    assert more - few < 200 * 30
