@@ -13,6 +13,7 @@ from lbgen.base.address import is_address
 from lbgen.base.errors import NoDaemon, NotAdmitted, SettingsError
 from lbgen.base.fleet_names import NAME, NAME_RULE
 from lbgen.base.private_file import write_private
+from lbgen.base.unwritable import unwritable
 from lbgen.cli import hub_text
 from lbgen.cli.daemon import daemon_at, daemon_of, status_options
 from lbgen.cli.hub_rollout import rollout
@@ -131,6 +132,12 @@ def revoke(common: CommonOptions, name: str, state: Path | None) -> None:
     Voids its certificates, and every token for its name that was made until now.
     The hub that runs here closes its connections at once, and tells the other hubs. With a token that is made later the
     name can join again.
+
+    \b
+    Exit codes:
+      0  it is revoked
+      2  it is not: the hub's state cannot be read or written
+      4  the hub has yet to write it down: it does not run here, or its disk is full, say; that is tried again
     """
     directory = _state(common, state)
     if not NAME.fullmatch(name):
@@ -139,12 +146,14 @@ def revoke(common: CommonOptions, name: str, state: Path | None) -> None:
     try:
         taken = revocations.ask(directory, name, max(time.time(), known.joined if known else 0.0))
     except OSError as error:
-        raise SettingsError(f"{directory}: cannot be written: {error.strerror}") from error
+        why = unwritable(Path(error.filename or directory), error)
+        raise SettingsError(f"{name} is not revoked: {why}, and give the command again") from error
     who = f"{name} is revoked" if known else f"no edge has joined as {name}; its tokens are void"
     if taken:
         click.echo(who)
     else:
-        click.echo(f"{name}: no hub runs here with this state; it takes the revocation when it starts", err=True)
+        why = "no hub runs here with this state, or it cannot write that down (hub_revocation_failed in its log)"
+        click.echo(f"{name} is not revoked for good yet: {why}; it is tried again until it can be", err=True)
         raise click.exceptions.Exit(4)
 
 
@@ -218,7 +227,7 @@ def _write(path: Path, text: str) -> None:
     try:
         write_private(path, text)
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be written: {error.strerror}") from error
+        raise SettingsError(unwritable(path, error)) from error
 
 
 def _print(form: str, document: Any, lines: Any) -> None:

@@ -23,6 +23,7 @@ from lbgen.base.directories import make_directory
 from lbgen.base.errors import SettingsError
 from lbgen.base.private_file import hand_over, write_private
 from lbgen.base.problem import printable
+from lbgen.base.unwritable import unwritable
 from lbgen.snapshot import moment
 
 FILE, LOCK = "drains.json", ".lbgen-drains-lock"
@@ -83,8 +84,7 @@ def changing(path: Path, patience: float = PATIENCE) -> Iterator[dict[str, Drain
             if drains != before or not path.exists():
                 write_private(path, _encoded(drains))
     except OSError as error:
-        remedy = "run this as root, or as the user of 'lbgen run', and see setting state"
-        raise SettingsError(f"{path}: cannot be written: {error.strerror}; {remedy}") from error
+        raise SettingsError(f"{unwritable(path, error)}; nothing was changed, see setting state") from error
 
 
 def stamp(at: float) -> str:

@@ -15,12 +15,13 @@ from typing import Any
 from lbgen.base.errors import LbgenError, SettingsError, TemplateError
 from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Part
-from lbgen.daemon.handed_out_store import HandedOutStore
+from lbgen.daemon.handed_out_store import HandedOutStore, StoreFailed
 from lbgen.render.templates import find
 from lbgen.settings import Settings, TargetSettings
 from lbgen.settings.accepted import TEMPLATES, refuse
 from lbgen.source.hub.handout import Bundle, ContentRefused, Handout, HandoutRefused, Replayed, opened
 
+AGAIN = 60.0  # seconds until what cannot be written is tried again: a trial runs the proxy's checker
 ReadOwn = Callable[[Mapping[str, Any]], Settings]  # the edge's settings, with others laid under them
 Trial = Callable[[Settings], None]  # raises an LbgenError where settings cannot be in force
 
@@ -35,9 +36,11 @@ class HandedOut:
         signed: Callable[[bytes, bytes], bool],
         read_own: ReadOwn,
         accept: Callable[[Settings], Collection[str]],
+        again: float = AGAIN,
     ) -> None:
         """
         Args:
+            again: seconds until what cannot be written is tried again.
             name: the edge's.
             signed: tells whether an authority that this edge trusts has made a signature for a text.
             read_own: reads the edge's settings; raises SettingsError.
@@ -48,7 +51,7 @@ class HandedOut:
             "",
             "",
         )  # version that the settings read last are with; why it is not the store's
-        self._complaint = ""
+        self._complaint, self._seconds = "", again
         self._trial: Trial = lambda _settings: None
         self._taken: Callable[[], None] = lambda: None
         # Only the newest message is kept: each may have megabytes, and a trial takes its time.
@@ -127,14 +130,16 @@ class HandedOut:
             self._complaint = str(error)
             log.error("handed_out_refused", error=str(error), effect="what is in force stays in force")
         else:
-            self._complaint = ""
             self._judge(handout)
+            self._complaint = ""
 
     def _judge(self, handout: Handout) -> None:
         bundle = handout.bundle
         try:
             self._store.unpack(bundle)
             self._trial(self._with(bundle, bundle.version))
+        except StoreFailed:
+            raise
         except LbgenError as error:
             self._refuse(handout, error)
         except Exception as error:  # whatever it is, it must not be in force
@@ -177,8 +182,30 @@ class HandedOut:
         return target.model_copy(update={"templates": [str(path), *target.templates]}) if path else target
 
     def _run(self) -> None:
-        while self._woken.wait() and not self._ended:
+        undone: Mapping[str, Any] | None = None
+        while True:
+            self._woken.wait(None if undone is None else self._seconds)
+            if self._ended:
+                return
             self._woken.clear()
-            if self._news:
-                message = self._news.pop()
-                self._guard.tried(lambda message=message: self.act(message))  # type: ignore[misc]
+            message, undone = self._news.pop() if self._news else undone, None
+            if message is not None and not self._done(message):
+                undone = message
+
+    def _done(self, message: Mapping[str, Any]) -> bool:
+        """Act on a message; return False if that is to be tried again, as what becomes of it cannot be written."""
+        failed: list[str] = []
+
+        def act() -> None:
+            try:
+                self.act(message)
+            except StoreFailed as error:
+                failed.append(str(error))
+
+        self._guard.tried(act)
+        for error in failed:
+            if error != self._complaint:
+                effect = "what is in force stays in force; it is tried again"
+                log.error("handed_out_unwritten", error=error, effect=effect)
+            self._complaint = error
+        return not failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import LbgenError
 from lbgen.base.logs import log
 from lbgen.base.private_file import make_private_directory, write_private
+from lbgen.base.unwritable import unwritable
 from lbgen.source.hub.handout import LARGEST_PAYLOAD, Bundle
 
 FILE = "current.json"
@@ -79,10 +81,13 @@ class HandedOutStore:
                 (new / path).parent.mkdir(parents=True, exist_ok=True)
                 with (new / path).open("x", encoding="utf-8", newline="") as file:
                     file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
             shutil.rmtree(place, ignore_errors=True)
             new.rename(place)
         except OSError as error:
-            raise StoreFailed(f"{error.filename or place}: cannot be written: {error.strerror}") from error
+            shutil.rmtree(new, ignore_errors=True)
+            raise StoreFailed(unwritable(place, error)) from error
 
     def take(self, bundle: Bundle, sequence: int) -> None:
         """Note that a bundle, which is unpacked, is in force; raise StoreFailed."""
@@ -99,7 +104,7 @@ class HandedOutStore:
         try:
             write_private(self.file, json.dumps(vars(current), indent=1, sort_keys=True) + "\n")
         except OSError as error:
-            raise StoreFailed(f"{self.file}: cannot be written: {error.strerror}") from error
+            raise StoreFailed(unwritable(self.file, error)) from error
         self.current = current
 
     def _tidy(self) -> None:

@@ -24,6 +24,7 @@ from lbgen.labels.route_spec import Use
 from lbgen.model import Builder, Rules
 from lbgen.snapshot import Service, Snapshot, moment
 
+AGAIN = 30.0  # seconds until what could not be written is tried again
 METHOD = "labels"  # of changes that are the loop's own, in the history
 
 
@@ -46,15 +47,22 @@ class Kept:
 class KeptLabels:
     """Remembers what every service in the snapshot in force is served by."""
 
-    def __init__(self, store: LabelStore | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: LabelStore | None = None,
+        clock: Callable[[], float] = time.time,
+        loop_clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """
         Args:
             store: outlives this process.
             clock: seconds since 1970.
+            loop_clock: what `due` goes by.
         """
         self.kept: Mapping[str, Kept] = {}  # by the service's key
         self.changes: deque[Change] = deque(maxlen=MOST_CHANGES)  # when labels were kept, and when no longer
-        self._store, self._clock = store, clock
+        self._store, self._clock, self._loop_clock = store, clock, loop_clock
+        self._saved_at = loop_clock()
         self._served: dict[str, Served] | None = None  # by the service's key; None: not read yet
         self._next: dict[str, Kept] = {}  # those of the snapshot that was asked for last
         self._known: dict[str, tuple[Service, object]] = {}  # as they were when `_served` was written down
@@ -114,7 +122,12 @@ class KeptLabels:
     def save(self) -> None:
         """Have it on disk for the next lbgen."""
         if self._store:
+            self._saved_at = self._loop_clock()
             self._store.write({name: each for name, each in self._remembered().items() if _matters(each)})
+
+    def due(self) -> float | None:
+        """Return when, by the clock, what could not be written is to be tried again: in a round, as any `save`."""
+        return self._saved_at + AGAIN if self._store and self._store.failing else None
 
     def _remembered(self) -> dict[str, Served]:
         if self._served is None:

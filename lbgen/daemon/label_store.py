@@ -17,6 +17,7 @@ from typing import Any
 from lbgen.base import bounded_file, json_text, whole_file
 from lbgen.base.directories import make_directory
 from lbgen.base.logs import log
+from lbgen.base.unwritable import unwritable
 from lbgen.proxies.output_lock import OutputLock
 
 FILE = ".lbgen-labels.json"
@@ -47,6 +48,11 @@ class LabelStore:
         self._written: dict[Path, Mapping[str, Served]] = {}
         self._complaints: dict[Path, str] = {}
 
+    @property
+    def failing(self) -> bool:
+        """Whether something could not be written the last time."""
+        return bool(self._complaints)
+
     def read(self) -> dict[str, Served]:
         """Return what services were served by, by name; nothing where there is no file, or none that can be read."""
         found: list[tuple[float, dict[str, Served]]] = []
@@ -64,7 +70,7 @@ class LabelStore:
         return max(found, key=lambda each: each[0])[1] if found else {}
 
     def write(self, served: Mapping[str, Served]) -> None:
-        """Keep this where it is not kept yet. What cannot be written is told once, and tried again with the next."""
+        """Keep this where it is not kept yet. What cannot be written is told once, and tried again at the next call."""
         for output, lock in self._places.items():
             known = self._written.get(output)
             if (lock and lock.holder) or not (served or known) or (known == served and (output / FILE).exists()):
@@ -73,7 +79,7 @@ class LabelStore:
                 make_directory(output)
                 whole_file.replace(output / FILE, _encoded(served).encode())
             except OSError as error:
-                complaint = f"{output / FILE}: {error.strerror}"
+                complaint = unwritable(output / FILE, error)
                 if self._complaints.get(output) != complaint:
                     log.warning("labels_unwritten", error=complaint, effect="a restart would not know the newest")
                 self._complaints[output] = complaint

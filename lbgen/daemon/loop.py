@@ -239,6 +239,7 @@ class Loop:
     def _next_due(self) -> float | None:
         moments = [target.due() for target in self.targets]
         moments += [self._drain_clock.due(), self.drains.due(), self.flapping.due()]
+        moments += [self.kept.due()] if self.kept else []
         moments += [self._guards.round.due, self._guards.change.due]
         return min((moment for moment in moments if moment is not None), default=None)
 

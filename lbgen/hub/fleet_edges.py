@@ -19,9 +19,10 @@ from lbgen.base.errors import LbgenError
 from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.hub.authority import Authority
-from lbgen.hub.handing_out import HandingOut, Seen
+from lbgen.hub.handing_out import HandingOut
 from lbgen.hub.registrar import Registrar
 from lbgen.hub.rollout_store import DIRECTORY, RolloutStore
+from lbgen.hub.seen import Seen
 from lbgen.hub.server import HubServer
 from lbgen.hub.session import EdgeRecord
 from lbgen.settings.fleet import FleetSettings

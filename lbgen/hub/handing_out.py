@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lbgen.base.file_watch import watched
@@ -19,7 +19,8 @@ from lbgen.hub import fleet
 from lbgen.hub.fleet import Fleet, FleetRefused
 from lbgen.hub.rollout import Event, Phase, Rollout
 from lbgen.hub.rollout_events import EdgeState, Site
-from lbgen.hub.rollout_store import Kept, RolloutStore, VersionLost
+from lbgen.hub.rollout_store import Kept, RolloutStore, StoreFailed, VersionLost
+from lbgen.hub.seen import Seen
 from lbgen.settings.fleet import FleetSettings
 from lbgen.source.hub.handout import Bundle, Handout
 
@@ -30,33 +31,6 @@ UNANSWERED = 900.0  # seconds after which one that has not answered at all is; a
 MOST_AT_ONCE = 50  # edges that are busy with it: each message is as large as the bundle, and one may refuse it yet
 UNREAD = 30.0  # seconds after which an edge that has not answered keeps no other one waiting
 _COMMANDS = {"resume": Event.RESUME, "abort": Event.ABORT}
-
-
-@dataclass(frozen=True)
-class Seen:
-    """An edge as a hub sees it."""
-
-    connected: bool = False
-    since: float = 0.0  # seconds since 1970: when it connected, or went away
-    accept: tuple[str, ...] = ()
-    ready: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)  # of its certificate
-    fleet: Mapping[str, Any] = field(default_factory=dict)  # of its report: version, sequence, refused, error
-
-    @classmethod
-    def read(cls, said: Mapping[str, Any]) -> Seen:
-        """Return what another hub sees of an edge; raise KeyError, TypeError or ValueError."""
-        accept, labels = tuple(map(str, said["accept"])), {str(key): str(text) for key, text in said["labels"].items()}
-        return cls(
-            said["connected"] is True, float(said["since"]), accept, said["ready"] is True, labels, dict(said["fleet"])
-        )
-
-    def state(self) -> EdgeState:
-        """Return what a rollout has to know of it; what it says in another form is as good as nothing."""
-        version, refused, error = (str(self.fleet.get(key, ""))[:4000] for key in ("version", "refused", "error"))
-        number = self.fleet.get("sequence", 0)
-        sequence = number if isinstance(number, int) and 0 <= number < 1 << 53 else 0
-        return EdgeState(version, sequence, refused, error, self.ready, self.connected, self.accept)
 
 
 @dataclass(frozen=True)
@@ -101,7 +75,7 @@ class HandingOut:
         ] = {}  # by the directory's version, and edge
         self._handed: dict[str, _Handed] = {}
         self._seen: Mapping[str, Seen] = {}
-        self._saved, self._complaint = True, ""
+        self._saved, self._complaint, self._unwritten = True, "", ""
         self._ended, self._news = False, threading.Event()
         self._guard = UNEXPECTED.guard(Part.HUB, "handing out settings", effect="edges keep what they have")
         self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
@@ -144,7 +118,11 @@ class HandingOut:
             return
         if self._saved:
             self._saved = False
-            self._read_directory()
+            try:
+                self._read_directory()
+            except StoreFailed:
+                self._saved = True
+                raise
         if event := _COMMANDS.get(self._store.command()):
             self._follow(event, "lbgen hub rollout abort" if event is Event.ABORT else "")
         for _ in Phase:  # as many as there are: no edge can keep it busy
@@ -160,9 +138,24 @@ class HandingOut:
     def _run(self) -> None:
         with watched(lambda: [self._settings.directory], self.saved):
             while not self._ended:
-                self._guard.tried(self.step)
+                self._guard.tried(self.look)
                 self._news.wait(LOOK)
                 self._news.clear()
+
+    def look(self) -> None:
+        """Do a step; where it cannot be written that is told once, and the step is done another time."""
+        unwritten = ""
+        try:
+            self.step()
+        except StoreFailed as error:
+            unwritten = str(error)
+        if unwritten != self._unwritten:
+            if unwritten:
+                effect = "edges keep what they have, and are handed nothing; it is tried again"
+                log.error("rollout_unwritten", error=unwritten, effect=effect)
+            else:
+                log.info("rollout_written_again")
+        self._unwritten = unwritten
 
     def _wait_for(self, leader: str) -> None:
         """Leave the edges to another hub: two would take from each other what they hand out."""

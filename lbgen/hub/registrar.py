@@ -7,18 +7,22 @@ own certificate; nothing from the edge's requests but its public key.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cryptography import x509
 
 from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Part
-from lbgen.hub import tokens
+from lbgen.base.unwritable import unwritable
+from lbgen.hub import refusals, tokens
 from lbgen.hub.attempts import Attempts
 from lbgen.hub.authority import Authority
 from lbgen.hub.certificate_request import bytes_in, requested_key
@@ -76,7 +80,7 @@ class Registrar:
             peers: URLs of the other hubs.
         """
         self._authority, self._ledger, self._clock = authority, ledger, clock
-        self.peers = Peers(peers, authority, ledger, exchange, self._take)
+        self.peers = Peers(peers, authority, ledger, exchange, self._hear)
         self._challenges = Challenges(authority, clock)
         self._joins = Attempts(JOINS, JOIN_FORGIVEN)
         self._renewals = Attempts(RENEWALS, RENEWAL_FORGIVEN)
@@ -123,17 +127,22 @@ class Registrar:
             self._take(Entries(edges={peer.name: now}), later=True)
 
     def revoke(self, name: str, at: float | None = None) -> None:
-        """Void all certificates and tokens of a name that were made until a time; raise OSError if that cannot be kept.
+        """Void all certificates and tokens of a name that were made until a time.
+
+        It is in force at once, here and at the peers, whatever becomes of this hub's disk.
 
         Args:
             at: seconds since 1970; None: now, whatever the clock of the hub that the edge has joined.
+        Raises:
+            OSError: it is in force only as long as this hub runs: it could not be written. To be tried again.
         """
         if at is None:
             known = self._ledger.entries.edges.get(name)
             at = max(self._clock(), known.joined if known else 0.0)
-        self._take(Entries(revoked={name: at}))
-        log.warning("hub_edge_revoked", edge=name)
-        self.peers.tell()
+        if self._take(Entries(revoked={name: at}), later=True):
+            log.warning("hub_edge_revoked", edge=name)
+            self.peers.tell()
+        self._ledger.flush()
 
     def peer_request(self, request: Mapping[str, Any], peer: Peer) -> dict[str, Any]:
         """Answer a request of another hub on ``/v1/peer``."""
@@ -145,7 +154,7 @@ class Registrar:
                     self._reserve(str(request["token"])[:LARGEST], str(request["key"])[:LARGEST])
                     return {"type": "reserved"}
                 case "entries":
-                    self._take(entries_in(request["ledger"]))
+                    self._hear(entries_in(request["ledger"]))
                     return {"type": "taken"}
                 case "sync":
                     digest = self._ledger.digest()
@@ -157,8 +166,6 @@ class Registrar:
             raise KeyError("type")
         except Refused as refused:
             return refusal(refused)
-        except OSError as error:
-            return refusal(Refused("peer", f"its ledger cannot be written: {error.strerror}"))
         except (KeyError, ValueError, TypeError, AttributeError):
             return refusal(Refused("request", "that is no request of a hub of this version"))
 
@@ -176,8 +183,9 @@ class Registrar:
                 log.warning(f"hub_{what}_refused", address=address, code=refused.code, error=str(refused))
             return refusal(refused)
         except OSError as error:
-            log.error("hub_ledger_unwritten", error=str(error), effect="nobody can join or renew")
-            return refusal(Refused("peer", "this hub cannot write its ledger: see its log"))
+            unkept = unwritable(Path(str(error.filename)), error)
+            log.error("hub_ledger_unwritten", error=unkept, effect="nobody can join here until it can be written")
+            return refusal(refusals.unwritten())
         except Exception as error:
             self._guard.failed(error)
             return refusal(Refused("peer", "this hub has met an error that nobody expected: see its log"))
@@ -188,14 +196,13 @@ class Registrar:
         key = requested_key(request)
         void = self._ledger.entries.revoked.get(token.name, 0.0)
         if token.made <= void:
-            older = f"the token for {token.name} is older than the revocation of that name"
-            raise Refused("revoked", f"{older}: make another with 'lbgen hub token {token.name}'")
+            raise refusals.older_than_revocation(token.name)
         edge = self._joined_by(token, key_id(key))
-        if edge is None:
-            self._reserve(token.id, key_id(key))
-            self.peers.reserve(token.id, key_id(key))
-            edge = self._enter(token, key_id(key), now)
-        return self._certified(edge.holder(token.name), key, later=False)
+        if edge:
+            return self._certified(edge.holder(token.name), key, later=False)
+        self._reserve(token.id, key_id(key))
+        self.peers.reserve(token.id, key_id(key))
+        return self._enter(token, key, now)
 
     def _joined_by(self, token: Token, key: str) -> Edge | None:
         """Return the edge if it has joined with this token and key already, and the answer was lost; raise Refused."""
@@ -203,8 +210,9 @@ class Registrar:
         if used is None:
             return None
         if edge is None or not hmac.compare_digest(used.key, key) or edge.key != key:
-            raise _used(token.name)
-        self._check_known(edge, token.name)
+            raise refusals.used(token.name)
+        if edge.joined <= self._ledger.entries.revoked.get(token.name, -1.0):
+            raise refusals.revoked(token.name)
         return edge
 
     def _reserve(self, token: str, key: str) -> None:
@@ -214,26 +222,27 @@ class Registrar:
             used = self._ledger.entries.tokens.get(token)
             holder, until = self._reserved.get(token, (key, 0.0))
             if (used and used.key != key) or (holder != key and now < until):
-                raise _used("one edge")
+                raise refusals.used("one edge")
             if len(self._reserved) >= MOST_RESERVED:
                 self._reserved = {id_: each for id_, each in self._reserved.items() if now < each[1]}
             if len(self._reserved) >= MOST_RESERVED:
                 raise Refused("limit", "too many edges join at once; try again in a minute")
             self._reserved[token] = key, now + RESERVED
 
-    def _enter(self, token: Token, key: str, now: float) -> Edge:
+    def _enter(self, token: Token, key: Any, now: float) -> dict[str, Any]:
         entries = self._ledger.entries
         before, void = entries.edges.get(token.name), entries.revoked.get(token.name, 0.0)
         # Later than what it takes the place of, whatever the clock of the hub that wrote that.
         joined = max(now, void + 0.001, before.joined + 0.001 if before else 0.0)
-        edge = Edge(key, joined, token.offer, token.labels)
-        # On disk with its certificate, before that is handed out.
-        self._take(Entries({token.name: edge}, {token.id: Used(key, token.until)}), later=True)
+        holder = Holder(EDGE, token.name, joined, token.offer, token.labels)
+        # The token is used, and whoever had the name before is replaced, once that is on disk, and not before.
+        used = {token.id: Used(key_id(key), token.until)}
+        certified = self._certified(holder, key, later=False, tokens_used=used)
         if before and before.joined > void:
             log.warning("hub_edge_replaced", edge=token.name, effect="the certificate of the older one is void")
         log.info("hub_edge_joined", edge=token.name, token=token.id)
         self.peers.tell()
-        return edge
+        return certified
 
     def _renew(self, request: Mapping[str, Any]) -> dict[str, Any]:
         nonce, certificate, proof = (bytes_in(request, key) for key in ("nonce", "certificate", "proof"))
@@ -246,12 +255,14 @@ class Registrar:
         self._check_edge(read, holder, adopt=in_force)
         return self._certified(holder, read.public_key(), later=True)
 
-    def _certified(self, holder: Holder, key: Any, later: bool) -> dict[str, Any]:
+    def _certified(
+        self, holder: Holder, key: Any, later: bool, tokens_used: Mapping[str, Used] = MappingProxyType({})
+    ) -> dict[str, Any]:
         certificate = self._authority.issue(holder, key)
         until = certificate.not_valid_after_utc.timestamp()
         trusts = ",".join(each[:16] for each in self._authority.fingerprints)
         edge = Edge(key_id(key), holder.joined, holder.offer, holder.labels, until, trusts)
-        self._take(Entries(edges={holder.name: edge}), later)
+        self._take(Entries({holder.name: edge}, tokens_used), later)
         said = {"certificate": pem(certificate), "authorities": self._authority.authorities}
         return {"type": "certificate", **said}
 
@@ -263,34 +274,25 @@ class Registrar:
         """
         entries, name = self._ledger.entries, holder.name
         if holder.joined <= entries.revoked.get(name, -1.0):
-            raise _revoked(name)
+            raise refusals.revoked(name)
         known, key = entries.edges.get(name), key_id(certificate.public_key())
         if known and (known.key, known.joined) == (key, holder.joined):
             return
         if known and known.joined >= holder.joined:
-            raise _replaced(name)
+            raise refusals.replaced(name)
         if not adopt:
             raise Refused("unknown", f"this hub does not know {name}, and its certificate has expired: join it again")
         self._take(Entries(edges={name: Edge(key, holder.joined, holder.offer, holder.labels)}), later=True)
         log.info("hub_edge_learnt", edge=name)
 
-    def _check_known(self, edge: Edge, name: str) -> None:
-        if edge.joined <= self._ledger.entries.revoked.get(name, -1.0):
-            raise _revoked(name)
+    def _hear(self, entries: Entries) -> None:
+        """Take in what another hub has: in force at once. Where it cannot be written, that is told by who keeps it."""
+        self._take(entries, later=True)
+        with contextlib.suppress(OSError):
+            self._ledger.flush()
 
-    def _take(self, entries: Entries, later: bool = False) -> None:
-        for name in self._ledger.merge(entries, later):
+    def _take(self, entries: Entries, later: bool = False) -> frozenset[str]:
+        void = self._ledger.merge(entries, later)
+        for name in void:
             self.on_revoked(name)
-
-
-def _used(name: str) -> Refused:
-    why = "a token is good for one edge, once; if that was not you, revoke it"
-    return Refused("used", f"the token for {name} has been used by another key: {why}")
-
-
-def _revoked(name: str) -> Refused:
-    return Refused("revoked", f"{name} is revoked; if it is to come back, join it with a new token")
-
-
-def _replaced(name: str) -> Refused:
-    return Refused("replaced", f"another edge has joined as {name} since: give each a name of its own, and a token")
+        return void

@@ -18,6 +18,7 @@ from lbgen.base.errors import LbgenError, SettingsError
 from lbgen.base.logs import log
 from lbgen.base.private_file import write_private
 from lbgen.base.request_file import request
+from lbgen.base.unwritable import unwritable
 from lbgen.hub.fleet import Fleet
 from lbgen.hub.rollout import Rollout
 
@@ -113,7 +114,7 @@ class RolloutStore:
             # What is left must not be acted on tomorrow; what is gone was taken up at the last moment.
             return request(self._directory / COMMAND, command + "\n") or not self.command()
         except OSError as error:
-            raise SettingsError(f"{self._directory}: cannot be written: {error.strerror}") from error
+            raise SettingsError(unwritable(self._directory / COMMAND, error)) from error
 
     def document(self) -> dict[str, Any]:
         """Return what is on disk, for people.
@@ -135,7 +136,7 @@ class RolloutStore:
         try:
             write_private(path, text)
         except OSError as error:
-            raise StoreFailed(f"{path}: cannot be written: {error.strerror}") from error
+            raise StoreFailed(unwritable(path, error)) from error
 
     def _old_versions(self, rollout: Rollout) -> list[Path]:
         """Return the files of versions that nobody goes back to any longer."""

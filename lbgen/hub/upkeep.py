@@ -7,15 +7,18 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from lbgen.base.errors import SettingsError
 from lbgen.base.file_watch import watched
 from lbgen.base.logs import log
 from lbgen.base.private_file import make_private_directory
+from lbgen.base.unexpected import UNEXPECTED, Part
+from lbgen.base.unwritable import unwritable
 from lbgen.hub import revocations
 from lbgen.hub.authority import Authority, read_bundle
-from lbgen.hub.ledger import Ledger
+from lbgen.hub.ledger import FILE, Ledger
 from lbgen.hub.registrar import Registrar
 
 FLUSHED = 10.0  # seconds after which what is new in the ledger is on disk, if it may wait
@@ -46,9 +49,10 @@ def kept_up(
         _reread(file, authority)
 
     peers = threading.Thread(target=registrar.peers.run, name="lbgen-hub-peers", daemon=True)
-    disk = threading.Thread(target=_keep, args=[ledger, clock, ended], name="lbgen-hub-ledger", daemon=True)
     with watched(lambda: [asked, file], changed) as watch:
         watch.ask()  # for what was there before
+        keep = partial(_keep, ledger, clock, ended, watch.ask)
+        disk = threading.Thread(target=keep, name="lbgen-hub-ledger", daemon=True)
         peers.start()
         disk.start()
         try:
@@ -70,19 +74,29 @@ def _reread(file: Path, authority: Authority) -> None:
         log.info("hub_authority_changed", fingerprints=",".join(each[:16] for each in authority.fingerprints))
 
 
-def _keep(ledger: Ledger, clock: Callable[[], float], ended: threading.Event) -> None:
+def _keep(ledger: Ledger, clock: Callable[[], float], ended: threading.Event, ask: Callable[[], None]) -> None:
+    """Have what is new on disk soon, and revocations tried again that could not be; until `ended`."""
     complaint = ""
-    while True:
-        last = ended.wait(FLUSHED)
+
+    def keep() -> None:
+        nonlocal complaint
+        ledger.forget(clock())
         try:
-            ledger.forget(clock())
             ledger.flush()
-            complaint = ""
         except OSError as error:
-            if complaint != str(error):
-                log.warning(
-                    "hub_ledger_unwritten", error=str(error), effect="after a restart some of it is learnt anew"
-                )
-            complaint = str(error)
-        if last:
+            said = unwritable(ledger.state / FILE, error)
+            if complaint != said:
+                effect = "it is tried again; after a restart some of it is learnt anew, and nobody can join meanwhile"
+                log.error("hub_ledger_unwritten", error=said, effect=effect)
+            complaint = said
             return
+        if complaint:
+            log.info("hub_ledger_written_again", file=str(ledger.state / FILE))
+        complaint = ""
+        if revocations.waiting(ledger.state):
+            ask()
+
+    guard = UNEXPECTED.guard(Part.HUB, "keeping its ledger", event="hub_failed")
+    while not ended.wait(FLUSHED):
+        guard.tried(keep)
+    guard.tried(keep)

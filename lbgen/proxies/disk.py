@@ -21,6 +21,7 @@ from pathlib import Path
 from lbgen.base import bounded_file, whole_file
 from lbgen.base.directories import make_directory
 from lbgen.base.errors import ApplyFailed
+from lbgen.base.unwritable import unwritable
 from lbgen.render.outputs import is_inside
 from lbgen.render.renderer import PLACEHOLDER, Files
 
@@ -96,7 +97,7 @@ def write(output: Path, texts: Mapping[str, str], remove: Iterable[str] = (), *,
             whole_file.sync_directory(directory)
     except OSError as error:
         _put_back(before, stage)
-        raise ApplyFailed(f"{error.filename or output}: cannot be written: {error.strerror}") from error
+        raise ApplyFailed(unwritable(Path(error.filename or output), error)) from error
     finally:
         for new in staged.values():
             new.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from lbgen.base.file_watch import Pace, watched
 from lbgen.base.fingerprint import Fingerprint, fingerprint
 from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
+from lbgen.base.unwritable import unwritable
 from lbgen.snapshot import Note, Snapshot
 from lbgen.source import PartState, diff
 from lbgen.source.compose.load import is_compose, load_stack
@@ -216,7 +217,7 @@ def write_snapshot(snapshot: Snapshot, path: str | os.PathLike[str] | None = Non
         try:
             _replace(Path(path), text)
         except OSError as error:
-            raise LbgenError(f"{os.fspath(path)}: cannot be written: {error.strerror}") from error
+            raise LbgenError(unwritable(Path(path), error)) from error
     return text
 
 

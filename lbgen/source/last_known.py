@@ -15,6 +15,7 @@ from pathlib import Path
 from lbgen.base.directories import make_directory
 from lbgen.base.errors import LbgenError
 from lbgen.base.logs import log
+from lbgen.base.unwritable import unwritable
 from lbgen.snapshot import Snapshot
 from lbgen.source.file import load, write_snapshot
 
@@ -87,15 +88,22 @@ class LastKnown:
         try:
             make_directory(self.path.parent)
             write_snapshot(facts, self.path, indent=None)
-        except (LbgenError, OSError) as error:
-            self._complain(str(error))
+        except LbgenError as error:
+            self._complain(facts, str(error))
+        except OSError as error:
+            self._complain(facts, unwritable(self.path, error))
         else:
             self._complaint = ""
 
-    def _complain(self, error: str) -> None:
-        if error != self._complaint:
-            log.warning("last_known_unwritten", error=error, effect="a restart would not know the newest facts")
-        self._complaint = error
+    def _complain(self, facts: Snapshot, error: str) -> None:
+        """Say it once, and leave the facts to be written with the next try, unless there are newer ones."""
+        with self._condition:
+            said, self._complaint = self._complaint, error
+            if self._pending is None:
+                self._pending = facts
+        if error != said:
+            effect = "a restart would not know the newest facts; it is tried again"
+            log.warning("last_known_unwritten", error=error, effect=effect)
 
 
 def store_in(state: Path) -> Callable[[str], LastKnown]:

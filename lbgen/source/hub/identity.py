@@ -27,6 +27,7 @@ from lbgen.base import bounded_file, json_text
 from lbgen.base.errors import LbgenError, SettingsError, SourceError
 from lbgen.base.fingerprint import fingerprint as fingerprint_of
 from lbgen.base.private_file import write_private
+from lbgen.base.unwritable import unwritable
 from lbgen.source.hub import certificates
 from lbgen.source.hub.certificates import EDGE, Holder, Refused, certificate_in, fingerprint, holder_of
 from lbgen.source.hub.exchange import JOIN, RENEW, Answer, Exchange, check_hub
@@ -70,6 +71,7 @@ class Identity:
         self._path, self._clock = state / FILE, clock
         self._seen = fingerprint_of(self._path)
         self._known = _read(self._path)
+        self.unwritten = ""  # why the newest certificate is not on disk; empty: it is
         self._early = (2 * spread() - 1) * SPREAD
 
     @property
@@ -108,7 +110,7 @@ class Identity:
             return False
         self._seen = seen
         with contextlib.suppress(SettingsError):
-            self._known = _read(self._path)
+            self._known, self.unwritten = _read(self._path), ""
         return True
 
     def signed(self, text: bytes, signature: bytes) -> bool:
@@ -134,6 +136,8 @@ class Identity:
             SourceError: it cannot be asked, or its answer is not right; the certificate stays.
         """
         self.look()
+        if self.unwritten:
+            self._keep()
         if self.renew_in() > 0:
             return False
         self.renew(dial)
@@ -158,8 +162,17 @@ class Identity:
         if holder_of(renewed.certificate).name != self.name:
             raise SourceError(f"the hub's answer is a certificate for another name than {self.name}")
         if fingerprint_of(self._path) == self._seen:  # else it has joined anew meanwhile
-            _write(self._path, renewed)
-            self._known, self._seen = renewed, fingerprint_of(self._path)
+            self._known = renewed
+            self._keep()
+
+    def _keep(self) -> None:
+        """Have on disk what is known. Where that cannot be, it is in force all the same: a hub would not wait."""
+        try:
+            _write(self._path, self._known)
+        except SettingsError as error:
+            self.unwritten = str(error)
+        else:
+            self.unwritten, self._seen = "", fingerprint_of(self._path)
 
 
 def join(exchange: Exchange, url: str, token_text: str, state: Path, again: bool = False) -> Identity:
@@ -286,7 +299,7 @@ def _keep(path: Path, document: Mapping[str, Any]) -> None:
     try:
         write_private(path, json.dumps(document, indent=1) + "\n")
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be written: {error.strerror}") from error
+        raise SettingsError(unwritable(path, error)) from error
 
 
 def _private_key(text: str) -> ec.EllipticCurvePrivateKey:

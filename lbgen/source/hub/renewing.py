@@ -19,6 +19,8 @@ STEP = 1.0  # seconds between two looks whether this machine has joined anew
 class Renewable(Protocol):
     """A certificate that ends, and may be replaced: `identity.Identity`, in short."""
 
+    unwritten: str  # why the newest one is not on disk; empty: it is
+
     @property
     def ended(self) -> bool:
         """Whether it is in force no more."""
@@ -36,13 +38,14 @@ class Renewing:
     def __init__(self, certificate: Renewable) -> None:
         self._certificate = certificate
         self._complaints: dict[str, str] = {}  # URL of a hub -> why it did not renew; told once
+        self._unwritten = ""  # why the newest one is not on disk, as was told
 
     async def keep(self, urls: Sequence[str]) -> None:
         """Look now and then whether it is due, and have the first hub renew it that does."""
         while True:
             for url in urls:
                 try:
-                    await self._renewed(url)
+                    await self.renewed(url)
                     break
                 except LbgenError as error:
                     if self._complaints.get(url) != str(error):
@@ -57,7 +60,7 @@ class Renewing:
         asked at the same time, and each certificate is good.
         """
         if self._certificate.ended:
-            await self._renewed(url)
+            await self.renewed(url)
 
     async def pause(self, seconds: float) -> None:
         """Wait before hubs are tried again, but only until this machine has joined anew: then it may be welcome."""
@@ -65,7 +68,15 @@ class Renewing:
             await asyncio.sleep(min(STEP, seconds))
             seconds -= STEP
 
-    async def _renewed(self, url: str) -> None:
+    async def renewed(self, url: str) -> None:
+        """Have a hub renew it if that is due, and what could not be written written; raise what the first raises."""
         if await asyncio.to_thread(self._certificate.renew_if_due, partial(exchange, url)):
             log.info("certificate_renewed", hub=url)
         self._complaints.pop(url, None)
+        if (why := self._certificate.unwritten) != self._unwritten:
+            self._unwritten = why
+            if why:
+                effect = "it is in force, and tried again; a restart would begin with the one before"
+                log.error("certificate_unwritten", error=why, effect=effect)
+            else:
+                log.info("certificate_written")

@@ -23,6 +23,7 @@ from lbgen.source.hub.identity import Identity
 from tests.support.clock import Clock
 from tests.support.command import run
 from tests.support.fleet import Hub
+from tests.support.small_disk import needs_root, small_disk
 
 
 @pytest.fixture(autouse=True)
@@ -227,7 +228,19 @@ def test_revoke_without_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("lbgen.base.request_file.PATIENCE", 0.0)
     (tmp_path / "hub").mkdir()
     result = run("hub", "revoke", "e1", "--state", tmp_path / "hub")
-    assert (result.exit_code, "no hub runs here" in result.stderr) == (4, True)
+    assert (result.exit_code, "not revoked for good yet: no hub runs here" in result.stderr) == (4, True)
+
+
+@needs_root
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_revoke_where_it_cannot_be_written(tmp_path: Path, how: str) -> None:
+    """Not even the request is on disk: it says that nobody is revoked, where, and what to do."""
+    with small_disk(tmp_path / "hub") as disk:
+        with disk.broken(how) as why:
+            result = run("hub", "revoke", "e1", "--state", disk.path)
+        assert result.exit_code == 2
+        assert re.search(rf"e1 is not revoked: {disk.path}/revocations\S*: cannot be written: {why}; ", result.stderr)
+        assert not list(disk.path.rglob("*.json"))
 
 
 def test_rotate(hub: Hub, authority: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from lbgen.base.errors import SettingsError
 from lbgen.daemon import drain_store
 from lbgen.daemon.drain_store import LOCK, BadDrains, Drain, changing, read
+from tests.support.small_disk import needs_root, small_disk
 from tests.support.watched import AT
 
 
@@ -121,3 +122,21 @@ def test_owner(tmp_path):
     with changing(path) as drains:
         drains["a"] = Drain("a", AT)
     assert [each.stat().st_uid for each in sorted(tmp_path.iterdir())] == [1234, 1234]
+
+
+@needs_root
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_disk_that_cannot_be_written(tmp_path, how):
+    """What is drained stays drained, and what to do is said."""
+    with small_disk(tmp_path / "disk") as disk:
+        path = disk.path / drain_store.FILE
+        with changing(path) as drains:
+            drains["a"] = Drain("a", AT)
+        with (
+            disk.broken(how) as why,
+            pytest.raises(SettingsError, match=rf"{path}: cannot be written: {why}; .*; nothing was changed"),
+            changing(path) as drains,
+        ):
+            drains["b"] = Drain("b", AT)
+        assert list(read(path)) == ["a"]
+        assert disk.unfinished() == []

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from lbgen.base.errors import CheckFailed, LbgenError, SettingsError
 from lbgen.daemon.handed_out import HandedOut
 from lbgen.daemon.handed_out_store import HandedOutStore
 from lbgen.settings import Settings, load_settings
 from lbgen.source.hub.handout import Bundle, Handout
+from tests.support.small_disk import BALLAST, needs_root, small_disk
 from tests.support.wait import wait_for
 
 OWN = """
@@ -45,7 +47,7 @@ class Edge:
         """Start, or start again."""
         self.store = HandedOutStore(self.root / "fleet")
         signed = lambda _text, signature: signature == b"signed"  # noqa: E731
-        self.out = HandedOut(self.store, "edge1", signed, self.read_own, lambda _own: self.accept)
+        self.out = HandedOut(self.store, "edge1", signed, self.read_own, lambda _own: self.accept, again=0.01)
         self.out.read()
 
     def run(self) -> None:
@@ -272,6 +274,32 @@ def test_a_full_disk(edge: Edge) -> None:
         edge.hand(BUNDLE, 1)
     assert edge.out.report()["version"] == ""
     assert edge.taken == 0
+
+
+@needs_root
+@pytest.mark.parametrize("how", ["full", "read-only"])
+@pytest.mark.parametrize("trial", [None, CheckFailed(["haproxy"], "no")], ids=["taken", "refused"])
+def test_a_disk_that_is_mended(tmp_path: Path, how: str, trial: CheckFailed | None) -> None:
+    """What comes meanwhile is neither taken nor refused, which would stop it for all; it is told, and tried again."""
+    with small_disk(tmp_path / "fleet") as disk:
+        edge = Edge(tmp_path)
+        edge.run()
+        before = edge.hand(Bundle({"discovery": {"via": "task"}}, {"haproxy/_x.j2": "x"}), 1)
+        files, edge.refusal = edge.files(), trial
+        with disk.broken(how) as why, capture_logs() as logs:
+            edge.out.receive(Handout("edge1", 2, BUNDLE).signed(lambda _: b"signed"))
+            wait_for(lambda: edge.out.report()["error"])
+            told = edge.out.report()
+            assert told == before | {"error": told["error"]}
+            assert told["error"].startswith(str(disk.path))
+            assert f": cannot be written: {why}; " in told["error"]
+            assert {name: text for name, text in edge.files().items() if name != BALLAST} == files
+            assert HandedOutStore(disk.path).current.sequence == 1
+        wait_for(lambda: edge.out.report()["sequence"] == 2)
+        edge.out.stop()
+    assert [entry["event"] for entry in logs] == ["handed_out_unwritten"]
+    refused = BUNDLE.version if trial else ""
+    assert (edge.store.current.refused, edge.store.current.version == BUNDLE.version) == (refused, not trial)
 
 
 def test_messages(edge: Edge) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from lbgen.daemon.kept_labels import KeptLabels
-from lbgen.daemon.label_store import FILE, LabelStore
+from lbgen.daemon.kept_labels import AGAIN, KeptLabels
+from lbgen.daemon.label_store import FILE, LabelStore, Served
 from lbgen.labels.keys.table import KEYS
 from lbgen.model import Builder, Model
 from lbgen.proxies.output_lock import OutputLock
@@ -455,6 +455,21 @@ def test_full_disk(lock, output, monkeypatch):
     assert [path.name for path in output.iterdir()] == [".lbgen-lock"]
     site.round()
     assert LabelStore([lock]).read()["web"].kept_since == site.clock.now
+
+
+def test_due(lock, monkeypatch):
+    """The loop has another round for what could not be written, though nothing changes."""
+    clock = Clock()
+    store = LabelStore([lock])
+    kept = KeptLabels(store, loop_clock=clock)
+    monkeypatch.setattr(store, "write", lambda served: LabelStore.write(store, {"web": Served({}, (), None), **served}))
+    assert kept.due() is None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", lambda _handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        kept.save()
+    assert kept.due() == clock() + AGAIN
+    kept.save()
+    assert kept.due() is None
 
 
 def test_removed_file(lock, output):

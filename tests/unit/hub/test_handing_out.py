@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from lbgen.hub.handing_out import AGAIN, MOST_AT_ONCE, UNREAD, HandingOut, Seen
+from lbgen.hub.handing_out import AGAIN, MOST_AT_ONCE, UNREAD, HandingOut
 from lbgen.hub.rollout import Phase
 from lbgen.hub.rollout_events import SETTLE
 from lbgen.hub.rollout_store import COMMAND, RolloutStore
+from lbgen.hub.seen import Seen
 from lbgen.settings.fleet import FleetSettings
 from lbgen.source.hub.handout import Handout, opened
 from tests.support.clock import Clock
+from tests.support.small_disk import needs_root, small_disk
 
 PAUSE = 60.0
 
@@ -399,3 +402,26 @@ def test_old_versions_are_removed(hub: Hub) -> None:
     assert len(files) == 3
     document = json.loads((hub.root / "state" / "rollout.json").read_text())
     assert document["edges"]["e1"]["version"] == document["edges"]["e1"]["wanted"] != ""
+
+
+@needs_root
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_a_disk_that_is_mended(tmp_path: Path, how: str) -> None:
+    """Nothing is handed out that is not on disk; what was saved meanwhile is rolled out once there is room."""
+    with small_disk(tmp_path / "state") as disk:
+        hub = Hub(tmp_path, "c1", "e1")
+        hub.whole()
+        state, before = (disk.path / "rollout.json").read_bytes(), hub.edges.versions()
+        with capture_logs() as logs:
+            with disk.broken(how) as why:
+                hub.again("discovery: {drain_grace: 2s}")
+                for _ in range(3):
+                    hub.out.look()
+                assert (hub.edges.handed(), hub.edges.versions()) == ("", before)
+                assert (disk.path / "rollout.json").read_bytes() == state
+            hub.out.look()
+        assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["rollout_unwritten"]
+        assert logs[0]["error"].startswith(str(disk.path))
+        assert f": cannot be written: {why}; " in logs[0]["error"]
+        hub.steps()
+        assert hub.edges.handed() == "c1+"

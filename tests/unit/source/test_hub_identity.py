@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import ssl
@@ -14,14 +15,17 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from structlog.testing import capture_logs
 
 from lbgen.base.errors import SettingsError, SourceError
-from lbgen.hub.authority import new_bundle
+from lbgen.hub.authority import LIFE, new_bundle
 from lbgen.source.hub.certificates import Holder, Refused, key_pem, pem
 from lbgen.source.hub.exchange import Answer, answer, exchange
 from lbgen.source.hub.identity import Identity, join
+from lbgen.source.hub.renewing import Renewing
 from tests.support.clock import Clock
 from tests.support.fleet import Hub
+from tests.support.small_disk import needs_root, small_disk
 
 
 @pytest.fixture
@@ -227,3 +231,24 @@ def test_refusals_are_cut() -> None:
     with pytest.raises(Refused) as refused:
         answer("https://m1:9443", said, b"")
     assert (len(refused.value.code), len(str(refused.value)) < 1100) == (32, True)
+
+
+@needs_root
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_renewed_while_the_disk_cannot_be_written(hub: Hub, tmp_path: Path, clock: Clock, how: str) -> None:
+    """The new certificate is in force and told of; the file stays whole, and has the new one as soon as it can."""
+    with small_disk(tmp_path / "disk") as disk:
+        edge, before = hub.joined("e1", disk.path / "e1"), Identity(disk.path / "e1").certificate
+        clock.now += 3 * LIFE / 4
+        with disk.broken(how) as why, capture_logs() as logs:
+            renewing = Renewing(edge)
+            edge.renew(hub.dial_at_any_time())
+            assert edge.until == int(clock() + LIFE)
+            assert Identity(disk.path / "e1").certificate == before
+            for _ in range(2):
+                asyncio.run(renewing.renewed(hub.url))  # it is not due: nothing is asked
+            assert [entry["event"] for entry in logs] == ["certificate_unwritten"]
+        asyncio.run(renewing.renewed(hub.url))
+        assert logs[0]["error"].startswith(f"{disk.path}/e1/identity.json: cannot be written: {why}; ")
+        assert Identity(disk.path / "e1").certificate == edge.certificate != before
+        assert disk.unfinished() == []

@@ -5,10 +5,12 @@ from __future__ import annotations
 import stat
 import time
 
+import pytest
 from structlog.testing import capture_logs
 
 from lbgen.source.last_known import LastKnown, store_in
 from tests.support.builders import a_node, a_service, a_snapshot
+from tests.support.small_disk import needs_root, small_disk
 from tests.support.wait import wait_for
 
 
@@ -73,3 +75,25 @@ def test_unwritable(tmp_path):
             store.keep(a_snapshot(a_service(f"web{number}")))
         store.close()
     assert [entry["event"] for entry in logs] == ["last_known_unwritten"]
+
+
+@needs_root
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_disk_that_is_mended(tmp_path, how):
+    """The file stays as it was, whole, and has the newest facts once there is room, though none come any more."""
+    with small_disk(tmp_path / "disk") as disk:
+        store = LastKnown(disk.path / "a.json", pause=0.01, after=0.01)
+        store.keep(a_snapshot(a_service("before")))
+        wait_for(store.path.exists)
+        before = store.path.read_bytes()
+        with capture_logs() as logs:
+            with disk.broken(how) as why:
+                store.keep(a_snapshot(*(a_service(f"web{number}") for number in range(100))))
+                wait_for(lambda: logs)
+                assert store.path.read_bytes() == before
+            wait_for(lambda: store.path.read_bytes() != before)
+        store.close()
+        assert [entry["event"] for entry in logs] == ["last_known_unwritten"]
+        assert logs[0]["error"].startswith(f"{store.path}: cannot be written: {why}; ")
+        assert len(LastKnown(store.path).read().services) == 100
+        assert [path.name for path in disk.path.iterdir()] == ["a.json"]

@@ -1,0 +1,28 @@
+"""Why a registrar refuses an edge that it knows, in words that say what to do."""
+
+from __future__ import annotations
+
+from lbgen.source.hub.certificates import Refused
+
+
+def used(name: str) -> Refused:
+    why = "a token is good for one edge, once; if that was not you, revoke it"
+    return Refused("used", f"the token for {name} has been used by another key: {why}")
+
+
+def revoked(name: str) -> Refused:
+    return Refused("revoked", f"{name} is revoked; if it is to come back, join it with a new token")
+
+
+def older_than_revocation(name: str) -> Refused:
+    older = f"the token for {name} is older than the revocation of that name"
+    return Refused("revoked", f"{older}: make another with 'lbgen hub token {name}'")
+
+
+def replaced(name: str) -> Refused:
+    return Refused("replaced", f"another edge has joined as {name} since: give each a name of its own, and a token")
+
+
+def unwritten() -> Refused:
+    why = "this hub cannot write down who joins (hub_ledger_unwritten in its log)"
+    return Refused("peer", f"{why}: try again later, or at another hub; the token is still good")
