@@ -122,7 +122,7 @@ def get(
 
 
 def _tls(raw: socket.socket, name: str | None) -> ssl.SSLSocket:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context.wrap_socket(raw, server_hostname=name)
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import http.client
 import json
 import shutil
 import socket
 import ssl
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,14 +34,21 @@ from tests.support.tls_site import EVERY, REFUSED, Authority, Site, answer, app,
 from tests.support.wait import PATIENCE, wait_for
 
 
-@pytest.fixture
-def site(kind, short_dir) -> Iterator[Site]:
-    made = Site(kind, short_dir)
+@contextlib.contextmanager
+def started(kind: str, directory: Path) -> Iterator[Site]:
+    """A site that is ended."""
+    made = Site(kind, directory)
     made.target.start()
     try:
         yield made
     finally:
         made.target.stop()
+
+
+@pytest.fixture
+def site(kind, short_dir) -> Iterator[Site]:
+    with started(kind, short_dir) as made:
+        yield made
 
 
 @pytest.fixture
@@ -221,8 +230,8 @@ class Guarded:
     nobody: Path
 
 
-@pytest.fixture
-def guarded(site, port) -> Guarded:
+def guard(site: Site, port: int) -> Guarded:
+    """Have a site serve them."""
     self_signed(site.certificates / "default.pem", "default.example")
     self_signed(site.certificates / "all.pem", "a.org", "b.org", "*.c.org", "open.org")
     partners, strangers = (Authority(site.client_cas, name) for name in ("partners", "strangers"))
@@ -239,6 +248,25 @@ def guarded(site, port) -> Guarded:
     )
     clients = (each.client(site.directory) for each in (partners, strangers, outside))
     return Guarded(site, site.port(), *clients)
+
+
+@pytest.fixture(scope="module")
+def guarded_sites() -> Iterator[Callable[[str], Guarded]]:
+    """One of each kind for all tests that change nothing there."""
+    with contextlib.ExitStack() as stack:
+        servers = stack.enter_context(http_servers())
+
+        @functools.cache
+        def of(kind: str) -> Guarded:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lb-", dir="/tmp")))
+            return guard(stack.enter_context(started(kind, directory)), servers.port)
+
+        yield of
+
+
+@pytest.fixture
+def guarded(kind, guarded_sites) -> Guarded:
+    return guarded_sites(kind)
 
 
 @EVERY
@@ -286,8 +314,9 @@ def test_missing_authority(guarded):
 
 
 @EVERY
-def test_authority_goes(guarded):
+def test_authority_goes(site, port):
     """When the file goes nobody comes in any more."""
+    guarded = guard(site, port)
     (guarded.site.client_cas / "partners.pem").unlink()
     guarded.site.again()
     for client in (None, guarded.partner):
