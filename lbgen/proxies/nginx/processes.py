@@ -23,6 +23,7 @@ from lbgen.proxies.wait import looks
 
 PATIENCE = 2.0  # seconds for orphans to let go of their ports
 _PROC = Path("/proc")
+_LONGEST = 8192  # bytes of a command line: Nginx's own has one path, or a few
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +56,29 @@ class Process:
 def find(pid: int) -> Process | None:
     """Return the process of this number if it is one of Nginx's."""
     try:
-        title = (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-        if not title.startswith("nginx: "):
+        line = _command_line(pid)
+        if not line.startswith(b"nginx: "):
             return None
+        title = line.replace(b"\0", b" ").decode(errors="replace").strip()
         parent = int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return None  # gone, or not ours to see
     return Process(pid, parent, title)
 
 
+def _command_line(pid: int) -> bytes:
+    """Read it without a file object: that of every process on the machine is asked for at each look."""
+    file = os.open(f"{_PROC}/{pid}/cmdline", os.O_RDONLY)
+    try:
+        return os.read(file, _LONGEST)
+    finally:
+        os.close(file)
+
+
 def everyone() -> list[Process]:
     """Return all that can be seen, by pid."""
-    pids = sorted(int(path.name) for path in _PROC.iterdir() if path.name.isdecimal())
+    with os.scandir(_PROC) as entries:
+        pids = sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
     return [process for process in map(find, pids) if process]
 
 
