@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -82,14 +83,17 @@ def test_routing_is_the_oracles(nginx, servers):
     assert backends[""] > 3  # and some none
 
 
-@pytest.mark.parametrize(("priority", "server"), [(8, "127.1.0.1"), (9, "127.1.0.2"), (10, "127.1.0.2")])
-def test_rule_beside_place(nginx, servers, priority, server):
+def test_rule_beside_place(nginx, servers):
     """A match that needs a rule goes before a plain one of the same or a lower priority, not of a higher one."""
-    ports = nginx.start(
-        *app("plain", {"host": "a.org", "priority": 9}, servers.port, "127.1.0.1"),
-        *app("rule", {"method": "GET", "priority": priority}, servers.port, "127.1.0.2"),
-    )
-    assert Client(ports["web"]).ask().server == server
+    facts: list[Fact] = []
+    for priority in (8, 9, 10):
+        host = f"p{priority}.org"
+        facts += app(f"plain{priority}", {"host": host, "priority": 9}, servers.port, "127.1.0.1")
+        keys = {"host": host, "method": "GET", "priority": priority}
+        facts += app(f"rule{priority}", keys, servers.port, "127.1.0.2")
+    client = Client(nginx.start(*facts)["web"])
+    found = [client.ask(host=f"p{priority}.org").server for priority in (8, 9, 10)]
+    assert found == ["127.1.0.1", "127.1.0.2", "127.1.0.2"]
 
 
 def test_first_rule_that_holds(nginx, servers):
@@ -109,51 +113,55 @@ def test_first_rule_that_holds(nginx, servers):
     assert client.ask(headers={"X-A": "none"}).status == 404
 
 
-@pytest.mark.parametrize(
-    ("test", "taken", "left"),
-    [
-        (Test("host_regex", r"^[ab]\.o"), {"host": "B.org:80"}, {"host": "c.org"}),
-        (Test("path_start", "/ab"), {"path": "/abc"}, {"path": "/a/b"}),
-        (Test("path_regex", "^/v[0-9]+/$"), {"path": "/v12/?x"}, {"path": "/v12"}),
-        (Test("header_regex", "^$|^b", "x-a"), {"headers": {"X-A": "blue"}}, {"headers": {}}),
-        (Test("query", "a b&c", "Q"), {"path": "/?x=1&%51=a+%62%26c"}, {"path": "/?q=a+b%26c"}),
-        (Test("query", "", "q"), {"path": "/?q&x"}, {"path": "/?q=1"}),
-        (Test("query", "Z\u00fcrich", "q"), {"path": "/?q=Z%c3%BCrich"}, {"path": "/?q=Z%fcrich"}),
-        (Test("client_ip", "127.0.0.0/8"), {}, None),
-        (Test("client_ip", "192.0.2.0/24"), None, {}),
-        (Test("query_regex", "x", "q"), None, {"path": "/?q=x"}),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("negated", [False, True])
-def test_every_test(nginx, servers, test, taken, left, negated):
+TESTS: list[tuple[Test, dict[str, Any] | None, dict[str, Any] | None]] = [  # requests that it holds for, and does not
+    (Test("host_regex", r"^[ab]\.o"), {"host": "B.org:80"}, {"host": "c.org"}),
+    (Test("path_start", "/ab"), {"path": "/abc"}, {"path": "/a/b"}),
+    (Test("path_regex", "^/v[0-9]+/$"), {"path": "/v12/?x"}, {"path": "/v12"}),
+    (Test("header_regex", "^$|^b", "x-a"), {"headers": {"X-A": "blue"}}, {"headers": {}}),
+    (Test("query", "a b&c", "Q"), {"path": "/?x=1&%51=a+%62%26c"}, {"path": "/?q=a+b%26c"}),
+    (Test("query", "", "q"), {"path": "/?q&x"}, {"path": "/?q=1"}),
+    (Test("query", "Z\u00fcrich", "q"), {"path": "/?q=Z%c3%BCrich"}, {"path": "/?q=Z%fcrich"}),
+    (Test("client_ip", "127.0.0.0/8"), {}, None),
+    (Test("client_ip", "192.0.2.0/24"), None, {}),
+    (Test("query_regex", "x", "q"), None, {"path": "/?q=x"}),
+]
+
+
+def test_every_test(nginx, servers):
     """What a rule can test, and its opposite; what Nginx cannot test holds for no request."""
     nginx.write(*app("rule", {"method": "GET"}, servers.port, "127.1.0.1"), *app("web", {}, servers.port, "127.1.0.2"))
     (listener,), (rule, *_) = nginx.model.listeners, nginx.model.listeners[0].rules
-    changed = replace(rule, alternative=(replace(test, negated=negated),))
-    model = replace(nginx.model, listeners=(replace(listener, rules=(changed,)),))
+    cases = [(test, negated, taken, left) for test, taken, left in TESTS for negated in (False, True)]
+    # A rule of its own for each, which a header chooses.
+    rules = [
+        replace(rule, alternative=(Test("header", f"case{number}", "x-case"), replace(test, negated=negated)))
+        for number, (test, negated, *_) in enumerate(cases)
+    ]
+    model = replace(nginx.model, listeners=(replace(listener, rules=tuple(rules)),))
     made = renderer(target(nginx.program, nginx.directory))
     write(made.render(model, a_snapshot()), nginx.directory)
     nginx.accepted()
     nginx.run()
     client = Client(nginx.ports["web"])
-    held, other = ("127.1.0.1", "127.1.0.2") if not negated else ("127.1.0.2", "127.1.0.1")
-    if taken is not None:
-        assert client.ask(**taken).server == held
-    if left is not None:
-        assert client.ask(**left).server == ("127.1.0.2" if test.kind == "query_regex" else other)
+    for number, (test, negated, taken, left) in enumerate(cases):
+        held, other = ("127.1.0.1", "127.1.0.2") if not negated else ("127.1.0.2", "127.1.0.1")
+        for request, server in ((taken, held), (left, "127.1.0.2" if test.kind == "query_regex" else other)):
+            if request is not None:
+                asked = request | {"headers": {**request.get("headers", {}), "X-Case": f"case{number}"}}
+                assert client.ask(**asked).server == server, (test, negated, request)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_rule_keeps_the_request(nginx, servers, method):
+def test_rule_keeps_the_request(nginx, servers):
     """A request that a rule takes arrives as it was sent: method, path, query and body."""
     ports = nginx.start(
         *app("rule", {"header.x-a": "1"}, servers.port, "127.1.0.2"), *app("web", {}, servers.port, "127.1.0.1")
     )
-    body = "x" * 200_000 if method != "GET" else ""
-    answer = Client(ports["web"]).ask("/a%2Fb//c%20?d=%26&e", method=method, headers={"X-A": "1"}, body=body)
-    assert (answer.server, answer.said["method"], answer.said["path"]) == ("127.1.0.2", method, "/a%2Fb//c%20?d=%26&e")
-    assert answer.said["body"] == body
+    path = "/a%2Fb//c%20?d=%26&e"
+    for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        body = "x" * 200_000 if method != "GET" else ""
+        answer = Client(ports["web"]).ask(path, method=method, headers={"X-A": "1"}, body=body)
+        assert (answer.server, answer.said["method"], answer.said["path"]) == ("127.1.0.2", method, path)
+        assert answer.said["body"] == body
 
 
 def test_expect_continue(nginx, servers):
@@ -169,69 +177,71 @@ def test_expect_continue(nginx, servers):
     assert b'"body": "hello"' in reply
 
 
-@pytest.mark.parametrize(
-    ("request_text", "server"),
-    [
-        ("GET / HTTP/1.1\r\nHost: a.org\r\n", "127.1.0.1"),
-        ("GET / HTTP/1.1\r\nHost: A.ORG\r\n", "127.1.0.1"),
-        ("GET / HTTP/1.1\r\nHost: a.org:8080\r\n", "127.1.0.1"),
-        ("GET / HTTP/1.0\r\nHost: a.org\r\n", "127.1.0.1"),
-        ("GET / HTTP/1.0\r\n", "127.1.0.2"),
-        ("GET / HTTP/1.1\r\nHost: b.org\r\n", "127.1.0.2"),
-        ("GET / HTTP/1.1\r\nHost: [::1]:80\r\n", "127.1.0.2"),
-        ("GET http://a.org/ HTTP/1.1\r\nHost: a.org\r\n", "127.1.0.1"),
-        ("GET http://a.org?x=1 HTTP/1.1\r\nHost: a.org\r\n", "127.1.0.1"),
-        ("GET http://a.org HTTP/1.1\r\nHost: a.org\r\n", "127.1.0.1"),
-        ("GET /x?host=b.org HTTP/1.1\r\nHost: a.org\r\n", "127.1.0.1"),
-        ("GET /a.org/ HTTP/1.1\r\nHost:\r\n", None),
-        ("OPTIONS * HTTP/1.1\r\nHost: a.org\r\n", None),
-        ("GET / HTTP/1.1\r\nHost: a.org\r\nHost: b.org\r\n", None),
-        ("GET / HTTP/1.1\r\n", None),
-    ],
-)
-def test_host(nginx, servers, request_text, server):
+HOSTS = {  # requests, each with the server that gets it
+    "GET / HTTP/1.1\r\nHost: a.org\r\n": "127.1.0.1",
+    "GET / HTTP/1.1\r\nHost: A.ORG\r\n": "127.1.0.1",
+    "GET / HTTP/1.1\r\nHost: a.org:8080\r\n": "127.1.0.1",
+    "GET / HTTP/1.0\r\nHost: a.org\r\n": "127.1.0.1",
+    "GET / HTTP/1.0\r\n": "127.1.0.2",
+    "GET / HTTP/1.1\r\nHost: b.org\r\n": "127.1.0.2",
+    "GET / HTTP/1.1\r\nHost: [::1]:80\r\n": "127.1.0.2",
+    "GET http://a.org/ HTTP/1.1\r\nHost: a.org\r\n": "127.1.0.1",
+    "GET http://a.org?x=1 HTTP/1.1\r\nHost: a.org\r\n": "127.1.0.1",
+    "GET http://a.org HTTP/1.1\r\nHost: a.org\r\n": "127.1.0.1",
+    "GET /x?host=b.org HTTP/1.1\r\nHost: a.org\r\n": "127.1.0.1",
+    "GET /a.org/ HTTP/1.1\r\nHost:\r\n": None,
+    "OPTIONS * HTTP/1.1\r\nHost: a.org\r\n": None,
+    "GET / HTTP/1.1\r\nHost: a.org\r\nHost: b.org\r\n": None,
+    "GET / HTTP/1.1\r\n": None,
+}
+
+
+def test_host(nginx, servers):
     """Host is compared without port, in lower case; what Nginx takes for no proper request gets 400."""
     ports = nginx.start(
         *app("named", {"host": "a.org"}, servers.port, "127.1.0.1"), *app("any", {}, servers.port, "127.1.0.2")
     )
-    reply = raw(ports["web"], f"{request_text}Connection: close\r\n\r\n")
-    assert reply.startswith(b"HTTP/1.1 200" if server else b"HTTP/1.1 400")
-    assert [where for where, _, _ in servers.seen] == [server] * bool(server)
+    for text, server in HOSTS.items():
+        servers.seen.clear()
+        reply = raw(ports["web"], f"{text}Connection: close\r\n\r\n")
+        assert reply.startswith(b"HTTP/1.1 200" if server else b"HTTP/1.1 400"), text
+        assert [where for where, _, _ in servers.seen] == [server] * bool(server), text
 
 
-@pytest.mark.parametrize("host", ["a.org/secret", "a.org/secret/", "*/secret", "/secret", "*.org/secret/"])
-def test_host_is_no_path(nginx, servers, host):
+def test_host_is_no_path(nginx, servers):
     """A Host header with a path in it reaches no route by that path."""
     ports = nginx.start(
         *app("named", {"host": "a.org,*.org", "path": "/secret"}, servers.port, "127.1.0.1"),
         *app("any", {"path": "/secret"}, servers.port, "127.1.0.2"),
     )
-    reply = raw(ports["web"], f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
-    assert reply.split()[1] in (b"400", b"404")
+    for host in ("a.org/secret", "a.org/secret/", "*/secret", "/secret", "*.org/secret/"):
+        reply = raw(ports["web"], f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+        assert reply.split()[1] in (b"400", b"404"), host
     assert servers.seen == []
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [("/x/", 200), ("/x", 404), ("/x/y", 404), ("/p", 200), ("/p/", 200), ("/p/y", 200), ("/pq", 404), ("/", 404)],
-)
-def test_no_redirect_of_its_own(nginx, servers, path, status):
+def test_no_redirect_of_its_own(nginx, servers):
     """Nginx's own redirect from "/x" to "/x/" reaches nobody: who has no route gets 404."""
     ports = nginx.start(
         *app("exact", {"path-exact": "/x/"}, servers.port, "127.1.0.1"),
         *app("prefix", {"path": "/p"}, servers.port, "127.1.0.1"),
     )
-    assert Client(ports["web"]).ask(path).status == status
+    expected = {"/x/": 200, "/x": 404, "/x/y": 404, "/p": 200, "/p/": 200, "/p/y": 200, "/pq": 404, "/": 404}
+    assert {path: Client(ports["web"]).ask(path).status for path in expected} == expected
 
 
-@pytest.mark.parametrize("path", ["/a/../b", "/%61", "/a%2fb", "/a//b", "/./a", "/a/%2e%2e/b"])
-def test_path_is_the_clients(nginx, servers, path):
+def test_path_is_the_clients(nginx, servers):
     """A path is passed on as the client wrote it, neither decoded nor tidied up, whatever it is matched as."""
-    ports = nginx.start(
-        *app("exact", {"path-exact": path}, servers.port, "127.1.0.1"), *app("rest", {}, servers.port, "127.1.0.2")
-    )
-    answer = Client(ports["web"]).ask(path)
-    assert (answer.server, answer.said["path"]) == ("127.1.0.1", path)
+    paths = ["/a/../b", "/%61", "/a%2fb", "/a//b", "/./a", "/a/%2e%2e/b"]
+    facts: list[Fact] = []
+    for number, path in enumerate(paths):
+        host = f"p{number}.org"
+        facts += app(f"exact{number}", {"host": host, "path-exact": path}, servers.port, "127.1.0.1")
+        facts += app(f"rest{number}", {"host": host}, servers.port, "127.1.0.2")
+    ports = nginx.start(*facts)
+    for number, path in enumerate(paths):
+        answer = Client(ports["web"]).ask(path, f"p{number}.org")
+        assert (answer.server, answer.said["path"]) == ("127.1.0.1", path)
 
 
 def test_long_path_of_escapes(nginx, servers):
@@ -332,24 +342,28 @@ def test_certificates(nginx, servers):
     assert {name: shown(name) == kept(file) for name, file in names.items()} == dict.fromkeys(names, True)
 
 
-@pytest.mark.parametrize(
-    ("redirect", "path", "location"),
-    [
-        ("https://new.org/x", "/a?b=c", "https://new.org/x"),
-        ("https://{host}{path}?{query}", "/a%0d%0ab?c=%0a", "https://a.org/a%0d%0ab?c=%0a"),
-        ("https://{host}/old{path}", "//b;c", "https://a.org/old/b;c"),
-        ("/old{path}/", "//evil.org/x", "/old/evil.org/x/"),
-        ("/new?from={path}&{query}", "/a", "/new?from=/a&"),
-    ],
-)
-def test_redirect(nginx, servers, redirect, path, location):
+REDIRECTS = [  # the label, the path that is asked for, the Location
+    ("https://new.org/x", "/a?b=c", "https://new.org/x"),
+    ("https://{host}{path}?{query}", "/a%0d%0ab?c=%0a", "https://r1.org/a%0d%0ab?c=%0a"),
+    ("https://{host}/old{path}", "//b;c", "https://r2.org/old/b;c"),
+    ("/old{path}/", "//evil.org/x", "/old/evil.org/x/"),
+    ("/new?from={path}&{query}", "/a", "/new?from=/a&"),
+]
+
+
+def test_redirect(nginx, servers):
     """A redirect is made of what the client sent, byte for byte, and leads nowhere else than its owner wrote."""
-    ports = nginx.start(*app("web", {"redirect": redirect, "redirect.code": 307}, servers.port))
+    facts: list[Fact] = []
+    for number, (redirect, _, _) in enumerate(REDIRECTS):
+        facts += app(f"r{number}", {"host": f"r{number}.org", "redirect": redirect, "redirect.code": 307}, servers.port)
+    ports = nginx.start(*facts)
     nginx.accepted()
-    reply = raw(ports["web"], f"GET {path} HTTP/1.1\r\nHost: a.org:80\r\nConnection: close\r\n\r\n").decode()
-    head = dict(text.split(": ", 1) for text in reply.partition("\r\n\r\n")[0].splitlines()[1:])
-    assert reply.startswith("HTTP/1.1 307")
-    assert head["Location"].removeprefix(f"http://a.org:{ports['web']}") == location
+    for number, (_, path, location) in enumerate(REDIRECTS):
+        host = f"r{number}.org"
+        reply = raw(ports["web"], f"GET {path} HTTP/1.1\r\nHost: {host}:80\r\nConnection: close\r\n\r\n").decode()
+        head = dict(text.split(": ", 1) for text in reply.partition("\r\n\r\n")[0].splitlines()[1:])
+        assert reply.startswith("HTTP/1.1 307")
+        assert head["Location"].removeprefix(f"http://{host}:{ports['web']}") == location
 
 
 def test_redirect_https(nginx, servers):
@@ -388,26 +402,32 @@ def upgraded_servers() -> Iterator[int]:
         server.shutdown()
 
 
-@pytest.mark.parametrize(
-    "keys", [{}, {"timeout.idle": "1h"}, {"method": "GET", "timeout.idle": "1h"}, {"path-exact": "/ws/"}]
-)
-def test_upgrade(nginx, keys):
+def test_upgrade(nginx):
     """A connection that switches protocols is passed through in both directions, wherever its request was matched."""
+    ways = [{}, {"timeout.idle": "1h"}, {"method": "GET", "timeout.idle": "1h"}, {"path-exact": "/ws/"}]
     with upgraded_servers() as port:
-        ports = nginx.start(*app("web", keys, port, "127.1.0.1"))
+        facts: list[Fact] = []
+        for number, keys in enumerate(ways):
+            facts += app(f"web{number}", {"host": f"w{number}.org", **keys}, port, "127.1.0.1")
+        ports = nginx.start(*facts)
         nginx.accepted()
-        head = "GET /ws/ HTTP/1.1\r\nHost: a.org\r\nUpgrade: {}\r\nConnection: Upgrade\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", ports["web"]), timeout=PATIENCE) as connection:
-            connection.sendall(head.format("websocket").encode())
-            file = connection.makefile("rb")
-            assert file.readline().startswith(b"HTTP/1.1 101")
-            assert b"\r\n" in iter(file.readline, b"")
-            for text in (b"one\n", b"two\n"):
-                connection.sendall(text)
-                assert file.readline() == text
-        assert raw(ports["web"], head.format("h2c").replace("Upgrade\r\n\r\n", "close\r\n\r\n")).startswith(
-            b"HTTP/1.1 426"
-        )
+        for number in range(len(ways)):
+            upgrades(ports["web"], f"w{number}.org")
+
+
+def upgrades(port: int, host: str) -> None:
+    """Fail unless connections for a host switch to websocket, and to nothing else."""
+    head = f"GET /ws/ HTTP/1.1\r\nHost: {host}\r\nUpgrade: {{}}\r\nConnection: Upgrade\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(head.format("websocket").encode())
+        file = connection.makefile("rb")
+        assert file.readline().startswith(b"HTTP/1.1 101"), host
+        assert b"\r\n" in iter(file.readline, b"")
+        for text in (b"one\n", b"two\n"):
+            connection.sendall(text)
+            assert file.readline() == text
+    other = head.format("h2c").replace("Upgrade\r\n\r\n", "close\r\n\r\n")
+    assert raw(port, other).startswith(b"HTTP/1.1 426"), host
 
 
 def test_idle_time_out(nginx):
@@ -450,29 +470,41 @@ def test_round_robin(nginx, servers):
     assert found == dict.fromkeys(addresses, 10)
 
 
-@pytest.mark.parametrize("balance", ["round-robin", "least-conn", "source", "random"])
-@pytest.mark.parametrize("more", [{}, {"backup": "true"}, {"weight": 7}, {"max-conn": 100}])
-def test_balance(nginx, servers, balance, more):
+BALANCES = ["round-robin", "least-conn", "source", "random"]
+
+
+def test_balance(nginx, servers):
     """Every way to spread requests works with everything that may come with it."""
-    ports = nginx.start(*app("web", {"balance": balance, **more}, servers.port, "127.1.0.1", "127.1.0.2"))
-    nginx.accepted()
-    client = Client(ports["web"])
-    used = {client.ask().server for _ in range(40)}
-    assert len(used) == (1 if balance == "source" else 2)
-
-
-@pytest.mark.parametrize("balance", ["round-robin", "least-conn", "source", "random"])
-def test_sticky(nginx, servers, balance):
-    """A client stays with its server: by a cookie where Nginx has one (1.29.6 and later), else by its address."""
-    facts = app("web", {"balance": balance, "sticky": "cookie:who"}, servers.port, "127.1.0.1", "127.1.0.2")
+    mores: list[dict[str, object]] = [{}, {"backup": "true"}, {"weight": 7}, {"max-conn": 100}]
+    cases = [(balance, more) for balance in BALANCES for more in mores]
+    facts: list[Fact] = []
+    for number, (balance, more) in enumerate(cases):
+        keys = {"host": f"b{number}.org", "balance": balance, **more}
+        facts += app(f"web{number}", keys, servers.port, "127.1.0.1", "127.1.0.2")
     ports = nginx.start(*facts)
     nginx.accepted()
-    reply = raw(ports["web"], "GET / HTTP/1.1\r\nHost: a.org\r\nConnection: close\r\n\r\n").decode()
-    found = re.search(r"^Set-Cookie: (who=[^;\r]+)", reply, re.MULTILINE)
-    assert bool(found) == (build_of(nginx.program).version >= (1, 29, 6))
     client = Client(ports["web"])
-    kept = {client.ask(headers={"Cookie": found[1]} if found else {}).server for _ in range(20)}
-    assert kept == {servers.seen[0][0]}
+    for number, (balance, more) in enumerate(cases):
+        used = {client.ask(host=f"b{number}.org").server for _ in range(40)}
+        assert len(used) == (1 if balance == "source" else 2), (balance, more)
+
+
+def test_sticky(nginx, servers):
+    """A client stays with its server: by a cookie where Nginx has one (1.29.6 and later), else by its address."""
+    facts: list[Fact] = []
+    for balance in BALANCES:
+        keys = {"host": f"{balance}.org", "balance": balance, "sticky": "cookie:who"}
+        facts += app(balance, keys, servers.port, "127.1.0.1", "127.1.0.2")
+    ports = nginx.start(*facts)
+    nginx.accepted()
+    for balance in BALANCES:
+        servers.seen.clear()
+        request = f"GET / HTTP/1.1\r\nHost: {balance}.org\r\nConnection: close\r\n\r\n"
+        found = re.search(r"^Set-Cookie: (who=[^;\r]+)", raw(ports["web"], request).decode(), re.MULTILINE)
+        assert bool(found) == (build_of(nginx.program).version >= (1, 29, 6))
+        client, cookie = Client(ports["web"]), {"Cookie": found[1]} if found else {}
+        kept = {client.ask(host=f"{balance}.org", headers=cookie).server for _ in range(20)}
+        assert kept == {servers.seen[0][0]}, balance
 
 
 @pytest.mark.parametrize("keys", [{"balance": "source"}, {"sticky": "cookie:who"}])
@@ -515,22 +547,26 @@ def test_dead_server_loses_nothing(nginx, servers):
     assert {answer.status for answer in answers} == {200}
 
 
-@pytest.mark.parametrize(
-    ("method", "repeated"),
-    [("GET", True), ("HEAD", True), ("PUT", True), ("DELETE", True), ("POST", False), ("PATCH", False)],
-)
-def test_empty_response(nginx, servers, method, repeated):
+REPEATED = {"GET": True, "HEAD": True, "PUT": True, "DELETE": True, "POST": False, "PATCH": False}
+
+
+def test_empty_response(nginx, servers):
     """A request that got no answer is sent to another server if it may safely be sent twice, and only then."""
     servers.moods["127.1.0.1"] = "empty"
-    ports = nginx.start(*app("web", {}, servers.port, "127.1.0.1", "127.1.0.2"))
-    statuses = [Client(ports["web"]).ask(f"/{number}", method=method).status for number in range(6)]
-    sent = Counter(path for _, how, path in servers.seen if how == method)
-    if repeated:
-        assert set(statuses) == {200}
-        assert max(sent.values()) == 2
-    else:
-        assert Counter(statuses) == {200: 3, 502: 3}
-        assert set(sent.values()) == {1}
+    facts: list[Fact] = []
+    for method in REPEATED:
+        facts += app(method.lower(), {"host": f"{method}.org"}, servers.port, "127.1.0.1", "127.1.0.2")
+    port = nginx.start(*facts)["web"]
+    for method, repeated in REPEATED.items():
+        paths = [f"/{number}" for number in range(6)]
+        statuses = [Client(port).ask(path, f"{method}.org", method=method).status for path in paths]
+        sent = Counter(path for _, how, path in servers.seen if how == method)
+        if repeated:
+            assert set(statuses) == {200}, method
+            assert max(sent.values()) == 2
+        else:
+            assert Counter(statuses) == {200: 3, 502: 3}, method
+            assert set(sent.values()) == {1}
 
 
 def test_retries_off(nginx, servers):
@@ -590,14 +626,17 @@ def test_names_alike_but_for_case(nginx, servers):
     ]
 
 
-@pytest.mark.parametrize(
-    "name", ["web", "http", "server", "upstream", "default", "1", "0", "none", "unix", "lbgen", "a" * 63]
-)
-def test_any_service_name(nginx, servers, name):
+def test_any_service_name(nginx, servers):
     """Whatever Swarm lets a service be called, a word of the grammar or what looks like an address, it is served."""
-    ports = nginx.start(*app(name, {}, servers.port, "127.1.0.1"), *app("x", {"method": "PUT"}, servers.port))
+    names = ["web", "http", "server", "upstream", "default", "1", "0", "none", "unix", "lbgen", "a" * 63]
+    facts = app("x", {"method": "PUT"}, servers.port)
+    for number, name in enumerate(names):
+        facts += app(name, {"host": f"n{number}.org"}, servers.port, f"127.1.0.{number + 1}")
+    ports = nginx.start(*facts)
     nginx.accepted()
-    assert Client(ports["web"]).ask().server == "127.1.0.1"
+    client = Client(ports["web"])
+    found = {name: client.ask(host=f"n{number}.org").server for number, name in enumerate(names)}
+    assert found == {name: f"127.1.0.{number + 1}" for number, name in enumerate(names)}
 
 
 # ------------------------------------------------------------------------------------------------ tcp and udp
@@ -649,17 +688,18 @@ def test_sni_without_default(nginx, tls_context):
         assert closed(ports["pg"])
 
 
-@pytest.mark.parametrize("name", ["default", "hostnames", "include", "volatile", "x" * 60 + "." + "y" * 60])
-def test_any_server_name(nginx, tls_context, name):
+def test_any_server_name(nginx, tls_context):
     """Names that are words of a map to Nginx, and long ones, are names."""
+    names = ["default", "hostnames", "include", "volatile", "x" * 60 + "." + "y" * 60]
     with tcp_servers(tls_context) as running:
-        facts = [
-            *app("one", {"tcp.a.sni": name, "tcp.a.listener": "pg"}, running.port, "127.1.0.1"),
-            *app("rest", {"tcp.a.listener": "pg"}, running.port, "127.1.0.2"),
-        ]
+        facts = app("rest", {"tcp.a.listener": "pg"}, running.port, "127.1.0.9")
+        for number, name in enumerate(names):
+            keys = {"tcp.a.sni": name, "tcp.a.listener": "pg"}
+            facts += app(f"s{number}", keys, running.port, f"127.1.0.{number + 1}")
         ports = nginx.start(*facts, protocols={"web": "http", "pg": "tcp"})
         nginx.accepted()
-        assert [line(ports["pg"], each, tls=True) for each in (name, "other.org")] == ["127.1.0.1", "127.1.0.2"]
+        found = [line(ports["pg"], each, tls=True) for each in (*names, "other.org")]
+        assert found == [*(f"127.1.0.{number + 1}" for number in range(len(names))), "127.1.0.9"]
 
 
 def test_plain_tcp_beside_sni(nginx):

@@ -95,64 +95,77 @@ def status(
 # ------------------------------------------------------------------------------------------------ no way around
 
 
-@pytest.mark.parametrize("way", WAYS_WITH_ALL)
-def test_no_way_around_the_guards(nginx, servers, way):
+def by_every_way(ways: list[dict[str, str]], port: int, keys: dict[str, str]) -> list[Fact]:
+    """A service with these keys for each way, each with a host of its own: w0.org, w1.org."""
+    facts: list[Fact] = []
+    for number, way in enumerate(ways):
+        facts += app(f"web{number}", {"host": f"w{number}.org", **keys, **way}, port, "127.1.0.1")
+    return facts
+
+
+def test_no_way_around_the_guards(nginx, servers):
     """Addresses and passwords are asked for on every way, of requests that upgrade as well."""
     users(nginx, "staff", f"anna:{HASH}")
-    keys = {"host": "a.org", "deny-ip": "127.0.0.9", "basic-auth": "staff", **way}
-    port = nginx.start(*app("web", keys, servers.port, "127.1.0.1"), *app("all", {}, servers.port, "127.1.0.2"))["web"]
+    facts = by_every_way(WAYS_WITH_ALL, servers.port, {"deny-ip": "127.0.0.9", "basic-auth": "staff"})
+    port = nginx.start(*facts, *app("all", {}, servers.port, "127.1.0.2"))["web"]
     nginx.accepted()
-    for more in ({}, UPGRADE):
-        assert status(port, more) == 401
-        assert status(port, more | ANNA) == 200
-        assert status(port, more | ANNA, source="127.0.0.9") == 403
+    for number, way in enumerate(WAYS_WITH_ALL):
+        host = f"w{number}.org"
+        for more in ({}, UPGRADE):
+            assert status(port, more, host=host) == 401, way
+            assert status(port, more | ANNA, host=host) == 200, way
+            assert status(port, more | ANNA, source="127.0.0.9", host=host) == 403, way
 
 
-@pytest.mark.parametrize("way", WAYS_WITH_ALL)
-def test_no_way_around_the_rate(nginx, servers, way):
+def test_no_way_around_the_rate(nginx, servers):
     """Requests are counted once on every way."""
-    keys = {"host": "a.org", "rate-limit": "1/m", "rate-limit.burst": "2", **way}
-    port = nginx.start(*app("web", keys, servers.port, "127.1.0.1"))["web"]
-    for number, more in enumerate(({}, UPGRADE), 1):
-        found = [status(port, more, source=f"127.0.0.{number}") for _ in range(5)]
-        assert found == [200, 200, 200, 429, 429]
+    facts = by_every_way(WAYS_WITH_ALL, servers.port, {"rate-limit": "1/m", "rate-limit.burst": "2"})
+    port = nginx.start(*facts)["web"]
+    for place, way in enumerate(WAYS_WITH_ALL):
+        for number, more in enumerate(({}, UPGRADE), 1):
+            found = [status(port, more, source=f"127.0.0.{number}", host=f"w{place}.org") for _ in range(5)]
+            assert found == [200, 200, 200, 429, 429], way
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_answers_of_its_own_are_guarded(nginx, servers, way):
+def test_answers_of_its_own_are_guarded(nginx, servers):
     """What Nginx answers itself, a redirect or that there is no server, waits for addresses, rates and passwords.
 
     Passwords never travel in the clear where a redirect leads to https.
     """
     users(nginx, "staff", f"anna:{HASH}")
     guards = {"allow-ip": "127.0.0.0/29", "basic-auth": "staff", "rate-limit": "1/m", "rate-limit.burst": "3"}
-    answers = {
-        "moved.org": ({"redirect": "https://b.org/"}, 302),
-        "secure.org": ({"redirect-https": "true"}, 308),
-        "some.org": ({"redirect-regex": "^http://some\\.org/x(.*) https://b.org$1"}, 302),
-        "empty.org": ({"weight": "0"}, 503),
-        "there.org": ({}, 200),
-    }
+    answers: dict[str, int] = {}
     facts: list[Fact] = []
-    for host, (keys, _) in answers.items():
-        facts += app(host.removesuffix(".org"), {"host": host, **guards, **keys, **way}, servers.port, "127.1.0.1")
+    for number, way in enumerate(WAYS):
+        kinds: dict[str, tuple[dict[str, str], int]] = {
+            "moved": ({"redirect": "https://b.org/"}, 302),
+            "secure": ({"redirect-https": "true"}, 308),
+            "some": ({"redirect-regex": f"^http://some{number}\\.org/x(.*) https://b.org$1"}, 302),
+            "empty": ({"weight": "0"}, 503),
+            "there": ({}, 200),
+        }
+        for kind, (keys, expected) in kinds.items():
+            name = f"{kind}{number}"
+            facts += app(name, {"host": f"{name}.org", **guards, **keys, **way}, servers.port, "127.1.0.1")
+            answers[f"{name}.org"] = expected
     port = nginx.start(*facts)["web"]
     nginx.accepted()
-    for host, (_, expected) in answers.items():
-        assert status(port, ANNA, source="127.0.0.9", host=host) == 403
-        assert status(port, {}, host=host) == (308 if expected == 308 else 401)
-        assert [status(port, ANNA, host=host) for _ in range(4)] == [expected] * 3 + [429]
+    for host, expected in answers.items():
+        assert status(port, ANNA, source="127.0.0.9", host=host) == 403, host
+        assert status(port, {}, host=host) == (308 if expected == 308 else 401), host
+        assert [status(port, ANNA, host=host) for _ in range(4)] == [expected] * 3 + [429], host
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_preflight_requests_are_counted(nginx, servers, way):
+def test_preflight_requests_are_counted(nginx, servers):
     """The answer to a preflight request needs no password, but comes no more often than others."""
     users(nginx, "staff", f"anna:{HASH}")
     keys = {"cors.origins": "https://b.org", "basic-auth": "staff", "rate-limit": "1/m", "rate-limit.burst": "1"}
     asked = {"Origin": "https://b.org", "Access-Control-Request-Method": "PUT"}
-    port = nginx.start(*app("web", {"host": "a.org", **keys, **way}, servers.port, "127.1.0.1"))["web"]
-    assert [status(port, asked, "OPTIONS") for _ in range(3)] == [204, 204, 429]
-    assert status(port, asked | {"Origin": "https://a.org"}, "OPTIONS", "127.0.0.2") == 401
+    port = nginx.start(*by_every_way(WAYS, servers.port, keys))["web"]
+    for number, way in enumerate(WAYS):
+        host = f"w{number}.org"
+        assert [status(port, asked, "OPTIONS", host=host) for _ in range(3)] == [204, 204, 429], way
+        assert status(port, asked | {"Origin": "https://a.org"}, "OPTIONS", "127.0.0.2", host) == 401, way
 
 
 def test_an_exhausted_rate_is_its_own_backends(nginx, servers):
@@ -179,20 +192,28 @@ def test_users_are_read_at_each_request(nginx, servers):
     assert status(port, ANNA) == 403
 
 
-@pytest.mark.parametrize("lines", [["anna:{PLAIN}secret"], ["anna:"], [f"anna:{HASH}", "bob"], []])
-def test_a_file_that_is_refused_lets_nobody_in(nginx, servers, lines):
+def test_a_file_that_is_refused_lets_nobody_in(nginx, servers):
     """What lbgen does not take for a file of users, Nginx does not read."""
-    users(nginx, "staff", *lines)
-    port = nginx.start(*app("web", {"host": "a.org", "basic-auth": "staff"}, servers.port, "127.1.0.1"))["web"]
-    assert status(port, ANNA) == 401
+    refused = [["anna:{PLAIN}secret"], ["anna:"], [f"anna:{HASH}", "bob"], []]
+    facts: list[Fact] = []
+    for number, lines in enumerate(refused):
+        users(nginx, f"staff{number}", *lines)
+        keys = {"host": f"w{number}.org", "basic-auth": f"staff{number}"}
+        facts += app(f"web{number}", keys, servers.port, "127.1.0.1")
+    port = nginx.start(*facts)["web"]
+    assert [status(port, ANNA, host=f"w{number}.org") for number in range(len(refused))] == [401] * len(refused)
 
 
-@pytest.mark.parametrize("name", ["off", "on", "default", "x.y_z-1"])
-def test_any_name_of_a_file(nginx, servers, name):
+def test_any_name_of_a_file(nginx, servers):
     """A name that means something to Nginx is a name: a realm "off" would let everybody in."""
-    users(nginx, name, f"anna:{HASH}")
-    port = nginx.start(*app("web", {"host": "a.org", "basic-auth": name}, servers.port, "127.1.0.1"))["web"]
-    assert [status(port, {}), status(port, ANNA)] == [401, 200]
+    facts: list[Fact] = []
+    names = ["off", "on", "default", "x.y_z-1"]
+    for number, name in enumerate(names):
+        users(nginx, name, f"anna:{HASH}")
+        facts += app(f"web{number}", {"host": f"w{number}.org", "basic-auth": name}, servers.port, "127.1.0.1")
+    port = nginx.start(*facts)["web"]
+    for number, name in enumerate(names):
+        assert [status(port, headers, host=f"w{number}.org") for headers in ({}, ANNA)] == [401, 200], name
 
 
 def test_a_file_that_workers_cannot_read_lets_nobody_in(nginx, servers):
@@ -206,18 +227,17 @@ def test_a_file_that_workers_cannot_read_lets_nobody_in(nginx, servers):
 # ------------------------------------------------------------------------------------------------ sizes
 
 
-@pytest.mark.parametrize("way", WAYS_WITH_ALL)
-def test_size(nginx, servers, way):
+def test_size(nginx, servers):
     """A body that is too large is refused on every way, whether its length is told before or not."""
-    keys = {"host": "a.org", "max-body": "1000", **way}
-    port = nginx.start(*app("web", keys, servers.port, "127.1.0.1"))["web"]
-    client = Client(port)
-    assert client.ask("/x/", method="POST", body="x" * 1000).status == 200
-    for size in (1001, 10000):
-        head = f"POST /x/ HTTP/1.1\r\nHost: a.org\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n"
-        assert raw(port, head).startswith(b"HTTP/1.1 413")
-    head = "POST /x/ HTTP/1.1\r\nHost: a.org\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert raw(port, f"{head}3e9\r\n{'x' * 1001}\r\n0\r\n\r\n").startswith(b"HTTP/1.1 413")
+    port = nginx.start(*by_every_way(WAYS_WITH_ALL, servers.port, {"max-body": "1000"}))["web"]
+    for number, way in enumerate(WAYS_WITH_ALL):
+        host = f"w{number}.org"
+        assert Client(port).ask("/x/", host, method="POST", body="x" * 1000).status == 200, way
+        head = f"POST /x/ HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+        for size in (1001, 10000):
+            assert raw(port, f"{head}Content-Length: {size}\r\n\r\n").startswith(b"HTTP/1.1 413"), way
+        chunked = f"{head}Transfer-Encoding: chunked\r\n\r\n3e9\r\n{'x' * 1001}\r\n0\r\n\r\n"
+        assert raw(port, chunked).startswith(b"HTTP/1.1 413"), way
 
 
 def test_a_size_is_its_own_backends(nginx, servers):
@@ -258,29 +278,31 @@ def test_larger(most, size):
 # ------------------------------------------------------------------------------------------------ clients
 
 
-@pytest.mark.parametrize(
-    ("keys", "good"),
-    [
-        ({"allow-ip": "0.0.0.0/0,::/0"}, True),
-        ({"allow-ip": "0.0.0.0/0,0.0.0.0/1,127.0.0.0/8"}, True),
-        ({"deny-ip": "0.0.0.0/0,::/0"}, False),
-        ({"allow-ip": "::/0"}, False),
-        ({"allow-ip": "127.0.0.1", "deny-ip": "127.0.0.0/8"}, False),
-        ({"allow-ip": "127.0.0.0/8", "deny-ip": "127.0.0.2"}, True),
-    ],
-)
-def test_networks(nginx, servers, keys, good):
+NETWORKS: list[tuple[dict[str, str], bool]] = [  # what a service says, and whether 127.0.0.1 is let in
+    ({"allow-ip": "0.0.0.0/0,::/0"}, True),
+    ({"allow-ip": "0.0.0.0/0,0.0.0.0/1,127.0.0.0/8"}, True),
+    ({"deny-ip": "0.0.0.0/0,::/0"}, False),
+    ({"allow-ip": "::/0"}, False),
+    ({"allow-ip": "127.0.0.1", "deny-ip": "127.0.0.0/8"}, False),
+    ({"allow-ip": "127.0.0.0/8", "deny-ip": "127.0.0.2"}, True),
+]
+
+
+def test_networks(nginx, servers):
     """All of the addresses can be named, and what is denied stays so where something narrower is allowed."""
-    lines = {f"tcp.a.{key}": value for key, value in keys.items()} | {"tcp.a.listener": "line"}
+    facts: list[Fact] = []
+    protocols = {"web": "http"}
     with tcp_servers() as behind:
-        ports = nginx.start(
-            *app("web", {"host": "a.org", **keys}, servers.port, "127.1.0.1"),
-            *app("pg", lines, behind.port, "127.1.0.2"),
-            protocols={"web": "http", "line": "tcp"},
-        )
+        for number, (keys, _) in enumerate(NETWORKS):
+            lines = {f"tcp.a.{key}": value for key, value in keys.items()} | {"tcp.a.listener": f"line{number}"}
+            facts += app(f"web{number}", {"host": f"w{number}.org", **keys}, servers.port, "127.1.0.1")
+            facts += app(f"pg{number}", lines, behind.port, "127.1.0.2")
+            protocols[f"line{number}"] = "tcp"
+        ports = nginx.start(*facts, protocols=protocols)
         nginx.accepted()
-        assert status(ports["web"], {}) == (200 if good else 403)
-        assert stream(ports["line"], None) == ("127.1.0.2" if good else "")
+        for number, (keys, good) in enumerate(NETWORKS):
+            assert status(ports["web"], {}, host=f"w{number}.org") == (200 if good else 403), keys
+            assert stream(ports[f"line{number}"], None) == ("127.1.0.2" if good else ""), keys
 
 
 def test_networks_by_server_name(nginx, tmp_path):
@@ -357,17 +379,17 @@ def heads() -> Iterator[tuple[int, list[str]]]:
         server.shutdown()
 
 
-@pytest.mark.parametrize(
-    ("version", "told"), [("v1", "PROXY TCP4 127.0.0.1 "), ("v2", "PROXY TCP4 127.0.0.1 "), ("false", "hello")]
-)
-def test_proxy_protocol(nginx, version, told):
+def test_proxy_protocol(nginx):
     """Servers of TCP routes are told the client's address, by version 1."""
+    told = {"v1": "PROXY TCP4 127.0.0.1 ", "v2": "PROXY TCP4 127.0.0.1 ", "false": "hello"}
+    facts: list[Fact] = []
     with heads() as (port, lines):
-        keys = {"tcp.a.listener": "line", "tcp.a.send-proxy": version}
-        listener = nginx.start(*app("pg", keys, port, "127.1.0.1"), protocols={"line": "tcp"})["line"]
+        for version in told:
+            facts += app(version, {"tcp.a.listener": version, "tcp.a.send-proxy": version}, port, "127.1.0.1")
+        listeners = nginx.start(*facts, protocols=dict.fromkeys(told, "tcp"))
         nginx.accepted()
-        assert line(listener) == "read"
-        assert [each[: len(told)] for each in lines] == [told]
+        assert [line(listeners[version]) for version in told] == ["read"] * len(told)
+        assert [said[: len(words)] for said, words in zip(lines, told.values(), strict=True)] == list(told.values())
 
 
 def test_proxy_protocol_is_the_listeners(nginx, short_dir):
