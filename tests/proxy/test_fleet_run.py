@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.clients import Client
 from tests.support.command import printed
 from tests.support.hub_daemon import HubDaemon
 from tests.support.real_haproxy import BINARY
 from tests.support.real_servers import Servers, http_servers
+from tests.support.steady import requests, steady
 from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.proxy(BINARY)
@@ -81,29 +80,6 @@ class Site:
         self.hub.end()
 
 
-@contextlib.contextmanager
-def asked(port: int) -> Iterator[list[str]]:
-    """Ask all the time while the block runs; return what failed."""
-    failures, ended = list[str](), threading.Event()
-
-    def ask() -> None:
-        while not ended.wait(0.02):
-            try:
-                client = Client(port)
-                client.ask()
-                client.close()
-            except Exception as error:
-                failures.append(repr(error))
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield failures
-    finally:
-        ended.set()
-        thread.join()
-
-
 @pytest.fixture
 def site(tmp_path: Path, servers: Servers) -> Iterator[Site]:
     """A fleet that serves by version 1."""
@@ -121,7 +97,7 @@ def site(tmp_path: Path, servers: Servers) -> Iterator[Site]:
 def test_rollouts(site: Site) -> None:
     """A good version gets everywhere; one that the canary's HAProxy refuses nowhere, and no request feels any of it."""
     canary, other = site.edges.values()
-    with asked(canary.port) as at_canary, asked(other.port) as at_other:
+    with steady(requests(canary.port)) as at_canary, steady(requests(other.port)) as at_other:
         site.hand_out("2")
         wait_for(lambda: site.serve("2"), "version 2")
         site.until("done")
@@ -139,7 +115,7 @@ def test_rollouts(site: Site) -> None:
 
         # The edge starts again without any hub, by what it has taken over.
         site.hub.end()
-    assert (at_canary, at_other) == ([], [])
+    assert (at_canary.failed, at_other.failed) == ([], [])
     other.end()
     (other.output / "haproxy.cfg").unlink()
     other.start()

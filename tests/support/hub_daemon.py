@@ -45,10 +45,11 @@ class HubDaemon(Daemon):
         made.save()
         return made
 
-    def admit(self, daemon: Daemon, name: str, *words: str) -> str:
+    def admit(self, daemon: Daemon, name: str, *words: str, again: bool = False) -> str:
         """Have a daemon join as an edge, whose token is made with these flags; return the token."""
         token = printed("hub", "token", name, "--authority", self.authority, *words)
-        joined = printed("join", self.url, "--token", token, "--state", daemon.directory / "state/edge")
+        flags = ["--again"] if again else []
+        joined = printed("join", self.url, "--token", token, "--state", daemon.directory / "state/edge", *flags)
         assert f"joined as {name}" in joined
         return token
 

@@ -21,6 +21,7 @@ LARGEST = 64 << 10  # bytes of a request or an answer on JOIN and RENEW
 LARGEST_OF_PEERS = 32 << 20  # bytes; a ledger has some 500 for each edge
 PATIENCE = 10.0  # seconds for the connection, and for the answer, and ...
 PATIENCE_TO_JOIN = 30.0  # ... for that to one who joins: the hub asks all others, with the patience above
+ROTATED = "if the fleet has another authority since, join again with a new token and --again"
 _NOT_YET, _EXPIRED = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
 
@@ -94,28 +95,34 @@ def websocket_url(url: str) -> str:
 
 
 def unanswered(url: str, error: BaseException) -> SourceError:
-    """Return what to say of a connection that failed. What TLS has said last may be the cause of another error."""
+    """Return what to say of a connection that failed."""
+    if said := tls_failure(error):
+        code, why = said
+        return Refused(code, f"hub {url}: {why}") if code else SourceError(f"hub {url}: {why}")
+    if isinstance(error, ConnectionRefusedError):
+        return SourceError(f"hub {url}: no answer: nothing listens there, or a firewall refuses: is the hub up?")
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return SourceError(f"hub {url}: no answer: {why or type(error).__name__}")
+
+
+def tls_failure(error: BaseException) -> tuple[str, str] | None:
+    """Return the code of `Refused`, or "", and who refused whom in a TLS handshake, and what to do; None: TLS did not.
+
+    What TLS has said last may be the cause of another error.
+    """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
-    if isinstance(cause, ssl.SSLError):
-        return _refused_by_tls(url, cause)
-    if isinstance(error, ConnectionRefusedError):
-        return SourceError(f"hub {url}: no answer: nothing listens there, or a firewall refuses: is the hub up?")
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return SourceError(f"hub {url}: no answer: {said or type(error).__name__}")
-
-
-def _refused_by_tls(url: str, error: ssl.SSLError) -> SourceError:
-    """Return what to say of a handshake that failed: who refused whom, and what to do."""
-    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
+    if cause is None:
+        return None
+    code = cause.verify_code if isinstance(cause, ssl.SSLCertVerificationError) else 0
     if code in (_NOT_YET, _EXPIRED):
         what = "has expired" if code == _EXPIRED else "is not valid yet"
-        return Refused("clock", f"hub {url}: its certificate {what} by this machine's clock: compare the clocks")
+        return "clock", f"its certificate {what} by this machine's clock: compare the clocks"
     if code:
-        why = getattr(error, "verify_message", "")
-        return Refused("fleet", f"hub {url}: it is not a hub of this fleet ({why}): nothing was told to it")
-    reason = (error.reason or str(error)).lower().replace("_", " ")
+        why = getattr(cause, "verify_message", "")
+        return "fleet", f"it is not a hub of this fleet ({why}): nothing was told to it; {ROTATED}"
+    reason = (cause.reason or str(cause)).lower().replace("_", " ")
     if "alert" in reason and ("cert" in reason or "unknown ca" in reason):
-        return Refused("fleet", f"hub {url}: it does not accept this edge's certificate ({reason})")
-    return SourceError(f"hub {url}: no TLS 1.3 with it: {reason}: is an lbgen hub there?")
+        return "fleet", f"it does not accept this edge's certificate ({reason}); {ROTATED}"
+    return "", f"no TLS 1.3 with it: {reason}: is an lbgen hub there?"

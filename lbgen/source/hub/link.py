@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 from lbgen.base.errors import SourceError
 from lbgen.base.problem import printable
+from lbgen.source.hub.exchange import ROTATED, tls_failure
 from lbgen.source.hub.messages import (
     MOST_DOWN,
     BadMessage,
@@ -180,19 +181,18 @@ async def _connected(url: str, context: ssl.SSLContext) -> ClientConnection:
 
 def _lost(url: str, error: BaseException) -> Lost | None:
     """Return what it means that a connection was not made; None: something else."""
+    if not isinstance(error, Lost) and (said := tls_failure(error)):
+        code, why = said
+        return Lost(url, why, code)
     match error:
         case Lost():
             return error
         case TimeoutError():
             return Lost(url, f"no answer within {OPENED:g} s")
-        case ssl.SSLCertVerificationError():
-            return Lost(url, f"it is no hub of this fleet: {error.verify_message}")
-        case ssl.SSLError():
-            return Lost(url, f"TLS failed: {error.reason or error}")
         case OSError():
             return Lost(url, error.strerror or str(error) or type(error).__name__)
         case InvalidHandshake() | InvalidMessage() | ConnectionClosed() | EOFError():
-            return Lost(url, "it hangs up: no hub, or one that does not take this edge's certificate")
+            return Lost(url, f"it hangs up: no hub, or one that does not accept this edge's certificate; {ROTATED}")
         case SourceError() | ValueError():
             return Lost(url, printable(str(error)))
     return None
