@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +19,15 @@ from lbgen.source.hub.identity import Identity
 from lbgen.source.hub.source import HubSource
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task, host_port
 from tests.support.clients import Client
+from tests.support.daemon import Daemon
 from tests.support.fake_host import FakeHost
 from tests.support.hub_and_edges import Following
 from tests.support.hub_daemon import HubDaemon
+from tests.support.paths import ROOT
 from tests.support.quiet_source import QuietSource
 from tests.support.real_haproxy import BINARY
 from tests.support.real_servers import Servers, http_servers
+from tests.support.unit_filter import ANALYZE
 from tests.support.wait import PATIENCE, wait_for
 
 pytestmark = pytest.mark.proxy(BINARY)
@@ -38,7 +43,12 @@ def servers() -> Iterator[Servers]:
 class Site:
     """Hub, edge and agent in a directory; the agent's engine is one of recorded replies."""
 
-    def __init__(self, directory: Path, port: int) -> None:
+    def __init__(self, directory: Path, port: int, under_units: bool = False) -> None:
+        """
+        Args:
+            under_units: as systemd would let them run by the units of deploy/fleet.
+        """
+        self._under_units = under_units
         self.port, self.hub = port, HubDaemon(directory / "hub", port)
         self.engine = FakeHost(directory / "engine.sock")
         published = {"IP": "0.0.0.0", "PrivatePort": 8080, "PublicPort": port, "Type": "tcp"}
@@ -51,10 +61,16 @@ class Site:
         self.agent.settings["targets"] = {}
         self.agent.save()
         self.hub.cluster(OWN)
-        self.hub.start()
+        self.start(self.hub)
         self.hub.ready()
         self.hub.admit(self.edge, "edge")
         self.hub.admit(self.agent, "agent", "--offer", AGENT)
+
+    def start(self, daemon: Daemon) -> None:
+        """Start one of them."""
+        unit = ROOT / f"deploy/fleet/lbgen-{daemon.directory.name}.service"
+        under = [sys.executable, "-m", "tests.support.unit_filter", str(unit)]
+        daemon.start(through=under if self._under_units else [])
 
     def served(self, host: str) -> set[str]:
         """The servers that answer at the edge for a host; empty: an error."""
@@ -86,6 +102,25 @@ def site(tmp_path: Path, servers: Servers) -> Iterator[Site]:
         yield made
     finally:
         made.end()
+
+
+@pytest.mark.skipif(not shutil.which(ANALYZE), reason=f"no {ANALYZE}: apt-get install systemd")
+def test_units(tmp_path: Path, servers: Servers) -> None:
+    """What the units of hub, edge and agent forbid keeps none of them from its work, and the edge's no HAProxy."""
+    site = Site(tmp_path, servers.port, under_units=True)
+    try:
+        site.start(site.edge)
+        wait_for(lambda: site.served("a.org") == {OWN}, "the hub's own service")
+        site.start(site.agent)
+        wait_for(lambda: site.served("shop.example.com") == {AGENT}, "the container's route")
+        site.hub.cluster(OWN, path_regex="^/[a-z0-9]*$")
+        wait_for(lambda: "[a-z0-9]" in site.edge.file(), "the expression")
+        assert site.served("a.org") == {OWN}
+        said = "".join(each.log.read_text() for each in (site.hub, site.edge, site.agent))
+        assert "Operation not permitted" not in said
+        assert "ALERT" not in said
+    finally:
+        site.end()
 
 
 def test_agent_that_is_killed(site: Site) -> None:
