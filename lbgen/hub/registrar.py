@@ -235,7 +235,7 @@ class Registrar:
         # Later than what it takes the place of, whatever the clock of the hub that wrote that.
         joined = max(now, void + 0.001, before.joined + 0.001 if before else 0.0)
         holder = Holder(EDGE, token.name, joined, token.offer, token.labels)
-        # The token is used, and whoever had the name before is replaced, once that is on disk, and not before.
+        # The token is used, and the edge that had the name before is replaced, once that is on disk, and not before.
         used = {token.id: Used(key_id(key), token.until)}
         certified = self._certified(holder, key, later=False, tokens_used=used)
         if before and before.joined > void:

@@ -1,7 +1,7 @@
 """Docker hosts without Swarm: a dockerd and an sshd in a network namespace each, and Compose projects on them.
 
 A machine beside them is where the proxy is. The hosts are reached over ssh, with keys and settings of their own: `path`
-is a directory with an `ssh` that uses them, to be first in the PATH of whoever connects.
+is a directory with an `ssh` that uses them, to be first in the PATH of the program that connects.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class Answer:
 
 @pytest.mark.parametrize("proxy", FILES)
 def test_pages(proxy, short_dir):
-    """Each error of the route has its page, whoever answers it, and whatever the method; nothing else has one."""
+    """Each error of the route has its page, whichever server answers, and whatever the method; nothing else has one."""
     made = settings(proxy, short_dir)
     sorry = "text/html; charset=utf-8", SORRY.expandtabs(8)
     shut = "text/plain; charset=utf-8", SHUT

@@ -120,7 +120,7 @@ def ask(port: int, name: str, path: str = "/", method: str = "GET", body: str = 
 
 @pytest.mark.parametrize("proxy", FETCHING)
 def test_pages(proxy, short_dir):
-    """An error's page is what the service answers, whoever gave the error; the status is the client's."""
+    """An error's page is what the service answers, wherever the error comes from; the status is the client's."""
     made, html = settings(proxy, short_dir), "text/html; charset=utf-8"
     with service() as served, changing(made, a_snapshot(*facts(served.port))):
         port = ports_of(made)["web"]

@@ -240,7 +240,7 @@ def test_verified(site, authority, check):
             site.serve(cluster(servers.port, [RIGHT], **keys))
             assert site.model.problems == ()
             assert site.ask() == (200, RIGHT)
-            # With both: whoever is asked first, the one that is right answers, or nobody does.
+            # With both: whichever is asked first, the one that is right answers, or nobody does.
             site.serve(cluster(servers.port, [RIGHT, OTHER], **keys))
             assert {site.ask() for _ in range(6)} <= {(200, RIGHT), *((status, "") for status in REFUSED[site.kind])}, (
                 why

@@ -384,7 +384,7 @@ def test_certificate_of_another_service(site, port):
 @EVERY
 @pytest.mark.parametrize("guarded_leads", [True, False])
 def test_group(site, port, guarded_leads):
-    """Services that share servers share the authority, whoever leads; one without TLS has no part in it."""
+    """Services that share servers share the authority, whichever leads; one without TLS has no part in it."""
     self_signed(site.certificates / "all.pem", "a.org", "b.org")
     client = Authority(site.client_cas, "partners").client(site.directory)
     keys: list[dict[str, object]] = [{"client_ca": "partners"}, {"listener": "secure"}]

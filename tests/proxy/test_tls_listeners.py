@@ -27,7 +27,7 @@ GOOD_SUITES = [  # of TLS 1.2, for RSA certificates
     "ECDHE-RSA-CHACHA20-POLY1305",
 ]
 BAD_SUITES = [
-    "AES128-GCM-SHA256",  # static RSA: whoever gets the key reads what was recorded
+    "AES128-GCM-SHA256",  # static RSA: with the key one can read what was recorded
     "AES256-GCM-SHA384",
     "AES128-SHA",
     "AES256-SHA256",

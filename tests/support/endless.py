@@ -1,4 +1,4 @@
-"""Replies of an engine, head and all, that are meant to exhaust whoever reads them: each is written to a file.
+"""Replies of an engine, head and all, that are meant to exhaust their reader: each is written to a file.
 
 They end when the reader hangs up, and by themselves after `MOST` bytes, or `LONGEST` seconds.
 """

@@ -92,7 +92,7 @@ def test_log_is_not_flooded():
 
 
 def test_one_guard():
-    """Whoever asks for the guard of one thing gets the same: the failures in a row outlive what failed."""
+    """All who ask for the guard of one thing get the same: the failures in a row outlive what failed."""
     unexpected = UnexpectedErrors()
     assert unexpected.guard(Part.STREAM, "push") is unexpected.guard(Part.STREAM, "push")
     assert unexpected.guard(Part.STREAM, "push") is not unexpected.guard(Part.STREAM, "events")

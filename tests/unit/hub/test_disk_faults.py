@@ -63,7 +63,7 @@ def admitted(hub: Hub, edge: Identity) -> bool:
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
 def test_nobody_joins(hub: Hub, disk: SmallDisk, tmp_path: Path, how: str) -> None:
-    """The token stays good for one edge; whoever had the name stays in; both as before, on disk and in memory."""
+    """The token stays good for one edge; the edge that had the name stays in; both as before, on disk and in memory."""
     before = hub.joined("e1", tmp_path / "before")
     hub.clock.now += 1
     token, known = hub.token("e1"), hub.ledger.entries

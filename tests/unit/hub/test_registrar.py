@@ -44,7 +44,7 @@ def test_join(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_token_is_used_once(hub: Hub, tmp_path: Path) -> None:
-    """Whoever comes second with a token is refused, and the first stays."""
+    """The second to come with a token is refused, and the first stays."""
     token = hub.token("e1")
     join(exchange, hub.url, token, tmp_path / "one")
     with pytest.raises(Refused, match="token for e1 has been used by another key") as refused:

@@ -27,7 +27,7 @@ OTHER = defined("other", basicauth_users="c:d")
 
 @pytest.mark.parametrize("reference", ["auth", "auth@swarm", "auth@docker", " AUTH@Swarm "])
 def test_of_any_service(reference):
-    """A name is found whoever of the Swarm services defines it."""
+    """A name is found whichever of the Swarm services defines it."""
     assert Definitions({KEY: (OLD,)}).find("http", "middlewares", reference, "asking") is OLD
 
 

@@ -132,7 +132,7 @@ def test_settings_of_the_leader():
     ],
 )
 def test_what_is_guarded_stays_guarded(guard, guarded_leads):
-    """All routes lead to the one backend, which has the guard, whoever leads; who has not asked for it is told."""
+    """All routes lead to the one backend, which has the guard, whichever leads; the other is told."""
     keys = {"web-a": {}, "web-b": {}, ("web-a" if guarded_leads else "web-b"): guard}
     found = model(*(of(name, 1, host=f"{name}.example.org", **own) for name, own in keys.items()))
     assert found.problems == ()

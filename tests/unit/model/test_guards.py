@@ -149,7 +149,7 @@ LEADERS = {
 
 
 def test_every_setting_is_a_guard_or_the_leaders():
-    """Whoever adds a field decides which."""
+    """A new field is added to one of them."""
     places = {"name", "service", "route", "via", "servers", "weight", "stack", "network", "members"}
     known = {item.name for of in (Policy, Backend) for item in fields(of)}
     assert known == LEADERS | places | {item.name for item in fields(Guards)}

@@ -1,4 +1,4 @@
-"""Nothing is guessed: what labels and settings leave open is a problem, and no server, whoever asks for it."""
+"""Nothing is guessed: what labels and settings leave open is a problem, and no server, whichever labels ask for it."""
 
 from __future__ import annotations
 

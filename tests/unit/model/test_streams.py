@@ -105,7 +105,7 @@ def test_names_beside_http():
 
 
 def test_http_keeps_its_hosts():
-    """A name that HTTP routes have is not TCP's, whoever is older, which its service is told."""
+    """A name that HTTP routes have is not TCP's, whichever is older, which its service is told."""
     model = modelled(
         ("db", {"tcp.a.sni": "www.org", "tcp.a.listener": "secure"}),
         ("web", {"host": "www.org", "listener": "secure"}),

@@ -111,7 +111,7 @@ def test_unusable(tmp_path):
 
 
 def test_unheld(tmp_path):
-    """Whoever writes there for once is refused while an lbgen runs on it, and keeps one from starting meanwhile."""
+    """A command that writes there once is refused while an lbgen runs on it, and keeps one from starting meanwhile."""
     lock = OutputLock(tmp_path)
     with unheld(tmp_path):
         assert list(tmp_path.iterdir()) == []  # where no lbgen ever ran nothing is left behind

@@ -88,7 +88,7 @@ def test_messages_of_a_newer_version() -> None:
 
 @pytest.mark.parametrize(("ours", "theirs", "spoken"), [(1, "1.0", 0), (0, "1.1", 0), (0, "1.0", 0), (2, "1.7", 2)])
 def test_the_older_minor_version_is_spoken(ours: int, theirs: str, spoken: int) -> None:
-    """Whoever is newer, both speak what both know."""
+    """Whichever is newer, both speak what both know."""
     assert negotiated(theirs, ours) == spoken
 
 
