@@ -135,8 +135,8 @@ class TrustSettings(_Words):
 class EntryPointSettings(_Words):
     """An entry point, as Traefik's static configuration has it; the listener of the same name stands for it."""
 
-    http: EntryPointHttpSettings = EntryPointHttpSettings()
-    forwarded_headers: TrustSettings = Field(TrustSettings.model_validate({}), alias="forwardedHeaders")
+    http: EntryPointHttpSettings = EntryPointHttpSettings.default()
+    forwarded_headers: TrustSettings = Field(TrustSettings.default(), alias="forwardedHeaders")
     """Becomes `trusted_proxies` of the listener."""
     proxy_protocol: TrustSettings | None = Field(None, alias="proxyProtocol")
     """Becomes `proxy_protocol` and `trusted_proxies` of the listener."""

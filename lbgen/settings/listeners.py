@@ -92,7 +92,7 @@ class ListenerSettings(Section):
             others: all listeners, of which its redirect leads to one.
         """
         address, port = self.where
-        tls = self.tls or ListenerTlsSettings()
+        tls = self.tls or ListenerTlsSettings.default()
         return Listener(
             name,
             address,

@@ -71,8 +71,8 @@ class TargetSettings(Section):
     """Built-in set or directory; of a list, the first that has a file wins."""
     output: Path | None = None
     """Directory of the rendered files; default: STATE/TARGET, STATE being setting state."""
-    render: RenderSettings = RenderSettings()
-    apply: ApplySettings = ApplySettings()
+    render: RenderSettings = RenderSettings.default()
+    apply: ApplySettings = ApplySettings.default()
     stats_socket: Path | None = None
     """HAProxy's stats socket; default: haproxy.sock beside the master socket or in `output`."""
     probe: str = ""
@@ -96,12 +96,12 @@ class LogSettings(Section):
 class Settings(Section):
     """All settings of lbgen."""
 
-    source: Source = SourceSettings()
+    source: Source = SourceSettings.default()
     """Where the facts come from: one source, or a list of several, each with a name."""
     state: Path = STATE_DIRECTORY
     """Directory of what lbgen keeps over a restart; a target's files are in it, too, unless `output` is set."""
-    discovery: DiscoverySettings = DiscoverySettings()
-    listeners: dict[Name, ListenerSettings] = {"web": ListenerSettings(bind=":80")}
+    discovery: DiscoverySettings = DiscoverySettings.default()
+    listeners: dict[Name, ListenerSettings] = {"web": ListenerSettings.default(bind=":80")}
     default_listeners: Texts = []
     """Listeners of routes that name none; default: web if there is one, else the only one."""
     certificates: Path = Path("/etc/lbgen/certs")
@@ -121,8 +121,8 @@ class Settings(Section):
     hub: HubSettings | None = None
     min_reload_interval: Seconds = 1.0
     """Least time between two reloads of a proxy; changes meanwhile are applied together."""
-    status: StatusSettings = StatusSettings()
-    log: LogSettings = LogSettings()
+    status: StatusSettings = StatusSettings.default()
+    log: LogSettings = LogSettings.default()
 
     @property
     def parts(self) -> dict[str, SourceSettings]:
