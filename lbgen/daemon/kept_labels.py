@@ -170,7 +170,7 @@ class KeptLabels:
 
 def _matters(served: Served) -> bool:
     """Tell whether a service's labels are in force for somebody: it is routed, or they may define what others use."""
-    return bool(served.routes) or any(DIALECTS[name].define for name in set(map(dialect_of, served.labels)) - {""})
+    return bool(served.routes) or any(DIALECTS[name].defines for name in set(map(dialect_of, served.labels)) - {""})
 
 
 def own_labels(labels: Labels, rules: Rules) -> dict[str, str]:

@@ -1,13 +1,12 @@
-"""What a dialect of labels is, and what labels are read with besides their text: the settings they depend on."""
+"""What labels are read with besides their text: the settings they depend on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lbgen.labels.definitions import Defined, Definition, Definitions
+from lbgen.labels.definitions import Definition, Definitions
 from lbgen.labels.foreign_options import Element
-from lbgen.labels.route_spec import ServiceLabels
 from lbgen.labels.values.value_type import BadValue
 
 
@@ -114,19 +113,3 @@ class LabelContext:
 
 
 PLAIN = LabelContext()
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """A vocabulary of labels."""
-
-    name: str  # as setting discovery.dialects has it
-    prefix: str  # of its labels, in lower case
-    # The service's name and its labels -> what they say. `expose_by_default` counts for this dialect.
-    parse: Callable[[str, Mapping[str, str], LabelContext], ServiceLabels]
-    # The same -> what they define for the labels of all services; None: nothing.
-    define: Callable[[str, Mapping[str, str], LabelContext], Defined] | None = None
-
-    def owns(self, label: str) -> bool:
-        """Tell whether a label is of this dialect."""
-        return label.lower().startswith(self.prefix)

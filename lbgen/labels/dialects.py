@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib import import_module
 from operator import itemgetter
 
 from lbgen.base.problem import Problem
-from lbgen.labels import beside
-from lbgen.labels.context import LabelContext
+from lbgen.labels import beside, dockerflow, traefik
+from lbgen.labels.context import PLAIN, LabelContext
 from lbgen.labels.definitions import Defined
-from lbgen.labels.dockerflow.dialect import DOCKERFLOW
-from lbgen.labels.native import NATIVE
+from lbgen.labels.keys.table import PREFIX
 from lbgen.labels.route_spec import ClosedSpec, RouteSpec, ServiceLabels
-from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.labels.values import regex_cost
 
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A vocabulary of labels. What reads them is imported with the first service that is asked about."""
+
+    name: str  # as setting discovery.dialects has it
+    prefix: str  # of its labels, in lower case
+    module: str  # has `parse` and, if one service's labels may define something for those of all, `define`
+    defines: bool = False
+
+    def parse(self, service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> ServiceLabels:
+        """Return what a service's labels say. `expose_by_default` counts for this dialect."""
+        said: ServiceLabels = import_module(self.module).parse(service, labels, context)
+        return said
+
+    def define(self, service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> Defined:
+        """Return what a service's labels define for those of all services; only of a dialect that `defines`."""
+        defined: Defined = import_module(self.module).define(service, labels, context)
+        return defined
+
+    def owns(self, label: str) -> bool:
+        """Tell whether a label is of this dialect."""
+        return label.lower().startswith(self.prefix)
+
+
+NATIVE = Dialect("lbgen", PREFIX, "lbgen.labels.native")
+TRAEFIK = Dialect("traefik", traefik.PREFIX, "lbgen.labels.traefik.dialect", defines=True)
+DOCKERFLOW = Dialect("dockerflow", dockerflow.PREFIX, "lbgen.labels.dockerflow.dialect")
 DIALECTS = {dialect.name: dialect for dialect in (NATIVE, TRAEFIK, DOCKERFLOW)}
 _PREFIXES = tuple(dialect.prefix for dialect in DIALECTS.values())
 # Of one service, whatever the dialects: a hostile one is not to keep the others waiting.
@@ -52,8 +79,8 @@ def define(service: str, labels: Mapping[str, str], context: LabelContext) -> De
     """Return what one service's labels define for those of all services."""
     if not _too_many(_sizes(labels)):
         for name in _spoken(labels, context):
-            if define_ := DIALECTS[name].define:
-                return define_(service, labels, context)
+            if DIALECTS[name].defines:
+                return DIALECTS[name].define(service, labels, context)
     return Defined(service)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lbgen.base.problem import Problem, printable
-from lbgen.labels.context import PLAIN, Dialect, LabelContext
+from lbgen.labels.context import PLAIN, LabelContext
 from lbgen.labels.keys.table import (
     BY_NAME,
     ENABLE,
@@ -274,6 +274,3 @@ def _renamed(protocol: str, route: str, key: str) -> str:
     name = _UNUSABLE.sub("-", route.lower()).strip("-_")[:63].rstrip("-_")
     usual = "use lower-case letters, digits, - and _"
     return f"{usual}: {PREFIX}{protocol}.{name}.{printable(key)}" if name else usual
-
-
-NATIVE = Dialect("lbgen", PREFIX, parse)

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, field_validator
 
 from lbgen.labels.context import Provider, Ways
-from lbgen.labels.traefik import routers
-from lbgen.labels.traefik.constraints import meets_constraints
-from lbgen.labels.traefik.file_check import Checked, checked
-from lbgen.labels.traefik.file_provider import FileElements
-from lbgen.labels.traefik.rules import read_rule
-from lbgen.labels.traefik.transports import KIND, is_insecure
 from lbgen.model.placement import chooser
 from lbgen.settings.entry_points import EntryPointSettings
 from lbgen.settings.traefik_files import TraefikFiles
 from lbgen.settings.value_types import Name, Seconds, Section, Texts, split_list
+
+if TYPE_CHECKING:
+    from lbgen.labels.traefik.file_check import Checked
+    from lbgen.labels.traefik.file_provider import FileElements
 
 Way = Literal["auto", "mesh", "host", "task", "vip"]
 
 
 class TraefikSettings(Section):
     """Options of Traefik's Swarm provider (its static configuration), for dialect traefik."""
+
+    # Its methods import `traefik_provider`, and with it half the dialect, when there is something to read.
 
     via: Way = "task"
     """Where traffic of Traefik's routers goes, unless label lbgen.via or traefik.swarm.lbswarm says it."""
@@ -59,48 +59,44 @@ class TraefikSettings(Section):
     @classmethod
     def _rule(cls, value: str) -> str:
         if value:
-            read_rule(routers.default_rule(value, "name"), "http", "", "")
+            from lbgen.settings import traefik_provider
+
+            traefik_provider.check_rule(value)
         return value
 
     @field_validator("constraints")
     @classmethod
     def _constraints(cls, value: str) -> str:
-        meets_constraints(value, {})
+        if value:
+            from lbgen.settings import traefik_provider
+
+            traefik_provider.check_constraints(value)
         return value
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is said, so that there is nothing to check either."""
+        return not self.model_fields_set
 
     def defined(self) -> FileElements:
         """Return what the sections and the files define, and what is wrong with them."""
-        found = FileElements()
-        for protocol, kind, name in (
-            ("http", "middlewares", "middlewares"),
-            ("http", "services", "services"),
-            ("tls", "options", "tls_options"),
-            ("tcp", "middlewares", "tcp_middlewares"),
-            ("tcp", "services", "tcp_services"),
-        ):
-            found.add(protocol, kind, getattr(self, name), f"discovery.traefik.{name}")
-        for file in self.files:
-            found.add_file(file.content, file.path)
-        return found
+        from lbgen.settings import traefik_provider
+
+        return traefik_provider.defined_by(self)
 
     def checked(self) -> Checked:
         """Return what there is to say of what they define."""
-        return checked(self.defined())
+        from lbgen.settings import traefik_provider
+
+        return traefik_provider.checked(self.defined())
 
     def provider(self) -> Provider:
-        """Return the options that labels are read with; names are case-insensitive."""
-        elements = self.defined().elements
-        insecure = {name.lower() for name in self.insecure_transports}
-        insecure |= {f"{each.name}@file" for each in elements.values() if each.kind == KIND and is_insecure(each)}
-        return Provider(
-            self.default_rule,
-            self.constraints,
-            tuple(name.lower() for name in self.users_files),
-            tuple(sorted(insecure)),
-            self.rule_syntax,
-            elements,
-            entry_points=tuple(said.entry_point(name) for name, said in sorted(self.entrypoints.items())),
-        )
+        """Return the options that labels are read with."""
+        if self.silent:
+            return Provider()
+        from lbgen.settings import traefik_provider
+
+        return traefik_provider.provider_of(self)
 
 
 class DockerflowSettings(Section):
@@ -123,8 +119,8 @@ class DiscoverySettings(Section):
     via: Way = "auto"
     """Where traffic goes, unless label lbgen.via says it: mesh, host, task, vip, or auto (mesh if the port is
     published in ingress mode, else host if it is in host mode, else task)."""
-    traefik: TraefikSettings = TraefikSettings()
-    dockerflow: DockerflowSettings = DockerflowSettings()
+    traefik: TraefikSettings = TraefikSettings.default()
+    dockerflow: DockerflowSettings = DockerflowSettings.default()
     networks: Texts = []
     """Networks that the proxy shares with services, the preferred first; none: it is outside the Swarm."""
     nodes: str = ""

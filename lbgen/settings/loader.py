@@ -17,7 +17,6 @@ from pydantic import BaseModel, ValidationError
 from lbgen.base import documents
 from lbgen.base.errors import SettingsError
 from lbgen.base.problem import Problem
-from lbgen.labels.traefik.file_provider import place
 from lbgen.settings.accepted import lay_under
 from lbgen.settings.locations import located
 from lbgen.settings.settings import Settings
@@ -75,10 +74,20 @@ def load_settings(
         unknown = "unknown key; see 'lbgen config schema'"
         complaints = documents.complaints(error, origins, str(path or "settings"), lambda _: unknown)
         raise SettingsError("\n".join(complaints)) from error
-    if mistakes := settings.discovery.traefik.checked().mistakes:
-        lines |= {place(key): origin for key, origin in origins.items()}
-        raise SettingsError("\n".join(_complaint(mistake, lines, str(path or "settings")) for mistake in mistakes))
+    if not settings.discovery.traefik.silent:
+        _refuse_mistakes(settings, origins, lines, str(path or "settings"))
     return settings
+
+
+def _refuse_mistakes(
+    settings: Settings, origins: Mapping[tuple[str | int, ...], str], lines: Mapping[str, str], fallback: str
+) -> None:
+    """Raise SettingsError for what is wrong in the configuration of Traefik that the settings hold."""
+    from lbgen.settings.traefik_provider import place
+
+    if mistakes := settings.discovery.traefik.checked().mistakes:
+        known = {**lines, **{place(key): origin for key, origin in origins.items()}}
+        raise SettingsError("\n".join(_complaint(mistake, known, fallback) for mistake in mistakes))
 
 
 def _lay_over(

@@ -1,19 +1,15 @@
-"""Files of Traefik's file provider as settings name them, and reading them: YAML, JSON or TOML.
+"""Files of Traefik's file provider as settings name them: YAML, JSON or TOML.
 
 What such a file holds becomes part of the settings' value, so that a file that is saved anew is a change of them.
 """
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from lbgen.base import documents
-from lbgen.base.errors import SettingsError
-from lbgen.labels.traefik.file_provider import TEMPLATE, Keys, place
 from lbgen.settings.value_types import PathIn, Section, split_list
 
 
@@ -56,34 +52,10 @@ def read_files(document: dict[Any, Any], base: Path) -> dict[str, str]:
     names = split_list(traefik.get("files"))
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return {}
+    if not names:
+        return {}
+    from lbgen.settings.traefik_provider import read_file
+
     lines: dict[str, str] = {}
-    traefik["files"] = [_file(name, base, lines) for name in names]
+    traefik["files"] = [TraefikFile(path=name, content=read_file(name, base, lines)) for name in names]
     return lines
-
-
-def _file(name: str, base: Path, lines: dict[str, str]) -> TraefikFile:
-    text = documents.read_text(base / name, SettingsError)
-    content, found = _parsed(text, name)
-    if not isinstance(content, dict):
-        raise SettingsError(f"{name}: expected sections such as http and tls, found {type(content).__name__}")
-    lines |= {f"{name}:{place(key)}": f"{name}:{line}" for key, line in found.items()}
-    return TraefikFile(path=name, content=content)
-
-
-def _parsed(text: str, name: str) -> tuple[object, dict[Keys, int]]:
-    """Return what a file says, and the line of each key; the lines of TOML are not known."""
-    try:
-        if name.endswith(".toml"):
-            return _toml(text, name), {}
-        return documents.parse_with_positions(text, name, SettingsError)
-    except SettingsError as error:
-        if "{{" in text:
-            raise SettingsError(f"{name}: {TEMPLATE.message}; {TEMPLATE.remedy}") from error
-        raise
-
-
-def _toml(text: str, name: str) -> object:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{name}: {error}") from error

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lbgen.labels.context import LabelContext, Listeners, Ports, Provider
-from lbgen.labels.dockerflow.dialect import DOCKERFLOW
+from lbgen.labels.dialects import DOCKERFLOW, TRAEFIK
 from lbgen.labels.keys.table import FIELDS, RouteKeys
 from lbgen.labels.match import alternatives
 from lbgen.labels.route_spec import ClosedSpec, RouteSpec, ServiceLabels
-from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.labels.values.references import ServiceUrl
 from lbgen.labels.values.substitution import Substitution, UrlRedirect
 

@@ -1,1 +1,3 @@
 """The vocabulary of docker-flow-proxy: ``com.df.*``."""
+
+PREFIX = "com.df."

@@ -11,8 +11,9 @@ from typing import Any
 
 from lbgen.base.problem import Problem
 from lbgen.labels.context import Ports
+from lbgen.labels.dockerflow import PREFIX
 from lbgen.labels.dockerflow.conditions import Conditions, any_host
-from lbgen.labels.dockerflow.options import FIELDS_OF, OPTIONS, PREFIX, SENT, UNREADABLE_GUARDS
+from lbgen.labels.dockerflow.options import FIELDS_OF, OPTIONS, SENT, UNREADABLE_GUARDS
 from lbgen.labels.foreign_options import Element, Options, Written, flag, read
 from lbgen.labels.keys.table import FIELDS, RouteKeys
 from lbgen.labels.match import ALWAYS, Match

@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from lbgen.base.problem import Problem, printable
-from lbgen.labels.context import PLAIN, Dialect, LabelContext
+from lbgen.labels.context import PLAIN, LabelContext
+from lbgen.labels.dockerflow import PREFIX
 from lbgen.labels.dockerflow.destination import Destination, is_true
-from lbgen.labels.dockerflow.options import OTHERS, PREFIX, guard_of
+from lbgen.labels.dockerflow.options import OTHERS, guard_of
 from lbgen.labels.foreign_options import Element, Written
 from lbgen.labels.keys.table import GUARDS, RouteKeys
 from lbgen.labels.match import ALWAYS
@@ -111,6 +112,3 @@ def _of_no_destination(parameter: str) -> Iterator[ClosedSpec]:
         origin = f"destination {printable(index[0])}" if index else ""
         broken, lost = frozenset({"rule"}), frozenset({guard})
         yield ClosedSpec("http", "", RouteKeys(), ALWAYS, broken | (lost & GUARDS), "dockerflow", origin, lost - GUARDS)
-
-
-DOCKERFLOW = Dialect("dockerflow", PREFIX, parse)

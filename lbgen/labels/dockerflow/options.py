@@ -20,7 +20,6 @@ from lbgen.labels.values.regex import regex
 from lbgen.labels.values.substitution import Substitution, anywhere, path_from
 from lbgen.labels.values.value_type import BadValue, Parser
 
-PREFIX = "com.df."
 DOMAIN_ALGORITHMS = ("hdr_beg(host)", "hdr(host)", "hdr_dom(host)", "hdr_end(host)")
 SNI_ALGORITHMS = ("req.ssl_sni", "req_ssl_sni")
 SNI_TYPES = {  # path types of SNI -> how HAProxy compares then

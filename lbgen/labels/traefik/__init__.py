@@ -1,1 +1,3 @@
 """The vocabulary of Traefik's Swarm provider."""
+
+PREFIX = "traefik."

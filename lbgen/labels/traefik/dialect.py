@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from lbgen.labels.context import PLAIN, Dialect, LabelContext
+from lbgen.labels.context import PLAIN, LabelContext
 from lbgen.labels.definitions import Defined
 from lbgen.labels.foreign_options import flag
 from lbgen.labels.keys.table import RouteKeys
@@ -20,7 +20,7 @@ from lbgen.labels.match import ALWAYS
 from lbgen.labels.route_spec import ClosedSpec, ServiceLabels, problem_of, sound
 from lbgen.labels.traefik.constraints import constrained_labels, meets_constraints
 from lbgen.labels.traefik.definitions import defined_by
-from lbgen.labels.traefik.elements import PREFIX, Labels, sort, unread
+from lbgen.labels.traefik.elements import Labels, sort, unread
 from lbgen.labels.traefik.entrypoints import EntryPoints
 from lbgen.labels.traefik.first import guards, is_first
 from lbgen.labels.traefik.offers import offers
@@ -106,6 +106,3 @@ def _of_first(own: Labels) -> tuple[ClosedSpec, ...]:
         return ()
     broken, lost = frozenset({"rule"}), frozenset({"middlewares"})
     return (ClosedSpec("http", "", RouteKeys(), ALWAYS, broken, "traefik", "", lost, whole=True),)
-
-
-TRAEFIK = Dialect("traefik", PREFIX, parse, define)

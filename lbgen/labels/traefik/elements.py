@@ -15,13 +15,12 @@ from lbgen.base.problem import Problem, printable
 from lbgen.labels.foreign_options import Element, Written
 from lbgen.labels.route_spec import ROUTE_NAME, problem_of
 from lbgen.labels.suggestions import alike
-from lbgen.labels.traefik import first
+from lbgen.labels.traefik import PREFIX, first
 from lbgen.labels.traefik.middleware_options import KINDS as HTTP_KINDS
 from lbgen.labels.traefik.middleware_options import TCP_KINDS
 from lbgen.labels.traefik.options import TABLES
 from lbgen.labels.values.value_type import BadValue
 
-PREFIX = "traefik."
 KINDS = {
     "http": ("routers", "services", "middlewares"),
     "tcp": ("routers", "services", "middlewares"),

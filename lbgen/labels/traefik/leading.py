@@ -13,8 +13,9 @@ from lbgen.labels.definitions import Definition
 from lbgen.labels.foreign_options import Element, Options, read
 from lbgen.labels.route_spec import Share
 from lbgen.labels.suggestions import alike
+from lbgen.labels.traefik import PREFIX
 from lbgen.labels.traefik.definitions import normal
-from lbgen.labels.traefik.elements import PREFIX, Labels
+from lbgen.labels.traefik.elements import Labels
 from lbgen.labels.traefik.file_services import FileServices
 from lbgen.labels.traefik.lookup import Names, of_another
 from lbgen.labels.traefik.names import local

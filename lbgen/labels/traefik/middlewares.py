@@ -16,8 +16,7 @@ from lbgen.labels.definitions import FILE, SWARM, Definition, Undefined
 from lbgen.labels.foreign_options import Element, Lost, Options, Table, Written, read
 from lbgen.labels.match import Alternative
 from lbgen.labels.suggestions import alike
-from lbgen.labels.traefik import headers
-from lbgen.labels.traefik.elements import PREFIX
+from lbgen.labels.traefik import PREFIX, headers
 from lbgen.labels.traefik.lookup import Names, of_another
 from lbgen.labels.traefik.middleware_effects import EFFECTS, Effects
 from lbgen.labels.traefik.middleware_options import GUARD, KINDS, TCP_KINDS, guard_of

@@ -9,7 +9,8 @@ from lbgen.base.problem import Problem
 from lbgen.labels.context import Provider
 from lbgen.labels.foreign_options import Element, Written, read
 from lbgen.labels.route_spec import Offer, problem_of
-from lbgen.labels.traefik.elements import PREFIX, Labels
+from lbgen.labels.traefik import PREFIX
+from lbgen.labels.traefik.elements import Labels
 from lbgen.labels.traefik.lookup import Names
 from lbgen.labels.traefik.middlewares import Middlewares
 from lbgen.labels.traefik.names import local

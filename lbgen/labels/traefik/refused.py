@@ -9,7 +9,7 @@ from lbgen.labels.keys.table import FIELDS, GUARDS, RouteKeys
 from lbgen.labels.match import ALWAYS, Match
 from lbgen.labels.route_spec import ClosedSpec
 from lbgen.labels.suggestions import alike
-from lbgen.labels.traefik.elements import PREFIX
+from lbgen.labels.traefik import PREFIX
 from lbgen.labels.traefik.entrypoints import Part
 from lbgen.labels.traefik.middleware_effects import Effects
 from lbgen.labels.traefik.middleware_options import guard_of

@@ -17,8 +17,9 @@ from lbgen.labels.keys.table import GUARDS, RouteKeys
 from lbgen.labels.match import ALWAYS, Match, TooManyAlternatives, alternatives
 from lbgen.labels.route_spec import ClosedSpec, Denial, Joined, RouteSpec, problem_of, sound
 from lbgen.labels.rule import parser
+from lbgen.labels.traefik import PREFIX
 from lbgen.labels.traefik.definitions import normal
-from lbgen.labels.traefik.elements import KINDS, PREFIX, Labels
+from lbgen.labels.traefik.elements import KINDS, Labels
 from lbgen.labels.traefik.entrypoints import EntryPoints, Part, asks_tls, choose_listeners, place
 from lbgen.labels.traefik.leading import NOOP, Leading, split
 from lbgen.labels.traefik.lookup import Names

@@ -10,7 +10,7 @@ from lbgen.base.problem import Problem, printable, shown
 from lbgen.daemon.kept_labels import Kept
 from lbgen.labels import beside, native
 from lbgen.labels.context import LabelContext
-from lbgen.labels.dialects import dialect_of
+from lbgen.labels.dialects import NATIVE, dialect_of
 from lbgen.labels.keys.table import ENABLE, PREFIX
 from lbgen.labels.other_labels import meant as meant_by
 from lbgen.labels.route_spec import ServiceLabels
@@ -89,7 +89,7 @@ def _unread(service: Service, label: str, dialect: str, context: LabelContext) -
     if not dialect:
         meant = meant_by(label, context.names)
         return ("unused", f"is no label that is read; did you mean {meant}?", "") if meant else ("other", "", "")
-    if dialect == native.NATIVE.name and (why := _beside(service, label, context)):
+    if dialect == NATIVE.name and (why := _beside(service, label, context)):
         return "unused", why, ""
     if dialect not in context.names:
         return "unused", f"is of dialect {dialect}, which setting discovery.dialects does not have", ""
@@ -102,12 +102,12 @@ def _unread(service: Service, label: str, dialect: str, context: LabelContext) -
 
 def _beside(service: Service, label: str, context: LabelContext) -> str:
     """Say why a short key does not hold for routes of other dialects; empty: there are none, or it is no such key."""
-    others = tuple(name for name in context.names if name != native.NATIVE.name)
+    others = tuple(name for name in context.names if name != NATIVE.name)
     own = read_labels(service, replace(context, names=others)) if others else None
     if own is None or not own.enabled or native.NAMED.fullmatch(label.removeprefix(PREFIX)) or label == ENABLE:
         return ""
     if not beside.holds(label):
-        said = read_labels(service, replace(context, names=(native.NATIVE.name,))).enabled
+        said = read_labels(service, replace(context, names=(NATIVE.name,))).enabled
         return "" if said else "says which requests are meant, which the labels of the routes say themselves"
     return "the routes' own labels say it" if own.routes else "no route of the service is served"
 

@@ -10,9 +10,8 @@ import yaml
 
 from lbgen.labels import native
 from lbgen.labels.context import LabelContext, Ways
-from lbgen.labels.dialects import directed, parse
+from lbgen.labels.dialects import TRAEFIK, directed, parse
 from lbgen.labels.match import Test
-from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.model import build
 from lbgen.settings import Settings, load_settings
 from lbgen.snapshot import PublishedPort

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbgen.labels.context import LabelContext, Ports
-from lbgen.labels.dockerflow.dialect import DOCKERFLOW
+from lbgen.labels.dialects import DOCKERFLOW
 from lbgen.labels.dockerflow.options import OPTIONS
 from lbgen.labels.foreign_options import Left, Lost, Taken
 from lbgen.labels.match import ALWAYS, AnyOf, Not, Test

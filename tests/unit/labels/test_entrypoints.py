@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from lbgen.labels.context import EntryPoint, LabelContext, Listeners, Ports, Provider
+from lbgen.labels.dialects import TRAEFIK
 from lbgen.labels.route_spec import ServiceLabels
-from lbgen.labels.traefik.dialect import TRAEFIK
 from tests.support.foreign_labels import APP
 
 PORTS = Ports(

@@ -7,8 +7,8 @@ import yaml
 
 from lbgen.labels.context import LabelContext, Listeners
 from lbgen.labels.definitions import Definition, Definitions
+from lbgen.labels.dialects import TRAEFIK
 from lbgen.labels.route_spec import ServiceLabels
-from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.labels.traefik.file_provider import FileElements
 
 APP = {"traefik.http.routers.app.rule": "Host(`a.org`)", "traefik.http.services.app.loadbalancer.server.port": "80"}

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from lbgen.base.problem import printable
 from lbgen.labels.context import LabelContext, Listeners, Provider
+from lbgen.labels.dialects import TRAEFIK
 from lbgen.labels.match import ALWAYS, Test
 from lbgen.labels.route_spec import Denial
 from lbgen.labels.rule import parser
-from lbgen.labels.traefik.dialect import TRAEFIK
 from lbgen.labels.traefik.middleware_options import KINDS, TCP_KINDS
 from lbgen.labels.traefik.names import local
 from lbgen.labels.traefik.options import TABLES
