@@ -24,7 +24,7 @@ from lbgen.base.unexpected import UNEXPECTED, Part, UnexpectedErrors
 from lbgen.base.unwritable import unwritable
 from lbgen.snapshot import Note, Snapshot
 from lbgen.source import PartState, diff
-from lbgen.source.compose.load import is_compose, load_stack
+from lbgen.source.compose import is_compose
 from lbgen.source.facts import KINDS, kept
 from lbgen.source.mailbox import Closed, Mailbox
 from lbgen.source.snapshot_document import document, snapshot_of
@@ -186,6 +186,8 @@ def _read(files: Sequence[tuple[str, str, object]], stack: str) -> Snapshot:
     if len(files) > 1 and (alone := next((name for name, _, data in files if _is_snapshot(data)), "")):
         raise SourceError(f"{alone}: only Compose files can be read together, and this is a snapshot: give one file")
     if len(files) > 1 or is_compose(data):
+        from lbgen.source.compose.load import load_stack  # here: a snapshot is read without all of Compose's schema
+
         return load_stack(files, stack)
     if stack:
         raise SourceError(f"{name}: only Compose files are given the name of a stack ({stack!r}), and this is none")

@@ -11,8 +11,8 @@ from typing import Any
 from lbgen.base import documents
 from lbgen.base.errors import SourceError
 from lbgen.report.migrate.words import PREFIX, ROOT
+from lbgen.source.compose import is_compose
 from lbgen.source.compose.interpolation import interpolated_file
-from lbgen.source.compose.load import is_compose
 from lbgen.source.compose.stack_file import StackFile, raise_errors
 
 

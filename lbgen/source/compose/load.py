@@ -27,13 +27,7 @@ from lbgen.source.compose.synthesize import synthetic_snapshot
 from lbgen.source.compose.warnings import note_ignored, note_refusals, refuse_includes
 
 Texts = Sequence[tuple[str, str, object]]  # name, text and data of each file
-_SECTIONS = ("services", "networks", "volumes", "secrets", "configs")
 _USUAL = re.compile(r"(?:docker-)?(?:compose|stack)(?:[.-].*)?", re.IGNORECASE)
-
-
-def is_compose(data: object) -> bool:
-    """Tell whether a document is a Compose file: its services are a mapping, where a snapshot has a list."""
-    return isinstance(data, Mapping) and any(isinstance(data.get(key), Mapping) for key in _SECTIONS)
 
 
 def load_stack(texts: Texts, stack: str = "", variables: Mapping[str, str] | None = None) -> Snapshot:

@@ -17,8 +17,8 @@ from lbgen.base.errors import SourceError
 from lbgen.report.lint import Report
 from lbgen.report.positions import Positions
 from lbgen.snapshot import Note, PublishedPort, Service, Snapshot
-from lbgen.source.compose import ports
-from lbgen.source.compose.load import is_compose, load_stack
+from lbgen.source.compose import is_compose, ports
+from lbgen.source.compose.load import load_stack
 from lbgen.source.compose.schema import FILE
 from lbgen.source.compose.schema_types import Shape
 from lbgen.source.compose.stack import as_text, pairs
