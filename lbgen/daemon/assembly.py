@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,8 +140,9 @@ class Assembly:
         return self.renderer(), self.preview_checker()
 
     def preview_checker(self) -> Check:
-        """Return the checker of files that are staged where no proxy reads them."""
-        return self._kind.checker(self._setup, None)
+        """Return the checker of files that are staged where no proxy reads them. It is made for the first of them."""
+        checker = cache(lambda: self._kind.checker(self._setup, None))
+        return lambda files: checker()(files)
 
     def revision(self) -> tuple[Renderer, Check]:
         """Return renderer and checker for a running target; raise what `target` does."""

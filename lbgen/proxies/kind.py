@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lbgen.base.errors import SettingsError
 from lbgen.base.logs import log
-from lbgen.proxies.proxy import Proxy
-from lbgen.proxies.supervisor import Supervisor
 from lbgen.render.manifest import Manifest
 from lbgen.render.renderer import Files
 from lbgen.render.templates import TemplateSet
 from lbgen.settings import Settings, TargetSettings
+
+if TYPE_CHECKING:
+    from lbgen.proxies.proxy import Proxy
+    from lbgen.proxies.supervisor import Supervisor
 
 Check = Callable[[Files], None]
 YES, PARTLY, NO = "yes", "partly", "no"
@@ -123,8 +127,20 @@ class Kind:
 
     title: str  # its name for people; empty: nothing is known of it
     facts: Callable[[Setup], Facts]  # what templates are told
-    # The checker, staged in a directory or, without one, where nothing reads the files. It raises CheckFailed or
-    # CheckUnavailable.
-    checker: Callable[[Setup, Path | None], Check]
-    parts: Callable[[Setup], Parts]  # raises SettingsError if the settings do not say how files reach it
+    # Its package. What is in `check` and `parts` of it is imported when it is asked for: rendering needs neither.
+    folder: str
     capabilities: Mapping[str, Support] = field(default_factory=dict)  # by the row's name in `capabilities`; else YES
+
+    def checker(self, setup: Setup, beside: Path | None) -> Check:
+        """Return the checker, which raises CheckFailed or CheckUnavailable.
+
+        Args:
+            beside: the directory in which files are staged; None: where nothing reads them.
+        """
+        check: Check = import_module(f"{self.folder}.check").checker(setup, beside)
+        return check
+
+    def parts(self, setup: Setup) -> Parts:
+        """Return what else a target is made of; raise SettingsError if the settings do not say how files reach it."""
+        parts: Parts = import_module(f"{self.folder}.parts").parts(setup)
+        return parts

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from lbgen.base.errors import CheckFailed, CheckUnavailable, Differs, LbgenError, ProblemsFound, TemplateError
 from lbgen.base.problem import once
-from lbgen.daemon.bisection import Refusal
-from lbgen.daemon.quarantine import culprits
 from lbgen.model import Model, Rules
 from lbgen.proxies import disk
 from lbgen.proxies.output_lock import unheld
@@ -157,8 +155,9 @@ class Preview:
             return replace(outcome, errors=(*outcome.errors, error))
         return outcome
 
-    def _blamed(self, model: Model, snapshot: Snapshot, refusal: Refusal) -> tuple[str, ...]:
+    def _blamed(self, model: Model, snapshot: Snapshot, refusal: CheckFailed | TemplateError) -> tuple[str, ...]:
         """Return the services without which the rest would be accepted, which a daemon would quarantine."""
+        from lbgen.daemon.quarantine import culprits  # here: what is accepted needs none
 
         def judge(model: Model, snapshot: Snapshot) -> None:
             files = self.renderer.render(model, snapshot)

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import signal
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-from lbgen.base.errors import ProxyUnreachable
-from lbgen.proxies.haproxy.apply import HAProxy, Master, ask
 from lbgen.proxies.haproxy.build import build_of
-from lbgen.proxies.haproxy.check import checker
-from lbgen.proxies.kind import HTTP3, NO, PARTLY, Facts, Kind, Parts, Setup, Support
-from lbgen.proxies.proxy import Workers
-from lbgen.proxies.reload_command import Command, Signal, running_pid_in
+from lbgen.proxies.kind import HTTP3, NO, PARTLY, Facts, Kind, Setup, Support
 from lbgen.proxies.sockets import has_ipv6
-from lbgen.proxies.supervisor import Supervisor
-
-MASTER = "master.sock"  # of a HAProxy that lbgen runs
 
 
 def facts(setup: Setup) -> Facts:
@@ -28,62 +16,17 @@ def facts(setup: Setup) -> Facts:
     return Facts(
         build.version,
         features=setup.own_features(build.features),
-        stats_socket=str(_stats_socket(setup)),
+        stats_socket=str(stats_socket(setup)),
         ipv6=not setup.binary or has_ipv6(),
     )
 
 
-def parts(setup: Setup) -> Parts:
-    """Return the proxy, its checker, and what keeps it running."""
-    reload, supervisor, workers = _way(setup)
-    master = setup.output / MASTER if supervisor else None
-    proxy = HAProxy(_stats_socket(setup), reload, setup.output / "servers.state", workers, master)
-    return Parts(proxy, checker(setup, setup.output), supervisor)
-
-
-def _stats_socket(setup: Setup) -> Path:
+def stats_socket(setup: Setup) -> Path:
     """Return where its stats socket is: as set, beside the master socket, or in the output directory."""
     if setup.target.stats_socket:
         return setup.target.stats_socket.absolute()
     master = setup.target.apply.master_socket
     return (master.absolute().parent if master else setup.output) / "haproxy.sock"
-
-
-def _way(setup: Setup) -> tuple[Callable[[], None], Supervisor | None, Callable[[], Workers | None]]:
-    """Return how it is reloaded, what keeps it running if lbgen does, and who counts its workers."""
-    apply = setup.target.apply
-    if apply.master_socket:
-        master = Master(apply.master_socket)
-        return master.reload, None, master.workers
-    if apply.pid_file:
-        pid = partial(running_pid_in, apply.pid_file)
-        return Signal(pid, signal.SIGUSR2).reload, None, lambda: _children(pid())
-    if apply.command:
-        return Command(apply.command).reload, None, lambda: None
-    setup.needs_run("HAProxy takes run, master_socket, pid_file or command")
-    path = setup.output / MASTER
-    words = [setup.binary, "-W", "-S", f"{path},mode,600", "-f", str(setup.output / "haproxy.cfg")]
-    supervisor = Supervisor(words, "haproxy", lambda: _master_pid(path), signal.SIGUSR1)
-    master = Master(path)
-    return master.reload, supervisor, master.workers
-
-
-def _children(master: int) -> Workers | None:
-    """Return the workers of a master that can only be signalled: its children, all but one of them old."""
-    try:
-        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    except OSError:  # gone, or not in this pid namespace
-        return None
-    return Workers(1, max(0, len(children) - 1))
-
-
-def _master_pid(master: Path) -> int | None:
-    """Return the pid of the master that answers on this socket, if one does."""
-    try:
-        match = re.search(r"^(\d+)\s+master\b", ask(master, "show proc", timeout=2.0), re.MULTILINE)
-    except ProxyUnreachable:
-        return None
-    return int(match[1]) if match else None
 
 
 CAPABILITIES = {
@@ -124,4 +67,4 @@ CAPABILITIES = {
     "slow start": Support(PARTLY, "only with a health check, which says when a server has come up"),
 }
 
-HAPROXY = Kind("HAProxy", facts, checker, parts, CAPABILITIES)
+HAPROXY = Kind("HAProxy", facts, __package__, CAPABILITIES)

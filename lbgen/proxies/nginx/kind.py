@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lbgen.base.address import dialable, host_port, split_bind
-from lbgen.base.errors import ProxyUnreachable, SettingsError
+from lbgen.base.errors import SettingsError
 from lbgen.base.logs import log
-from lbgen.proxies.kind import AUTH_REQUEST, HTTP3, MLKEM, NO, PARTLY, Facts, Kind, Parts, Setup, Support
-from lbgen.proxies.nginx import error_log, processes
-from lbgen.proxies.nginx.apply import PATIENCE, Nginx
-from lbgen.proxies.nginx.check import checker
+from lbgen.proxies.kind import AUTH_REQUEST, HTTP3, MLKEM, NO, PARTLY, Facts, Kind, Setup, Support
+from lbgen.proxies.nginx import processes
 from lbgen.proxies.program import said_by
-from lbgen.proxies.reload_command import Command, Signal
 from lbgen.proxies.sockets import has_ipv6
-from lbgen.proxies.supervisor import Supervisor
 
 NO_STREAM = "{binary} has no stream module, without which Nginx serves neither tcp nor udp"
 STREAM_REMEDY = "apt-get install libnginx-mod-stream, or name its path in options.modules; then start lbgen again"
@@ -44,8 +39,8 @@ def facts(setup: Setup) -> Facts:
     """Return the facts about it that templates see."""
     build = build_of(setup.binary)
     runs = setup.target.apply.chosen in ("", "run")
-    modules = _option(setup, "modules") or [build.stream]
-    if names := tuple(_unservable(setup)):
+    modules = option(setup, "modules") or [build.stream]
+    if names := tuple(unservable(setup)):
         _say_once(setup.name, setup.binary, names)
     setup.tell_of_http3(build.features)
     return Facts(
@@ -54,7 +49,7 @@ def facts(setup: Setup) -> Facts:
         features=setup.own_features(build.features)
         + ((NO_STDOUT,) if runs and setup.binary and stdout_is_socket() else ()),
         pid_file=processes.pid_file(setup),
-        probe=_probe(setup)[0],
+        probe=probe(setup)[0],
         ipv6=not setup.binary or has_ipv6(),
     )
 
@@ -65,25 +60,6 @@ def stdout_is_socket() -> bool:
         return stat.S_ISSOCK(os.fstat(1).st_mode)
     except OSError:  # closed
         return False
-
-
-def parts(setup: Setup) -> Parts:
-    """Return the proxy, its checker, and what keeps it running."""
-    apply = setup.target.apply
-    conf = setup.output / "nginx.conf"
-    supervisor, own_pid = None, None
-    master = partial(processes.master_by_name, conf)
-    if apply.pid_file:
-        master = partial(processes.master_by_file, apply.pid_file.absolute())
-    elif not apply.command and not apply.process:
-        setup.needs_run("Nginx takes run, pid_file, process or command")
-        own_pid = Path(processes.pid_file(setup))
-        master = partial(processes.master_by_file, own_pid)
-        words = [setup.binary, "-c", str(conf), "-g", "daemon off;"]
-        supervisor = Supervisor(words, "nginx", partial(_left_running, setup, conf), signal.SIGQUIT)
-    way = Command(apply.command) if apply.command else Signal(master, signal.SIGHUP, PATIENCE)
-    proxy = Nginx(_probe(setup)[1], setup.output / error_log.NAME, way.reload, master, own_pid, _account(setup))
-    return Parts(proxy, checker(setup, setup.output), supervisor, _unservable(setup))
 
 
 @cache
@@ -127,9 +103,9 @@ def _say_once(target: str, binary: str, listeners: tuple[str, ...]) -> None:
     )
 
 
-def _unservable(setup: Setup) -> dict[str, str]:
+def unservable(setup: Setup) -> dict[str, str]:
     """Return why the target's listeners for TCP and UDP are not served, if so, by name."""
-    modules = _option(setup, "modules") or [build_of(setup.binary).stream]
+    modules = option(setup, "modules") or [build_of(setup.binary).stream]
     if any("stream" in module for module in modules):
         return {}
     why = f"{NO_STREAM.format(binary=setup.binary)}; {STREAM_REMEDY}"
@@ -137,18 +113,14 @@ def _unservable(setup: Setup) -> dict[str, str]:
     return {name: why for name, each in listeners if each.protocol != "http" and (served is None or name in served)}
 
 
-def _option(setup: Setup, name: str) -> Any:
+def option(setup: Setup, name: str) -> Any:
+    """Return what an option of the set is."""
     return setup.target.options.get(name, setup.manifest.options.get(name))
-
-
-def _account(setup: Setup) -> str:
-    """Return whom workers run as; empty: Nginx's default."""
-    return str(_option(setup, "user") or build_of(setup.binary).account)
 
 
 def _version(setup: Setup) -> tuple[int, ...]:
     """Return the version that the options name, (1, 26) say; empty: none."""
-    text = _option(setup, "version")
+    text = option(setup, "version")
     if not text:
         return ()
     if not isinstance(text, str) or not re.fullmatch(r"\d+(\.\d+)+", text):
@@ -156,26 +128,13 @@ def _version(setup: Setup) -> tuple[int, ...]:
     return tuple(map(int, text.split(".")))
 
 
-def _probe(setup: Setup) -> tuple[str, tuple[str, int]]:
+def probe(setup: Setup) -> tuple[str, tuple[str, int]]:
     """Return where it answers its generation: as Nginx writes it, and as it is connected to."""
     try:
         address, port = split_bind(setup.target.probe or PROBE)
     except ValueError as error:
         raise SettingsError(f"targets.{setup.name}.probe: {error}") from error
     return host_port(address, port), (dialable(address), port)
-
-
-def _left_running(setup: Setup, conf: Path) -> int | None:
-    """Return the pid of an Nginx that an earlier lbgen left running; workers of one that was killed are ended."""
-    try:
-        master = processes.find(processes.master_by_file(Path(processes.pid_file(setup))))
-    except ProxyUnreachable:
-        master = None
-    if master and master.reads(conf):
-        return master.pid
-    if ended := processes.end_orphans(setup.output / error_log.NAME):
-        log.warning("orphans_ended", proxy="nginx", pids=ended, reason="their master was killed")
-    return None
 
 
 _UNASKED = (
@@ -286,4 +245,4 @@ CAPABILITIES = {
     ),
 }
 
-NGINX = Kind("Nginx", facts, checker, parts, CAPABILITIES)
+NGINX = Kind("Nginx", facts, __package__, CAPABILITIES)

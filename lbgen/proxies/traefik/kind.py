@@ -3,97 +3,41 @@
 from __future__ import annotations
 
 import re
-import signal
-from functools import partial
-from pathlib import Path
 
-from lbgen.base.address import ANY, dialable, host_port, split_bind
+from lbgen.base.address import dialable, host_port, split_bind
 from lbgen.base.errors import SettingsError
-from lbgen.base.logs import log
-from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Parts, Setup, Support
+from lbgen.proxies.kind import NO, PARTLY, Facts, Kind, Setup, Support
 from lbgen.proxies.program import said_by
-from lbgen.proxies.supervisor import Supervisor
-from lbgen.proxies.traefik.api import Fleet
-from lbgen.proxies.traefik.apply import STATIC, VERIFY_TIMEOUT, Traefik
-from lbgen.proxies.traefik.check import checker
-from lbgen.proxies.traefik.feed import Feed
 
 DEFAULT_PROBE = "127.0.0.1:8080"
 OFF = "off"  # as a probe: Traefik has no API
 ENTRY_POINT = "traefik"  # of the API
-_NAME = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_.-]{0,250}[A-Za-z0-9])?:[0-9]{1,5}")
+NAME = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_.-]{0,250}[A-Za-z0-9])?:[0-9]{1,5}")
 
 
 def facts(setup: Setup) -> Facts:
     """Return the facts about it that templates see."""
     return Facts(
         version=_version(setup.binary),
-        probe=_probe(setup),
-        feed=_feed_url(setup),
+        probe=probe(setup),
+        feed=feed_url(setup),
         reads_output=setup.target.apply.chosen != "http",
     )
 
 
-def parts(setup: Setup) -> Parts:
-    """Return the proxy, its checker, and what keeps it running."""
-    way = _way(setup)
-    if way == "http" and not setup.settings.status.bind:
-        raise SettingsError(
-            f"targets.{setup.name}.apply.http: lbgen hands its configuration out at status.bind, which is empty; set it"
-        )
-    feed = Feed() if _feed_url(setup) else None
-    api = _api(setup)
-    if api is None and (way != "http"):
-        raise SettingsError(
-            f"targets.{setup.name}.probe: only with apply.http can lbgen do without Traefik's API; name its address"
-        )
-    if way == "http":
-        _tell_of_token(setup)
-    _refuse_clashes(setup, way)
-    names = setup.templates.names
-    check = checker(setup, setup.output)
-    if way != "run":
-        return Parts(Traefik(api, feed, names), check)
-    static = str(setup.output / STATIC)
-    words = [setup.binary, f"--configFile={static}"]
-    supervisor = Supervisor(words, "traefik", lambda: _running(static), signal.SIGTERM)
-    restart = partial(supervisor.restart, VERIFY_TIMEOUT)
-    return Parts(Traefik(api, feed, names, restart, VERIFY_TIMEOUT), check, supervisor)
-
-
-def _way(setup: Setup) -> str:
-    """Return how it gets its configuration: "http", "directory", or "run" for whichever of the two lbgen likes."""
-    chosen = setup.target.apply.chosen
-    if chosen in ("http", "directory"):
-        return chosen
-    setup.needs_run("Traefik takes run, http or directory")
-    return "run"
-
-
-def _probe(setup: Setup) -> str:
+def probe(setup: Setup) -> str:
     """Return where its API is: ADDRESS:PORT, or NAME:PORT for all that are behind a name; OFF: it has none."""
-    probe = setup.target.probe or DEFAULT_PROBE
-    if probe != OFF:
+    address = setup.target.probe or DEFAULT_PROBE
+    if address != OFF:
         try:
-            split_bind(probe)
+            split_bind(address)
         except ValueError as error:
-            if setup.target.apply.chosen not in ("http", "directory") or not _NAME.fullmatch(probe):
+            if setup.target.apply.chosen not in ("http", "directory") or not NAME.fullmatch(address):
                 raise SettingsError(f"targets.{setup.name}.probe: {error}") from error
-    return probe
+    return address
 
 
-def _api(setup: Setup) -> Fleet | None:
-    probe = _probe(setup)
-    if probe == OFF:
-        return None
-    if _NAME.fullmatch(probe):
-        name, _, port = probe.partition(":")
-        return Fleet(name, int(port))
-    address, number = split_bind(probe)
-    return Fleet(dialable(address), number)
-
-
-def _feed_url(setup: Setup) -> str:
+def feed_url(setup: Setup) -> str:
     """Return where Traefik asks for its configuration; empty: it watches a directory."""
     bind = setup.settings.status.bind
     if setup.target.apply.directory or not bind:
@@ -108,55 +52,10 @@ def _feed_url(setup: Setup) -> str:
     return f"http://{host_port(dialable(address), port)}/traefik/{setup.name}"
 
 
-def _tell_of_token(setup: Setup) -> None:
-    """Log it if no Traefik elsewhere can be given its configuration."""
-    status = setup.settings.status
-    if not (status.traefik_asks_without_token or status.auth or status.traefik_token):
-        log.error(
-            "traefik_not_admitted",
-            target=setup.name,
-            bind=status.bind,
-            effect="Traefik is answered 403, and keeps what it has",
-            remedy="set status.traefik_token: FILE, and have Traefik send it by providers.http.headers",
-        )
-
-
-def _refuse_clashes(setup: Setup, way: str) -> None:
-    """Raise SettingsError for listeners that clash with the API's own entry point."""
-    served = setup.target.listeners
-    for name, listener in setup.settings.listeners.items():
-        if served is not None and name not in served:
-            continue
-        if name == ENTRY_POINT:
-            raise SettingsError(f"listeners.{name}: Traefik's API has this name; call the listener something else")
-        probe = _probe(setup)
-        if way == "run" and listener.protocol != "udp" and split_bind(listener.bind)[1] == split_bind(probe)[1]:
-            addresses = {split_bind(listener.bind)[0], split_bind(probe)[0]}
-            if len(addresses) == 1 or addresses & {*ANY}:
-                raise SettingsError(
-                    f"listeners.{name}.bind: Traefik's API listens on {probe}; set targets.{setup.name}.probe to "
-                    "another ADDRESS:PORT"
-                )
-
-
 def _version(binary: str) -> tuple[int, ...]:
     """Return the version of the program on this machine, (3, 7, 15) say; empty without one."""
     match = re.search(r"^Version:\s*v?(\d+)\.(\d+)\.(\d+)", said_by(binary, "version"), re.MULTILINE)
     return tuple(int(part) for part in match.groups()) if match else ()
-
-
-def _running(static: str) -> int | None:
-    """Return the pid of a Traefik of this machine (and no container on it) that was started with this file."""
-    own = Path("/proc/self/ns/mnt").stat().st_ino
-    for process in Path("/proc").iterdir():
-        if process.name.isdecimal():
-            try:
-                words = (process / "cmdline").read_bytes().split(b"\0")
-                if f"--configFile={static}".encode() in words and (process / "ns/mnt").stat().st_ino == own:
-                    return int(process.name)
-            except OSError:  # gone meanwhile, or somebody else's
-                continue
-    return None
 
 
 _BY_SWARM = "they get requests when Swarm has no other server up, and not when none of those answers"
@@ -275,4 +174,4 @@ CAPABILITIES = {
     "standbys of TCP routes": Support(PARTLY, _BY_SWARM),
 }
 
-TRAEFIK = Kind("Traefik", facts, checker, parts, CAPABILITIES)
+TRAEFIK = Kind("Traefik", facts, __package__, CAPABILITIES)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lbgen.source.file import write_snapshot
+from tests.support.builders import a_service, a_snapshot
 from tests.support.golden_cases import GOLDEN
 from tests.support.paths import ROOT
 
@@ -64,12 +66,42 @@ def test_light(tmp_path, words):
 
 
 def test_render_once(tmp_path):
-    """To render a file takes neither Docker's client, nor the daemon's loop, nor other proxies."""
+    """To render a file takes neither Docker's client nor the daemon's loop, other proxies, or what runs this one."""
     modules = spied(tmp_path, "render", "--once", "--from", MESH, "--proxy", "haproxy")["modules"]
     assert loaded(modules) & (DOCKER | WEB | {"cryptography", "watchdog"}) == set()
     ours = {module for module in modules if module.startswith(("lbgen.proxies.", "lbgen.daemon.", "lbgen.status."))}
     assert not {module for module in ours if module.startswith(("lbgen.proxies.nginx", "lbgen.proxies.traefik"))}
     assert not ours & {"lbgen.daemon.loop", "lbgen.daemon.target", "lbgen.daemon.live_reload", "lbgen.status.server"}
+    assert not ours & {"lbgen.daemon.quarantine", "lbgen.proxies.supervisor", "lbgen.proxies.haproxy.apply"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels", "expected"),
+    [
+        ("{}", {"lbgen.enable": "true"}, set()),
+        ("{}", {"traefik.enable": "true", "com.df.notify": "true"}, set()),
+        ("discovery: {traefik: {via: mesh}}", {}, {"lbgen.settings.traefik_provider"}),
+        ("discovery: {dialects: 'lbgen,traefik'}", {}, {"lbgen.labels.traefik.dialect"}),
+        ("discovery: {dialects: 'lbgen,dockerflow'}", {}, {"lbgen.labels.dockerflow.dialect"}),
+    ],
+)
+def test_dialects(tmp_path, settings, labels, expected):
+    """A dialect is imported where the settings have it read, what reads Traefik's settings where they say something."""
+    (tmp_path / "lbgen.yml").write_text(settings)
+    write_snapshot(a_snapshot(a_service("web", labels=labels)), tmp_path / "snapshot.json")
+    words = ["render", "--once", "--from", "snapshot.json", "--proxy", "haproxy"]
+    modules = set(spied(tmp_path, *words)["modules"])
+    where = {"lbgen.settings.traefik_provider", "lbgen.labels.traefik.dialect", "lbgen.labels.dockerflow.dialect"}
+    assert modules & where == expected
+
+
+def test_compose(tmp_path):
+    """What reads stack files is imported for a stack file."""
+    (tmp_path / "stack.yml").write_text("services: {web: {image: web}}")
+    words = ["render", "--once", "--proxy", "haproxy", "--from"]
+    loads = "lbgen.source.compose.load"
+    assert loads not in spied(tmp_path, *words, MESH)["modules"]
+    assert loads in spied(tmp_path, *words, "stack.yml")["modules"]
 
 
 def test_render_once_reads_once(tmp_path):
