@@ -30,7 +30,7 @@ _LONGEST = 800  # characters of a message
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong with one service, or with one node or file (then ``service`` is empty).
+    """One thing wrong with one service, or with one node or file (then ``service`` is empty), or the fleet (all are).
 
     ``label`` and ``value`` are empty where the trouble is not in a label; ``value`` is as the user wrote it. All of it
     is safe to print: shortened, with control characters escaped, and without a value that may be a secret.
@@ -60,10 +60,12 @@ class Problem:
 
     @property
     def whose(self) -> str:
-        """What has it: "service shop", "node node1", "file /etc/lbgen/certs/a.pem"."""
+        """What has it: "service shop", "node node1", "file /etc/lbgen/certs/a.pem", "fleet"."""
         if self.file:
             return f"file {self.file}"
-        return f"service {self.service}" if self.service else f"node {self.node}"
+        if self.service:
+            return f"service {self.service}"
+        return f"node {self.node}" if self.node else "fleet"
 
     def __str__(self) -> str:
         return f"{self.whose}{f', {label_text(self.label, self.value)}' if self.label else ''}: {self.what}"

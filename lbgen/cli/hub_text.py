@@ -91,19 +91,27 @@ def edges_lines(entries: Entries, now: float, live: Live) -> Iterator[str]:
         yield "no edge has joined: 'lbgen hub token NAME' makes a token for one"
         return
     rows = [
-        _row(name, edge, _revoked(entries, name), now, _now(live, name)) for name, edge in sorted(entries.edges.items())
+        _row(name, edge, _revoked(entries, name), now, _now(live, name), asked=live is not None)
+        for name, edge in sorted(entries.edges.items())
     ]
     heading = ("NAME", "STATE", "FACTS", "CERTIFICATE UNTIL (UTC)", "SEEN (UTC)", "HUB", "OFFER", "LABELS")
     yield from aligned([heading, *rows])
 
 
-def _row(name: str, edge: Edge, revoked: bool, now: float, live: Mapping[str, Any]) -> tuple[str, ...]:
-    state = "revoked" if revoked else edge_state(live) if live else "expired" if 0 < edge.until < now else "joined"
+def _row(name: str, edge: Edge, revoked: bool, now: float, live: Mapping[str, Any], *, asked: bool) -> tuple[str, ...]:
+    state = "revoked" if revoked else edge_state(live) if live else _absent(edge, now, asked=asked)
     labels = in_one(" ".join(f"{key}={value}" for key, value in sorted(edge.labels.items())))
     behind = _behind(live)
     facts = "-" if behind is None else f"{behind} behind" if behind else "newest"
     where = _time(edge.until), _time(edge.seen), edge.hub or "-", edge.offer or "-"
     return name, click.style(state, "red") if revoked else state, facts, *where, labels
+
+
+def _absent(edge: Edge, now: float, *, asked: bool) -> str:
+    """Return how it goes with an edge of which it is not known that it is connected."""
+    if 0 < edge.until < now:
+        return "expired"
+    return "away" if asked and edge.seen else "joined"
 
 
 def _now(live: Live, name: str) -> Mapping[str, Any]:

@@ -28,7 +28,7 @@ from lbgen.daemon.target import Target
 from lbgen.daemon.worker import Worker
 from lbgen.proxies.supervisor import reap_orphans
 from lbgen.settings import Settings
-from lbgen.source import Source
+from lbgen.source import Source, Validity
 from lbgen.status.server import serve_status
 from lbgen.status.view import View
 
@@ -118,7 +118,14 @@ class _Running:
             others=[hub.target] if hub else [],
             beside=[self._handed.file] if self._handed else [],
         )
-        view = View(live.loop, targets, self._workers, edges=_edges(hub), rollout=partial(_rollout, hub))
+        view = View(
+            live.loop,
+            targets,
+            self._workers,
+            edges=_edges(hub),
+            rollout=partial(_rollout, hub),
+            validities=partial(_validities, hub, source),
+        )
         _report(source, view, self._handed)
         if self._handed:
             from lbgen.daemon import edge
@@ -155,6 +162,11 @@ def _edges(hub: RunningHub | None) -> Callable[[], list[dict[str, Any]]] | None:
     from lbgen.status.edges import edge_document
 
     return lambda: [edge_document(known) for known in hub.edges()]
+
+
+def _validities(hub: RunningHub | None, source: Source) -> list[Validity]:
+    own = [hub.authority.validity()] if hub else []
+    return [*own, *(validity for edge in assembly.hub_sources(source) for validity in edge.validities())]
 
 
 def _rollout(hub: RunningHub | None) -> dict[str, Any] | None:

@@ -28,8 +28,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from lbgen.base import bounded_file
 from lbgen.base.errors import SettingsError
 from lbgen.base.logs import log
+from lbgen.source import Validity
 from lbgen.source.hub import certificates
 from lbgen.source.hub.certificates import EDGE, HUB, Holder, Refused, fingerprint, holder_of, key_pem, pem, proven
+from lbgen.source.hub.expiry import of_authority
 
 LIFE = 24 * 3600.0  # seconds that a certificate of an edge or a hub is good for
 RENEWED = LIFE / 3  # seconds before its end at which a hub makes itself a new one
@@ -153,6 +155,10 @@ class Authority:
         """Those of all that are trusted, the one that signs first."""
         return tuple(map(fingerprint, self._bundle.trusted))
 
+    def validity(self) -> Validity:
+        """Return how long the authority that signs is good for."""
+        return of_authority(self._bundle.trusted[0], self._clock())
+
     @property
     def authorities(self) -> list[str]:
         """The certificates that are trusted, as PEM."""
@@ -193,7 +199,7 @@ class Authority:
         Raises:
             Refused: it is not.
         """
-        if not any(_issued_by(certificate, each) for each in self._bundle.trusted):
+        if not any(certificates.signed_by(certificate, each) for each in self._bundle.trusted):
             raise Refused("fleet", "the certificate is not one of this fleet; join it again with a token of this fleet")
         certificates.key_id(certificate.public_key())
         now = datetime.fromtimestamp(self._clock(), UTC)
@@ -260,14 +266,6 @@ def issued(bundle: Bundle, holder: Holder, key: ec.EllipticCurvePublicKey, now: 
     builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(bundle.key, hashes.SHA256())
-
-
-def _issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
 
 
 def _builder(

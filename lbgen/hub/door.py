@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import socket
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,11 +21,12 @@ from websockets.http11 import Request, Response
 
 from lbgen.base import json_text
 from lbgen.base.errors import SourceError
+from lbgen.hub.connection import Connection
 from lbgen.hub.registrar import Peer, Registrar
 from lbgen.hub.session import Session, Shared
 from lbgen.hub.strangers import Strangers
 from lbgen.source.hub.certificates import HUB, Refused, certificate_in, holder_of
-from lbgen.source.hub.exchange import JOIN, LARGEST, LARGEST_OF_PEERS, PEER, RENEW, refusal
+from lbgen.source.hub.exchange import JOIN, LARGEST_OF_PEERS, PEER, RENEW, refusal
 from lbgen.source.hub.messages import Bye, written
 
 EDGE = "/v1/edge"
@@ -34,8 +34,6 @@ OPENED = 5.0  # seconds for each of TLS, the request and what comes first
 JOINED = 60.0  # seconds for the answer to one who joins: all other hubs are asked
 MOST_EDGES = 5000
 JOINING = 8  # at once; each waits for all other hubs
-MOST_HEARD = LARGEST + (16 << 10)  # bytes from one who is not admitted: a request, and HTTP around it
-MOST_FRAMES = 100  # a second, pings included; who sends more is let go
 
 Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
@@ -102,6 +100,7 @@ class Door:
                 return None
             if path == EDGE and peer.role != HUB:
                 seen = partial(asyncio.to_thread, self._registrar.seen, peer)
+                assert isinstance(connection, Connection)
                 return Session(connection, peer, certificate, self._shared, seen).run()
             if path == PEER and peer.role == HUB:
                 return self._peer(connection, peer)
@@ -135,29 +134,6 @@ def _answered(asked: str | bytes, answer: Answer) -> Mapping[str, Any]:
         return answer(request)
     except ValueError:
         return refusal(Refused("request", "that is no request of lbgen's"))
-
-
-class Connection(ServerConnection):
-    """One that is let go if it says more than anybody needs to: frames, pings among them, or before it is admitted."""
-
-    heard_at_most: int | None = MOST_HEARD  # bytes; None: no limit
-    _heard, _frames, _second = 0, 0, 0
-
-    def data_received(self, data: bytes) -> None:
-        self._heard += len(data)
-        if self.heard_at_most is not None and self._heard > self.heard_at_most:
-            self.transport.abort()
-        else:
-            super().data_received(data)
-
-    def process_event(self, event: Any) -> None:
-        if (second := int(time.monotonic())) != self._second:
-            self._frames, self._second = 0, second
-        self._frames += 1
-        if self._frames > MOST_FRAMES:
-            self.transport.abort()
-        else:
-            super().process_event(event)
 
 
 def _is_hub(certificate: bytes) -> bool:

@@ -21,6 +21,7 @@ from lbgen.hub.target import HubTarget
 from lbgen.hub.upkeep import kept_up
 from lbgen.settings.hub import HubSettings
 from lbgen.source import PartState
+from lbgen.source.hub.expiry import Reminder
 from lbgen.source.hub.messages import Offer
 
 LOOKS = 1.0  # seconds between two looks how it goes with the hub's own source
@@ -118,9 +119,10 @@ class RunningHub:
             self._offers.take(place, offer)
 
     def _watch(self, states: Callable[[], tuple[PartState, ...]]) -> None:
-        guard = UNEXPECTED.guard(Part.HUB, "the hub's own source")
+        guard, reminder = UNEXPECTED.guard(Part.HUB, "the hub's own source"), Reminder()
 
         def look() -> None:
+            reminder.look([self.authority.validity()])
             self._offers.keep(self._places())
             self.server.set_failing(
                 "; ".join(state.failing for state in states() if state.failing and state.kind != "offer")[:4000]

@@ -21,7 +21,8 @@ from lbgen.base.errors import SourceError
 from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Part
 from lbgen.hub.authority import Authority
-from lbgen.hub.door import OPENED, Connection, Door, code_of
+from lbgen.hub.connection import Connection
+from lbgen.hub.door import OPENED, Door, code_of
 from lbgen.hub.fanout import Fanout
 from lbgen.hub.listening import listening_on
 from lbgen.hub.registrar import Registrar
@@ -179,8 +180,7 @@ class HubServer:
             write_limit=32 << 10,
             open_timeout=self._opened,
             close_timeout=1.0,
-            ping_interval=20.0,
-            ping_timeout=20.0,
+            ping_interval=None,  # see `silence`; what is no edge's connection has one question, and a time for it
             server_header=None,
             logger=_QUIET,
         ):

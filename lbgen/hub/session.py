@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 import lbgen
+from lbgen.hub.connection import Connection
 from lbgen.hub.fanout import Fanout, Payload
 from lbgen.hub.registrar import Peer
+from lbgen.hub.silence import until_silent
 from lbgen.source.hub.messages import (
     MOST_UP,
     PROTOCOL,
@@ -88,7 +89,7 @@ class Session:
 
     def __init__(
         self,
-        connection: ServerConnection,
+        connection: Connection,
         peer: Peer,
         certificate: bytes,
         shared: Shared,
@@ -137,7 +138,8 @@ class Session:
             await self._connection.send(written(self._welcome(minor)))
             self._holds, record.connected = hello.holds, True
             async with asyncio.TaskGroup() as tasks:
-                helpers = [tasks.create_task(work) for work in (self._send_all(record, hello.facts), self._expire())]
+                works = self._send_all(record, hello.facts), self._expire(), self._let_go()
+                helpers = [tasks.create_task(work) for work in works]
                 await self._listen(record)
                 for helper in helpers:
                     helper.cancel()
@@ -214,6 +216,11 @@ class Session:
             await self._seen()
             await asyncio.sleep(min(left, SEEN))
         await self.end("expired", "its certificate has ended")
+
+    async def _let_go(self) -> None:
+        """Hang up when the edge is cut off: nobody is to take it for connected."""
+        await until_silent(lambda: self._connection.heard_at, self._connection.ping)
+        self._connection.transport.abort()
 
     async def _send(self, data: str | bytes) -> None:
         async with asyncio.timeout(STALLED + len(data) / SLOWEST):

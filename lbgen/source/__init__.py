@@ -27,6 +27,16 @@ class PartState:
     members: tuple[PartState, ...] = ()  # of what consists of several: hosts
 
 
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """How long a certificate of a fleet is good for."""
+
+    which: str  # "authority": the one that signs; "own": an edge's
+    until: float  # seconds since 1970
+    message: str = ""  # what is wrong with that; empty: nothing
+    remedy: str = ""
+
+
 class Source(Protocol):
     """What the loop needs from a source. `follow` runs in a thread of its own; the rest may be called from any."""
 

@@ -60,6 +60,7 @@ class _Numbers(Collector):
             ("source", self._source),
             ("edges", self._edges),
             ("rollout", self._rollout),
+            ("certificates", self._certificates),
         ):
             collected: list[Metric] = []
             self._unexpected.guard(Part.METRICS, subject).tried(partial(_collect, numbers, collected))
@@ -161,6 +162,15 @@ class _Numbers(Collector):
             numbers = {state: rollout[state] for state in ("handed", "ready")}
             text = "Edges that were handed the newest version, and that are ready with it."
             yield _gauge("lbgen_rollout_edges", text, "state", numbers)
+
+    def _certificates(self) -> Iterator[Metric]:
+        """Yield when certificates of a fleet end: of several the first."""
+        until: dict[str, float] = {}
+        for each in self._view.validities():
+            until[each.which] = min(each.until, until.get(each.which, each.until))
+        if until:
+            text = "When a certificate of the fleet ends, in seconds since 1970."
+            yield _gauge("lbgen_fleet_certificate_until_seconds", text, "certificate", until)
 
     def _source(self) -> Iterator[Metric]:
         source = self._view.source()

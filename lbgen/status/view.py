@@ -25,6 +25,7 @@ from lbgen.report.explain import Facts, TargetFacts, explanation
 from lbgen.report.listing import listing
 from lbgen.report.masking import masked
 from lbgen.snapshot import Snapshot
+from lbgen.source import Validity
 from lbgen.status.sources import source_document
 from lbgen.status.stamps import stamp
 
@@ -44,13 +45,15 @@ class View:
         unexpected: UnexpectedErrors = UNEXPECTED,
         edges: Callable[[], list[Document]] | None = None,
         rollout: Callable[[], Document | None] = lambda: None,
+        validities: Callable[[], Sequence[Validity]] = tuple,
     ) -> None:
         """
         Args:
             edges: what is known of each edge, if this is a hub.
             rollout: how far it is with settings that it hands out, if it does.
+            validities: how long certificates of a fleet are good for, at a hub or an edge.
         """
-        self._edges, self.rollout = edges, rollout
+        self._edges, self.rollout, self.validities = edges, rollout, validities
         self.loop, self.targets, self._workers, self._clock = loop, targets, workers, clock
         self._unexpected = unexpected
         self._started, self._started_at = clock(), time.time()
@@ -166,7 +169,8 @@ class View:
     def _problems(self) -> list[Problem]:
         """Return the problems of labels, nodes and files, and of the services that a target's proxy refuses."""
         refused = [problem for target in self.targets for problem in target.quarantine.problems(target.name)]
-        return sorted({*self.loop.model.problems, *refused})
+        ending = [Problem("", each.message, each.remedy) for each in self.validities() if each.message]
+        return sorted({*self.loop.model.problems, *refused, *ending})
 
     def _obstacle(self, target: Target) -> str:
         if holder := target.lock.holder:

@@ -161,6 +161,15 @@ def _in_memory(text: str) -> Any:
         os.close(handle)
 
 
+def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Tell whether an authority has signed a certificate."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
 def proven(key: object, text: bytes, signature: bytes) -> bool:
     """Tell whether the owner of a key has signed a text."""
     if not isinstance(key, ec.EllipticCurvePublicKey):

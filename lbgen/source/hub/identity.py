@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import random
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,17 +22,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lbgen.base import bounded_file, json_text
-from lbgen.base.errors import LbgenError, SettingsError, SourceError
+from lbgen.base.errors import SettingsError, SourceError
 from lbgen.base.fingerprint import fingerprint as fingerprint_of
-from lbgen.base.private_file import write_private
-from lbgen.base.unwritable import unwritable
-from lbgen.source.hub import certificates
+from lbgen.source import Validity
+from lbgen.source.hub import certificates, expiry, identity_file
 from lbgen.source.hub.certificates import EDGE, Holder, Refused, certificate_in, fingerprint, holder_of
 from lbgen.source.hub.exchange import JOIN, RENEW, Answer, Exchange, check_hub
+from lbgen.source.hub.identity_file import LARGEST, Known
 from lbgen.source.hub.token import MOST_AUTHORITIES, parts_of
 
 FILE, JOINING = "identity.json", "joining.json"
-LARGEST = 256 << 10  # bytes of either
 DUE = 1 / 3  # of a certificate's life is left when it is renewed
 SPREAD = 0.1  # by which that differs, so that not all edges come at once
 NONCE = 88  # bytes of a challenge: time (8), random (16), SHA-256 of the hub's certificate, authentication code (32)
@@ -43,17 +40,6 @@ PROOF = b"lbgen renew 1\n"  # so that no other signature of the key is taken for
 
 # (path, request, TLS) -> answer: an Exchange with one hub
 Dial = Callable[[str, Mapping[str, Any], ssl.SSLContext], Answer]
-
-
-@dataclass(frozen=True)
-class _Known:
-    key: ec.EllipticCurvePrivateKey
-    certificate: x509.Certificate
-    authorities: tuple[str, ...]  # PEM
-
-    @property
-    def pair(self) -> str:
-        return certificates.key_pem(self.key) + certificates.pem(self.certificate)
 
 
 class Identity:
@@ -70,7 +56,7 @@ class Identity:
         """
         self._path, self._clock = state / FILE, clock
         self._seen = fingerprint_of(self._path)
-        self._known = _read(self._path)
+        self._known = identity_file.read(self._path)
         self.unwritten = ""  # why the newest certificate is not on disk; empty: it is
         self._early = (2 * spread() - 1) * SPREAD
 
@@ -94,6 +80,14 @@ class Identity:
         """When the certificate ends; seconds since 1970."""
         return self._known.certificate.not_valid_after_utc.timestamp()
 
+    def validities(self) -> tuple[Validity, ...]:
+        """Return how long the certificate is good for, and the authority that has signed it."""
+        known, now = self._known, self._clock()
+        trusted = [x509.load_pem_x509_certificate(each.encode()) for each in known.authorities]
+        signs = [each for each in trusted if certificates.signed_by(known.certificate, each)]
+        own = expiry.of_edge(known.certificate, self.name, now)
+        return own, *(expiry.of_authority(each, now) for each in signs[:1])
+
     @property
     def ended(self) -> bool:
         """Whether the certificate is in force no more."""
@@ -110,7 +104,7 @@ class Identity:
             return False
         self._seen = seen
         with contextlib.suppress(SettingsError):
-            self._known, self.unwritten = _read(self._path), ""
+            self._known, self.unwritten = identity_file.read(self._path), ""
         return True
 
     def signed(self, text: bytes, signature: bytes) -> bool:
@@ -168,7 +162,7 @@ class Identity:
     def _keep(self) -> None:
         """Have on disk what is known. Where that cannot be, it is in force all the same: a hub would not wait."""
         try:
-            _write(self._path, self._known)
+            identity_file.write(self._path, self._known)
         except SettingsError as error:
             self.unwritten = str(error)
         else:
@@ -202,7 +196,7 @@ def join(exchange: Exchange, url: str, token_text: str, state: Path, again: bool
     asked = {"type": "join", "token": token_text.strip(), "request": base64.b64encode(der).decode()}
     granted = exchange(url, JOIN, asked, context)
     check_hub(granted.certificate)
-    _write(path, _granted(granted, key))
+    identity_file.write(path, _granted(granted, key))
     joining.unlink(missing_ok=True)
     return Identity(state)
 
@@ -237,22 +231,22 @@ def _key_for(token: str, path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         known = json_text.data_in(bounded_file.read(path, LARGEST))
         if known["token"] == token:
-            return _private_key(known["key"])
+            return identity_file.private_key(known["key"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # there is none, or none that can be used
     key = ec.generate_private_key(ec.SECP256R1())
-    _keep(path, {"token": token, "key": certificates.key_pem(key)})
+    identity_file.keep(path, {"token": token, "key": certificates.key_pem(key)})
     return key
 
 
-def _granted(answer: Answer, key: ec.EllipticCurvePrivateKey) -> _Known:
+def _granted(answer: Answer, key: ec.EllipticCurvePrivateKey) -> Known:
     """Return what a hub has granted; raise SourceError if it is not right."""
     said = answer.document.get("certificate")
     certificate = certificate_in(said.encode() if isinstance(said, str) else b"")
     authorities = [certificate_in(text.encode()) for text in _texts(answer.document)]
     if certificate.public_key() != key.public_key() or holder_of(certificate).role != EDGE or not authorities:
         raise SourceError("the hub's answer is not a certificate for this edge's key; what is known is kept")
-    return _Known(key, certificate, tuple(map(certificates.pem, authorities)))
+    return Known(key, certificate, tuple(map(certificates.pem, authorities)))
 
 
 def _texts(document: Mapping[str, Any]) -> list[str]:
@@ -267,43 +261,3 @@ def _bytes(document: Mapping[str, Any], key: str) -> bytes:
         return base64.b64decode(document[key], validate=True)
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(f"the hub's answer has no {key}: is an lbgen hub there?") from error
-
-
-def _read(path: Path) -> _Known:
-    try:
-        said = json_text.data_in(bounded_file.read(path, LARGEST))
-        certificate, authorities = certificate_in(said["certificate"].encode()), tuple(said["authorities"])
-        known = _Known(_private_key(said["key"]), certificate, authorities)
-        certificates.client_context(known.authorities, known.pair)
-        holder_of(certificate)
-    except FileNotFoundError:
-        remedy = f"lbgen join https://HUB:PORT --token TOKEN --state {path.parent}"
-        raise SettingsError(f"{path.parent}: this machine has not joined a fleet: {remedy}") from None
-    except (ssl.SSLError, ValueError, KeyError, TypeError, AttributeError, LbgenError):
-        remedy = "join again, with a new token and --again"
-        raise SettingsError(f"{path}: it is damaged: {remedy}") from None  # no traceback has the key
-    except PermissionError as error:
-        remedy = "run this as the account that has joined, or give that directory to this one (chown -R)"
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}: {remedy}") from error
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    return known
-
-
-def _write(path: Path, known: _Known) -> None:
-    key, certificate = certificates.key_pem(known.key), certificates.pem(known.certificate)
-    _keep(path, {"key": key, "certificate": certificate, "authorities": list(known.authorities)})
-
-
-def _keep(path: Path, document: Mapping[str, Any]) -> None:
-    try:
-        write_private(path, json.dumps(document, indent=1) + "\n")
-    except OSError as error:
-        raise SettingsError(unwritable(path, error)) from error
-
-
-def _private_key(text: str) -> ec.EllipticCurvePrivateKey:
-    key = serialization.load_pem_private_key(text.encode(), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ValueError("not an ECDSA key")
-    return key

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from lbgen.base.errors import LbgenError
 from lbgen.base.logs import log
+from lbgen.source import Validity
 from lbgen.source.hub.exchange import exchange
+from lbgen.source.hub.expiry import Reminder
 from lbgen.source.hub.identity import Dial
 
 LOOKS = 60.0  # seconds between two looks whether the certificate is to be renewed
@@ -20,6 +22,9 @@ class Renewable(Protocol):
     """A certificate that ends, and may be replaced: `identity.Identity`, in short."""
 
     unwritten: str  # why the newest one is not on disk; empty: it is
+
+    def validities(self) -> tuple[Validity, ...]:
+        """Return how long it is good for, and what has signed it."""
 
     @property
     def ended(self) -> bool:
@@ -38,6 +43,7 @@ class Renewing:
     def __init__(self, certificate: Renewable) -> None:
         self._certificate = certificate
         self._complaints: dict[str, str] = {}  # URL of a hub -> why it did not renew; told once
+        self._reminder = Reminder()
         self._unwritten = ""  # why the newest one is not on disk, as was told
 
     async def keep(self, urls: Sequence[str]) -> None:
@@ -51,6 +57,7 @@ class Renewing:
                     if self._complaints.get(url) != str(error):
                         log.warning("certificate_not_renewed", error=str(error), effect="it is tried again")
                     self._complaints[url] = str(error)
+            self._reminder.look(self._certificate.validities())
             await asyncio.sleep(LOOKS)
 
     async def before(self, url: str) -> None:

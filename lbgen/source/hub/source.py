@@ -67,7 +67,7 @@ class HubSource:
             accept: what is taken over of settings that hubs hand out.
             patience: seconds in which a hub has to answer `take`.
         """
-        self.urls = tuple(urls)
+        self.urls, self.validities = tuple(urls), identity.validities
         self._store, self._facts, self._wall_clock, self._clock = store, facts, wall_clock, clock
         self._replica, self._patience = Replica(), patience
         self._condition = threading.Condition()

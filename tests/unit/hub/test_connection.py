@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from websockets.frames import Frame
+from websockets.sync.client import connect
 
+from lbgen.hub import silence
 from lbgen.hub.authority import Authority
+from lbgen.hub.session import SLOWEST_PING
 from lbgen.hub.tokens import new_token
 from lbgen.snapshot import Snapshot
 from lbgen.source.hub import renewing
 from lbgen.source.hub.exchange import exchange
 from lbgen.source.hub.identity import join
+from lbgen.source.hub.messages import PROTOCOL, Hello, Report, written
 from lbgen.source.hub.messages import Fleet as FleetMessage
-from lbgen.source.hub.messages import Report
 from tests.support.bench import a_cluster
 from tests.support.hub_and_edges import Fleet, Following, a_hub, an_edge, expire, url_of
 from tests.support.ports import free_port
@@ -115,6 +119,42 @@ def test_hub_that_goes_silent(fleet: Fleet) -> None:
         (state,) = edge.source.states()
         assert state.mode == "push"
         assert "does not answer" in state.members[0].failing
+
+
+def test_edge_that_goes_silent(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edge that is cut off without a FIN counts as connected for less than ten seconds, here for less than one."""
+    assert silence.QUIET + silence.ANSWER < 10
+    monkeypatch.setattr(silence, "QUIET", 0.3)
+    monkeypatch.setattr(silence, "ANSWER", 0.3)
+    with a_hub(fleet, a_cluster(1)) as hub, a_relay(hub.port) as relay, an_edge(fleet, relay.url) as edge:
+        edge.until(a_cluster(1))
+        (record,) = hub.edges()
+        assert record.connected
+        relay.silent = True
+        wait_for(lambda: not record.connected)
+        relay.silent = False
+        wait_for(lambda: record.connected)
+
+
+def test_edge_that_only_answers(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that says nothing by itself is asked, and stays for as long as it answers."""
+    monkeypatch.setattr(silence, "QUIET", 0.05)
+    monkeypatch.setattr(silence, "ANSWER", 60.0)
+    context = fleet.identity("edge1").client_context()
+    with a_hub(fleet) as hub, connect(f"wss://127.0.0.1:{hub.port}/v1/edge", ssl=context, ping_interval=None) as edge:
+        edge.send(written(Hello(PROTOCOL)))
+        assert edge.recv(60)
+        answered: list[Frame] = []
+        send = edge.protocol.send_frame
+        monkeypatch.setattr(edge.protocol, "send_frame", lambda frame: (answered.append(frame), send(frame)))
+        wait_for(lambda: len(answered) >= 5)
+        (record,) = hub.edges()
+        assert record.connected
+
+
+def test_few_pings() -> None:
+    """Edges ping more often than a hub asks them, however many there are: it asks none that it hears."""
+    assert SLOWEST_PING < silence.QUIET
 
 
 def test_partition(fleet: Fleet) -> None:

@@ -20,7 +20,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.sync.client import ClientConnection, connect
 
-from lbgen.hub.door import MOST_FRAMES, MOST_HEARD
+from lbgen.hub.connection import MOST_FRAMES, MOST_HEARD
 from lbgen.hub.ledger import Edge, Entries
 from lbgen.hub.registrar import Peer
 from lbgen.hub.server import HubServer

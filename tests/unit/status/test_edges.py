@@ -16,6 +16,7 @@ from lbgen.hub.running import KnownEdge
 from lbgen.hub.session import EdgeRecord
 from lbgen.proxies.proxy import Seen
 from lbgen.render.renderer import Files
+from lbgen.source import Validity
 from lbgen.source.hub.messages import MOST_UP, Report, TargetReport, read, written
 from lbgen.status.edges import edge_document, report_of, rollout_document
 from lbgen.status.metrics import registry_of
@@ -165,3 +166,13 @@ def test_counts_are_bounded(servers: dict[str, int]) -> None:
     """A report with too many counts, long words or no counts is refused at the hub."""
     with pytest.raises(SourceError):
         read(written(Report(targets=(TargetReport("a", servers=servers),))), MOST_UP)
+
+
+def test_certificates_that_end():
+    """What is wrong with a certificate of the fleet is a problem; of several edges in one lbgen the first end counts."""
+    ends = Validity("authority", 5000.0, "the authority ends", "rotate it")
+    view = View(FakeLoop(), [], validities=lambda: [Validity("own", 3000.0), Validity("own", 2000.0), ends])
+    assert [each["text"] for each in view.problems()["problems"]] == ["fleet: the authority ends; rotate it"]
+    metrics = generate_latest(registry_of(view)).decode()
+    assert 'lbgen_fleet_certificate_until_seconds{certificate="own"} 2000.0' in metrics
+    assert 'lbgen_fleet_certificate_until_seconds{certificate="authority"} 5000.0' in metrics
