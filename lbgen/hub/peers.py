@@ -6,12 +6,15 @@ Only the use of a token does, as two hubs that cannot talk would both take it.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
+from functools import partial
+from typing import Any, TypeVar
 
+from lbgen.base.daemon_thread import started
 from lbgen.base.errors import LbgenError, SourceError
 from lbgen.base.logs import log
 from lbgen.base.unexpected import UNEXPECTED, Part
@@ -22,7 +25,11 @@ from lbgen.source.hub.exchange import PEER, Exchange, check_hub
 
 INTERVAL = 30.0  # seconds between exchanges of ledgers, with what every hub may have missed
 AGAIN = 2.0  # seconds after which a hub that did not answer is asked again
-_MOST_AT_ONCE = 8  # hubs
+T = TypeVar("T")
+
+
+class Ending(Exception):
+    """This hub ends before its peers have answered. Never leaves this module."""
 
 
 class Peers:
@@ -43,7 +50,7 @@ class Peers:
         self._urls, self._authority, self._ledger = tuple(urls), authority, ledger
         self._exchange, self._merged = exchange, merged
         self._failing: dict[str, str] = {}  # URL -> why
-        self._news, self._ended = threading.Event(), False
+        self._news, self._ended = threading.Event(), Future[None]()
         effect = "hubs hear of one another later"
         self._guard = UNEXPECTED.guard(Part.HUB, "exchanging ledgers", event="hub_failed", effect=effect)
 
@@ -70,9 +77,10 @@ class Peers:
             except SourceError as error:
                 raise _unasked(url, error) from error
 
-        if self._urls:
-            with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
-                list(pool.map(ask, self._urls))
+        try:
+            self._of_all(ask)
+        except Ending:
+            raise Refused("peer", "this hub is about to end; try again, or at another hub") from None
 
     def tell(self) -> None:
         """Have the peers hear at once of what is new in the ledger."""
@@ -80,9 +88,8 @@ class Peers:
 
     def sync(self) -> None:
         """Exchange ledgers with every peer; what fails is told once and tried again."""
-        if self._urls:
-            with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
-                list(pool.map(self._sync_with, self._urls))
+        with contextlib.suppress(Ending):
+            self._of_all(self._sync_with)
 
     def ask(self, url: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a peer's answer; raise SourceError if there is none."""
@@ -97,24 +104,38 @@ class Peers:
             except (LbgenError, OSError):
                 return None  # what fails is told where ledgers are exchanged
 
-        if not self._urls:
+        try:
+            answers = zip(self._urls, self._of_all(ask), strict=True)
+        except Ending:
             return {}
-        with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
-            answers = dict(zip(self._urls, pool.map(ask, self._urls), strict=True))
-        return {url: answer for url, answer in answers.items() if answer is not None}
+        return {url: answer for url, answer in answers if answer is not None}
 
     def run(self) -> None:
         """Exchange ledgers, now and then and whenever there is something to tell, until `end`."""
-        while not self._ended:
+        while not self._ended.done():
             self._news.clear()
             self._guard.tried(self.sync)
             pause = AGAIN if self._failing else INTERVAL
             self._news.wait(pause * random.uniform(0.8, 1.2))
 
     def end(self) -> None:
-        """Have `run` return."""
-        self._ended = True
+        """Have `run` return, and nobody wait for a peer any more."""
+        with contextlib.suppress(InvalidStateError):  # it has ended already
+            self._ended.set_result(None)
         self._news.set()
+
+    def _of_all(self, ask: Callable[[str], T]) -> list[T]:
+        """Ask all peers at the same time; return what each answers, or raise what the first of them raises, or Ending.
+
+        A peer may take a while to fail, so this hub does not wait for them when it ends.
+        """
+        asked = [started(partial(ask, url), "hub-peer") for url in self._urls]
+        for each in asked:
+            either: list[Future[Any]] = [each, self._ended]
+            wait(either, return_when=FIRST_COMPLETED)
+            if not each.done():
+                raise Ending
+        return [each.result() for each in asked]
 
     def _sync_with(self, url: str) -> None:
         try:

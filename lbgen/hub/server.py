@@ -74,7 +74,8 @@ class HubServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Say goodbye and end."""
+        """Say goodbye and end, whoever is waiting for other hubs."""
+        self.registrar.peers.end()
         self._stopping.set()
         self._soon(self._wake)
         self._thread.join(5.0)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
+from lbgen.base.daemon_thread import started
 from lbgen.base.errors import LbgenError
 from lbgen.base.logs import log
 from lbgen.source import Validity
@@ -77,7 +78,8 @@ class Renewing:
 
     async def renewed(self, url: str) -> None:
         """Have a hub renew it if that is due, and what could not be written written; raise what the first raises."""
-        if await asyncio.to_thread(self._certificate.renew_if_due, partial(exchange, url)):
+        renewal = started(partial(self._certificate.renew_if_due, partial(exchange, url)), "renewal")
+        if await asyncio.wrap_future(renewal):
             log.info("certificate_renewed", hub=url)
         self._complaints.pop(url, None)
         if (why := self._certificate.unwritten) != self._unwritten:

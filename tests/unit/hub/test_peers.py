@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lbgen.base.errors import LbgenError
 from lbgen.hub.authority import new_bundle
-from lbgen.hub.registrar import RESERVED
+from lbgen.hub.registrar import RESERVED, Registrar
 from lbgen.source.hub.certificates import Refused
-from lbgen.source.hub.exchange import PEER, exchange
+from lbgen.source.hub.exchange import PEER, Answer, exchange
 from lbgen.source.hub.identity import join
 from tests.support.clock import Clock
 from tests.support.fleet import Hub
+from tests.support.wait import wait_for
 
 NOWHERE = "https://127.0.0.1:1"
 
@@ -158,3 +161,33 @@ def test_peer_of_another_fleet(hubs: list[Hub], tmp_path: Path, clock: Clock) ->
         assert "not a hub of this fleet" in hubs[0].registrar.peers.failing[other.url]
         with pytest.raises(LbgenError):
             exchange(hubs[0].url, PEER, {"type": "sync", "digest": ""}, other.authority.client_context())
+
+
+def test_hub_that_ends_waits_for_no_peer(tmp_path: Path, clock: Clock) -> None:
+    """Neither for the exchange of ledgers nor with an edge that joins: a peer may be silent for as long as it likes."""
+    asked: list[str] = []
+
+    def silent(_url: str, _path: str, request: Mapping[str, Any], _context: ssl.SSLContext) -> Answer:
+        asked.append(str(request["type"]))
+        threading.Event().wait()
+        raise AssertionError("nobody ends that")
+
+    with Hub(new_bundle(clock()), "m1", tmp_path / "hub", clock) as hub:
+        hub.registrar = Registrar(hub.authority, hub.ledger, (NOWHERE,), silent, clock)
+        refusals: list[Refused] = []
+
+        def joins() -> None:
+            with pytest.raises(Refused) as refused:
+                join(exchange, hub.url, hub.token("e1"), tmp_path / "e1")
+            refusals.append(refused.value)
+
+        threads = [threading.Thread(target=work, daemon=True) for work in (hub.registrar.peers.run, joins)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: sorted(asked) == ["reserve", "sync"])
+        hub.registrar.peers.end()
+        hub.registrar.peers.end()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+    assert [(each.code, "about to end" in str(each)) for each in refusals] == [("peer", True)]

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -252,3 +253,25 @@ def test_renewed_while_the_disk_cannot_be_written(hub: Hub, tmp_path: Path, cloc
         assert logs[0]["error"].startswith(f"{disk.path}/e1/identity.json: cannot be written: {why}; ")
         assert Identity(disk.path / "e1").certificate == edge.certificate != before
         assert disk.unfinished() == []
+
+
+def test_end_while_a_renewal_hangs(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edge that is told to end does not wait for a hub that says nothing."""
+    edge, asked = hub.joined("e1", tmp_path / "e1"), threading.Event()
+
+    def silent(_dial: object) -> bool:
+        asked.set()
+        return threading.Event().wait()
+
+    monkeypatch.setattr(edge, "renew_if_due", silent)
+
+    async def ended() -> None:
+        task = asyncio.ensure_future(Renewing(edge).keep([hub.url]))
+        await asyncio.to_thread(asked.wait, 60)
+        task.cancel()
+
+    thread = threading.Thread(target=lambda: asyncio.run(ended()), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert asked.is_set()
+    assert not thread.is_alive()

@@ -169,7 +169,7 @@ def test_counts_are_bounded(servers: dict[str, int]) -> None:
 
 
 def test_certificates_that_end():
-    """What is wrong with a certificate of the fleet is a problem; of several edges in one lbgen the first end counts."""
+    """What is wrong with a certificate of the fleet is a problem; of several edges in one lbgen the first counts."""
     ends = Validity("authority", 5000.0, "the authority ends", "rotate it")
     view = View(FakeLoop(), [], validities=lambda: [Validity("own", 3000.0), Validity("own", 2000.0), ends])
     assert [each["text"] for each in view.problems()["problems"]] == ["fleet: the authority ends; rotate it"]
