@@ -32,6 +32,7 @@ from lbgen.source.hub.messages import (
     read,
     written,
 )
+from lbgen.source.hub.reaching import reached
 
 EDGE = "/v1/edge"
 OPENED = 10.0  # seconds for address, TLS and greeting
@@ -166,6 +167,7 @@ async def _connected(url: str, context: ssl.SSLContext) -> ClientConnection:
     shown = f"[{host}]" if ":" in host else host
     return await connect(
         f"wss://{shown}:{port}{EDGE}",
+        sock=await reached(host, port),
         ssl=context,
         compression=None,
         proxy=None,  # an edge dials hubs that are named: the environment's proxy is for others
