@@ -47,7 +47,7 @@ bench:  ## compare lbgen, Traefik and HAProxy with DNS on a Swarm of their own (
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt || echo "without Traefik, then"
 	@$(PYTHON) -m bench.authoring
 	@$(PYTHON) -m bench.hosts
-	@$(PYTHON) -m bench.hub $(if $(findstring --short,$(BENCH)),--edges 20 --rounds 5 --live 5)
+	@$(PYTHON) -m bench.hub $(if $(findstring --short,$(BENCH)),--edges 20 --rounds 5 --live 1 --loss 20)
 	@$(PYTHON) -m bench.mixed --minutes $(if $(findstring --short,$(BENCH)),1,15)
 	@$(PYTHON) -m bench $(BENCH)
 

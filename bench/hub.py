@@ -1,8 +1,8 @@
 """How long a change takes from a hub to its edges, and what many edges cost the hub: ``python -m bench.hub``.
 
-One hub and one edge, each an `lbgen run` with the same snapshot file behind it, beside an `lbgen run` that follows the
-file itself, in the same run: from the rename that changes the file to the HAProxy that has it. Then edges that only
-read: how long until the last of them has a change, and what the hub holds in memory. No root, no Swarm.
+Hub and edges, each an `lbgen run`, beside an `lbgen run` without a hub (`hub_live`); the same over a way of 50 ms that
+loses packets (`hub_loss`; root). Then edges that only read: how long until the last of them has a change, and what the
+hub holds in memory. No Swarm.
 """
 
 from __future__ import annotations
@@ -190,14 +190,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edges", type=int, nargs="*", default=[1, 20, 1000], help="numbers of edges that only read")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--live", type=int, default=20, help="rounds of the comparison with HAProxy; 0: none")
+    parser.add_argument("--live", type=int, nargs="*", default=[1, 20], help="numbers of edges with a HAProxy each")
+    parser.add_argument(
+        "--services", type=int, default=SERVICES, help="of three containers each, for --live and --loss"
+    )
+    parser.add_argument("--loss", type=int, default=100, help="changes over a long way that loses packets; 0: none")
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if options.live:
-        from bench.hub_live import live
+    from bench.hub_live import live
+    from bench.hub_loss import loss
 
-        print(json.dumps(live(options.live)), flush=True)
+    for edges in options.live:
+        print(json.dumps(live(edges, options.services, options.rounds)), flush=True)
+    if options.loss:
+        print(json.dumps(loss(options.loss, options.services)), flush=True)
     for edges in options.edges:
         print(json.dumps(asyncio.run(many(edges, options.rounds))), flush=True)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import seats, store, trace
+from bench.hub_loss import tail
 from bench.measure import BETWEEN, outcomes
 from bench.seat import usable
 from bench.stage import Block, Event
@@ -103,3 +104,9 @@ def test_who_is_in_haproxys_rotation(row: str, expected: bool) -> None:
     """Rows of ``show servers state``, shortened."""
     text = f"1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n{row} 1 5 6 3\n"
     assert usable(text, "10.0.0.5") is expected
+
+
+def test_tail() -> None:
+    """Of 200 values two are above the 99th percentile, of 100 one."""
+    assert tail([float(value) for value in range(1, 201)]) == "100, p99 198, worst 200"
+    assert tail([float(value) for value in range(100, 0, -1)]) == "50, p99 99, worst 100"
