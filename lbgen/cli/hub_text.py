@@ -95,7 +95,13 @@ def edges_lines(entries: Entries, now: float, live: Live) -> Iterator[str]:
         for name, edge in sorted(entries.edges.items())
     ]
     heading = ("NAME", "STATE", "FACTS", "CERTIFICATE UNTIL (UTC)", "SEEN (UTC)", "HUB", "OFFER", "LABELS")
-    yield from aligned([heading, *rows])
+    first, *lines = aligned([heading, *rows])
+    yield first
+    # Coloured once the columns are aligned, whose widths colours would count for.
+    yield from (
+        click.style(line, "red") if _revoked(entries, name) else line
+        for name, line in zip(sorted(entries.edges), lines, strict=True)
+    )
 
 
 def _row(name: str, edge: Edge, revoked: bool, now: float, live: Mapping[str, Any], *, asked: bool) -> tuple[str, ...]:
@@ -104,7 +110,7 @@ def _row(name: str, edge: Edge, revoked: bool, now: float, live: Mapping[str, An
     behind = _behind(live)
     facts = "-" if behind is None else f"{behind} behind" if behind else "newest"
     where = _time(edge.until), _time(edge.seen), edge.hub or "-", edge.offer or "-"
-    return name, click.style(state, "red") if revoked else state, facts, *where, labels
+    return name, state, facts, *where, labels
 
 
 def _absent(edge: Edge, now: float, *, asked: bool) -> str:

@@ -204,7 +204,10 @@ class Authority:
         certificates.key_id(certificate.public_key())
         now = datetime.fromtimestamp(self._clock(), UTC)
         if certificate.not_valid_before_utc > now:
-            raise Refused("clock", f"the certificate is not valid yet: it is {now:%F %T} UTC here; compare the clocks")
+            begins = f"{certificate.not_valid_before_utc:%F %T} UTC"
+            raise Refused(
+                "clock", f"the certificate is valid from {begins}, which is yet to come here; compare the clocks"
+            )
         ended = certificate.not_valid_after_utc
         if ended + timedelta(seconds=grace) < now:
             when = f"has expired at {ended:%F %T} UTC"

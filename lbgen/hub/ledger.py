@@ -142,7 +142,8 @@ class Ledger:
         """Drop tokens that could not be used any more, and edges that could not renew any more.
 
         An agent stays until it is revoked: its servers are in force, and may well answer. Revocations stay, and need no
-        edge: they are of a name and a time.
+        edge: they are of a name and a time. A hub that was cut off may have renewed what they void long afterwards, and
+        the clock of one that is set back would admit it.
         """
         with self._lock:
             tokens = {id_: each for id_, each in self.entries.tokens.items() if each.until + FORGOTTEN > now}

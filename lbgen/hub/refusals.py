@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lbgen.hub.tokens import SKEW
 from lbgen.source.hub.certificates import Refused
 
 
@@ -14,8 +15,15 @@ def revoked(name: str) -> Refused:
     return Refused("revoked", f"{name} is revoked; if it is to come back, join it with a new token")
 
 
-def older_than_revocation(name: str) -> Refused:
+def older_than_revocation(name: str, ahead: float) -> Refused:
+    """
+    Args:
+        ahead: seconds from now until the time of the revocation.
+    """
     older = f"the token for {name} is older than the revocation of that name"
+    if ahead > SKEW:
+        when = f"which was made {ahead:.0f} s from now by this hub's clock"
+        return Refused("clock", f"{older}, {when}: compare the clocks of the hubs; tokens that are made later are good")
     return Refused("revoked", f"{older}: make another with 'lbgen hub token {name}'")
 
 

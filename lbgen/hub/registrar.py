@@ -196,7 +196,7 @@ class Registrar:
         key = requested_key(request)
         void = self._ledger.entries.revoked.get(token.name, 0.0)
         if token.made <= void:
-            raise refusals.older_than_revocation(token.name)
+            raise refusals.older_than_revocation(token.name, void - now)
         edge = self._joined_by(token, key_id(key))
         if edge:
             return self._certified(edge.holder(token.name), key, later=False)

@@ -20,18 +20,25 @@ from lbgen.hub import revocations
 from lbgen.hub.authority import Authority, read_bundle
 from lbgen.hub.ledger import FILE, Ledger
 from lbgen.hub.registrar import Registrar
+from lbgen.hub.steady_clock import SteadyClock
 
 FLUSHED = 10.0  # seconds after which what is new in the ledger is on disk, if it may wait
 
 
 @contextlib.contextmanager
 def kept_up(
-    file: Path, authority: Authority, ledger: Ledger, registrar: Registrar, clock: Callable[[], float] = time.time
+    file: Path,
+    authority: Authority,
+    ledger: Ledger,
+    registrar: Registrar,
+    clock: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Iterator[None]:
     """Do all of that while the block runs.
 
     Args:
         file: the authority's.
+        clock, monotonic: what has ended by the first is forgotten once both have gone along for a while.
     Raises:
         SettingsError: the hub's state cannot be written.
     """
@@ -51,7 +58,7 @@ def kept_up(
     peers = threading.Thread(target=registrar.peers.run, name="lbgen-hub-peers", daemon=True)
     with watched(lambda: [asked, file], changed) as watch:
         watch.ask()  # for what was there before
-        keep = partial(_keep, ledger, clock, ended, watch.ask)
+        keep = partial(_keep, ledger, clock, monotonic, ended, watch.ask)
         disk = threading.Thread(target=keep, name="lbgen-hub-ledger", daemon=True)
         peers.start()
         disk.start()
@@ -74,13 +81,20 @@ def _reread(file: Path, authority: Authority) -> None:
         log.info("hub_authority_changed", fingerprints=",".join(each[:16] for each in authority.fingerprints))
 
 
-def _keep(ledger: Ledger, clock: Callable[[], float], ended: threading.Event, ask: Callable[[], None]) -> None:
+def _keep(
+    ledger: Ledger,
+    clock: Callable[[], float],
+    monotonic: Callable[[], float],
+    ended: threading.Event,
+    ask: Callable[[], None],
+) -> None:
     """Have what is new on disk soon, and revocations tried again that could not be; until `ended`."""
-    complaint = ""
+    complaint, watch = "", SteadyClock(clock, monotonic)
 
     def keep() -> None:
         nonlocal complaint
-        ledger.forget(clock())
+        if watch.steady():
+            ledger.forget(clock())
         try:
             ledger.flush()
         except OSError as error:

@@ -13,7 +13,7 @@ from lbgen.base.address import is_address, split_bind
 from lbgen.base.fleet_names import NAME, NAME_RULE, hub_place
 from lbgen.settings.accepted import Accept
 from lbgen.settings.fleet import FleetSettings
-from lbgen.settings.value_types import Bind, Section, Texts
+from lbgen.settings.value_types import Bind, Section, Texts, split_list
 
 
 def _urls(urls: list[str]) -> list[str]:
@@ -51,7 +51,7 @@ class HubSourceSettings(Section):
     """https://HOST:PORT of every hub; the edge follows one of them, and goes on with the next when that is lost."""
     state: Path | None = None
     """Directory that `lbgen join` wrote; default: STATE/edge, STATE being setting state."""
-    accept: list[Accept] = []
+    accept: Annotated[list[Accept], BeforeValidator(split_list, json_schema_input_type=str | list[Accept])] = []
     """What this edge takes of settings that a hub hands out; default: nothing."""
     offer: Annotated[
         OfferSettings | None, BeforeValidator(lambda value: {} if value is True else None if value is False else value)

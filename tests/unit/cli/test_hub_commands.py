@@ -136,6 +136,7 @@ def test_edges_and_revoke(hub: Hub, authority: Path, tmp_path: Path) -> None:
     lines = run("hub", "edges", "--state", tmp_path / "hub").stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [["NAME", "STATE"], ["e1", "revoked"], ["e2", "joined"]]
     assert lines[2].endswith("zone=e2")
+    assert lines[1].index("zone=") == lines[2].index("zone=")  # whatever colour it is in
     first, second = json.loads(run("hub", "edges", "--state", tmp_path / "hub", "--output", "json").stdout)
     assert (first["name"], first["revoked"], second["revoked"]) == ("e1", True, False)
     assert (first["connected"], first["ready"], first["behind"]) == (None, None, None)
@@ -168,7 +169,8 @@ def a_status(edges: list[dict[str, object]]) -> Iterator[str]:
 def test_edges_that_are_connected(tmp_path: Path) -> None:
     """The running hub says who is connected, how it goes with it, and how far behind it is; the ledger has the rest."""
     state = tmp_path / "state/hub"
-    write(state, Entries({name: Edge("k", 1.0, until=time.time() + 9) for name in ("away", "behind", "newest", "new")}))
+    known = {name: Edge("k", 1.0, until=time.time() + 60) for name in ("behind", "newest", "new")}
+    write(state, Entries({"away": Edge("k", 1.0, until=time.time() + 60, seen=5.0), **known}))
     usual = {"targets": [], "connected": True, "ready": True, "sequence": 7, "in_force": 7}
     said = [
         {"name": "away", **usual, "connected": False},
@@ -189,7 +191,7 @@ def test_edges_that_are_connected(tmp_path: Path) -> None:
         "newest": (True, True, 0),
     }
     assert [line[:3] for line in lines[1:]] == [
-        ["away", "joined", "-"],
+        ["away", "away", "-"],
         ["behind", "not", "ready"],
         ["new", "joined", "-"],
         ["newest", "ready", "newest"],

@@ -10,6 +10,8 @@ from lbgen.base.errors import SettingsError
 from lbgen.labels.context import Ways
 from lbgen.model.types import Claim
 from lbgen.settings import DockerSettings, ListenerSettings, Settings, foreign_variables, load_settings
+from lbgen.settings.hosts import HostSettings
+from lbgen.settings.hub import HubSourceSettings
 from tests.support.builders import a_listener
 
 
@@ -338,6 +340,29 @@ def test_rules(tmp_path):
             ("source", "docker"),
             DockerSettings(endpoints=["unix:///a", "tcp://b:1"]),
         ),
+        (
+            {
+                "LBGEN_SOURCE__HUB__URLS": "https://m1:1,https://[fd::1]:1",
+                "LBGEN_SOURCE__HUB__ACCEPT": "claims, discovery",
+            },
+            ("source", "hub"),
+            HubSourceSettings(
+                urls=["https://m1:1", "https://[fd::1]:1"],
+                accept=["claims", "discovery"],
+                state=Path("/var/lib/lbgen/edge"),
+            ),
+        ),
+        ({"LBGEN_SOURCE__HUB__URLS": "[https://m1:1, https://m2:1]"}, ("source", "hub", "accept"), []),
+        (
+            {"LBGEN_SOURCE__HOSTS": "[{name: a, endpoint: 'ssh://10.0.0.1'}, {name: b, endpoint: 'tcp://10.0.0.2:1'}]"},
+            ("source", "hosts"),
+            [HostSettings(name="a", endpoint="ssh://10.0.0.1"), HostSettings(name="b", endpoint="tcp://10.0.0.2:1")],
+        ),
+        (
+            {"LBGEN_HUB__AUTHORITY": "/a.pem", "LBGEN_HUB__PEERS": "https://m1:9443,https://m2:9443"},
+            ("hub", "peers"),
+            ["https://m1:9443", "https://m2:9443"],
+        ),
         ({"LBGEN_CONFIG": "elsewhere.yml"}, ("log", "level"), "info"),
         ({"OTHER": "x", "lbgen_log__level": "debug"}, ("log", "level"), "info"),
         ({"LBGEN_DISCOVERY__NODES": ""}, ("discovery", "nodes"), ""),
@@ -359,6 +384,11 @@ def test_environment(environ, key, meant):
         ({"LBGEN_LOG__LEVEL": "x"}, "LBGEN_LOG__LEVEL: log.level:"),
         ({"LBGEN_MIN_RELOAD_INTERVAL": "3"}, "LBGEN_MIN_RELOAD_INTERVAL: min_reload_interval:"),
         ({"LBGEN_LOG": "debug"}, "LBGEN_LOG: log:"),
+        (
+            {"LBGEN_SOURCE__HUB__URLS": "m1:9443"},
+            "LBGEN_SOURCE__HUB__URLS: source.hub.urls: 'm1:9443' is not",
+        ),
+        ({"LBGEN_SOURCE__HOSTS__0__NAME": "a"}, "LBGEN_SOURCE__HOSTS__0__NAME: source.hosts: "),
         ({"LBGEN_LISTENERS__WEB__BIND": "22:22"}, "LBGEN_LISTENERS__WEB__BIND: listeners.web.bind: '22:22'"),
     ],
 )
