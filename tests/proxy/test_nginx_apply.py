@@ -262,35 +262,30 @@ def test_broken_file_is_put_back(bench, way):
     assert bench.answer() == "127.1.0.2"
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("bogus on;", 'unknown directive "bogus"'),
-        ("upstream x { server nowhere.invalid:80; }", "host not found in upstream"),
-        ("upstream x { }", "no servers are inside upstream"),
-        (
-            "upstream x { hash $uri; server 127.0.0.1:1; server 127.0.0.1:2 backup; }",
-            'does not support parameter "backup"',
-        ),
-        (
-            "server { listen 127.0.0.1:1 default_server; } server { listen 127.0.0.1:1 default_server; }",
-            "duplicate default",
-        ),
-        ("upstream web { server 127.0.0.1:1; }", 'duplicate upstream "web"'),
-        ("server { listen 127.0.0.1:1 ssl; }", 'no "ssl_certificate" is defined'),
-    ],
-)
-def test_refused(bench, by_pid, text, said):
+REFUSED = {  # what is put into the file, and what Nginx says to it
+    "bogus on;": 'unknown directive "bogus"',
+    "upstream x { server nowhere.invalid:80; }": "host not found in upstream",
+    "upstream x { }": "no servers are inside upstream",
+    "upstream x { hash $uri; server 127.0.0.1:1; server 127.0.0.1:2 backup; }": 'does not support parameter "backup"',
+    "server { listen 127.0.0.1:1 default_server; } server { listen 127.0.0.1:1 default_server; }": "duplicate default",
+    "upstream web { server 127.0.0.1:1; }": 'duplicate upstream "web"',
+    "server { listen 127.0.0.1:1 ssl; }": 'no "ssl_certificate" is defined',
+}
+
+
+def test_refused(bench, by_pid):
     """What Nginx's check refuses never gets there; the log has file, line and reason; the template before goes on."""
     target = bench.running(**by_pid)
-    bench.override("http_extra", text)
-    assert not bench.bring(target, "127.1.0.2")
-    assert [entry["event"] for entry in bench.logs] == ["applied", "refused"]
-    assert said in str(bench.logs[1]["error"])
-    assert str(bench.output) not in str(bench.logs[1]["error"]).partition("\n")[2].replace("spared", "")
-    assert text not in bench.text()
-    assert (bench.process.reloads(), bench.answer()) == (1, "127.1.0.2")
-    assert [path.name for path in bench.output.iterdir() if path.name.startswith(".lbgen")] == []
+    for number, (text, said) in enumerate(REFUSED.items(), 1):
+        address = f"127.1.0.{number + 1}"
+        bench.override("http_extra", text)
+        assert not bench.bring(target, address), text
+        assert [entry["event"] for entry in bench.logs] == ["applied", "refused"], text
+        assert said in str(bench.logs[1]["error"])
+        assert str(bench.output) not in str(bench.logs[1]["error"]).partition("\n")[2].replace("spared", "")
+        assert text not in bench.text()
+        assert (bench.process.reloads(), bench.answer()) == (number, address), text
+        assert [path.name for path in bench.output.iterdir() if path.name.startswith(".lbgen")] == []
 
 
 def test_error_log_does_not_grow(bench, by_pid, monkeypatch):

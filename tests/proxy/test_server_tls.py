@@ -120,10 +120,15 @@ def authority(short_dir) -> Authority:
     return Authority(short_dir / "authority")
 
 
+def _labelled(name: str, port: int, **keys: object) -> Fact:
+    """A service whose servers speak TLS."""
+    labels = {"port": port, "scheme": "https", **{key.replace("_", "-"): value for key, value in keys.items()}}
+    return a_service(name, labels, networks=("edge-id",))
+
+
 def cluster(port: int, addresses: Sequence[str], **keys: object) -> Snapshot:
     """A service with a server at each of these addresses."""
-    labels = {"port": port, "scheme": "https", **{key.replace("_", "-"): value for key, value in keys.items()}}
-    facts: list[Fact] = [a_service("web", labels, networks=("edge-id",))]
+    facts = [_labelled("web", port, **keys)]
     # A server's name is its slot's: it is one for its address.
     facts += [a_task("web", int(address[-1]), addresses={"edge-id": address}) for address in addresses]
     return a_snapshot(a_node(), a_network("edge"), *facts)
@@ -132,32 +137,45 @@ def cluster(port: int, addresses: Sequence[str], **keys: object) -> Snapshot:
 # ------------------------------------------------------------------------------------------------ names
 
 
+NAMES: dict[str, tuple[dict[str, object], str, list[str]]] = {  # keys, the name to be asked for, what clients ask for
+    "first": ({"host": "a.org,b.org"}, "a.org", ["a.org", "b.org"]),
+    "rule": ({"rule": "Host(`d.org`) || Host(`c.org`)"}, "d.org", ["c.org"]),
+    "label": ({"host": "*.w.org", "server-name": "srv.org"}, "srv.org", ["x.w.org"]),
+    "host-header": ({"host": "192.0.2.1,e.org", "host-header": "inner.org:81"}, "inner.org", ["e.org", "192.0.2.1"]),
+}
+
+
 @EVERY
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize(
-    ("keys", "name", "asked"),
-    [
-        ({"host": "a.org,b.org"}, "a.org", ["a.org", "b.org"]),
-        ({"rule": "Host(`b.org`) || Host(`a.org`)"}, "b.org", ["a.org"]),
-        ({"host": "*.w.org", "server-name": "srv.org"}, "srv.org", ["x.w.org"]),
-        ({"host": "192.0.2.1,a.org", "host-header": "inner.org:81"}, "inner.org", ["a.org", "192.0.2.1"]),
-    ],
-    ids=["first", "rule", "label", "host-header"],
-)
-def test_name(site, authority, check, keys, name, asked):
+def test_name(site, authority, check):
     """Servers are asked for one name by requests and by checks, also those that join while the proxy runs."""
-    shown = Shown(authority.issue("web", hosts=[name]), {name})
-    with strict_servers(tls={RIGHT: shown, OTHER: shown}) as servers:
-        site.serve(cluster(servers.port, [RIGHT], **keys, **CHECKS[check]))
-        assert site.ask(asked[0]) == (200, RIGHT)
-        method = site.serve(cluster(servers.port, [RIGHT, OTHER], **keys, **CHECKS[check]))
-        assert method == {"haproxy": "runtime-api", "nginx": "reload", "traefik": "publish"}[site.kind]
+    where = {case: (f"127.1.1.{place}", f"127.1.2.{place}") for place, case in enumerate(NAMES, 1)}
+    names = {address: NAMES[case][1] for case, both in where.items() for address in both}
+    shown = {address: Shown(authority.issue(address, hosts=[name]), {name}) for address, name in names.items()}
+
+    def served(count: int) -> Snapshot:
+        facts = [_labelled(case, servers.port, **NAMES[case][0], **CHECKS[check]) for case in NAMES]
+        tasks = [
+            a_task(case, slot, addresses={"edge-id": address})
+            for case, both in where.items()
+            for slot, address in enumerate(both[:count], 1)
+        ]
+        return a_snapshot(a_node(), a_network("edge"), *facts, *tasks)
+
+    with strict_servers(tls=shown) as servers:
+        site.serve(served(1))
+        for case, (first, _) in where.items():
+            assert site.ask(NAMES[case][2][0]) == (200, first), case
+        assert site.serve(served(2)) == {"haproxy": "runtime-api", "nginx": "reload", "traefik": "publish"}[site.kind]
         if (site.kind, check) in (("haproxy", "tcp"), ("haproxy", "http"), ("traefik", "http")):
             before = len(servers.names)
-            wait_for(lambda: checked(servers, before) == {RIGHT, OTHER}, "checks")
-        for host in asked * 4:
-            assert site.ask(host)[0] == 200
-        assert {what for _, what in servers.names} == {name}
+            wait_for(lambda: checked(servers, before + 12) == set(names), "checks")
+        for case, (_, _, asked) in NAMES.items():
+            for host in asked * 4:
+                assert site.ask(host)[0] == 200, case
+        told = list(servers.names)
+        assert {address for address, _ in told} == set(names)
+        assert [(address, name) for address, name in told if name != names[address]] == []
     assert "names that clients ask for, of servers" not in site.told
 
 
@@ -234,21 +252,23 @@ def test_verified(site, authority, check):
     shutil.copy(authority.ca, site.server_cas / "internal.pem")
     good = Shown(authority.issue("web", hosts=["a.org"]), {"a.org"})
     keys = {"host": "a.org", "server-ca": "internal", **CHECKS[check]}
-    for why, pair in wrong(authority, site.directory).items():
-        with strict_servers(tls={RIGHT: good, OTHER: Shown(pair, {"a.org"})}) as servers:
-            site.serve(cluster(servers.port, [], **keys))
+    others = {f"127.1.0.{place}": wrongly for place, wrongly in enumerate(wrong(authority, site.directory).items(), 2)}
+    shown = {address: Shown(pair, {"a.org"}) for address, (_, pair) in others.items()}
+    with strict_servers(tls={RIGHT: good, **shown}) as servers:
+        site.serve(cluster(servers.port, [], **keys))
+        for other, (why, _) in others.items():
             site.serve(cluster(servers.port, [RIGHT], **keys))
             assert site.model.problems == ()
             assert site.ask() == (200, RIGHT)
             # With both: whichever is asked first, the one that is right answers, or nobody does.
-            site.serve(cluster(servers.port, [RIGHT, OTHER], **keys))
+            site.serve(cluster(servers.port, [RIGHT, other], **keys))
             assert {site.ask() for _ in range(6)} <= {(200, RIGHT), *((status, "") for status in REFUSED[site.kind])}, (
                 why
             )
-            site.serve(cluster(servers.port, [OTHER], **keys))
+            site.serve(cluster(servers.port, [other], **keys))
             assert site.ask()[0] in REFUSED[site.kind], why
-            assert servers.paths(OTHER) == set(), why
-            assert any(address == OTHER for address, _ in servers.names), why
+            assert servers.paths(other) == set(), why
+            assert any(address == other for address, _ in servers.names), why
     assert ("servers whose certificate is not right" in site.told) == (site.kind == "traefik")
 
 

@@ -16,6 +16,7 @@ from lbgen.base.errors import CheckFailed
 from lbgen.labels.match import Test
 from lbgen.model import build
 from lbgen.model.entries import Rule
+from lbgen.proxies.traefik import placeholder_certificate
 from lbgen.proxies.traefik.check import Checker
 from lbgen.render.templates import BUILTIN
 from tests.support import oracle
@@ -47,6 +48,7 @@ def start(short_dir) -> Iterator[Start]:
         if any(listener.tls for listener in listeners):
             certificate(short_dir / "certs/all.pem", "a.org", "*.a.org")
         api = free_port()
+        placeholder_certificate.ensure(short_dir)  # as lbgen does before
         files = rendered(
             renderer(short_dir, probe=f"127.0.0.1:{api}", certificates=short_dir / "certs"), listeners, *facts
         )
@@ -64,25 +66,25 @@ def start(short_dir) -> Iterator[Start]:
 # ------------------------------------------------------------------------------------------------ accepted
 
 
-@pytest.mark.parametrize(
-    "name", ["web", "http", "tcp", "lbgen", "retry", "https", "traefik", "noop", "1", "0", "null", "true", "a" * 63]
-)
-def test_any_service_name(name):
+def test_any_service_name():
     """Whatever Swarm lets a service be called, Traefik accepts it, beside a route with a name of its own."""
-    facts = [*app(name, {}, 80, "127.1.0.1"), *app("b", {"http.a.host": "a.org", "http.b.host": "b.org"}, 80)]
-    files = rendered(renderer(), [a_listener(name[:60] if name != "traefik" else "web")], *facts)
-    Checker(BINARY, always=True, needed=True)(files)
+    names = ["web", "http", "tcp", "lbgen", "retry", "https", "traefik", "noop", "1", "0", "null", "true", "a" * 63]
+    facts = app("b", {"http.a.host": "a.org", "http.b.host": "b.org"}, 80)
+    for number, name in enumerate(names):
+        facts += app(name, {"host": f"n{number}.org"}, 80, "127.1.0.1")
+    listeners = [a_listener(name[:60], 80 + number) for number, name in enumerate(names) if name != "traefik"]
+    Checker(BINARY, always=True, needed=True)(rendered(renderer(), listeners, *facts))
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/'", '/"', "/\\", "/`", "/$HOME", "/${1}", "/{{env}}", "/%zz%2", "/a'b\"c\\d$e~%20!&()*+;=:@[]{}|^`<>"],
-)
 @pytest.mark.parametrize("key", ["path", "path-exact", "health-check.path", "rule"])
-def test_any_path(key, path):
+def test_any_path(key):
     """Whatever characters a path holds, it stays one text wherever it is written."""
-    keys = {"path": path, "method": "GET"} if key == "rule" else {key: path, "health-check": "http"}
-    Checker(BINARY, always=True, needed=True)(rendered(renderer(), [a_listener()], *app("web", keys, 80, "127.1.0.1")))
+    paths = ["/'", '/"', "/\\", "/`", "/$HOME", "/${1}", "/{{env}}", "/%zz%2", "/a'b\"c\\d$e~%20!&()*+;=:@[]{}|^`<>"]
+    facts: list[Fact] = []
+    for number, path in enumerate(paths):
+        keys = {"path": path, "method": "GET"} if key == "rule" else {key: path, "health-check": "http"}
+        facts += app(f"web{number}", {"host": f"p{number}.org", **keys}, 80, "127.1.0.1")
+    Checker(BINARY, always=True, needed=True)(rendered(renderer(), [a_listener()], *facts))
 
 
 def test_values_stay_in_their_place(short_dir):
@@ -179,15 +181,19 @@ def test_paths(start):
     assert list(found.values()) == [api, api, api, "", odd, odd, odd, ""]
 
 
-@pytest.mark.parametrize(("priority", "server"), [(8, "127.1.0.1"), (9, "127.1.0.2"), (10, "127.1.0.2")])
-def test_rule_beside_place(start, priority, server):
+def test_rule_beside_place(start):
     """A match that needs a rule goes before a plain one of the same or a lower priority, not of a higher one."""
+    facts: list[Fact] = []
     with http_servers() as servers:
-        _, ports = start(
-            *app("plain", {"host": "a.org", "priority": 9}, servers.port, "127.1.0.1"),
-            *app("rule", {"method": "GET", "priority": priority}, servers.port, "127.1.0.2"),
-        )
-        assert Client(ports["web"]).ask().server == server
+        for priority in (8, 9, 10):
+            host = f"p{priority}.org"
+            keys = {"host": host, "method": "GET", "priority": priority}
+            facts += app(f"plain{priority}", {"host": host, "priority": 9}, servers.port, "127.1.0.1")
+            facts += app(f"rule{priority}", keys, servers.port, "127.1.0.2")
+        _, ports = start(*facts)
+        client = Client(ports["web"])
+        found = [client.ask(host=f"p{priority}.org").server for priority in (8, 9, 10)]
+    assert found == ["127.1.0.1", "127.1.0.2", "127.1.0.2"]
 
 
 def test_rules_read_back(start):
