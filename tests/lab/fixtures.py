@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -25,18 +26,23 @@ def unavailable() -> str:
     return ""
 
 
-@pytest.fixture(scope="session")
-def lab_session() -> Iterator[Lab]:
-    """The lab of the whole session: a running one if it fits, else a new one that is taken down at the end.
+def cannot(reason: str) -> NoReturn:
+    """Skip the test; under CI=true fail, as a skip would hide there that nothing was tested."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
-    Without the means for it tests are skipped, but under CI=true they fail: there a skip would hide that
-    nothing was tested.
+
+@contextlib.contextmanager
+def claimed(settings: Settings, keep: bool = False) -> Iterator[Lab]:
+    """A lab with these settings: a running one if it fits, emptied, else a new one that is taken down at the end.
+
+    Args:
+        keep: a new one stays.
     """
     if reason := unavailable():
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    lab = Lab(settings=Settings.from_environment())
+        cannot(reason)
+    lab = Lab(settings=settings)
     with lab.claim(150):  # less than the suite's timeout for a test, so that the reason is told
         built = lab.ensure()
         try:
@@ -44,23 +50,22 @@ def lab_session() -> Iterator[Lab]:
                 lab.clean()
             yield lab
         finally:
-            if built and os.environ.get("LBGEN_LAB_KEEP") != "1":
+            if built and not keep:
                 lab.down()
+
+
+@pytest.fixture(scope="session")
+def lab_session() -> Iterator[Lab]:
+    """The lab of the whole session."""
+    with claimed(Settings.from_environment(), keep=os.environ.get("LBGEN_LAB_KEEP") == "1") as lab:
+        yield lab
 
 
 @pytest.fixture(scope="session")
 def managers_session() -> Iterator[Lab]:
     """A Swarm of three managers beside the common lab, for the whole session."""
-    if reason := unavailable():
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    made = Lab(settings=Settings.second())
-    with made.claim(150):
-        built = made.ensure()
-        try:
-            yield made
-        finally:
-            if built:
-                made.down()
+    with claimed(Settings.second()) as lab:
+        yield lab
 
 
 @pytest.fixture

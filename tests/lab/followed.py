@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from lbgen.source.engine.schedule import Pace
 from lbgen.source.engine.source import EngineSource
 from lbgen.source.facts import KINDS
 from tests.lab.node import Node
+from tests.lab.services import Lab
 from tests.support.following import Following
+from tests.support.socket_proxy import SocketProxy
 from tests.support.wait import wait_for
 
 HOUR = 3600.0
@@ -85,6 +87,22 @@ def assert_equal(node: Node, followed: Following) -> None:
     except AssertionError as error:
         raise AssertionError(f"{error}; listed and pushed: {different}; {followed.source.stats}") from error
     assert followed.source.stats.drift == 0
+
+
+def check_events_alone(lab: Lab, proxy: SocketProxy) -> None:
+    """Check that events of services, nodes and networks lead to listing, with all timers off."""
+    with listing(proxy, pace=replace(PACE, fast=HOUR, slow=HOUR, resync=HOUR)) as followed:
+        followed.next()
+        web = lab.service("web")
+        followed.until(lambda s: service_of(s, "web"))
+        web.update("--label-add", "x=1", wait=False)
+        followed.until(lambda s: service_of(s, "web").labels == {"x": "1"})
+        lab.node_update(list(lab.nodes)[-1], "--label-add", "zone=eu")
+        followed.until(lambda s: any(node.labels == {"zone": "eu"} for node in s.nodes.values()))
+        lab.network("extra")
+        followed.until(lambda s: "extra" in {network.name for network in s.networks.values()})
+        lab.docker("network", "rm", "extra")
+        followed.until(lambda s: "extra" not in {network.name for network in s.networks.values()})
 
 
 def details(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:

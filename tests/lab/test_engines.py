@@ -6,9 +6,7 @@ The whole lab tier on each engine, and on several in one Swarm, is `make test-en
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,11 +15,11 @@ from lbgen.source.engine.api import NEWEST, Engine
 from lbgen.source.engine.endpoints import resolve
 from tests.lab import engines
 from tests.lab.expected import host_servers, task_servers
-from tests.lab.fixtures import unavailable
+from tests.lab.fixtures import cannot, claimed, unavailable
 from tests.lab.followed import (
-    HOUR,
     PACE,
     assert_equal,
+    check_events_alone,
     leaving,
     listing,
     pushed,
@@ -44,26 +42,19 @@ pytestmark = [pytest.mark.engines, pytest.mark.timeout(1800)]
 @pytest.fixture(scope="module")
 def engine() -> tuple[str, str]:
     """The newest engine that can be had, and why not a newer one. CI fails where not even the stable one can."""
-    reason = unavailable()
-    if not reason:
-        try:
-            return engines.newest()
-        except LabError as error:
-            reason = str(error)
-    raise (pytest.fail if os.environ.get("CI") == "true" else pytest.skip).Exception(reason)
+    if reason := unavailable():
+        cannot(reason)
+    try:
+        return engines.newest()
+    except LabError as error:
+        cannot(str(error))
 
 
 @pytest.fixture(scope="module")
 def newer_session(engine: tuple[str, str]) -> Iterator[Lab]:
     """One node with it, for the whole module, beside the other labs."""
-    made = Lab(settings=Settings.single(engine[0]))
-    with made.claim(150):
-        built = made.ensure()
-        try:
-            yield made
-        finally:
-            if built:
-                made.down()
+    with claimed(Settings.single(engine[0])) as lab:
+        yield lab
 
 
 @pytest.fixture
@@ -158,19 +149,8 @@ def test_follow_by_push(newer: Lab, tmp_path: Path) -> None:
 
 def test_events_alone(newer: Lab, tmp_path: Path) -> None:
     """Without the control socket and with all timers off, events of services, nodes and networks lead to listing."""
-    with (
-        SocketProxy(tmp_path / "docker.sock", newer.manager.socket) as proxy,
-        listing(proxy, pace=replace(PACE, fast=HOUR, slow=HOUR, resync=HOUR)) as followed,
-    ):
-        followed.next()
-        web = newer.service("web")
-        followed.until(lambda s: service_of(s, "web"))
-        web.update("--label-add", "x=1", wait=False)
-        followed.until(lambda s: service_of(s, "web").labels == {"x": "1"})
-        newer.node_update("n1", "--label-add", "zone=eu")
-        followed.until(lambda s: any(node.labels == {"zone": "eu"} for node in s.nodes.values()))
-        newer.network("extra")
-        followed.until(lambda s: "extra" in {network.name for network in s.networks.values()})
+    with SocketProxy(tmp_path / "docker.sock", newer.manager.socket) as proxy:
+        check_events_alone(newer, proxy)
         assert proxy.refused == []
 
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from lbgen.base.errors import SourceError
 from lbgen.source.engine.source import EngineSource
-from tests.lab.followed import HOUR, PACE, leaving, listing, service_of, serving
+from tests.lab.followed import HOUR, PACE, check_events_alone, leaving, listing, service_of, serving
 from tests.lab.probe import get, socket_in
 from tests.lab.service import host_port, ingress_port
 from tests.support.socket_proxy import READ_ONLY, SocketProxy
@@ -157,27 +157,9 @@ def test_follow(lab, proxy):
     assert set(proxy.requests) <= {("GET", path) for path in READ_ONLY}
 
 
-def test_networks_come_and_go(lab, proxy):
-    """They have events of their own."""
-    with listing(proxy) as followed:
-        followed.next()
-        lab.network("extra")
-        followed.until(lambda s: "extra" in {network.name for network in s.networks.values()})
-        lab.docker("network", "rm", "extra")
-        followed.until(lambda s: "extra" not in {network.name for network in s.networks.values()})
-
-
 def test_events_alone_tell_of_services_nodes_and_networks(lab, proxy):
     """With all timers off: an event leads to listing, and the second look finds what the orchestrator made of it."""
-    pace = replace(PACE, fast=HOUR, slow=HOUR, resync=HOUR)
-    with listing(proxy, pace=pace) as followed:
-        followed.next()
-        web = lab.service("web")
-        followed.until(lambda s: service_of(s, "web"))
-        web.update("--label-add", "x=1", wait=False)
-        followed.until(lambda s: service_of(s, "web").labels == {"x": "1"})
-        lab.node_update("n2", "--label-add", "zone=eu")
-        followed.until(lambda s: any(node.labels == {"zone": "eu"} for node in s.nodes.values()))
+    check_events_alone(lab, proxy)
 
 
 def test_socket_gone_and_back(lab, proxy):
