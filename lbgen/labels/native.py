@@ -26,7 +26,6 @@ from lbgen.labels.keys.table import (
 )
 from lbgen.labels.match import ALWAYS, All, Match, any_of
 from lbgen.labels.route_spec import MATCHING, ROUTE_NAME, ClosedSpec, RouteSpec, ServiceLabels, problem_of, sound
-from lbgen.labels.rule import parser
 from lbgen.labels.suggestions import without_dots
 from lbgen.labels.values import basic, http, pages, policy
 from lbgen.labels.values.value_type import BadValue, ValueType
@@ -233,6 +232,8 @@ def match_of(protocol: str, keys: RouteKeys) -> Match:
             raise BadValue(
                 f"stands beside {', '.join(beside)}", "write all of it in the rule, or all in the other keys"
             )
+        from lbgen.labels.rule import parser  # here: hardly any route has one
+
         return parser.parse(keys.rule, protocol)
     if protocol == "tcp":
         return _together([] if "*" in keys.sni else [any_of("sni", keys.sni)])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lbgen.source.file import write_snapshot
-from tests.support.builders import a_service, a_snapshot
+from tests.support.builders import a_service, a_snapshot, lbgen_labels
 from tests.support.golden_cases import GOLDEN
 from tests.support.paths import ROOT
 
@@ -93,6 +93,15 @@ def test_dialects(tmp_path, settings, labels, expected):
     modules = set(spied(tmp_path, *words)["modules"])
     where = {"lbgen.settings.traefik_provider", "lbgen.labels.traefik.dialect", "lbgen.labels.dockerflow.dialect"}
     assert modules & where == expected
+
+
+@pytest.mark.parametrize("key", ["rule", "host"])
+def test_rules(tmp_path, key):
+    """What reads rules is imported for a rule."""
+    labels = lbgen_labels({"port": 80, key: {"rule": "Host(`a.org`)", "host": "a.org"}[key]})
+    write_snapshot(a_snapshot(a_service("web", labels=labels)), tmp_path / "snapshot.json")
+    words = ["render", "--once", "--from", "snapshot.json", "--proxy", "haproxy"]
+    assert ("lbgen.labels.rule.parser" in spied(tmp_path, *words)["modules"]) is (key == "rule")
 
 
 def test_compose(tmp_path):
