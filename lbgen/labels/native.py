@@ -40,6 +40,7 @@ MEMBERS: Mapping[str, ValueType[str]] = {
 }
 _UNUSABLE = re.compile(r"[^a-z0-9_-]+")
 OF_CONTAINERS = f"{PREFIX}service"  # what gives facts of hosts reads it, and leaves it out
+_WITHOUT_KEYS = RouteKeys()
 _SWITCHED_OFF = f"label {ENABLE} says no"
 NAMED = re.compile(rf"({'|'.join(PROTOCOLS)})\.([^.]*)\.(.+)", re.DOTALL)
 
@@ -227,7 +228,7 @@ def match_of(protocol: str, keys: RouteKeys) -> Match:
     if protocol == "udp":
         return ALWAYS
     if keys.rule:
-        beside = [KEYS[key].name for key in sorted(MATCHING) if getattr(keys, key) != getattr(RouteKeys(), key)]
+        beside = [KEYS[key].name for key in sorted(MATCHING) if getattr(keys, key) != getattr(_WITHOUT_KEYS, key)]
         if beside:
             raise BadValue(
                 f"stands beside {', '.join(beside)}", "write all of it in the rule, or all in the other keys"
