@@ -152,6 +152,7 @@ def _map_parts(lines: list[list[str]]) -> Iterator[object]:
 
 # ------------------------------------------------------------------------------------------------ HAProxy
 
+_HAPROXY_SIGNS = re.compile(r"[\\'\"#]")
 _HAPROXY_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _OWN_PEER = 'server "$HAPROXY_LOCALPEER"'  # of section peers: the only variable that the set reads
 _FORMATS = ("set-header", "set-path", "redirect", "return", "replace-path")  # their words are log formats
@@ -167,6 +168,8 @@ def haproxy(text: str) -> list[list[str]]:
 
 
 def _haproxy_words(line: str) -> list[str]:
+    if not _HAPROXY_SIGNS.search(line):
+        return [word for word in re.split(r"[ \t]+", line) if word]
     words: list[str] = []
     word: str | None = None
     quote, at = "", 0
@@ -260,43 +263,38 @@ def nginx(text: str) -> list[Directive]:
 
 def _nginx_tokens(text: str) -> Iterator[tuple[str, str]]:
     at = 0
-    while at < len(text):
+    while (at := _end(_BLANK, text, at)) < len(text):
         char = text[at]
-        if char in " \t\r\n":
-            at += 1
-        elif char == "#":
-            at = text.find("\n", at) if "\n" in text[at:] else len(text)
-        elif char in ";{}":
+        if char in ";{}":
             yield char, ""
             at += 1
         else:
-            end = _quoted_end(text, at) if char in "\"'" else _bare_end(text, at)
+            end = _quoted_end(text, at) if char in "\"'" else _end(_BARE, text, at)
             inner = text[at + 1 : end - 1] if char in "\"'" else text[at:end]
-            yield "word", re.sub(r"\\([\"'\\trn])", lambda found: _NGINX_ESCAPES.get(found[1], found[1]), inner)
+            if "\\" in inner:
+                inner = re.sub(r"\\([\"'\\trn])", lambda found: _NGINX_ESCAPES.get(found[1], found[1]), inner)
+            yield "word", inner
             at = end
 
 
+_BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")  # and comments
+_BARE = re.compile(r"(?:[^ \t\r\n;{\\$]+|\\.?|\$\{?)*", re.DOTALL)  # a brace after a dollar is part of the word
+_QUOTED = {quote: re.compile(rf"{quote}(?:[^{quote}\\]|\\.)*+{quote}", re.DOTALL) for quote in "\"'"}
 _NGINX_ESCAPES = {"t": "\t", "r": "\r", "n": "\n"}
 
 
 def _quoted_end(text: str, at: int) -> int:
-    end = at + 1
-    while text[end : end + 1] != text[at]:
-        end += 2 if text[end : end + 1] == "\\" else 1
-        if end >= len(text):
-            raise Escape(f"a quote that is not closed: {text[at : at + 80]}")
-    if text[end + 1 : end + 2] not in (*" \t\r\n;{)", ""):
+    end = _end(_QUOTED[text[at]], text, at)
+    if end == at:
+        raise Escape(f"a quote that is not closed: {text[at : at + 80]}")
+    if text[end : end + 1] not in (*" \t\r\n;{)", ""):
         raise Escape(f"something after a closing quote: {text[at : end + 40]}")
-    return end + 1
+    return end
 
 
-def _bare_end(text: str, at: int) -> int:
-    end = at
-    while end < len(text) and text[end] not in " \t\r\n;{":
-        if text[end] == "\\" or text.startswith("${", end):
-            end += 1
-        end += 1
-    return min(end, len(text))
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
 
 
 _LITERAL = ("location", "server_name", "geo", "ssl_certificate", "ssl_certificate_key", "ssl_client_certificate")
@@ -332,7 +330,8 @@ def _plain(word: str) -> str:
     if "(?i:" in word:
         word = re.sub(r"(?:%\(\?i:[0-9a-f]{2}\)|\(\\?.\|%\(\?i:[0-9a-f]{2}\)\))+", _decoded, word)
     word = _original(word.replace("${lbgen_dollar}", "$"))
-    word = re.sub(r"\[([A-F])[a-f]\]", r"\1", word)  # an escape in either case
+    if "[" in word:
+        word = re.sub(r"\[([A-F])[a-f]\]", r"\1", word)  # an escape in either case
     return word.replace("\\Q", "").replace("\\E", "").replace("\\", "")
 
 
