@@ -80,6 +80,7 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def __init__(self, **options: Any) -> None:
         self.budget = Budget(Limits())  # of the rendering that is under way
+        self._safe: dict[tuple[type, str], bool] = {}  # (type, attribute) -> whether a template may have it
         super().__init__(finalize=self._printed, **options)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -126,7 +127,12 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Refuse whatever a path can do: settings have paths, and a template has no business with files."""
-        return not isinstance(obj, Path) and super().is_safe_attribute(obj, attr, value)
+        key = type(obj), attr  # the answer depends on nothing else, and is asked for a hundred thousand times
+        if key not in self._safe:
+            if len(self._safe) >= _MOST_KNOWN:
+                self._safe.clear()
+            self._safe[key] = not isinstance(obj, Path) and super().is_safe_attribute(obj, attr, value)
+        return self._safe[key]
 
     def concat(self, parts: list[str] | Generator[str, None, None]) -> Produced:  # type: ignore[override]
         """Join what a template, block or macro printed."""
@@ -155,6 +161,9 @@ class Environment(ImmutableSandboxedEnvironment):
                 parts.throw(self.budget.too_large(size))
             texts.append(text)
         return texts
+
+
+_MOST_KNOWN = 4096  # answers
 
 
 def _fields(obj: Any) -> Mapping[str, Any]:
