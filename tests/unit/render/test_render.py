@@ -347,6 +347,7 @@ def test_produced_text(templates, template, expected):
         ("{{ 'a b' | word }}", "out.j2:1: filter word(value='a b'): 'a b' is not one word"),
         ("{{ ''.__class__ }}", "out.j2:1: "),
         ("{{ ''.__class__.__mro__ }}", "out.j2:1: "),
+        ("{{ ''.upper() }}\n{{ ''.__class__ }}", "out.j2:2: "),  # what it may have of the same object decides nothing
         ("{% do servers.append(1) %}", "out.j2:1: "),
         ("a\n{{ fail('no words for ' ~ servers[0].name) }}", "out.j2:2: no words for web.node1"),
         ("{{ fail('one\\ntwo') }}", "out.j2:1: one"),
