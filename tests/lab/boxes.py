@@ -1,7 +1,7 @@
 """Docker hosts without Swarm: a dockerd and an sshd in a network namespace each, and Compose projects on them.
 
-A machine beside them is where the proxy is. The hosts are reached over ssh, with keys and settings of their own: `path`
-is a directory with an `ssh` that uses them, to be first in the PATH of the program that connects.
+Two machines beside them are where proxies are. The hosts are reached over TLS, or over ssh with keys and settings of
+their own: `path` is a directory with an `ssh` that uses them, to be first in the PATH of the program that connects.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import app_image, host
-from tests.lab.node import Node
+from tests.lab.certificates import Pair, certificates
+from tests.lab.node import TLS_PORT, Node
 from tests.lab.settings import LabError, Settings
 
-OUTSIDE = 9  # index of the machine beside the hosts
+OUTSIDE, BESIDE = 9, 8  # indexes of the machines beside the hosts
 COMMANDS = {"sshd": "openssh-server", "docker-compose": "docker-compose"}  # and their Debian packages
 
 
@@ -35,7 +36,7 @@ class Boxes:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.nodes = {chr(ord("a") + index): Node(settings, index + 1) for index in range(settings.nodes)}
-        self.outside = str(host.NETNS / settings.netns(OUTSIDE))
+        self.outside, self.beside = (str(host.NETNS / settings.netns(index)) for index in (OUTSIDE, BESIDE))
         self.path = settings.directory / "bin"
         self._ssh = settings.directory / "ssh"
         self._daemons: list[subprocess.Popen[bytes]] = []
@@ -46,7 +47,8 @@ class Boxes:
         for directory in (self._ssh, self.path, Path("/run/sshd")):
             directory.mkdir(parents=True, exist_ok=True)
         host.open_bridge(self.settings)
-        host.open_namespace(self.settings, OUTSIDE)
+        for index in (OUTSIDE, BESIDE):
+            host.open_namespace(self.settings, index)
         for node in self.nodes.values():
             host.open_namespace(self.settings, node.index)
             node.launch()
@@ -76,6 +78,16 @@ class Boxes:
     def source(self) -> list[dict[str, Any]]:
         """All hosts, as setting `source.hosts` has them."""
         return [{"name": name, "endpoint": self.endpoint(name)} for name in self.nodes]
+
+    @property
+    def client(self) -> Pair:
+        """A client's certificate that all hosts' engines accept."""
+        return certificates(self.settings.directory / "certs", "client")
+
+    def by_tls(self, name: str, client: Pair) -> dict[str, Any]:
+        """A host over TCP with TLS, as setting `source.hosts` has it."""
+        tls = {"ca": str(client.ca), "cert": str(client.cert), "key": str(client.key)}
+        return {"name": name, "endpoint": f"tcp://{self.nodes[name].address}:{TLS_PORT}", "tls": tls}
 
     def compose(self, name: str, project: Mapping[str, Any], *command: str) -> None:
         """Run docker-compose on a host, with this project's file."""

@@ -70,8 +70,16 @@ class Sidecar:
 
     def drain(self, *words: str) -> None:
         """Run ``lbgen drain`` beside it, as an operator on its machine does."""
-        command = [sys.executable, "-m", "lbgen", "drain", "--config", str(self._settings), *words]
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        self.command("drain", *words)
+
+    def command(self, name: str, *words: str) -> str:
+        """What one of lbgen's commands prints beside it; a LabError if it fails."""
+        enter = ["nsenter", f"--net={self.netns}"] if self.netns else []
+        command = [*enter, sys.executable, "-m", "lbgen", name, "--config", str(self._settings), *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise LabError(f"lbgen {name} {' '.join(words)}: exit {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout
 
     @property
     def log(self) -> str:

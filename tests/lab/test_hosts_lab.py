@@ -1,118 +1,34 @@
-"""Three Docker hosts without Swarm over ssh, Compose projects on each, one HAProxy in front.
+"""Three Docker hosts without Swarm over ssh or TLS, Compose projects on each, one HAProxy in front.
 
 Each test prints what it measured; seconds are those of the engine's own events.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import re
+import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 
 from tests.lab import boxes, probe
+from tests.lab.balancer import API, HOST, PROJECT, Balancer, balancing, start_projects
 from tests.lab.boxes import Boxes
+from tests.lab.certificates import Pair, certificates
 from tests.lab.fixtures import unavailable
 from tests.lab.host import wait_for
 from tests.lab.service import host_port
 from tests.lab.services import Lab
 from tests.lab.settings import Settings
-from tests.lab.sidecar import WEB, Sidecar, settings
+from tests.lab.sidecar import Sidecar, settings
 from tests.lab.traffic import Result
 
-HOST = "shop.example.org"
-STATUS = 9099
 CONNECTIONS = 8
-PROJECT: dict[str, Any] = {
-    "services": {
-        "web": {
-            "image": "lab/app-health",
-            "command": ["--on-term", "drain:1"],
-            "ports": ["8080"],
-            "labels": {"lbgen.enable": "true", "lbgen.host": HOST},
-        },
-        "api": {
-            "image": "lab/app",
-            "ports": ["8081:8080"],
-            "labels": {
-                "traefik.enable": "true",
-                "traefik.http.routers.api.rule": "Host(`api.example.org`)",
-                "traefik.http.services.api.loadbalancer.server.port": "8080",
-            },
-        },
-    }
-}
-
-
-class Balancer:
-    """Three hosts and an lbgen with HAProxy beside them."""
-
-    def __init__(self, hosts: Boxes, lbgen: Sidecar) -> None:
-        self.hosts, self.lbgen = hosts, lbgen
-
-    def web(self) -> dict[str, str]:
-        """{server of service web: its container's id} as the hosts have them."""
-        found = {}
-        for name in self.hosts.nodes:
-            for each in self.hosts.containers(name, "web"):
-                number = each["Labels"]["com.docker.compose.container-number"]
-                found[f"shop_web.{name}" + (f".{number}" if number != "1" else "")] = each["Id"][:12]
-        return found
-
-    def servers(self) -> dict[str, str]:
-        """The servers of web in HAProxy's file."""
-        return self.lbgen.servers("shop_web")
-
-    def wait_servers(self, *names: str) -> None:
-        """Wait until exactly these are up, live."""
-
-        def up() -> bool:
-            serving = {name for name, rest in self.servers().items() if not rest.endswith("weight 0")}
-            return serving == set(names) and self.lbgen.live()
-
-        wait_for(up, 30, f"servers {names}, not {self.servers()}", 0.02)
-
-    def wait_all(self) -> None:
-        """Wait until every container of web is a server and answers."""
-        wait_for(lambda: set(self.web()) == set(self.servers()), 30, "all to be servers")
-        self.lbgen.wait_responders(HOST, set(self.web().values()))
-
-    def traffic(self, **options: Any) -> Any:
-        """200 requests a second."""
-        return self.lbgen.traffic(HOST, rate=200, **options)
-
-    def lag(self, text: str, since: float) -> float:
-        """Seconds from the engine's event to live, of the change with this cause."""
-
-        def told() -> float:
-            for change in self._api("history")["changes"]:
-                for cause in change["causes"]:
-                    if text in cause["text"] and stamp(cause["at"]) >= since - 0.5:
-                        return float(cause["lag_seconds"]) or 0.001
-            return 0.0
-
-        return wait_for(told, 10, f"a change because of {text}", 0.05)
-
-    def member(self, name: str) -> dict[str, Any]:
-        """What status says of a host."""
-        return next(each for each in self._api("status")["source"]["members"] if each["name"] == name)
-
-    def _api(self, what: str) -> Any:
-        return json.loads(probe.get("127.0.0.1", STATUS, f"/api/v1/{what}", netns=self.hosts.outside).body)
-
-
-def stamp(text: str) -> float:
-    """Seconds since 1970."""
-    from lbgen.snapshot import moment
-
-    return moment(text)
 
 
 @pytest.fixture(scope="module")
@@ -125,24 +41,9 @@ def balancer() -> Iterator[Balancer]:
     with ExitStack() as stack:
         stack.callback(hosts.down)
         hosts.up()
-        with ThreadPoolExecutor(len(hosts.nodes)) as pool:
-            list(pool.map(lambda name: hosts.compose(name, PROJECT, "up", "--detach", "--scale", "web=2"), hosts.nodes))
-        directory = Path(stack.enter_context(TemporaryDirectory(prefix="lbh-")))
+        start_projects(hosts)
         stack.enter_context(pytest.MonkeyPatch.context()).setenv("PATH", f"{hosts.path}:{os.environ['PATH']}")
-        document = {
-            "source": {"hosts": hosts.source()},
-            "state": str(directory / "state"),
-            "discovery": {"dialects": ["lbgen", "traefik"]},
-            "status": {"bind": f"127.0.0.1:{STATUS}"},
-            "listeners": {"web": {"bind": f":{WEB}"}},
-            "targets": {"edge": {"templates": "haproxy", "output": str(directory / "edge"), "apply": {"run": True}}},
-        }
-        lbgen = Sidecar(directory, hosts.outside, document)
-        lbgen.start()
-        stack.callback(lambda: print(lbgen.log))
-        stack.callback(lbgen.end_proxy)
-        stack.callback(lbgen.stop)
-        made = Balancer(hosts, lbgen)
+        made = stack.enter_context(balancing(hosts, hosts.outside, hosts.source()))
         wait_for(lambda: len(made.servers()) == 6, 60, "six servers")
         made.wait_all()
         yield made
@@ -157,7 +58,7 @@ def test_compose_projects(balancer: Balancer) -> None:
     """Three projects of one name are one service; Traefik's labels on containers work unchanged."""
     assert set(balancer.servers()) == {f"shop_web.{name}{number}" for name in "abc" for number in ("", ".2")}
     apps = {balancer.hosts.containers(name, "api")[0]["Id"][:12] for name in "abc"}
-    balancer.lbgen.wait_responders("api.example.org", apps)
+    balancer.lbgen.wait_responders(API, apps)
 
 
 def test_killed(balancer: Balancer) -> None:
@@ -219,6 +120,55 @@ def test_paused(balancer: Balancer) -> None:
         node.api("POST", f"/containers/{id_}/unpause")
         balancer.wait_all()
     told("paused", traffic.result, f"out {out * 1000:.0f} ms after the event")
+    assert not traffic.result.failed, traffic.result
+
+
+def test_drained(balancer: Balancer) -> None:
+    """`lbgen drain` takes a host and a server out though their containers go on; --undo puts them back."""
+    everyone, others = set(balancer.web()), balancer.web("a", "c")
+    del others["shop_web.c"]
+    with balancer.traffic() as traffic:
+        balancer.lbgen.drain("b", "shop_web.c", "--reason", "new disks")
+        balancer.wait_servers(*others)
+        balancer.lbgen.wait_responders(HOST, set(others.values()))
+        listed = balancer.lbgen.command("ls")
+        taken = re.findall(r"(\S+) +\S+ +[abc] +\w+: asked by an operator", listed)
+        assert taken == ["shop_api.b", "shop_web.b", "shop_web.b.2", "shop_web.c"], listed
+        assert re.search(r"^b is drained, .*\(new disks\); 'lbgen drain --undo b' ends it$", listed, re.MULTILINE)
+        assert not balancer.member("b")["failing"]
+        balancer.lbgen.drain("--undo", "b", "shop_web.c")
+        balancer.wait_servers(*everyone)
+        balancer.wait_all()
+    assert "is drained" not in balancer.lbgen.command("ls")
+    told("host and server drained", traffic.result)
+    assert not traffic.result.failed, traffic.result
+
+
+def test_tls(balancer: Balancer, tmp_path: Path) -> None:
+    """Hosts are followed over TLS; an engine that refuses the certificate holds up nobody, until that is another."""
+    hosts, stranger = balancer.hosts, certificates(tmp_path / "another authority", "client")
+    changing = Pair(hosts.client.ca, tmp_path / "cert.pem", tmp_path / "key.pem")
+    shutil.copy(stranger.cert, changing.cert)
+    shutil.copy(stranger.key, changing.key)
+    source = [hosts.by_tls("a", hosts.client), hosts.by_tls("b", hosts.client), hosts.by_tls("c", changing)]
+    node, id_ = hosts.nodes["a"], hosts.containers("a", "web")[0]["Id"]
+    with balancing(hosts, hosts.beside, source) as second:
+        there = set(second.web("a", "b"))
+        second.wait_servers(*there)
+        why = second.member("c")["failing"]
+        assert re.search(r"^host c: tcp://\S+: TLS: the engine refused the client certificate \(.+\): check ", why)
+        assert why in second.lbgen.log
+        began = time.time()
+        with second.traffic() as traffic:
+            node.api("POST", f"/containers/{id_}/kill")
+            second.wait_servers(*there - {"shop_web.a"})
+            node.api("POST", f"/containers/{id_}/start")
+            second.wait_servers(*there)
+            shutil.copy(hosts.client.cert, changing.cert)
+            shutil.copy(hosts.client.key, changing.key)
+            second.wait_all()
+        out, back = second.lag("shop_web.1 on a: ", began), second.lag("shop_web.1 on a: state running", began)
+    told("over TLS", traffic.result, f"out {out * 1000:.0f} ms after the event, back {back * 1000:.0f} ms")
     assert not traffic.result.failed, traffic.result
 
 
