@@ -45,14 +45,16 @@ def _several(data: Mapping[object, object]) -> Snapshot:
         raise SourceError(f"{other}: not a part of a snapshot of version 2; its parts are version and parts")
     found = {}
     for name, part in parts.items():
-        if not isinstance(name, str) or not _PART.fullmatch(name) or len(name) > LONGEST_NAME:
+        # "": a hub's own source, if it is one without a name, beside those of agents.
+        if not isinstance(name, str) or (name and not _PART.fullmatch(name)) or len(name) > LONGEST_NAME:
             raise SourceError(f"parts: {name!r} is not a name: use lower-case letters, digits and dashes")
+        place = f"parts.{name or '(no name)'}"
         if not isinstance(part, Mapping) or part.get("version") != 1 or isinstance(part.get("version"), bool):
-            raise SourceError(f"parts.{name}: expected a snapshot of version 1")
+            raise SourceError(f"{place}: expected a snapshot of version 1")
         try:
             found[name] = _one(part)
         except SourceError as error:
-            raise SourceError(f"parts.{name}.{error}") from error
+            raise SourceError(f"{place}.{error}") from error
     return merge.joined(found)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import queue
 import shutil
 import signal
 import sys
@@ -24,7 +23,7 @@ from tests.support.fake_host import FakeHost
 from tests.support.hub_and_edges import Following
 from tests.support.hub_daemon import HubDaemon
 from tests.support.paths import ROOT
-from tests.support.quiet_source import QuietSource
+from tests.support.quiet_source import GivenSource
 from tests.support.real_haproxy import BINARY
 from tests.support.real_servers import Servers, http_servers
 from tests.support.unit_filter import ANALYZE
@@ -54,8 +53,6 @@ class Site:
         published = {"IP": "0.0.0.0", "PrivatePort": 8080, "PublicPort": port, "Type": "tcp"}
         self.engine.containers = [self.engine.container("shop-web-1") | {"Ports": [published]}]
         self.engine.containers[0]["Labels"]["lbgen.health-check"] = "off"
-        self.hub.settings["source"] = [{"name": "swarm", "file": str(self.hub.directory / "snapshot.json")}]
-        self.hub.save()
         self.edge = self.hub.edge(directory / "edge")
         self.agent = self.hub.edge(directory / "agent", offer={"endpoint": f"unix://{self.engine.path}"})
         self.agent.settings["targets"] = {}
@@ -124,7 +121,10 @@ def test_units(tmp_path: Path, servers: Servers) -> None:
 
 
 def test_agent_that_is_killed(site: Site) -> None:
-    """A container's route leads to the agent's fixed address; it stays when the agent dies, and the hub after it."""
+    """A container's route leads to the agent's fixed address; it stays when the agent dies, and the hub after it.
+
+    An edge that is started while neither is there has it, too.
+    """
     site.agent.start()
     wait_for(lambda: site.served("shop.example.com") == {AGENT}, "the container's route")
     assert site.failing() == ""
@@ -140,6 +140,11 @@ def test_agent_that_is_killed(site: Site) -> None:
     assert site.hub.process
     site.hub.process.terminate()
     assert site.hub.process.wait(PATIENCE) == 0
+    site.edge.end()
+    site.edge.start()
+    wait_for(lambda: site.edge.status("/readyz")[0] == 200, "the edge to have facts from its disk")
+    assert site.served("a.org") == {OWN}
+    assert site.served("shop.example.com") == {AGENT}
     site.hub.start()
     wait_for(lambda: "not connected" in site.failing())
     site.hub.cluster("127.1.0.2")  # so that the edge has what this hub knows
@@ -150,21 +155,6 @@ def test_agent_that_is_killed(site: Site) -> None:
     wait_for(lambda: site.failing() == "")
     site.engine.remove("shop-web-1")
     wait_for(lambda: site.served("shop.example.com") != {AGENT}, "the end of the container's route")
-
-
-class Lying(QuietSource):
-    """An engine that says whatever a test wants."""
-
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
-        self.give = self._queue.put
-
-    def follow(self) -> Iterator[Snapshot]:
-        while facts := self._queue.get():
-            yield facts
-
-    def close(self) -> None:
-        self._queue.put(None)
 
 
 def lie(port: int) -> Snapshot:
@@ -187,7 +177,7 @@ def lie(port: int) -> Snapshot:
 
 def test_hostile_agent(site: Site) -> None:
     """What an agent says takes no traffic from others and leads nowhere but to its own address; too much is refused."""
-    engine = Lying()
+    engine = GivenSource()
     source = HubSource([site.hub.url], Identity(site.agent.directory / "state/edge"), facts=False, offer=engine)
     with contextlib.closing(Following(source)):
         engine.give(lie(site.port))

@@ -1,7 +1,8 @@
-"""A source that tells of nothing: tests hand the loop their snapshots themselves."""
+"""Sources whose snapshots tests make themselves."""
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Iterator
 
 from lbgen.snapshot import Snapshot
@@ -28,3 +29,23 @@ class QuietSource(Source):
     def states(self) -> tuple[PartState, ...]:
         """Tell of nothing that goes on."""
         return (PartState("file", mode="file"),)
+
+
+class GivenSource(QuietSource):
+    """It tells what it is given."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
+
+    def give(self, facts: Snapshot) -> None:
+        """Have this told next."""
+        self._queue.put(facts)
+
+    def follow(self) -> Iterator[Snapshot]:
+        """Tell each that is given, until `close`."""
+        while facts := self._queue.get():
+            yield facts
+
+    def close(self) -> None:
+        """End `follow`."""
+        self._queue.put(None)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from lbgen.source import Source, encode
 from lbgen.source.hub.messages import Items, Offer
 from tests.support.builders import a_network, a_node, a_service, a_snapshot, a_task, host_port, ingress
 from tests.support.hub_and_edges import Fleet, a_hub, an_edge, url_of
-from tests.support.quiet_source import QuietSource
+from tests.support.quiet_source import GivenSource
 from tests.support.wait import wait_for
 
 PLACE = Place("shop", "10.200.0.7", {"zone": "eu"}, 1_795_000_000.0)
@@ -152,23 +151,6 @@ def fleet(tmp_path: Path) -> Fleet:
     return Fleet(tmp_path)
 
 
-class Given(QuietSource):
-    """A source that a test tells what to say."""
-
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
-
-    def give(self, facts: Snapshot) -> None:
-        self._queue.put(facts)
-
-    def follow(self) -> Iterator[Snapshot]:
-        while facts := self._queue.get():
-            yield facts
-
-    def close(self) -> None:
-        self._queue.put(None)
-
-
 def test_offer_over_a_connection(fleet: Fleet) -> None:
     """An agent's facts arrive at every hub, first as a whole and then as changes, and again after a break."""
     heard: dict[str, OfferSource] = {"m1": OfferSource(PLACE), "m2": OfferSource(PLACE)}
@@ -185,7 +167,7 @@ def test_offer_over_a_connection(fleet: Fleet) -> None:
         return len(next(heard[name].follow()).tasks) if state.facts and not state.failing else -1
 
     fleet.identity("shop", offer="10.200.0.7")
-    engine = Given()
+    engine = GivenSource()
     with a_hub(fleet, name="m1") as first, a_hub(fleet, name="m2") as second:
         first.shared.on_offer, second.shared.on_offer = listener("m1"), listener("m2")
         with an_edge(fleet, url_of(first), url_of(second), name="shop", facts=False, offer=engine):

@@ -124,12 +124,13 @@ def test_identity():
     assert third.tasks is after.tasks
 
 
-def test_round_trip(tmp_path):
-    """A snapshot of several parts is version 2 on disk, and the same when it is read."""
-    whole = joined({"a": a_part("web", cluster="c"), "b": a_part("web")}, {"b": "b/"})
+@pytest.mark.parametrize("name", ["a", ""])
+def test_round_trip(tmp_path, name):
+    """A snapshot of several parts is version 2 on disk, and the same when it is read, be one without a name."""
+    whole = joined({name: a_part("web", cluster="c"), "b": a_part("web")}, {"b": "b/"})
     path = tmp_path / "both.json"
     document = json.loads(write_snapshot(whole, path))
-    assert (document["version"], list(document["parts"])) == (2, ["a", "b"])
+    assert (document["version"], list(document["parts"])) == (2, [name, "b"])
     assert {part["version"] for part in document["parts"].values()} == {1}
     assert load(path) == whole
     assert joined(split(whole)) == whole
@@ -140,6 +141,7 @@ def test_round_trip(tmp_path):
     [
         ({"version": 2}, "x: parts: expected an object with a document for each name"),
         ({"version": 2, "parts": {"A": {"version": 1}}}, "x: parts: 'A' is not a name"),
+        ({"version": 2, "parts": {"": {}}}, r"x: parts\.\(no name\): expected a snapshot of version 1"),
         ({"version": 2, "parts": {"a": {}}}, "x: parts.a: expected a snapshot of version 1"),
         ({"version": 2, "parts": {"a": {"version": 2}}}, "x: parts.a: expected a snapshot of version 1"),
         ({"version": 2, "parts": {"a": {"version": 1, "nodes": [5]}}}, r"x: parts.a.nodes\[0\]: expected an object"),
