@@ -12,8 +12,5 @@ def task_servers(service: Service, network: str = "web", port: int = 8080) -> di
 
 def host_servers(service: Service) -> dict[str, str]:
     """What a backend of the service's host-mode ports has to look like."""
-    addresses = service.host_ports(8080)
-    return {
-        f"{service.name}.{task['Slot']}": f"{address}:{port}"
-        for task, (address, port) in zip(service.running(), addresses, strict=True)
-    }
+    ports = {f"{service.name}.{task['Slot']}": service.host_port(task) for task in service.running()}
+    return {name: f"{address}:{port}" for name, (address, port) in ports.items()}

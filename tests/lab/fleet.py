@@ -16,8 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from lbgen.snapshot import moment
+from lbgen.snapshot import Snapshot, moment
 from lbgen.source.file import load
+from lbgen.source.hub.identity import Identity
+from lbgen.source.hub.source import HubSource
 from tests.lab import app_image, host
 from tests.lab.expected import host_servers
 from tests.lab.fleet_daemon import Daemon, at_once, printed
@@ -27,11 +29,14 @@ from tests.lab.service import Service, host_port
 from tests.lab.services import Lab
 from tests.lab.sidecar import WEB
 from tests.lab.vpn import Vpn, inner, sweep
+from tests.support.hub_and_edges import Following
+from tests.support.quiet_source import GivenSource
 
 HUB = 9443  # port
 EDGES = {"e1": 7, "e2": 8}  # indexes of their namespaces
 BOX = 9
 HOST, WEB_HOST = "shop.test", "web.test"  # of the Swarm's service, and of the one on the box
+OFFERED = "lbgen.service"  # label of containers that agents offer
 TEMPLATE = "{% extends 'haproxy/haproxy.cfg.j2' %}{% block extra %}\n# version EXTRA\n{% endblock %}"
 
 
@@ -47,7 +52,6 @@ class Fleet:
         self.urls = [f"https://{node.address}:{HUB}" for node in lab.nodes.values()]
         self.hubs: dict[str, Daemon] = {}
         self.edges: dict[str, Daemon] = {}
-        self.agent: Daemon
         self.service: Service
 
     @contextlib.contextmanager
@@ -96,13 +100,15 @@ class Fleet:
 
     def join(self, name: str, *words: str) -> None:
         """Have an edge join with a new token."""
-        edge = self.edges[name]
-        url = self.urls[0]
-        printed("join", url, "--token", self.token(name), "--state", str(edge.state / "edge"), *words, netns=edge.netns)
+        self._join(self.edges[name], self.token(name), *words)
+
+    def _join(self, edge: Daemon, token: str, *words: str) -> None:
+        words = ("--token", token, "--state", str(edge.state / "edge"), *words)
+        printed("join", self.urls[0], *words, netns=edge.netns)
 
     def wait_served(self, *names: str) -> None:
         """Wait until edges, all if none is named, serve exactly what Swarm has of the service."""
-        expected = host_servers(self.service)
+        expected = wait_for(lambda: host_servers(self.service), 30, "the tasks' ports")
         for name in names or self.edges:
             self.edges[name].wait_servers("shop", expected, 60)
 
@@ -180,31 +186,55 @@ class Fleet:
         return all(f"# version {version}\n" in edge.file() and edge.live() for edge in self.edges.values())
 
     @contextlib.contextmanager
-    def agent(self) -> Iterator[Daemon]:
-        """While in the block an agent offers what runs on the box."""
-        self.box.wait_ready()
-        self.box.api("POST", "/images/load", app_image.archive()[0], timeout=60)
-        hub = {"urls": self.urls, "offer": {"endpoint": f"unix://{self.box.socket}"}}
-        agent = Daemon("box", self.directory / "box", self.netns(BOX), {"source": {"hub": hub}})
-        token, state = self.token(agent.name, "--offer", inner(BOX)), str(agent.state / "edge")
-        printed("join", self.urls[0], "--token", token, "--state", state, netns=agent.netns)
+    def agent(self, node: Node | None = None) -> Iterator[Daemon]:
+        """While in the block an agent offers what runs on the box, or on a node beside its Swarm's tasks."""
+        where = node or self.box
+        where.wait_ready()
+        where.api("POST", "/images/load", app_image.archive()[0], timeout=60)
+        hub = {"urls": self.urls, "offer": {"endpoint": f"unix://{where.socket}"}}
+        quiet = {"status": {"bind": ""}} if node else {}  # on a node its hub has that port
+        name = f"agent-{node.name}" if node else "box"
+        agent = Daemon(name, self.directory / name, where.netns, {"source": {"hub": hub}, **quiet})
+        self._join(agent, self.token(name, "--offer", self.address(where)))
         agent.start()
         try:
             yield agent
         finally:
             agent.off()
             print(f"== {agent.name}\n{agent.log}")
+            printed("hub", "revoke", name, "--state", str(self.hubs["m1"].state / "hub"))
+            for each in where.docker("ps", "--all", "--quiet", "--filter", f"label={OFFERED}").split():
+                where.docker("rm", "--force", each)
+            shutil.rmtree(agent.directory)
 
-    def run_web(self) -> str:
-        """Run another container of service `web` on the box; return what it calls itself."""
-        labels = {"lbgen.enable": "true", "lbgen.host": WEB_HOST, "lbgen.service": "web", "lbgen.port": "8080"}
-        words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
-        app = self.lab.images["app"]
-        return self.box.docker("run", "--detach", "--publish", "8080", *words, app, "--on-term", "drain:1")[:12]
+    def address(self, node: Node) -> str:
+        """Where edges reach what a node publishes, or the box."""
+        return inner(BOX) if node is self.box else node.address
 
-    def offer(self, hub: Daemon) -> dict[str, Any]:
-        """How it goes with the agent, as a hub has it."""
-        return next(each for each in hub.source["parts"] if each["name"] == "box")
+    def run(self, name: str, node: Node | None = None) -> str:
+        """Run another container of a service NAME.test on the box, or on a node; return what it calls itself."""
+        labels = {"lbgen.enable": "true", "lbgen.host": f"{name}.test", OFFERED: name, "lbgen.port": "8080"}
+        words = ["--publish", "8080", *(f"--label={key}={value}" for key, value in labels.items())]
+        return (node or self.box).docker("run", "--detach", *words, self.lab.images["app"], "--on-term", "drain:1")[:12]
+
+    def published(self, container: str) -> str:
+        """Where edges reach a container on the box: "address:port"."""
+        port = self.box.docker("port", container, "8080").split()[0].rpartition(":")[2]
+        return f"{self.address(self.box)}:{port}"
+
+    @contextlib.contextmanager
+    def saying(self, agent: Daemon, facts: Snapshot) -> Iterator[None]:
+        """While in the block somebody with an agent's key and certificate offers these facts to all hubs."""
+        offered = GivenSource()
+        offered.give(facts)
+        source = HubSource(self.urls, Identity(agent.state / "edge"), facts=False, offer=offered)
+        with contextlib.closing(Following(source)):
+            yield
+
+    def offers(self, agent: Daemon) -> list[dict[str, Any]]:
+        """How it goes with an agent, as each of the hubs has it; none: they do not know it."""
+        parts = [each for hub in self.hubs.values() for each in hub.source.get("parts", ())]
+        return [each for each in parts if each["name"] == agent.name]
 
     def _serve(self) -> None:
         """A service on the nodes that do not lead: their containers stay where they are when the leader goes."""

@@ -180,13 +180,15 @@ class Service:
         raise LabError(f"task {task['ID']} of {self.name} is not on network {network}")
 
     def host_ports(self, target: int = 8080) -> list[Address]:
-        """Node address and host-mode port of each running task: of two the first, which is that of IPv4."""
-        found = []
-        for task in self.running():
-            ports = (task["Status"].get("PortStatus") or {}).get("Ports") or []
-            published = [port["PublishedPort"] for port in ports if port["TargetPort"] == target]
-            found += [(self.swarm.node_of(task).address, port) for port in published[:1]]
-        return found
+        """Node address and host-mode port of each running task."""
+        return [self.host_port(task, target) for task in self.running()]
+
+    def host_port(self, task: Task, target: int = 8080) -> Address:
+        """Node address and host-mode port of a running task: of two the first, which is that of IPv4."""
+        for port in (task["Status"].get("PortStatus") or {}).get("Ports") or []:
+            if port["TargetPort"] == target:
+                return self.swarm.node_of(task).address, port["PublishedPort"]
+        raise LabError(f"task {task['ID']} of {self.name} runs, and its node has told no port for {target}")
 
     def published_port(self, target: int = 8080) -> int:
         """The ingress-mode port that leads to `target`."""

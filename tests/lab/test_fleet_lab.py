@@ -21,6 +21,9 @@ import pytest
 from lbgen.hub.authority import Authority, read_bundle
 from lbgen.hub.fleet_edges import HAND
 from lbgen.snapshot import moment
+from lbgen.source.file import load
+from lbgen.source.hosts.host import Host
+from lbgen.source.hosts.source import HostsSource
 from lbgen.source.hub.certificates import Holder, Refused, certificate_in, holder_of
 from lbgen.source.hub.exchange import PEER, exchange
 from lbgen.source.hub.handout import Bundle, Handout
@@ -29,6 +32,7 @@ from tests.lab import probe, vpn
 from tests.lab.fleet import EDGES, HOST, HUB, WEB_HOST, Fleet
 from tests.lab.fleet_daemon import Daemon, at_once, printed
 from tests.lab.host import wait_for
+from tests.lab.lies import beyond_its_host, in_place_of
 from tests.lab.services import Lab
 from tests.lab.sidecar import WEB
 from tests.support import hub_and_edges
@@ -227,11 +231,11 @@ def test_settings_from_a_hub(fleet: Fleet) -> None:
 def test_agent_behind_nat(fleet: Fleet) -> None:
     """What runs on a Docker host that can only dial out is served at both edges, by its address in the VPN."""
     with fleet.agent() as agent, ExitStack() as stack:
-        first = fleet.run_web()
+        first = fleet.run("web")
         for edge in fleet.edges.values():
             edge.wait_responders(WEB_HOST, {first})
         traffic = {name: stack.enter_context(edge.traffic(WEB_HOST, rate=60)) for name, edge in fleet.edges.items()}
-        began, second = time.time(), fleet.run_web()
+        began, second = time.time(), fleet.run("web")
         for edge in fleet.edges.values():
             edge.wait_responders(WEB_HOST, {first, second})
         (started,) = [each for each in fleet.box.containers() if each["Id"].startswith(second)]
@@ -242,15 +246,50 @@ def test_agent_behind_nat(fleet: Fleet) -> None:
             edge.wait_responders(WEB_HOST, {second})
 
         agent.kill()
-        for hub in fleet.hubs.values():
-            wait_for(lambda hub=hub: fleet.offer(hub)["failing"], 60, f"{hub.name} to notice")
+        wait_for(lambda: all(each["failing"] for each in fleet.offers(agent)), 60, "all hubs to notice")
         for edge in fleet.edges.values():
             edge.wait_responders(WEB_HOST, {second})
-        stack.close()
-        printed("hub", "revoke", agent.name, "--state", str(fleet.hubs["m1"].state / "hub"))
-        for edge in fleet.edges.values():
-            wait_for(lambda edge=edge: edge.get(WEB_HOST).status >= 400, 60, f"{edge.name} to know nothing of it")
+    # It is revoked by now.
+    for edge in fleet.edges.values():
+        wait_for(lambda edge=edge: edge.get(WEB_HOST).status >= 400, 60, f"{edge.name} to know nothing of it")
     told("agent", traffic, f"live {', '.join(f'{each * 1000:.0f} ms' for each in lags)} after its engine's start")
+
+
+def test_agent_that_lies(fleet: Fleet) -> None:
+    """Hubs refuse facts that go beyond an agent's host, and keep its last ones; its token fixes its name and address.
+
+    Somebody who has the agent's key speaks in its place. Another agent is followed meanwhile.
+    """
+    n3 = fleet.lab.nodes["n3"]
+    wait_for(lambda: fleet.on_disk("e1"), 30, "the facts to be on disk")
+    swarm = load(fleet.edges["e1"].state / "edge" / "facts.json")
+    with fleet.agent() as agent, fleet.agent(n3) as other, fleet.traffic() as traffic:
+        known = {"web.box": fleet.published(fleet.run("web"))}
+        for edge in fleet.edges.values():
+            edge.wait_servers("web", known)
+        truth = HostsSource([Host("box", f"unix://{fleet.box.socket}", fleet.address(fleet.box))]).take()
+        agent.stop()
+        for why, lie in beyond_its_host(truth, swarm):
+            with fleet.saying(agent, lie):
+                for hub in fleet.hubs.values():
+                    wait_for(lambda hub=hub, why=why: why in hub.log, 60, f"{hub.name} to refuse: {why}", 0.05)
+                    assert re.search(rf" error offer_refused .*agent=box .*error='?{why}.*stay as they were", hub.log)
+        wait_for(lambda: all(each["failing"] for each in fleet.offers(agent)), 60, "all to hang up", 0.05)
+        api = fleet.run("api", n3)
+        for edge in fleet.edges.values():
+            edge.wait_responders("api.test", {api})
+            assert edge.servers("web") == known
+        with fleet.saying(agent, in_place_of(swarm, truth)):
+            for edge in fleet.edges.values():
+                wait_for(lambda edge=edge: len(edge.servers("web")) == 2, 60, f"{edge.name} to hear of it", 0.05)
+                assert edge.api("explain/box_shop")
+                box = fleet.address(fleet.box)
+                assert all(rest.startswith(f"{box}:") for rest in edge.servers("web").values()), edge.servers("web")
+        fleet.wait_served()
+        assert [bool(each["failing"]) for each in fleet.offers(other)] == [False] * len(fleet.hubs)
+    told("agent that lies", traffic)
+    apps = set(fleet.service.responders())
+    assert all(set(each.result.responders) == apps for each in traffic.values())
 
 
 @pytest.mark.parametrize("who", ["nobody", "another fleet's"])
