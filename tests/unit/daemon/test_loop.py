@@ -556,3 +556,19 @@ def test_labels_are_saved(tmp_path):
     loop = Loop(FakeSource(), a_rules(), [FakeTarget()], kept=KeptLabels(store))
     loop.round(cluster(1))
     assert LabelStore([OutputLock(tmp_path)]).read()["web"].routes == ("web",)
+
+
+def test_labels_are_saved_later(tmp_path, monkeypatch):
+    """What a full disk kept from it is written in a round of its own, though nothing changes any more."""
+    monkeypatch.setattr("lbgen.daemon.kept_labels.AGAIN", 0.01)
+    store = LabelStore([OutputLock(tmp_path / "out")])
+    (tmp_path / "out").write_text("in the way")
+    loop = Loop(FakeSource(cluster(1)), a_rules(), [FakeTarget()], kept=KeptLabels(store))
+    thread = threading.Thread(target=loop.run, daemon=True)
+    thread.start()
+    wait_for(lambda: store.failing)
+    (tmp_path / "out").unlink()
+    wait_for(lambda: not store.failing)
+    loop.stop()
+    thread.join(PATIENCE)
+    assert LabelStore([OutputLock(tmp_path / "out")]).read()["web"].routes == ("web",)
