@@ -112,9 +112,14 @@ def test_slow_answers(engine, reply, path):
     """Given up by their whole time, though never silent; neither thread nor connection stays behind."""
     gone, before = threading.Event(), set(threading.enumerate())
     engine.raw = {path: reply(gone)}
-    with pytest.raises(SourceError, match="no whole answer within 6 s"):
-        # The honest answers before those of /tasks have to meet it, and so has each of the drops.
-        source(engine, Pace(timeout=1.0)).take()
+    for _ in range(5):
+        with pytest.raises(SourceError) as given_up:
+            source(engine, Pace(timeout=1.0)).take()
+        # The honest answers before those of /tasks have to meet that, and so has each of the drops: a busy machine can
+        # be silent for as long.
+        if "no answer for 1 s" not in str(given_up.value):
+            break
+    assert "no whole answer within 6 s" in str(given_up.value)
     assert gone.wait(PATIENCE)
     wait_for(lambda: not engine.connections)
     left = "lbgen-source-request"
