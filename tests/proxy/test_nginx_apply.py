@@ -123,6 +123,13 @@ def bench(request, short_dir, servers, monkeypatch) -> Iterator[Bench]:
     """A directory, a port and servers; whatever is run there is ended with the test."""
     monkeypatch.setattr(nginx_processes, "PATIENCE", 1.0)
     monkeypatch.setattr(apply_nginx, "PATIENCE", 0.5)
+    real = nginx_processes.everyone
+
+    def ours() -> list[nginx_processes.Process]:
+        """No masters of tests beside this one: where there is no other, lbgen takes one of them for its own."""
+        return [each for each in real() if not each.is_master or str(short_dir) in each.title]
+
+    monkeypatch.setattr(nginx_processes, "everyone", ours)
     made = Bench(binary(request.param), short_dir, servers.port)
     yield made
     if made.process:
@@ -343,15 +350,9 @@ def test_nobody_answers(bench, by_pid):
         bench.target(**by_pid).proxy.generation()
 
 
-def test_no_master_or_several(bench, short_dir, monkeypatch):
+def test_no_master_or_several(bench, short_dir):
     """Without a master, or with several and none that reads our file, the error says what to do."""
     conf = bench.output / "nginx.conf"
-    real = nginx_processes.everyone
-
-    def ours() -> list[nginx_processes.Process]:  # other tests may run theirs
-        return [each for each in real() if not each.is_master or str(short_dir) in each.title]
-
-    monkeypatch.setattr(nginx_processes, "everyone", ours)
     with pytest.raises(ProxyUnreachable, match=f"no Nginx master .* nginx -c {conf}"):
         nginx_processes.master_by_name(conf)
     started = []
