@@ -16,11 +16,13 @@ from lbgen.proxies.check_command import clear_stages
 from lbgen.proxies.plan import Live, Method
 from lbgen.proxies.proxy import Proxy
 from lbgen.proxies.supervisor import Supervisor
+from lbgen.proxies.wait import looks
 from lbgen.proxies.written_files import WrittenFiles
 from lbgen.render.renderer import Files
 
 Check = Callable[[Files], None]
 SHORTEST_PATIENCE = 10.0  # seconds that a check may take at least
+START_TIMEOUT = 5.0  # seconds; HAProxy and Nginx with 10,000 servers start in one
 
 
 class Deployment:
@@ -101,8 +103,11 @@ class Deployment:
 
     def refresh(self, fixed: Collection[str]) -> None:
         """Find out what the proxy runs, if that may be something else than before."""
-        before, self._starts = self._starts, self._supervisor.starts if self._supervisor else 0
-        if self.running is None or self._starts != before:  # started again, it runs what is on disk
+        supervisor = self._supervisor
+        if supervisor and supervisor.starts != self._starts:  # started again, it runs what is on disk
+            self._starts = supervisor.starts
+            self._discover_started(supervisor, fixed)
+        elif self.running is None:
             self._discover(fixed)
 
     @property
@@ -247,6 +252,13 @@ class Deployment:
         with contextlib.suppress(ProxyUnreachable):
             return self.proxy.tidy()
         return False
+
+    def _discover_started(self, supervisor: Supervisor, fixed: Collection[str]) -> None:
+        """Wait for the answer of one that is just starting: while nobody knows what it runs, only a reload would do."""
+        for last in looks(START_TIMEOUT):
+            self._discover(fixed)
+            if last or not supervisor.alive or self._reached == supervisor.starts:
+                return
 
     def _discover(self, fixed: Collection[str]) -> None:
         texts = disk.read(self.output, disk.names(self.output, fixed))

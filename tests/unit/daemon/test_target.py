@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 
 import pytest
 
@@ -529,6 +530,26 @@ def test_supervised(tmp_path):
     assert bench.bring()
     assert (again.starts, bench.proxy.did) == (1, [])
     assert bench.clock.now == 1000.0
+
+
+def test_supervised_and_slow_to_start(tmp_path):
+    """A proxy that has just been started is asked what it runs until it answers, and not reloaded to the same."""
+    supervisor = FakeSupervisor()
+    bench = Bench(tmp_path, supervisor)
+    supervisor.on_start = lambda: setattr(bench.proxy, "serves", on_disk(bench.output))
+    assert bench.bring()
+    again = FakeSupervisor()
+    bench.proxy.reachable = False
+    bench.target = bench.new_target(again)
+    timer = threading.Timer(0.2, setattr, (bench.proxy, "reachable", True))
+    timer.start()
+    assert bench.bring()
+    timer.join()
+    assert (again.starts, bench.proxy.did) == (1, [])
+    again.starts += 1
+    again.alive = bench.proxy.reachable = False  # it has ended at once: nothing to wait for
+    bench.target.deployment.refresh(())
+    assert bench.target.running is None
 
 
 def test_supervised_and_restarted(tmp_path):
