@@ -62,6 +62,7 @@ class Service:
     networks: tuple[str, ...] = ()  # ids (or, in hand-written files, names) the specification asks for
     virtual_ips: Mapping[str, str] = field(default_factory=dict)  # network id -> address without prefix length
     update_state: str = ""  # updating, paused, completed, rollback_started, ...
+    unlike: Mapping[str, str] = field(default_factory=dict)  # on hosts: label -> "CONTAINER on HOST" that differs
     part: str = ""  # as in `Node`
     own: str = ""  # its name in its part, where `name` is PART_NAME since another part has the name, too; else empty
 

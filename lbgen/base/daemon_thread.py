@@ -21,7 +21,7 @@ def started(work: Callable[[], T], name: str) -> Future[T]:
     def run() -> None:
         try:
             result = work()
-        except BaseException as error:  # for whoever asks for the result
+        except BaseException as error:  # for those who ask for the result
             future.set_exception(error)
         else:
             future.set_result(result)

@@ -1,6 +1,7 @@
 """Where labels are probably not what their author means, although they can be read: notes, which fail with --strict.
 
-A published port where the application's own is wanted, a star in a path, a label of another program's.
+A published port where the application's own is wanted, a star in a path, a label of another program's, containers of
+one service on hosts that do not say the same.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from lbgen.base.problem import Problem, printable
 from lbgen.labels.context import LabelContext
+from lbgen.labels.dialects import dialect_of
 from lbgen.labels.match import tests_of
 from lbgen.labels.other_labels import PROGRAMS, program_of
 from lbgen.labels.route_spec import RouteSpec, problem_of
@@ -35,6 +37,7 @@ def doubts_of(service: Service, routes: Iterable[RouteSpec]) -> Iterator[Problem
     """
     yield from sorted({doubt for route in routes for doubt in (*_port(service, route), *_star(service, route))})
     yield from _of_others(service)
+    yield from _unlike(service)
 
 
 def _port(service: Service, route: RouteSpec) -> Iterator[Problem]:
@@ -76,4 +79,13 @@ def _of_others(service: Service) -> Iterator[Problem]:
         more = f", like {len(own) - 1} more" if own[1:] else ""
         message = f"is a label of {program}{more}, which lbgen does not read"
         remedy = f"docs/migration.md#{PROGRAMS[program][1]} has the keys to write"
+        yield Problem(service.name, message, remedy, printable(own[0]))
+
+
+def _unlike(service: Service) -> Iterator[Problem]:
+    """Tell once that containers of a service on hosts differ in labels that say how to route it."""
+    if own := [label for label in sorted(service.unlike) if dialect_of(label)]:
+        more = f", like {len(own) - 1} more," if own[1:] else ""
+        message = f"is not the same{more} at container {printable(service.unlike[own[0]])}; those of the newest count"
+        remedy = "have all its containers made anew from one file, or give that one a service of its own"
         yield Problem(service.name, message, remedy, printable(own[0]))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from lbgen.base.errors import SourceError
 from lbgen.snapshot import Network, Node, PublishedPort, Service, Snapshot, Task
 from lbgen.source import encode
-from lbgen.source.decode_fields import DRAIN_ASKED, MODES, OWN_NAME, Json, each, get, labels, port_number
+from lbgen.source.decode_fields import DRAIN_ASKED, MODES, OWN_NAME, UNLIKE, Json, each, get, labels, port_number
 
 T = TypeVar("T")
 
@@ -122,6 +122,7 @@ def service(item: Json) -> Service:
         virtual_ips={network: _without_prefix(address) for network, address in addresses if address},
         update_state=get(item, "UpdateStatus.State", str, ""),
         own=get(item, OWN_NAME, str, ""),
+        unlike=labels(item, UNLIKE),
     )
 
 

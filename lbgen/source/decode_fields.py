@@ -16,7 +16,7 @@ Json = Mapping[str, object]
 # Of services: the engine's word for their mode, and ours.
 MODES = {"Replicated": "replicated", "Global": "global", "ReplicatedJob": "replicated-job", "GlobalJob": "global-job"}
 # No engine has these, lbgen tells another lbgen so: of services called by their parts; of drained nodes and tasks.
-OWN_NAME, DRAIN_ASKED = "LbgenOwnName", "LbgenDrainAsked"
+OWN_NAME, DRAIN_ASKED, UNLIKE = "LbgenOwnName", "LbgenDrainAsked", "LbgenUnlike"
 _KINDS: dict[type, str] = {
     str: "a text",
     int: "a whole number",

@@ -10,7 +10,7 @@ from typing import Any
 
 from lbgen.base.address import host_port
 from lbgen.snapshot import Network, Node, PublishedPort, Service, Task
-from lbgen.source.decode_fields import DRAIN_ASKED, MODES, OWN_NAME
+from lbgen.source.decode_fields import DRAIN_ASKED, MODES, OWN_NAME, UNLIKE
 
 _MODE_KEYS = {mode: key for key, mode in MODES.items()}
 
@@ -63,6 +63,8 @@ def _service_item(item: Service) -> dict[str, object]:
         written["UpdateStatus"] = {"State": item.update_state}
     if item.own:
         written[OWN_NAME] = item.own
+    if item.unlike:
+        written[UNLIKE] = dict(item.unlike)
     return written
 
 

@@ -69,7 +69,7 @@ def host_snapshot(
     members: dict[str, list[Container]] = {}
     for each in sorted(containers, key=lambda each: each.id):
         members.setdefault(each.service, []).append(each)
-    services = [_service(name, own, seniority) for name, own in members.items()]
+    services = [_service(name, own, host.name, seniority) for name, own in members.items()]
     tasks = [_task(each, host, moments) for own in members.values() for each in own]
     networks = {name for own in members.values() for each in own for name in each.networks}
     node = Node(
@@ -97,11 +97,11 @@ def merged(before: Snapshot, hosts: Iterable[Snapshot], seniority: Seniority) ->
     `before` itself is returned where nothing did.
     """
     hosts = tuple(hosts)
-    same: dict[str, list[tuple[Service, bool]]] = {}
+    same: dict[str, list[tuple[Service, Snapshot, bool]]] = {}
     for own in hosts:
         alive = {task.service_id for task in own.tasks.values() if task.state not in ENDED}
         for id_, service in own.services.items():
-            same.setdefault(id_, []).append((service, id_ in alive))
+            same.setdefault(id_, []).append((service, own, id_ in alive))
     return successor(
         before,
         nodes={id_: node for own in hosts for id_, node in own.nodes.items()},
@@ -125,7 +125,7 @@ def _driver(name: str) -> str:
     return "host" if name == HOST_NETWORK else "bridge"
 
 
-def _service(name: str, containers: list[Container], seniority: Seniority) -> Service:
+def _service(name: str, containers: list[Container], host: str, seniority: Seniority) -> Service:
     """Make a service of its containers on one host; the labels are those of the newest that has a process."""
     newest = max(containers, key=lambda each: (not each.ended, each.created, each.id))
     oldest = min(each.created for each in containers)
@@ -139,13 +139,18 @@ def _service(name: str, containers: list[Container], seniority: Seniority) -> Se
         endpoint_mode=ON_HOSTS,
         ports=_ports(each.ports for each in containers),
         networks=tuple(sorted({network for each in containers for network in each.networks})),
+        unlike=_unlike(newest.labels, ((each.labels, each.id, host) for each in containers if not each.ended)),
     )
 
 
-def _joined(same: list[tuple[Service, bool]], seniority: Seniority) -> Service:
-    """Make one service of those that several hosts have of it, each with whether a container there has a process."""
-    newest, _ = max(same, key=lambda each: (each[1], moment(each[0].updated_at)))
-    services = [service for service, _ in same]
+def _joined(same: list[tuple[Service, Snapshot, bool]], seniority: Seniority) -> Service:
+    """Make one service of those that several hosts have of it.
+
+    Args:
+        same: each with all that is known of its host, and whether a container there has a process.
+    """
+    newest, *_ = max(same, key=lambda each: (each[2], moment(each[0].updated_at)))
+    services = [service for service, *_ in same]
     oldest = min((service.created_at for service in services), key=moment)
     return replace(
         newest,
@@ -153,7 +158,35 @@ def _joined(same: list[tuple[Service, bool]], seniority: Seniority) -> Service:
         replicas=sum(service.replicas for service in services),
         ports=_ports(service.ports for service in services) if len(services) > 1 else newest.ports,
         networks=tuple(sorted({network for service in services for network in service.networks})),
+        unlike=newest.unlike if len(services) == 1 else _unlike_on_hosts(newest, same),
     )
+
+
+def _unlike_on_hosts(newest: Service, same: list[tuple[Service, Snapshot, bool]]) -> dict[str, str]:
+    """Return the labels that differ on one of several hosts, or from host to host."""
+    found: dict[str, str] = {}
+    for service, own, alive in same:
+        if alive and service.labels != newest.labels:
+            tasks = (task for task in own.tasks.values() if task.service_id == service.id and task.state not in ENDED)
+            latest = max(tasks, key=lambda task: (moment(task.created_at), task.id))
+            found |= _unlike(newest.labels, [(service.labels, latest.id, latest.node_id)])
+        found |= service.unlike
+    return found
+
+
+def _unlike(labels: Mapping[str, str], containers: Iterable[tuple[Mapping[str, str], str, str]]) -> dict[str, str]:
+    """Return which labels some containers have otherwise than these, or they alone, each with such a container.
+
+    Args:
+        containers: labels, id, name of the host.
+    """
+    return {
+        label: f"{id_[:12]} on {host}"
+        for own, id_, host in containers
+        if own != labels
+        for label in {*labels, *own}
+        if own.get(label) != labels.get(label)
+    }
 
 
 def _task(each: Container, host: Host, moments: Moments) -> Task:

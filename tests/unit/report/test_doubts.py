@@ -117,3 +117,13 @@ def test_strict():
     assert not report.failing(strict=False)
     assert report.failing(strict=True)
     assert "1 thing that is probably a mistake" in report.summary
+
+
+def test_containers_that_differ():
+    """On hosts, of labels that are read: the newest container's count, and one that has others is named."""
+    service = a_service("web", labels={"lbgen.host": "a.org"}, unlike={"lbgen.basic-auth": "c1 on a", "x": "c1 on a"})
+    (doubt,) = doubts(a_snapshot(service), LabelContext(("lbgen",)))
+    assert str(doubt).startswith(
+        "service web, label lbgen.basic-auth: is not the same at container c1 on a; those of the newest count"
+    )
+    assert list(doubts(a_snapshot(a_service("web", unlike={"x": "c1 on a"})), LabelContext(("lbgen",)))) == []

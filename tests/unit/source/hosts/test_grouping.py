@@ -3,7 +3,7 @@
 import pytest
 
 from lbgen.snapshot import Network, PublishedPort, Snapshot
-from lbgen.source import decode
+from lbgen.source import decode, encode
 from lbgen.source.hosts.containers import Container
 from lbgen.source.hosts.grouping import EngineFacts, Moments, Seniority, host_snapshot, merged, stamp_of
 from lbgen.source.hosts.host import Host
@@ -71,6 +71,23 @@ def test_ports_of_a_service(on_a, on_b, published):
     )
     assert [port.published for port in found.services["shop_web"].ports] == published
     assert all((port.target, port.mode) == (80, "host") for port in found.services["shop_web"].ports)
+
+
+def test_labels_that_differ():
+    """Each with a container that differs from the newest one that has a process; of others nothing is told."""
+    old, new = {"lbgen.host": "old.org", "lbgen.path": "/"}, {"lbgen.host": "new.org"}
+    assert both([a_container("c1", labels=new)], [a_container("c2", labels=new)]).services["shop_web"].unlike == {}
+    one = of(A, a_container("c1", labels=old), a_container("c2", labels=new, created=200))
+    assert one.services["shop_web"].unlike == {"lbgen.host": "c1 on a", "lbgen.path": "c1 on a"}
+    ended = of(A, a_container("c1", labels=old, state="exited"), a_container("c2", labels=new, created=200))
+    assert ended.services["shop_web"].unlike == {}
+    two = both(
+        [a_container("c1", labels=old), a_container("c0", labels=old)], [a_container("c2", labels=new, created=200)]
+    )
+    assert two.services["shop_web"].unlike == {"lbgen.host": "c1 on a", "lbgen.path": "c1 on a"}
+    gone = both([a_container("c1", labels=old, state="exited")], [a_container("c2", labels=new, created=200)])
+    assert gone.services["shop_web"].unlike == {}
+    assert decode.service(encode.item("services", two.services["shop_web"])) == two.services["shop_web"]
 
 
 def test_labels_of_the_newest():
