@@ -109,7 +109,8 @@ class Supervisor:
 
     def restart(self, timeout: float) -> None:
         """End the instance that runs, gently, and start another one without a pause; wait until it has ended."""
-        pid = self.pid
+        with _starting:  # one that is being started just now has its pid then
+            pid = self.pid
         self._signal(self._graceful)
         self.start()
         for last in looks(timeout):

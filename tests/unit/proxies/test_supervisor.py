@@ -319,6 +319,30 @@ def test_restart(supervised, pids, tmp_path):
     wait_for(lambda: supervisor.pid == pids()[1])
 
 
+def test_restart_of_one_that_is_being_started(supervised, pids, monkeypatch):
+    """It may have read its old files already, so it has to end as well, once it is known which process it is."""
+    begun, known, popen = threading.Event(), threading.Event(), subprocess.Popen
+
+    def slowly(*words, **options):
+        process = popen(*words, **options)
+        begun.set()
+        assert known.wait(PATIENCE)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", slowly)
+    supervisor = supervised(backoff=slow())
+    supervisor.start()
+    assert begun.wait(PATIENCE)
+    restarting = threading.Thread(target=supervisor.restart, args=(PATIENCE,))
+    restarting.start()
+    restarting.join(0.2)
+    (first,) = wait_for(pids)
+    known.set()
+    restarting.join(PATIENCE)
+    wait_for(lambda: len(pids()) == 2)
+    assert supervisor.pid != first
+
+
 def test_restart_of_one_that_does_not_run(supervised, pids):
     """Nothing has to end before the first start."""
     supervisor = supervised()
