@@ -203,17 +203,17 @@ class Swarm:
         """Poll until `predicate` returns something true; see `host.wait_for`."""
         return host.wait_for(predicate, timeout, what, interval)
 
-    def wait_ready(self, timeout: float = 45) -> None:
-        """Wait until every node is ready and every manager reachable."""
+    def wait_ready(self, timeout: float = 45, managers: int = 0) -> None:
+        """Wait until every node is ready and every manager reachable; so many managers (0: as in the settings)."""
 
         def ready() -> bool:
             nodes = self.swarm_nodes()
-            managers = [node["ManagerStatus"] for node in nodes.values() if node.get("ManagerStatus")]
+            statuses = [node["ManagerStatus"] for node in nodes.values() if node.get("ManagerStatus")]
             states = {name: node["Status"]["State"] for name, node in nodes.items()}
-            reachable = all(manager["Reachability"] == "reachable" for manager in managers)
+            reachable = all(status["Reachability"] == "reachable" for status in statuses)
             if set(states) >= set(self.nodes) and set(states.values()) == {"ready"} and reachable:
-                return len(managers) == self.settings.managers
-            raise LabError(f"nodes {states}, managers {managers}")
+                return len(statuses) == (managers or self.settings.managers)
+            raise LabError(f"nodes {states}, managers {statuses}")
 
         host.wait_for(ready, timeout, "all nodes to be ready")
 

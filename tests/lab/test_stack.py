@@ -171,6 +171,7 @@ def test_the_stack_of_hubs(lab: Lab) -> None:
         image = lbgen_image(lab, "lbgen")
         copy_image(lab, image, to={"n2"})
         lab.node_update("n2", "--role", "manager")
+        lab.wait_ready(managers=2)  # nothing can be created while two managers have no quorum yet
         printed("hub", "init", "--dir", str(directory))
         secret(lab, "lbgen-hub", (directory / "authority.pem").read_text())
         deploy(lab, directory / "hub-stack.yml", LBGEN_IMAGE=image)

@@ -160,7 +160,8 @@ def test_json(kind, logged):
     if kind != "traefik":
         assert (told["service"], told["server"], told["node"]) == ("a", "a.1", "node1")
         assert told["bytes"] > 100
-        assert told["duration_ms"] >= told["server_ms"] >= 0
+        # Nginx takes the one from the time of day and the other from a clock of its own: they round apart.
+        assert told["duration_ms"] + (kind == "nginx") >= told["server_ms"] >= 0
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+\d\d:\d\d", told["time"])
         assert any((item["user_agent"], item["path"]) == ('x"\\y', '/a"b\\c?q="%22') for item in found)
         nothing = next(item for item in found if item["path"] == "/none")
