@@ -171,7 +171,9 @@ def test_the_stack_of_hubs(lab: Lab) -> None:
         image = lbgen_image(lab, "lbgen")
         copy_image(lab, image, to={"n2"})
         lab.node_update("n2", "--role", "manager")
-        lab.wait_ready(managers=2)  # nothing can be created while two managers have no quorum yet
+        lab.wait_ready(managers=2)
+        # One that is reachable may need seconds more until it takes part, and without it the two have no quorum.
+        lab.wait_for(lambda: lab.node_update("n2", "--label-add", "manager=yes") is None, 120, "two managers to agree")
         printed("hub", "init", "--dir", str(directory))
         secret(lab, "lbgen-hub", (directory / "authority.pem").read_text())
         deploy(lab, directory / "hub-stack.yml", LBGEN_IMAGE=image)
