@@ -42,14 +42,7 @@ def kept_up(
     Raises:
         SettingsError: the hub's state cannot be written.
     """
-    asked = revocations.directory(ledger.state)
-    try:
-        make_private_directory(ledger.state)
-        make_private_directory(asked)
-    except OSError as error:
-        remedy = "give it to lbgen's account, or set hub.state or state to a directory that this may write"
-        raise SettingsError(f"hub.state {error.filename}: cannot be made: {error.strerror}; {remedy}") from error
-    ended = threading.Event()
+    asked, ended = _made(ledger.state), threading.Event()
 
     def changed() -> None:
         revocations.take(ledger.state, registrar.revoke)
@@ -68,6 +61,18 @@ def kept_up(
             ended.set()
             registrar.peers.end()
             disk.join(5)
+
+
+def _made(state: Path) -> Path:
+    """Make the hub's directories; return the one in which revocations are asked for."""
+    asked = revocations.directory(state)
+    try:
+        make_private_directory(state)
+        make_private_directory(asked)
+    except OSError as error:
+        remedy = "give it to lbgen's account, or set hub.state or state to a directory that this may write"
+        raise SettingsError(f"hub.state {error.filename}: cannot be made: {error.strerror}; {remedy}") from error
+    return asked
 
 
 def _reread(file: Path, authority: Authority) -> None:
