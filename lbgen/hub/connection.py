@@ -1,4 +1,4 @@
-"""A connection at the hub's port, as far as it is limited whoever is at the other end."""
+"""A connection at the hub's port, and the limits that hold for every client."""
 
 from __future__ import annotations
 

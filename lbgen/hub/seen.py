@@ -22,14 +22,14 @@ class Seen:
 
     @classmethod
     def read(cls, said: Mapping[str, Any]) -> Seen:
-        """Return what another hub sees of an edge; raise KeyError, TypeError or ValueError."""
+        """Read another hub's report of an edge; raise KeyError, TypeError or ValueError."""
         accept, labels = tuple(map(str, said["accept"])), {str(key): str(text) for key, text in said["labels"].items()}
         return cls(
             said["connected"] is True, float(said["since"]), accept, said["ready"] is True, labels, dict(said["fleet"])
         )
 
     def state(self) -> EdgeState:
-        """Return what a rollout has to know of it; what it says in another form is as good as nothing."""
+        """Return the part of the report that a rollout needs; a malformed report counts as none."""
         version, refused, error = (str(self.fleet.get(key, ""))[:4000] for key in ("version", "refused", "error"))
         number = self.fleet.get("sequence", 0)
         sequence = number if isinstance(number, int) and 0 <= number < 1 << 53 else 0

@@ -74,7 +74,7 @@ class HubServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Say goodbye and end, whoever is waiting for other hubs."""
+        """Say goodbye and end, even while requests wait for other hubs."""
         self.registrar.peers.end()
         self._stopping.set()
         self._soon(self._wake)

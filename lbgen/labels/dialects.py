@@ -26,12 +26,12 @@ class Dialect:
     defines: bool = False
 
     def parse(self, service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> ServiceLabels:
-        """Return what a service's labels say. `expose_by_default` counts for this dialect."""
+        """Parse a service's labels; `expose_by_default` applies to this dialect."""
         said: ServiceLabels = import_module(self.module).parse(service, labels, context)
         return said
 
     def define(self, service: str, labels: Mapping[str, str], context: LabelContext = PLAIN) -> Defined:
-        """Return what a service's labels define for those of all services; only of a dialect that `defines`."""
+        """Return the definitions in a service's labels that all services can use; only for a dialect that `defines`."""
         defined: Defined = import_module(self.module).define(service, labels, context)
         return defined
 
